@@ -1,0 +1,281 @@
+"""Domain values that travel between the rooms of the engine. Frozen, no I/O, no behaviour beyond their own shape.
+
+Times are integers: microseconds since 1970-01-01T00:00:00Z (`_us`). `tracked_at` is event time, `recorded_at` ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class FacilityType(StrEnum):
+    """In the order of the wire contract; the order fixes the colours of the dashboard."""
+
+    DRILLING_RIG = "DrillingRig"
+    PIPELINES = "Pipelines"
+    TANK_FARM = "TankFarm"
+    UNDERGROUND_STORAGE = "UndergroundStorage"
+    PROCESSING_PLANT = "ProcessingPlant"
+    IMPORT_TERMINAL = "ImportTerminal"
+    EXPORT_TERMINAL = "ExportTerminal"
+
+
+class SensorType(StrEnum):
+    """In the order of the wire contract; the order fixes the colours of the dashboard."""
+
+    TEMPERATURE = "Temperature"
+    HUMIDITY = "Humidity"
+    PRESSURE = "Pressure"
+    FLOW = "Flow"
+    VOLUME = "Volume"
+    GAS_COMPOSITION = "GasComposition"
+    LIQUID_COMPOSITION = "LiquidComposition"
+    VIBRATION = "Vibration"
+    NOISE = "Noise"
+    CORROSION = "Corrosion"
+    GAS_DETECTION = "GasDetection"
+    FLAME_DETECTION = "FlameDetection"
+    LEVEL_INDICATOR = "LevelIndicator"
+    VALVE_STATUS = "ValveStatus"
+    PUMP_STATUS = "PumpStatus"
+    COMPRESSOR_STATUS = "CompressorStatus"
+    POWER_CONSUMPTION = "PowerConsumption"
+    WATER_CONTENT = "WaterContent"
+    OXYGEN_CONTENT = "OxygenContent"
+    HYDROGEN_SULFIDE_CONTENT = "HydrogenSulfideContent"
+    CARBON_DIOXIDE_CONTENT = "CarbonDioxideContent"
+    PARTICULATE_MATTER = "ParticulateMatter"
+    LEAK_DETECTION = "LeakDetection"
+
+
+class FacilityStatus(StrEnum):
+    ACTIVE = "Active"
+    MAINTENANCE = "Maintenance"
+    OFFLINE = "Offline"
+
+
+class SensorStatus(StrEnum):
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"
+    MAINTENANCE = "Maintenance"
+    FAULT = "Fault"
+
+
+class AlertType(StrEnum):
+    """The contract's three kinds of alert: a sensor's value, work to be done, the system itself."""
+
+    ANOMALY = "Anomaly"
+    MAINTENANCE = "Maintenance"
+    SYSTEM = "System"
+
+
+class Kind(StrEnum):
+    """What one entry of the commit log is. The core is changed by these four and by nothing else."""
+
+    BATCH = "batch"
+    CONFIG = "config"
+    TICK = "tick"
+    COMMAND = "command"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    address: str | None
+    longitude: float
+    latitude: float
+
+
+@dataclass(frozen=True, slots=True)
+class FacilitySetup:
+    """`facility-setup-queue`: create a facility; a known id is ignored."""
+
+    facility_id: str
+    name: str
+    type: FacilityType
+    location: Location
+    tracked_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SensorActivation:
+    """`sensor-activation-queue`: create a sensor, or make an Inactive one Active again."""
+
+    sensor_id: str
+    facility_id: str
+    type: SensorType
+    location: Location
+    signal_interval_s: int
+    tracked_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SensorDeactivation:
+    """`sensor-deactivation-queue`: the sensor becomes Inactive."""
+
+    sensor_id: str
+    facility_id: str
+    tracked_at_us: int
+
+
+EntityMessage = FacilitySetup | SensorActivation | SensorDeactivation
+
+
+@dataclass(frozen=True, slots=True)
+class SensorConfig:
+    """A sensor as the core and the database know it. `sensor_no` is the compact key inside; `sensor_id` stays text."""
+
+    sensor_id: str
+    sensor_no: int
+    facility_id: str
+    name: str
+    type: SensorType
+    status: SensorStatus
+    expected_interval_s: int
+    installed_at_us: int
+    status_changed_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class FacilityConfig:
+    facility_id: str
+    name: str
+    type: FacilityType
+    status: FacilityStatus
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmEvent:
+    """One transition of one alarm: a row of the journal.
+
+    alarm_key        `<sensor_no>:<rule>`, or `facility:<rule>`
+    rule             low, high, anomaly, stale, … (see native)
+    transition       activated, returned, late_exceedance, … ; `activated` rows are the contract's alerts
+    rule_version     configuration version the rule had; part of the journal's unique key
+    only_if_stored   (sensor_no, tracked_at_us) of the reading that caused it, when the event must be dropped if that
+                     reading turns out to be stored already (late readings, so that a redelivery has no effect)
+    explanation_json fields for people and programs; see native
+    """
+
+    alarm_key: str
+    sensor_no: int | None
+    rule: str
+    transition: str
+    event_time_us: int
+    rule_version: int
+    priority: str
+    alert_type: AlertType
+    value: float | None
+    limit: float | None
+    score: float | None
+    message: str
+    explanation_json: str
+    late: bool = False
+    only_if_stored: tuple[int, int] | None = None
+    actor: str = "system"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedItem:
+    """Something accepted that cannot take effect yet (or a refused row of a good batch), kept in the parking table.
+
+    kind     reading, activation, deactivation, or refused (a bad row; never applied, only shown and expired)
+    body     the JSON text as received, or an equivalent one
+    """
+
+    kind: str
+    facility_id: str
+    sensor_id: str
+    tracked_at_us: int | None
+    body: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntityChange:
+    """A row to write with the commit.
+
+    op = insert_sensor      value: the SensorActivation with its reserved `sensor_no`
+    op = sensor_status      sensor_id, status, changed_at_us
+    """
+
+    op: str
+    sensor_id: str
+    activation: SensorActivation | None = None
+    sensor_no: int | None = None
+    status: SensorStatus | None = None
+    changed_at_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One entry of a facility's commit log: exactly what goes into the core."""
+
+    commit_no: int
+    kind: Kind
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The core's state after `commit_no`. `state` carries its own version and crc (native snapshot)."""
+
+    commit_no: int
+    core_version: int
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Everything one serial step of a facility wants committed, in one piece. All of it or none of it is written.
+
+    entries       the commit log entries of this step, in order, gapless after the last committed one
+    copy_rows     readings as PostgreSQL binary COPY tuples (no header, no trailer) for the staging table:
+                  sensor_no int4, tracked_at timestamptz, value float8, text_value text, score float4, flags int2
+    rows          how many tuples `copy_rows` holds
+    dirty_minutes distinct minutes (us, floored) that `copy_rows` touches, for the rollup pass
+    """
+
+    facility_id: str
+    epoch: int
+    entries: tuple[LogEntry, ...]
+    copy_rows: bytes = b""
+    rows: int = 0
+    dirty_minutes: tuple[int, ...] = ()
+    events: tuple[AlarmEvent, ...] = ()
+    parked: tuple[ParkedItem, ...] = ()
+    unparked_ids: tuple[int, ...] = ()
+    changes: tuple[EntityChange, ...] = ()
+    checkpoint: Checkpoint | None = None
+
+
+class Verdict(StrEnum):
+    """The historian's answer to one facility."""
+
+    COMMITTED = "committed"
+    FENCED = "fenced"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAnswer:
+    """`not_stored`: (sensor_no, tracked_at_us) of readings that were there already (duplicates and conflicts)."""
+
+    verdict: Verdict
+    reason: str = ""
+    not_stored: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class FacilityState:
+    """What a load returns. The epoch was taken before anything else was read."""
+
+    config: FacilityConfig
+    epoch: int
+    sensors: tuple[SensorConfig, ...]
+    checkpoint: Checkpoint | None
+    log: tuple[LogEntry, ...]
+    parked: tuple[tuple[int, ParkedItem], ...]
+    last_commit_no: int

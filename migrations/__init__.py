@@ -1,0 +1,1 @@
+"""Database migrations (alembic): the steps from one schema to the next."""
