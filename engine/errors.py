@@ -1,18 +1,18 @@
 """The error tree. A message carries the numbers; a person can act on it without reading code.
 
-    GasInSightError
-    ├── SettingsError            a setting is missing, weak or malformed: what it is and what would be right
-    ├── InputRefused             a message or row that can never be accepted; reason and detail go with it
-    ├── BusError
-    │   ├── BusUnavailable       no connection to Service Bus now; retried by the reader
-    │   └── LockLost             the broker gave the message to somebody else; it will come again
-    ├── StoreError
-    │   ├── StoreUnavailable     PostgreSQL is away or too slow; nothing was written
-    │   ├── CommitFenced         a newer incarnation owns the facility; this one must stop
-    │   ├── CommitRejected       PostgreSQL refused this outcome for good; nothing of it was written
-    │   └── CommitUnknown        the connection died during commit; reload to learn what is so
-    ├── FacilityUnavailable      the facility's actor is restarting; retried by the caller
-    └── ClusterUnavailable       Ray cannot be reached now
+GasInSightError
+├── SettingsError            a setting is missing, weak or malformed: what it is and what would be right
+├── InputRefused             a message or row that can never be accepted; reason and detail go with it
+├── BusError
+│   ├── BusUnavailable       no connection to Service Bus now; retried by the reader
+│   └── LockLost             the broker gave the message to somebody else; it will come again
+├── StoreError
+│   ├── StoreUnavailable     PostgreSQL is away or too slow; nothing was written
+│   ├── CommitFenced         a newer incarnation owns the facility; this one must stop
+│   ├── CommitRejected       PostgreSQL refused this outcome for good; nothing of it was written
+│   └── CommitUnknown        the connection died during commit; reload to learn what is so
+├── FacilityUnavailable      the facility's actor is restarting; retried by the caller
+└── ClusterUnavailable       Ray cannot be reached now
 """
 
 from __future__ import annotations

@@ -1,0 +1,66 @@
+# GasInSight.Server: `make demo` shows it running, `make test` proves it. Both set up what they need.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+SETUP_INPUTS := pyproject.toml uv.lock Cargo.toml Cargo.lock native/Cargo.toml $(shell find native/src -name '*.rs' 2>/dev/null)
+SEEDS  ?= 2000
+ARGS   ?=
+
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help demo test setup lint format test-rust test-unit test-real test-faults bench clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## run everything with a simulated field hub until Ctrl-C (ARGS="--port 8001 ..." for options)
+	@exec $(BIN)/gasinsight up --simulate $(ARGS)
+
+test: setup lint test-rust test-unit test-real ## run every check and test
+
+setup: $(VENV)/.ready ## make or refresh the project's own environment in .venv
+
+$(VENV)/.ready: $(SETUP_INPUTS)
+	@$(PYTHON) scripts/check_prerequisites.py
+	@if ! command -v $(UV) >/dev/null 2>&1; then \
+		echo "uv is not installed: putting it into $(VENV)"; \
+		$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'; \
+	fi
+	@echo "installing the locked packages and building the Rust core (the first time takes a few minutes)"
+	@$(UV) sync --locked --python $(PYTHON)
+	@touch $@
+
+lint: setup ## style, types, the native stub, Rust lints
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest native._native
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+format: setup ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	cargo fmt
+
+test-rust: setup ## the Rust core by itself, without Python
+	cargo test --locked --no-default-features --quiet
+
+test-unit: setup ## seconds: no Ray, no network, no database
+	$(BIN)/pytest tests/unit tests/native
+
+test-real: setup ## against real parts: PostgreSQL, AMQP, Ray, browser
+	$(BIN)/pytest tests/contract tests/integration tests/faults tests/acceptance
+
+test-faults: setup ## seeded fault runs, as many as you like (SEEDS=2000)
+	$(BIN)/pytest tests/faults --seeds $(SEEDS)
+
+bench: setup ## print the tables of every benchmark (ARGS="latency" for one)
+	@exec $(BIN)/gasinsight bench $(ARGS)
+
+clean: ## remove what was built (not the data in .gasinsight)
+	rm -rf $(VENV) target .pytest_cache .mypy_cache .ruff_cache .hypothesis
