@@ -1,4 +1,4 @@
-"""The only caller of time. Everything that waits or asks the hour is given a Clock, so that tests can move it by hand."""
+"""The only caller of time: whoever waits or asks the hour is given a Clock, so that tests can move it by hand."""
 
 from __future__ import annotations
 

@@ -60,9 +60,7 @@ class Settings(BaseSettings):
     tick_s: float = Field(10.0, gt=0, description="how often time itself is told to the facilities")
     future_s_max: float = Field(300.0, ge=0, description="a reading further ahead of its receipt is set aside")
     late_alarm_s_max: float = Field(300.0, ge=0, description="a late violation younger than this still annunciates")
-    stale_intervals: float = Field(
-        5.0, gt=1, description="expected intervals without a reading until a sensor is stale"
-    )
+    stale_intervals: float = Field(5.0, gt=1, description="expected intervals of silence until a sensor is stale")
     stale_s_min: float = Field(60.0, gt=0, description="shortest silence that counts as stale")
     parked_days_max: float = Field(7.0, gt=0, description="parked input older than this becomes a dead letter")
     retention_days: int = Field(400, ge=1, description="days of readings that are kept")
@@ -78,9 +76,7 @@ class Settings(BaseSettings):
     refresh_token_expire_days: float = Field(30, gt=0, description="life of a refresh token")
     refresh_reuse_s: float = Field(30, ge=0, description="a used refresh token answers with the same pair this long")
     admin_email: str = Field("admin@example.com", description="e-mail address of the first admin")
-    admin_password: SecretStr | None = Field(
-        None, description="password of the first admin; none: a random one, shown once"
-    )
+    admin_password: SecretStr | None = Field(None, description="of the first admin; none: a random one, shown once")
     body_bytes_max: int = Field(1_048_576, ge=1024, description="largest request body")
 
     @field_validator("database_url")

@@ -14,7 +14,8 @@ def missing():
     """Each sentence names one thing that is missing and how to get it."""
     if sys.version_info < PYTHON_MIN:
         yield "Python %d.%d or later is needed; this is %s. Name another one with: make PYTHON=python3.12 ..." % (
-            PYTHON_MIN + (sys.version.split()[0],)
+            *PYTHON_MIN,
+            sys.version.split()[0],
         )
     if not sys.platform.startswith("linux"):
         yield "Linux is needed (Ray and the embedded PostgreSQL are run that way); this is %s." % sys.platform
@@ -22,11 +23,14 @@ def missing():
     if cargo is None:
         yield "Rust is needed to build the native core, and `cargo` is not on the PATH. Get it from https://rustup.rs"
     else:
-        printed = subprocess.run([cargo, "--version"], stdout=subprocess.PIPE, universal_newlines=True).stdout
+        printed = subprocess.run(
+            [cargo, "--version"], check=False, stdout=subprocess.PIPE, universal_newlines=True
+        ).stdout
         found = re.search(r"(\d+)\.(\d+)", printed)
         if found is None or tuple(map(int, found.groups())) < RUST_MIN:
             yield "Rust %d.%d or later is needed; found: %s. Update it with: rustup update stable" % (
-                RUST_MIN + (printed.strip() or "nothing that runs",)
+                *RUST_MIN,
+                printed.strip() or "nothing that runs",
             )
     if not os.access(".", os.W_OK):
         yield "This folder is not writable for you; set-up keeps its environment in .venv here."
