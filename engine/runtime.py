@@ -1,0 +1,168 @@
+"""What a running GasInSight tells its neighbours (`<data_dir>/runtime.json`, 0600) and the secrets made for development.
+
+`gasinsight up`, `engine` and `bus` publish what they started; everything else asks `effective_settings()`. A value
+counts only while the process that published it lives, so that a crashed demo misleads nobody.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from engine.errors import SettingsError
+from engine.settings import Settings, load_settings
+
+RUNTIME_NAME = "runtime.json"
+SETTINGS_FROM_RUNTIME = ("database_url", "servicebus_connection_string", "ray_address")
+
+
+def effective_settings(**overrides: object) -> Settings:
+    """Environment and `.env` first, then what a running GasInSight published, then development secrets.
+
+    Reads only, except that development without a SECRET_KEY makes one (once, in `<data_dir>/secrets`).
+    """
+    settings = load_settings(**overrides)
+    published = published_values(settings.data_dir)
+    found: dict[str, object] = {
+        name: published[name] for name in SETTINGS_FROM_RUNTIME if getattr(settings, name) is None and name in published
+    }
+    if settings.secret_key is None and settings.environment == "development":
+        found["secret_key"] = SecretStr(development_secret(settings.data_dir, "secret_key"))
+    if settings.admin_password is None and (password := read_secret(settings.data_dir, "admin_password")):
+        found["admin_password"] = SecretStr(password)
+    return load_settings(**{**found, **overrides}) if found else settings
+
+
+def publish(data_dir: Path, component: str, **values: object) -> None:
+    """State what this process offers, replacing what `component` stated before; kept until withdrawn or we die."""
+    with _locked(data_dir):
+        components = _read(data_dir)
+        components[component] = {"pid": os.getpid(), "started_ticks": _started_ticks(os.getpid()), "values": values}
+        _write(data_dir, components)
+
+
+def withdraw(data_dir: Path, component: str) -> None:
+    """Take back what `component` stated; the file goes with its last component."""
+    with _locked(data_dir):
+        components = _read(data_dir)
+        components.pop(component, None)
+        if components:
+            _write(data_dir, components)
+        else:
+            (data_dir / RUNTIME_NAME).unlink(missing_ok=True)
+
+
+def published_values(data_dir: Path) -> dict[str, Any]:
+    """All values whose publishers live."""
+    values: dict[str, Any] = {}
+    for component in _read(data_dir).values():
+        if is_alive(int(component["pid"]), component["started_ticks"]):
+            values.update(component["values"])
+    return values
+
+
+def running_components(data_dir: Path) -> dict[str, int]:
+    """Component -> pid of those that live."""
+    return {
+        name: int(component["pid"])
+        for name, component in _read(data_dir).items()
+        if is_alive(int(component["pid"]), component["started_ticks"])
+    }
+
+
+def development_secret(data_dir: Path, name: str) -> str:
+    """A random secret made at first need and kept in a file that only its owner reads."""
+    path = secret_path(data_dir, name)
+    with _locked(data_dir):
+        if held := read_secret(data_dir, name):
+            return held
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made = secrets.token_urlsafe(32)
+        _write_private(path, made)
+    return made
+
+
+def read_secret(data_dir: Path, name: str) -> str | None:
+    """The secret's text, or None when it was never made."""
+    try:
+        return secret_path(data_dir, name).read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsError(
+            f"cannot read {error.filename}: {error.strerror}; run as the user who started it"
+        ) from error
+
+
+def secret_path(data_dir: Path, name: str) -> Path:
+    return data_dir / "secrets" / name
+
+
+def is_alive(pid: int, started_ticks: int | None) -> bool:
+    """Whether that very process lives: a recycled pid has another start time."""
+    return started_ticks is not None and _started_ticks(pid) == started_ticks
+
+
+def _started_ticks(pid: int) -> int | None:
+    """Start time of a process in clock ticks since boot; None when there is none or it is a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _read(data_dir: Path) -> dict[str, Any]:
+    path = data_dir / RUNTIME_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise _unreadable(error) from error
+    try:
+        components: dict[str, Any] = json.loads(text)["components"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(f"{path} is damaged ({error}); delete it and start again") from error
+    return components
+
+
+def _unreadable(error: OSError) -> SettingsError:
+    return SettingsError(f"cannot read {error.filename}: {error.strerror}; run as the user who started it")
+
+
+def _write(data_dir: Path, components: dict[str, Any]) -> None:
+    _write_private(data_dir / RUNTIME_NAME, json.dumps({"version": 1, "components": components}, indent=2))
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace the file in one step, readable by its owner only from its first byte."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """One writer at a time, among processes."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / ".runtime.lock").open("w", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"cannot write in {data_dir}: {error.strerror}; choose another DATA_DIR") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
