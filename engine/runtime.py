@@ -1,4 +1,4 @@
-"""What a running GasInSight tells its neighbours (`<data_dir>/runtime.json`, 0600) and the secrets made for development.
+"""What a running GasInSight tells its neighbours (`<data_dir>/runtime.json`, 0600) and development secrets.
 
 `gasinsight up`, `engine` and `bus` publish what they started; everything else asks `effective_settings()`. A value
 counts only while the process that published it lives, so that a crashed demo misleads nobody.

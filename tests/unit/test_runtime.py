@@ -23,9 +23,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_published_values_reach_the_settings(tmp_path: Path) -> None:
-    runtime.publish(
-        tmp_path / "data", "up", database_url="postgresql://u:p@h/d", servicebus_connection_string="Endpoint=x"
-    )
+    runtime.publish(tmp_path / "data", "up", database_url="postgresql://h/d", servicebus_connection_string="Endpoint=x")
     runtime.publish(tmp_path / "data", "engine", ray_address="127.0.0.1:6379")
     settings = runtime.effective_settings()
     assert settings.database_url == "postgresql://h/d"
