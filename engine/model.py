@@ -261,11 +261,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommitAnswer:
-    """`not_stored`: (sensor_no, tracked_at_us) of readings that were there already (duplicates and conflicts)."""
+    """`not_stored`: (sensor_no, tracked_at_us) of readings that were there already (duplicates and conflicts).
+
+    `conflicts`: how many readings met a stored one of the same time with another value, for the first time.
+    """
 
     verdict: Verdict
     reason: str = ""
     not_stored: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,124 @@
+"""What the engine asks of the store, without saying which store: the Protocol that `facility.py` and the readers code against.
+
+`engine.historian.historian.Historian` is the real one (PostgreSQL). Every method may raise StoreUnavailable: nothing was
+written, and trying the same call again is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engine.model import CommitAnswer, FacilitySetup, FacilityState, Outcome, ParkedItem
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Input that was given up, as it is shown to people.
+
+    source   bus (dead-lettered on its queue) or parked (expired in the parking table)
+    body     an excerpt of the offending text
+    """
+
+    source: str
+    queue: str
+    reason: str
+    detail: str
+    body: str
+    facility_id: str = ""
+    sensor_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """A parked row with the id under which `Outcome.unparked_ids` takes it out again."""
+
+    id: int
+    item: ParkedItem
+
+
+class HistorianPort(Protocol):
+    """Loads facilities, commits their outcomes, keeps what has no facility yet."""
+
+    async def load(self, facility_id: str) -> FacilityState | None:
+        """The facility as committed, under a new epoch that fences every earlier incarnation. None: no such facility.
+
+        The epoch is taken before anything is read; that waits for commits in flight, a bounded time.
+        """
+
+    async def commit(self, outcome: Outcome) -> CommitAnswer:
+        """Write all of `outcome` or nothing, together with whatever else arrives in the same few milliseconds.
+
+        COMMITTED  durable. `not_stored` holds the readings that were in the database before this commit.
+        FENCED     a newer incarnation has loaded the facility; this one must stop. Nothing written.
+        REJECTED   PostgreSQL refuses this content and would again. Nothing written; other facilities unharmed.
+        UNKNOWN    load again to learn what is so: the connection died during COMMIT, or (reason starts with
+                   `out_of_sequence`, nothing written) the commit_no does not follow the last one in the log, or a
+                   parked row that the outcome applies has gone meanwhile.
+
+        Raises StoreUnavailable when nothing was written and the same outcome may be sent again.
+        """
+
+    async def create_facility(self, setup: FacilitySetup) -> bool:
+        """Add a facility; False when its id is known already (then nothing changes)."""
+
+    async def park_unknown_facility(self, items: Sequence[ParkedItem]) -> list[bool]:
+        """Park input of facilities that do not exist; False for an item whose facility exists by now: route it again.
+
+        Takes the same lock on the facility id as `create_facility`, so that none can slip between the two.
+        """
+
+    async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
+        """Applicable parked rows (not kind `refused`) of a facility or of one sensor, oldest event time first."""
+
+    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | None:
+        """The sensor's number if it exists, else a new one for `EntityChange(insert_sensor)`.
+
+        None: the sensor id belongs to another facility.
+        """
+
+    async def facility_ids(self) -> list[str]:
+        """Every facility there is, in order of id."""
+
+    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep what was dead-lettered where people can read it."""
+
+    async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
+        """Replace the JSON state of one component in `engine_status`."""
+
+
+class LeadershipPort(Protocol):
+    """The right to supervise, held as long as its own database connection lives."""
+
+    @property
+    def held(self) -> bool:
+        """False once the connection is gone: somebody else may lead."""
+
+    async def wait_lost(self) -> None:
+        """Return when leadership is lost or released."""
+
+    async def release(self) -> None:
+        """Let somebody else lead."""
+
+
+class HousekeepingPort(Protocol):
+    """What the leader does now and then. Each is safe beside running commits and beside another caller of itself."""
+
+    async def try_lead(self) -> LeadershipPort | None:
+        """Become the one leader of this database; None when there is one."""
+
+    async def make_partitions(self) -> list[str]:
+        """Create the coming days' partitions (and those of days that landed in the default one); the names made."""
+
+    async def drop_old_partitions(self) -> list[str]:
+        """Drop readings older than `retention_days`; the names dropped."""
+
+    async def expire_parked(self) -> int:
+        """Turn parked rows older than `parked_days_max` into dead letters; how many."""
+
+    async def sweep(self) -> list[str]:
+        """Facilities that have parked rows whose parent exists: their actors should load again or apply them."""
+
+    async def rollup_pass(self) -> int:
+        """Recompute the rollups of some minutes in which readings were stored; how many marks were handled, 0 when done."""
