@@ -1,7 +1,7 @@
-"""What the engine asks of the store, without saying which store: the Protocol that `facility.py` and the readers code against.
+"""What the engine asks of the store, without saying which: `facility.py` and the readers code against these Protocols.
 
-`engine.historian.historian.Historian` is the real one (PostgreSQL). Every method may raise StoreUnavailable: nothing was
-written, and trying the same call again is right.
+`engine.historian.historian.Historian` is the real one (PostgreSQL). Every method may raise StoreUnavailable: nothing
+was written, and trying the same call again is right.
 """
 
 from __future__ import annotations
@@ -121,4 +121,4 @@ class HousekeepingPort(Protocol):
         """Facilities that have parked rows whose parent exists: their actors should load again or apply them."""
 
     async def rollup_pass(self) -> int:
-        """Recompute the rollups of some minutes in which readings were stored; how many marks were handled, 0 when done."""
+        """Recompute the rollups of some minutes in which readings were stored; marks handled, 0 when all are."""
