@@ -1,1 +1,5 @@
+"""Embedded PostgreSQL: a real server as a child process, for machines that have none."""
 
+from engine.embedded.postgres import EmbeddedPostgres
+
+__all__ = ["EmbeddedPostgres"]
