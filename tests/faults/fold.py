@@ -1,0 +1,120 @@
+"""What the database must hold: the committed log entries of a facility folded, in their order, through a fresh core
+and a model of the tables in plain Python. Written from the design, not from the historian's SQL.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.model import LogEntry
+from native import FacilityCore
+
+POSTGRES_EPOCH_US = 946_684_800_000_000
+
+
+class Reading(NamedTuple):
+    """A row of `sensor_records`. `value_bits` and `score_bits` are the floats' bytes: equal means bit for bit."""
+
+    sensor_no: int
+    tracked_at_us: int
+    value_bits: bytes | None
+    text_value: str | None
+    score_bits: bytes | None
+    flags: int
+
+
+class Event(NamedTuple):
+    """The columns of `alarm_events` that a log decides (ids and recorded times are the database's own)."""
+
+    alarm_key: str
+    transition: str
+    event_time_us: int
+    rule_version: int
+    sensor_no: int | None
+    rule: str
+    priority: str
+    alert_type: str
+    value: float | None
+    limit: float | None
+    score: float | None
+    message: str
+    late: bool
+
+
+@dataclass(slots=True)
+class Folded:
+    """`states[n]` is the core's snapshot after commit n; 0 is the empty core."""
+
+    readings: dict[tuple[int, int], Reading] = field(default_factory=dict)
+    conflicts: set[tuple[int, int, bytes | None, str | None]] = field(default_factory=set)
+    events: dict[tuple[str, str, int, int], Event] = field(default_factory=dict)
+    unknown: set[tuple[str, int]] = field(default_factory=set)
+    states: dict[int, bytes] = field(default_factory=dict)
+
+    def state(self) -> bytes:
+        """After the last entry."""
+        return self.states[max(self.states)]
+
+
+def fold(facility_id: str, settings_json: str, commits: Iterable[Sequence[LogEntry]]) -> Folded:
+    """Apply the entries of each commit in their order to an empty facility."""
+    core = FacilityCore(facility_id, settings_json)
+    tables = Folded(states={0: core.snapshot()})
+    for entries in commits:
+        stored_before = set(tables.readings)
+        for entry in entries:
+            effects = core.apply(entry.kind.value, entry.payload)
+            for row in copied_rows(effects.copy_rows):
+                _store(tables, row)
+            for event in effects.events:
+                if event.only_if_stored is None or tuple(event.only_if_stored) not in stored_before:
+                    _journal(tables, event)
+            tables.unknown.update((sensor_id, tracked_at_us) for sensor_id, tracked_at_us, _ in effects.unknown)
+            tables.states[entry.commit_no] = core.snapshot()
+    return tables
+
+
+def copied_rows(data: bytes) -> list[Reading]:
+    """Binary COPY tuples of `sensor_records` back into rows."""
+    rows = []
+    at = 0
+    while at < len(data):
+        (fields,) = struct.unpack_from("!h", data, at)
+        assert fields == 6, f"a tuple of {fields} fields at byte {at}"
+        at += 2
+        raw: list[bytes | None] = []
+        for _ in range(fields):
+            (length,) = struct.unpack_from("!i", data, at)
+            at += 4
+            raw.append(None if length < 0 else data[at : at + length])
+            at += max(length, 0)
+        sensor_no, tracked_at, value, text, score, flags = raw
+        assert sensor_no is not None and tracked_at is not None and flags is not None
+        rows.append(
+            Reading(
+                int.from_bytes(sensor_no, signed=True),
+                int.from_bytes(tracked_at, signed=True) + POSTGRES_EPOCH_US,
+                value,
+                None if text is None else text.decode(),
+                score,
+                int.from_bytes(flags, signed=True),
+            )
+        )
+    return rows
+
+
+def _store(tables: Folded, row: Reading) -> None:
+    """The first reading of a moment stays; the same value again is nothing new, another one is a conflict."""
+    first = tables.readings.setdefault((row.sensor_no, row.tracked_at_us), row)
+    if (first.value_bits, first.text_value) != (row.value_bits, row.text_value):
+        tables.conflicts.add((row.sensor_no, row.tracked_at_us, row.value_bits, row.text_value))
+
+
+def _journal(tables: Folded, event: object) -> None:
+    """A transition of an alarm at a moment under a rule version is journaled once."""
+    taken = {name: getattr(event, name) for name in Event._fields}
+    row = Event(**{**taken, "alert_type": str(taken["alert_type"])})
+    tables.events.setdefault((row.alarm_key, row.transition, row.event_time_us, row.rule_version), row)
