@@ -171,7 +171,8 @@ class Scheduler:
     ) -> T:
         """Park until chosen, then `act`; calls of one `group` may be let go together, as neighbours in time.
 
-        A call of a process that died meanwhile may still happen (it was in flight); nobody gets its answer.
+        A call of a process that died or was paused meanwhile may still happen: it was in flight. The answer reaches
+        a paused process when it goes on, a dead one never.
         """
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if owner.state != "dead":
@@ -201,7 +202,7 @@ class Scheduler:
         """One step: a parked call by chance, or time when nothing else can happen."""
         self.steps += 1
         self._drop_what_died()
-        ready = [call for call in self._calls if call.owner.state != "paused" or call.group is not None]
+        ready = [call for call in self._calls if call.owner.state != "paused" or call.act is not None]
         if ready and not (self.jump_chance and self.chance.random() < self.jump_chance):
             await self._happen(self.chance.choice(ready), ready)
         elif ready:
@@ -229,6 +230,8 @@ class Scheduler:
         acts = [call.act() if call.act is not None else _nothing() for call in together]
         answers = await asyncio.gather(*acts, return_exceptions=True)
         for call, answer in zip(together, answers, strict=True):
+            if isinstance(answer, AssertionError):
+                raise answer  # a check of the harness itself: not for the code under test to handle
             self._deliver(call, answer)
 
     def deliver_kept(self, owner: Process) -> None:

@@ -1,0 +1,185 @@
+"""What must be true when a run has drained: the database is the fold of its commits, and the ledger is closed."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from native import FacilityCore
+from tests.faults.fold import Event, Folded, Reading, fold
+from tests.faults.history import History
+from tests.faults.hub import QUEUES, Plan, Sensor
+from tests.faults.model_broker import ModelBroker
+
+READINGS = """
+    SELECT sensor_no, tracked_at, float8send(value) AS value, text_value, float4send(score) AS score, flags
+    FROM sensor_records WHERE sensor_no = ANY($1)
+"""
+JOURNAL = """
+    SELECT alarm_key, transition, event_time, rule_version, sensor_no, rule, priority, alert_type, value, limit_value,
+           score, message, late
+    FROM alarm_events WHERE facility_id = $1 ORDER BY id
+"""
+ALARMS = "SELECT alarm_key, active, priority FROM alarms WHERE facility_id = $1"
+CONFLICTS = """
+    SELECT sensor_no, tracked_at, float8send(value) AS value, text_value
+    FROM reading_conflicts WHERE sensor_no = ANY($1)
+"""
+LOG = "SELECT commit_no, kind, payload FROM facility_commits WHERE facility_id = $1 ORDER BY commit_no"
+
+
+async def check_fold(db: asyncpg.Connection, history: History, facility_id: str, settings_json: str) -> Folded:
+    """Readings, conflicts, journal, alarms and state of a facility are those of its commits, bit for bit."""
+    numbers = [row["sensor_no"] for row in await db.fetch("SELECT * FROM sensors WHERE facility_id = $1", facility_id)]
+    folded = fold(facility_id, settings_json, history.commits[facility_id])
+    stored = [
+        Reading(row["sensor_no"], us(row["tracked_at"]), row["value"], row["text_value"], row["score"], row["flags"])
+        for row in await db.fetch(READINGS, numbers)
+    ]
+    same(f"readings of {facility_id}", stored, list(folded.readings.values()))
+    conflicts = [
+        (row["sensor_no"], us(row["tracked_at"]), row["value"], row["text_value"])
+        for row in await db.fetch(CONFLICTS, numbers)
+    ]
+    same(f"conflicts of {facility_id}", conflicts, list(folded.conflicts))
+    journal = [_event(row) for row in await db.fetch(JOURNAL, facility_id)]
+    same(f"journal of {facility_id}", journal, list(folded.events.values()))
+    await _check_alarms(db, facility_id, journal)
+    await _check_state(db, facility_id, settings_json, folded)
+    return folded
+
+
+async def _check_alarms(db: asyncpg.Connection, facility_id: str, journal: Sequence[Event]) -> None:
+    """The projection is the journal folded: the last transition of the present decides, late ones do not."""
+    active = {
+        event.alarm_key: event.transition == "activated"
+        for event in journal
+        if not event.late and event.transition in {"activated", "returned"}
+    }
+    shown = {row["alarm_key"]: row["active"] for row in await db.fetch(ALARMS, facility_id)}
+    wrong = {key: shown.get(key) for key in active if shown.get(key) != active[key]}
+    assert not wrong, f"alarms of {facility_id} do not follow from the journal: {wrong}, expected {active}"
+    assert not any(shown[key] for key in shown.keys() - active.keys()), f"alarms without an activation: {shown}"
+
+
+async def _check_state(db: asyncpg.Connection, facility_id: str, settings_json: str, folded: Folded) -> None:
+    """The checkpoint is the fold's state at its commit, and with the log behind it the state of now."""
+    checkpoint = await db.fetchrow("SELECT commit_no, state FROM checkpoints WHERE facility_id = $1", facility_id)
+    core = FacilityCore(facility_id, settings_json)
+    after = 0
+    if checkpoint is not None:
+        after = checkpoint["commit_no"]
+        assert checkpoint["state"] == folded.states[after], f"checkpoint of {facility_id} at {after} differs"
+        core = FacilityCore.restore(facility_id, checkpoint["state"], settings_json)
+    log = await db.fetch(LOG, facility_id)
+    assert [row["commit_no"] for row in log] == list(range(after + 1, max(folded.states) + 1)), "the log has a gap"
+    for row in log:
+        core.replay(row["kind"], row["payload"])
+    assert core.snapshot() == folded.state(), f"{facility_id}: checkpoint and log do not lead to the state of the fold"
+
+
+async def check_ledger(db: asyncpg.Connection, broker: ModelBroker, plan: Plan) -> None:
+    """Everything sent is stored, parked or dead with a deserved reason, and nothing is left on a queue."""
+    assert {queue: broker.waiting(queue) for queue in QUEUES} == dict.fromkeys(QUEUES, 0)
+    deserved = Counter((sent.queue, sent.body, sent.dead) for _, sent in plan.sends if sent.dead is not None)
+    dead = Counter((d.queue, d.body, d.reason) for queue in QUEUES for d in broker.dead_letters(queue))
+    assert dead == deserved, f"dead letters beside the deserved: {dead - deserved}, missing: {deserved - dead}"
+    sensors = {
+        row["id"]: row
+        for row in await db.fetch("SELECT * FROM sensors WHERE facility_id = ANY($1::text[])", plan.facilities)
+    }
+    assert set(sensors) == {sensor.sensor_id for sensor in plan.sensors.values() if sensor.activated}
+    for sensor_id, row in sensors.items():
+        assert row["status"] == plan.sensors[sensor_id].final_status(), f"status of {sensor_id}"
+    await _check_rows(db, plan, sensors)
+    await _check_parked(db, plan)
+
+
+async def _check_rows(db: asyncpg.Connection, plan: Plan, sensors: dict[str, Any]) -> None:
+    sent: dict[tuple[int, int], set[str]] = {}
+    for row in plan.rows():
+        if row.sensor_id in sensors:
+            sent.setdefault((sensors[row.sensor_id]["sensor_no"], row.tracked_at_us), set()).add(row.data)
+    numbers = [row["sensor_no"] for row in sensors.values()]
+    stored: dict[tuple[int, int], list[str | float]] = {}
+    for query in (READINGS, CONFLICTS):
+        for row in await db.fetch(query, numbers):
+            stored.setdefault((row["sensor_no"], us(row["tracked_at"])), []).append(_data(row))
+    assert stored.keys() == sent.keys(), (
+        f"readings lost: {sent.keys() - stored.keys()}, invented: {stored.keys() - sent.keys()}"
+    )
+    for key, texts in sent.items():
+        assert len(stored[key]) == len(texts), f"{key}: sent {texts}, stored with conflicts {stored[key]}"
+        assert all(any(_same_data(text, data) for data in stored[key]) for text in texts), f"{key}: {texts}"
+
+
+async def _check_parked(db: asyncpg.Connection, plan: Plan) -> None:
+    """Parked are the readings of sensors that were never activated, and every bad row once."""
+    rows = await db.fetch("SELECT * FROM parked WHERE facility_id = ANY($1::text[])", plan.facilities)
+    waiting = {(row["sensor_id"], us(row["tracked_at"])) for row in rows if row["kind"] == "reading"}
+    orphans = {(row.sensor_id, row.tracked_at_us) for row in plan.rows() if not plan.sensors[row.sensor_id].activated}
+    assert waiting == orphans, f"parked readings: too many {waiting - orphans}, lost {orphans - waiting}"
+    refused = [row for row in rows if row["kind"] == "refused"]
+    spoiled = {sent.body for _, sent in plan.sends if sent.refused_rows}
+    assert len(refused) == len(spoiled), f"{len(refused)} bad rows set aside, {len(spoiled)} sent"
+    assert {row["kind"] for row in rows} <= {"reading", "refused"}
+
+
+def check_alerts(plan: Plan, folded: Folded, numbers: dict[str, int]) -> None:
+    """Each planted violation left exactly one alert or late exceedance; no alarm activates twice without a return."""
+    for sensor in plan.sensors.values():
+        if sensor.planted_us is not None and sensor.sensor_id in numbers:
+            told = _told(folded, sensor, numbers[sensor.sensor_id])
+            assert len(told) == 1, f"{sensor.sensor_id} at {sensor.planted_us}: {told}"
+    active: set[str] = set()
+    for event in folded.events.values():
+        if event.late or event.transition not in {"activated", "returned"}:
+            continue
+        assert (event.alarm_key in active) == (event.transition == "returned"), f"{event} out of turn"
+        active ^= {event.alarm_key}
+
+
+def _told(folded: Folded, sensor: Sensor, sensor_no: int) -> list[Event]:
+    return [
+        event
+        for event in folded.events.values()
+        if (event.sensor_no, event.event_time_us, event.rule) == (sensor_no, sensor.planted_us, "high")
+        and event.transition in {"activated", "late_exceedance"}
+    ]
+
+
+def same(what: str, stored: Sequence[Any], expected: Sequence[Any]) -> None:
+    """The same rows, each as often; says the first few that differ."""
+    left, right = Counter(stored), Counter(expected)
+    missing, beside = list((right - left).elements()), list((left - right).elements())
+    assert left == right, f"{what}: missing {missing[:3]} ({len(missing)}), beside {beside[:3]} ({len(beside)})"
+
+
+def us(moment: datetime) -> int:
+    """Exact microseconds; a float would round them."""
+    past = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+
+
+def _event(row: Any) -> Event:
+    return Event(
+        **{name: row[name] for name in Event._fields if name not in {"event_time_us", "limit"}},
+        event_time_us=us(row["event_time"]),
+        limit=row["limit_value"],
+    )
+
+
+def _data(row: Any) -> str | float:
+    if row["text_value"] is not None:
+        return str(row["text_value"])
+    value: float = struct.unpack("!d", row["value"])[0]
+    return value
+
+
+def _same_data(sent: str, stored: str | float) -> bool:
+    return sent == stored if isinstance(stored, str) else float(sent) == stored
