@@ -1,0 +1,321 @@
+"""The tables, once: the source that migrations are compared with (`alembic check`). Read by nobody at run time.
+
+Times are timestamptz. `tracked_at` is event time, `recorded_at` ours. Table and column names of the wire contract are
+those of the older server.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+
+NAMES = {
+    "pk": "%(table_name)s_pkey",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+}
+metadata = MetaData(naming_convention=NAMES)
+Time = TIMESTAMP(timezone=True)
+
+
+def _identity(kind: type[sa.types.TypeEngine[int]] = Integer) -> Column[int]:
+    return Column("id", kind, Identity(), primary_key=True)
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+users = Table(
+    "users",
+    metadata,
+    _identity(),
+    Column("username", Text, nullable=False, unique=True),
+    Column("email", Text, nullable=False),
+    Column("hashed_password", Text, nullable=False),
+    Column("role", Text, CheckConstraint("role IN ('Admin', 'User')", name="role"), nullable=False),
+    Column("created_at", Time, nullable=False, server_default=sa.func.now()),
+    Column("last_login", Time),
+    # Tokens issued before this moment are void (logout everywhere, changed password).
+    Column("sessions_valid_from", Time, nullable=False, server_default=sa.func.now()),
+    Index("users_email_key", sa.text("lower(email)"), unique=True),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    _identity(BigInteger),
+    Column("user_id", Integer, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("family", Uuid, nullable=False, index=True),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("issued_at", Time, nullable=False),
+    Column("expires_at", Time, nullable=False),
+    Column("used_at", Time),
+    Column("revoked_at", Time),
+    Column("impersonated_by", Integer, ForeignKey("users.id", ondelete="CASCADE"), index=True),
+)
+
+permissions = Table(
+    "permissions",
+    metadata,
+    _identity(),
+    Column("user_id", Integer, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column(
+        "permission_type",
+        Text,
+        CheckConstraint("permission_type IN ('View', 'Edit')", name="permission_type"),
+        nullable=False,
+    ),
+    Column("granted_at", Time, nullable=False, server_default=sa.func.now()),
+    UniqueConstraint("user_id", "facility_id"),
+)
+
+# --- plant ------------------------------------------------------------------------------------------------------------
+
+locations = Table(
+    "locations",
+    metadata,
+    _identity(),
+    Column("address", Text),
+    Column("longitude", Double, nullable=False),
+    Column("latitude", Double, nullable=False),
+)
+
+facilities = Table(
+    "facilities",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column(
+        "status",
+        Text,
+        CheckConstraint("status IN ('Active', 'Maintenance', 'Offline')", name="status"),
+        nullable=False,
+    ),
+    Column("type", Text, nullable=False),
+    Column("location_id", Integer, ForeignKey("locations.id"), nullable=False),
+    Column("created_at", Time, nullable=False),
+)
+
+sensors = Table(
+    "sensors",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # The compact key inside; drawn ahead of the row by the engine, hence not ALWAYS.
+    Column("sensor_no", Integer, Identity(), nullable=False, unique=True),
+    Column("facility_id", Text, ForeignKey("facilities.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column(
+        "status",
+        Text,
+        CheckConstraint("status IN ('Active', 'Inactive', 'Maintenance', 'Fault')", name="status"),
+        nullable=False,
+    ),
+    Column("type", Text, nullable=False),
+    Column("expected_freq", Text, nullable=False),
+    Column("signal_interval_s", Integer, nullable=False),
+    Column("location_id", Integer, ForeignKey("locations.id")),
+    Column("installed_at", Time, nullable=False),
+    Column("status_changed_at", Time, nullable=False),
+)
+
+# --- readings ---------------------------------------------------------------------------------------------------------
+
+# Partitioned by UTC day (engine/historian/partitions.py); no foreign key: the commit checks sensor_no set-wise.
+sensor_records = Table(
+    "sensor_records",
+    metadata,
+    Column("sensor_no", Integer, primary_key=True, autoincrement=False),
+    Column("tracked_at", Time, primary_key=True),
+    Column("value", Double),
+    Column("text_value", Text),  # what was received, where `value` does not print as that
+    Column("score", REAL),
+    Column("flags", SmallInteger, nullable=False),
+    postgresql_partition_by="RANGE (tracked_at)",
+)
+
+reading_conflicts = Table(
+    "reading_conflicts",
+    metadata,
+    _identity(BigInteger),
+    Column("sensor_no", Integer, nullable=False),
+    Column("tracked_at", Time, nullable=False),
+    Column("value", Double),
+    Column("text_value", Text),
+    Column("digest", LargeBinary, nullable=False),  # of value and text: the same conflict is kept once
+    Column("recorded_at", Time, nullable=False),
+    UniqueConstraint("sensor_no", "tracked_at", "digest"),
+)
+
+reading_rollups = Table(
+    "reading_rollups",
+    metadata,
+    Column("sensor_no", Integer, primary_key=True, autoincrement=False),
+    Column("width_s", Integer, primary_key=True, autoincrement=False),  # 60, 3600, 86400
+    Column("bucket", Time, primary_key=True),  # start
+    Column("n", Integer, nullable=False),  # numeric readings: what sum to last are over
+    Column("sum", Double),
+    Column("sum_sq", Double),
+    Column("min", Double),
+    Column("max", Double),
+    Column("first", Double),
+    Column("last", Double),
+    Column("readings", Integer, nullable=False),  # all, texts too
+    Column("good", Integer, nullable=False),
+    Column("good_fraction", Double, Computed("good::double precision / readings", persisted=True)),
+)
+
+# One row a commit, facility and minute; never updated, so that a pass and a commit cannot lose a mark between them.
+rollup_dirty = Table(
+    "rollup_dirty",
+    metadata,
+    _identity(BigInteger),
+    Column("facility_id", Text, nullable=False),
+    Column("minute", Time, nullable=False),
+)
+
+# --- what could not take effect ---------------------------------------------------------------------------------------
+
+parked = Table(
+    "parked",
+    metadata,
+    _identity(BigInteger),
+    Column("kind", Text, nullable=False),
+    Column("facility_id", Text, nullable=False),
+    Column("sensor_id", Text, nullable=False),
+    Column("tracked_at", Time),
+    Column("body", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),  # of all but reason: a redelivery parks nothing new
+    Column("parked_at", Time, nullable=False, index=True),
+    Index("parked_parent_idx", sa.text("md5(facility_id)"), sa.text("md5(sensor_id)")),  # ids may be longer than a page
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    _identity(BigInteger),
+    Column("source", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("facility_id", Text, nullable=False),
+    Column("sensor_id", Text, nullable=False),
+    Column("recorded_at", Time, nullable=False, index=True),
+)
+
+# --- recovery ---------------------------------------------------------------------------------------------------------
+
+facility_epochs = Table(
+    "facility_epochs",
+    metadata,
+    Column("facility_id", Text, ForeignKey("facilities.id"), primary_key=True),
+    Column("epoch", BigInteger, nullable=False),
+)
+
+facility_commits = Table(
+    "facility_commits",
+    metadata,
+    Column("facility_id", Text, primary_key=True),
+    Column("commit_no", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("recorded_at", Time, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("facility_id", Text, primary_key=True),
+    Column("commit_no", BigInteger, nullable=False),
+    Column("core_version", Integer, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("recorded_at", Time, nullable=False),
+)
+
+# --- alarms -----------------------------------------------------------------------------------------------------------
+
+# Append-only. Ids come from alarm_events_id_seq under an advisory lock held to the commit: "after id" skips nothing.
+alarm_event_ids = sa.Sequence("alarm_events_id_seq", metadata=metadata)
+alarm_events = Table(
+    "alarm_events",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("facility_id", Text, nullable=False),
+    Column("alarm_key", Text, nullable=False),
+    Column("sensor_no", Integer),
+    Column("rule", Text, nullable=False),
+    Column("rule_version", Integer, nullable=False),
+    Column("transition", Text, nullable=False),
+    Column("event_time", Time, nullable=False),
+    Column("recorded_at", Time, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("alert_type", Text, nullable=False),
+    Column("value", Double),
+    Column("limit_value", Double),
+    Column("score", Double),
+    Column("message", Text, nullable=False),
+    Column("explanation", JSONB, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    UniqueConstraint(
+        "facility_id", "alarm_key", "transition", "event_time", "rule_version", name="alarm_events_once_key"
+    ),
+)
+Index(  # the contract's alerts, newest first
+    "alarm_events_alerts_idx",
+    alarm_events.c.facility_id,
+    alarm_events.c.id.desc(),
+    postgresql_where=alarm_events.c.transition == "activated",
+)
+Index("alarm_events_sensor_no_idx", alarm_events.c.sensor_no, alarm_events.c.id)
+
+# The journal folded: what is so now. Written by the commit, never by anybody else.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("facility_id", Text, primary_key=True),
+    Column("alarm_key", Text, primary_key=True),
+    Column("sensor_no", Integer),
+    Column("rule", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("acknowledged", Boolean, nullable=False),
+    Column("suppression", Text, nullable=False),
+    Column("latched", Boolean, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("since", Time, nullable=False),
+    Column("last_event_id", BigInteger, nullable=False),
+)
+
+# --- the engine about itself ------------------------------------------------------------------------------------------
+
+engine_status = Table(
+    "engine_status",
+    metadata,
+    Column("component", Text, primary_key=True),
+    Column("state", JSONB, nullable=False),
+    Column("updated_at", Time, nullable=False),
+)

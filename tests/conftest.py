@@ -1,0 +1,68 @@
+"""What all tests share: a real PostgreSQL, started once, and a freshly migrated database for each test that asks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from engine.embedded import EmbeddedPostgres
+from engine.historian.upgrade import upgrade
+
+_TEMPLATE = "gasinsight_template"
+_numbers = itertools.count(1)
+
+
+def database_named(url: str, name: str) -> str:
+    """The same server and role, another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's account can reach also when the tests run as root (pytest's own are private)."""
+    folder = Path(tempfile.mkdtemp(prefix="gasinsight-tests-"))
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(server_folder: Path) -> Iterator[str]:
+    """The embedded PostgreSQL of this test session; its own database is empty and not migrated."""
+    with EmbeddedPostgres(server_folder / "session", shared_dir=server_folder / "shared") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _template(postgres_url: str) -> str:
+    """A migrated database that is only ever copied."""
+    asyncio.run(_administer(postgres_url, f"CREATE DATABASE {_TEMPLATE}"))
+    upgrade(database_named(postgres_url, _TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres_url: str, _template: str) -> AsyncIterator[str]:
+    """A fresh, migrated database of this test alone."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    await _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {_template}")
+    yield database_named(postgres_url, name)
+    await _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _administer(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
