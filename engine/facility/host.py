@@ -1,0 +1,123 @@
+"""The facilities of one process. The Ray actor (`engine.facility.actor`) wraps it; fault runs use it as it is.
+
+Errors of one facility become its answer and harm no other. What is not foreseen is logged with its trace and answered
+as a crash: the facility loads again, and the reader finds out whether a message is to blame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Awaitable, Sequence
+from concurrent.futures import Executor
+
+import structlog
+
+import native
+from engine.clock import Clock
+from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityUnavailable, StoreUnavailable
+from engine.facility.facility import Facility
+from engine.facility.port import DONE, Answer, Cursor, HostStatus, Result, SensorMessage, Share
+from engine.historian.port import HistorianPort
+from engine.live import LiveChunk
+from engine.metrics import Metrics
+from engine.settings import Settings
+
+log = structlog.get_logger()
+
+
+class FacilityHost:
+    """Loads facilities when they are first spoken to. One native call at a time for all of them (`executor`)."""
+
+    def __init__(
+        self,
+        historian: HistorianPort,
+        settings: Settings,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        executor: Executor | None = None,
+    ) -> None:
+        self._historian = historian
+        self._settings = settings
+        self._clock = clock
+        self._metrics = metrics
+        self._executor = executor
+        self._facilities: dict[str, Facility] = {}
+        self.incarnation = uuid.uuid4().hex
+
+    async def ingest(self, shares: Sequence[Share]) -> dict[str, Answer]:
+        """Serial for each facility, side by side for several."""
+        work = [
+            _answer(share.facility_id, self._facility(share.facility_id).ingest(share.batch, share.refused))
+            for share in shares
+        ]
+        answers = await asyncio.gather(*work)
+        return {share.facility_id: answer for share, answer in zip(shares, answers, strict=True)}
+
+    async def apply(self, facility_id: str, messages: Sequence[SensorMessage]) -> Answer:
+        """Activations and deactivations of one facility."""
+        return await _answer(facility_id, self._facility(facility_id).apply(messages))
+
+    async def tick(self, facility_ids: Sequence[str], watermark_us: int) -> dict[str, Answer]:
+        """Tell the facilities how far the queue has been read; loads those that are not loaded."""
+        work = [_answer(each, self._facility(each).tick(watermark_us)) for each in facility_ids]
+        return dict(zip(facility_ids, await asyncio.gather(*work), strict=True))
+
+    async def load(self, facility_id: str, *, again: bool = False) -> Answer:
+        """Load the facility if it is not loaded; `again`: in any case, also after it was fenced."""
+        return await _answer(facility_id, self._facility(facility_id).load(again=again))
+
+    async def command(self, facility_id: str, payload: bytes) -> Answer:
+        """A person's command to one facility."""
+        return await _answer(facility_id, self._facility(facility_id).command(payload))
+
+    async def watch(
+        self, facility_id: str, cursor: Cursor | None, wait_s: float
+    ) -> tuple[Cursor, tuple[LiveChunk, ...]]:
+        """See Publisher.watch; may run in another thread's event loop."""
+        return await self._facility(facility_id).watch(cursor, wait_s)
+
+    async def status(self) -> HostStatus:
+        """Who is here and what was counted."""
+        states = {facility_id: facility.state for facility_id, facility in self._facilities.items()}
+        return HostStatus(self.incarnation, os.getpid(), states, self._metrics.snapshot())
+
+    async def close(self) -> None:
+        """Write a checkpoint of each facility, so that the next start has little to replay."""
+        for facility_id, facility in self._facilities.items():
+            answer = await _answer(facility_id, facility.checkpoint())
+            if answer.result is not Result.DONE:
+                log.warning("no_last_checkpoint", facility_id=facility_id, reason=answer.reason)
+
+    def _facility(self, facility_id: str) -> Facility:
+        if facility_id not in self._facilities:
+            self._facilities[facility_id] = Facility(
+                facility_id,
+                self._historian,
+                self._settings,
+                self._clock,
+                self._metrics,
+                executor=self._executor,
+            )
+        return self._facilities[facility_id]
+
+
+async def _answer(facility_id: str, work: Awaitable[None]) -> Answer:
+    """What the errors of one step mean to whoever sent it."""
+    try:
+        await work
+    except (CommitRejected, native.PayloadError) as error:
+        log.warning("outcome_rejected", facility_id=facility_id, error=str(error))
+        return Answer(Result.REJECTED, str(error))
+    except CommitFenced as error:
+        log.warning("facility_fenced", facility_id=facility_id, error=str(error))
+        return Answer(Result.FENCED, str(error))
+    except (StoreUnavailable, CommitUnknown, FacilityUnavailable) as error:
+        log.info("facility_unavailable", facility_id=facility_id, error=str(error))
+        return Answer(Result.UNAVAILABLE, str(error) or type(error).__name__)
+    except Exception as error:
+        log.exception("facility_step_failed", facility_id=facility_id)
+        return Answer(Result.CRASHED, f"{type(error).__name__}: {error}"[:500])
+    return DONE

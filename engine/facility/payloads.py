@@ -1,0 +1,121 @@
+"""What goes into the core and the parking table, as bytes and text. Pure; the core's side of it is in `native`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+import native
+from engine.clock import US_PER_S
+from engine.model import AlarmEvent, AlertType, ParkedItem, SensorConfig
+from engine.settings import Settings
+
+RULES_VERSION = 1
+"""Version of the alarm rules a sensor type has by default; part of the journal's unique key."""
+
+
+def core_settings(settings: Settings) -> str:
+    """The settings that shape what the core does."""
+    return json.dumps(
+        {
+            "late_alarm_s_max": settings.late_alarm_s_max,
+            "stale_intervals": settings.stale_intervals,
+            "stale_s_min": settings.stale_s_min,
+            "tick_gap_s_max": 2 * settings.tick_s,
+        }
+    )
+
+
+def config_payload(sensors: Iterable[SensorConfig], *, facility_name: str | None = None, at_us: int) -> bytes:
+    """A configuration change: these sensors are so from now on (`facility_name` None: unchanged)."""
+    upserts = [
+        {
+            "op": "upsert",
+            "sensor_id": sensor.sensor_id,
+            "sensor_no": sensor.sensor_no,
+            "type": sensor.type.value,
+            "expected_interval_s": sensor.expected_interval_s,
+            "status": sensor.status.value,
+        }
+        for sensor in sensors
+    ]
+    config = {"version": RULES_VERSION, "facility_name": facility_name, "at_us": at_us, "sensors": upserts}
+    return json.dumps(config, separators=(",", ":")).encode()
+
+
+def tick_payload(watermark_us: int) -> bytes:
+    """Time itself: the queue has been read up to here."""
+    return b'{"watermark_us":%d}' % watermark_us
+
+
+def parked_reading(
+    facility_id: str, sensor_id: str, tracked_at_us: int, data: str, reason: str = "unknown_sensor"
+) -> ParkedItem:
+    """A reading that waits for its parent; the body is one that `reading_data` and the bus understand."""
+    body = json.dumps(
+        {
+            "sensor_id": sensor_id,
+            "facility_id": facility_id,
+            "tracked_at": iso_utc(tracked_at_us),
+            "data": data,
+        },
+        ensure_ascii=False,
+    )
+    return ParkedItem("reading", facility_id, sensor_id, tracked_at_us, body, reason)
+
+
+def parked_readings(batch: bytes, reason: str) -> list[ParkedItem]:
+    """Every reading of a batch as a row for the parking table."""
+    return [
+        parked_reading(row["facility_id"], row["sensor_id"], row["tracked_at_us"], row["data"], reason)
+        for row in native.batch_rows(batch)
+    ]
+
+
+def reading_data(item: ParkedItem) -> str:
+    """The `data` text of a parked reading, as it was received."""
+    data = json.loads(item.body)["data"]
+    return data if isinstance(data, str) else json.dumps(data)
+
+
+def alarm_events(effects: native.Effects) -> list[AlarmEvent]:
+    """The core's transitions as rows of the journal."""
+    return [
+        AlarmEvent(
+            alarm_key=event.alarm_key,
+            sensor_no=event.sensor_no,
+            rule=event.rule,
+            transition=event.transition,
+            event_time_us=event.event_time_us,
+            rule_version=event.rule_version,
+            priority=event.priority,
+            alert_type=AlertType(event.alert_type),
+            value=event.value,
+            limit=event.limit,
+            score=event.score,
+            message=event.message,
+            explanation_json=event.explanation_json,
+            late=event.late,
+            only_if_stored=event.only_if_stored,
+            actor=event.actor,
+            reason=event.reason,
+        )
+        for event in effects.events
+    ]
+
+
+def batches_of(
+    facility_id: str, rows: Sequence[tuple[str, int, str]], rows_max: int, received_at_us: int
+) -> list[bytes]:
+    """Rows (sensor_id, tracked_at_us, data) as batches of bounded size, in the order given."""
+    return [
+        native.encode_batch(facility_id, list(rows[start : start + rows_max]), received_at_us)
+        for start in range(0, len(rows), rows_max)
+    ]
+
+
+def iso_utc(time_us: int) -> str:
+    """A time as the hub writes it: UTC, microseconds, no suffix."""
+    seconds, fraction_us = divmod(time_us, US_PER_S)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S") + f".{fraction_us:06d}"

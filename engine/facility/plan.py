@@ -1,0 +1,102 @@
+"""Turns activations and deactivations into changes of a facility's sensors, in whatever order they arrive.
+
+A status change applies only if it is newer than the last one applied; a redelivered or overtaken message has no effect.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from engine.facility.port import SensorMessage
+from engine.model import EntityChange, SensorActivation, SensorConfig, SensorDeactivation, SensorStatus
+
+
+class SensorPlan:
+    """What a facility's sensors will be, on top of what they are; nothing is real before it is committed.
+
+    sensors   all sensors as they will be
+    changes   rows to write, in order
+    arrivals  ids of sensors that are new with this plan
+    waiting   deactivations whose sensor is not known yet: to be parked
+    ignored   messages without effect, by reason
+    """
+
+    def __init__(
+        self, facility_id: str, sensors: Mapping[str, SensorConfig], numbers: Mapping[str, int | None]
+    ) -> None:
+        self._facility_id = facility_id
+        self._numbers = numbers
+        self._touched: dict[str, SensorConfig] = {}
+        self.sensors = dict(sensors)
+        self.changes: list[EntityChange] = []
+        self.arrivals: set[str] = set()
+        self.waiting: list[SensorDeactivation] = []
+        self.ignored: Counter[str] = Counter()
+
+    def add_all(self, messages: Iterable[SensorMessage]) -> None:
+        """Plan for each message in turn."""
+        for message in messages:
+            if isinstance(message, SensorActivation):
+                self._activate(message)
+            else:
+                self._deactivate(message)
+
+    def take_upserts(self) -> list[SensorConfig]:
+        """Sensors the core must be told about since the last call."""
+        taken, self._touched = list(self._touched.values()), {}
+        return taken
+
+    def take_changes(self) -> tuple[EntityChange, ...]:
+        """Rows to write since the last call."""
+        taken, self.changes = tuple(self.changes), []
+        return taken
+
+    def _activate(self, message: SensorActivation) -> None:
+        sensor = self.sensors.get(message.sensor_id)
+        if sensor is None:
+            self._arrive(message)
+        elif sensor.status not in {SensorStatus.ACTIVE, SensorStatus.INACTIVE}:
+            self.ignored["known_sensor"] += 1
+        elif message.tracked_at_us <= sensor.status_changed_at_us:
+            self.ignored["known_sensor" if sensor.status is SensorStatus.ACTIVE else "older_status_change"] += 1
+        else:
+            # Also for an Active sensor: a deactivation that is older than this activation must not win later.
+            self._set_status(sensor, SensorStatus.ACTIVE, message.tracked_at_us)
+
+    def _deactivate(self, message: SensorDeactivation) -> None:
+        sensor = self.sensors.get(message.sensor_id)
+        if sensor is None:
+            self.waiting.append(message)
+        elif message.tracked_at_us <= sensor.status_changed_at_us:
+            self.ignored["older_status_change"] += 1
+        else:
+            self._set_status(sensor, SensorStatus.INACTIVE, message.tracked_at_us)
+
+    def _arrive(self, message: SensorActivation) -> None:
+        sensor_no = self._numbers.get(message.sensor_id)
+        if sensor_no is None:
+            self.ignored["sensor_of_another_facility"] += 1
+            return
+        sensor = SensorConfig(
+            sensor_id=message.sensor_id,
+            sensor_no=sensor_no,
+            facility_id=self._facility_id,
+            name=f"Sensor {message.sensor_id}",
+            type=message.type,
+            status=SensorStatus.ACTIVE,
+            expected_interval_s=message.signal_interval_s,
+            installed_at_us=message.tracked_at_us,
+            status_changed_at_us=message.tracked_at_us,
+        )
+        self.sensors[sensor.sensor_id] = self._touched[sensor.sensor_id] = sensor
+        self.arrivals.add(sensor.sensor_id)
+        self.changes.append(EntityChange("insert_sensor", sensor.sensor_id, activation=message, sensor_no=sensor_no))
+
+    def _set_status(self, sensor: SensorConfig, status: SensorStatus, changed_at_us: int) -> None:
+        changed = replace(sensor, status=status, status_changed_at_us=changed_at_us)
+        self.sensors[sensor.sensor_id] = changed
+        if status is not sensor.status:
+            self._touched[sensor.sensor_id] = changed
+        self.changes.append(EntityChange("sensor_status", sensor.sensor_id, status=status, changed_at_us=changed_at_us))
