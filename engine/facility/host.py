@@ -92,16 +92,13 @@ class FacilityHost:
                 log.warning("no_last_checkpoint", facility_id=facility_id, reason=answer.reason)
 
     def _facility(self, facility_id: str) -> Facility:
-        if facility_id not in self._facilities:
-            self._facilities[facility_id] = Facility(
-                facility_id,
-                self._historian,
-                self._settings,
-                self._clock,
-                self._metrics,
-                executor=self._executor,
-            )
-        return self._facilities[facility_id]
+        """The one object of a facility, also when two threads (ingest, watch) ask for it first at once."""
+        if (held := self._facilities.get(facility_id)) is not None:
+            return held
+        made = Facility(
+            facility_id, self._historian, self._settings, self._clock, self._metrics, executor=self._executor
+        )
+        return self._facilities.setdefault(facility_id, made)
 
 
 async def _answer(facility_id: str, work: Awaitable[None]) -> Answer:

@@ -1,0 +1,289 @@
+"""Finds the process that holds a facility, or starts it; parks what belongs to facilities that do not exist.
+
+One directory serves all readers of an engine. It keeps no truth: which facilities exist the database knows, and who may
+write for one its epoch decides. A facility stays with the process it was given to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from engine.bus.messages import body_of
+from engine.clock import Clock
+from engine.errors import FacilityUnavailable, StoreUnavailable
+from engine.facility.payloads import parked_readings
+from engine.facility.port import DONE, Answer, Host, HostStatus, Result, SensorMessage, Share
+from engine.historian.port import HistorianPort
+from engine.metrics import ACTOR_RESTARTS, IGNORED, PARKED, Metrics
+from engine.model import EntityMessage, FacilitySetup, ParkedItem, SensorActivation
+
+RESTARTS_MAX = 5
+RESTARTS_SPAN_S = 60.0
+RESTART_PAUSE_S = 30.0
+STATUS_S_MAX = 10.0
+
+log = structlog.get_logger()
+
+
+class HostStarter(Protocol):
+    """Brings processes for facilities into being."""
+
+    async def start(self, slot: int) -> Host:
+        """The process of a slot: the living one, or a new one."""
+
+    async def living(self) -> dict[int, Host]:
+        """Processes that an earlier directory has started."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One process and the facilities it was given. `incarnation` is the last one seen alive."""
+
+    number: int
+    facilities: list[str] = field(default_factory=list)
+    host: Host | None = None
+    incarnation: str | None = None
+    restarts_s: list[float] = field(default_factory=list)
+    paused_until_s: float = -1.0
+    ticking: bool = False
+    fenced: set[str] = field(default_factory=set)
+
+
+class Directory:
+    """`Facilities` for the readers, and the supervisor's view of all processes."""
+
+    def __init__(
+        self, historian: HistorianPort, starter: HostStarter, clock: Clock, metrics: Metrics, *, per_host: int
+    ) -> None:
+        self._historian = historian
+        self._starter = starter
+        self._clock = clock
+        self._metrics = metrics
+        self._per_host = per_host
+        self._slots: dict[int, _Slot] = {}
+        self._slot_of: dict[str, _Slot] = {}
+
+    async def adopt_living(self) -> None:
+        """Take over what an earlier directory placed: ask the processes that still live whom they hold."""
+        for number, host in (await self._starter.living()).items():
+            slot = self._slots.setdefault(number, _Slot(number))
+            try:
+                status = await asyncio.wait_for(host.status(), STATUS_S_MAX)
+            except (FacilityUnavailable, TimeoutError) as error:
+                log.warning("process_not_adopted", slot=number, error=str(error))
+                continue
+            slot.host, slot.incarnation = host, status.incarnation
+            for facility_id, state in status.facilities.items():
+                if state == "loaded" and facility_id not in self._slot_of:
+                    self._place(facility_id, slot)
+
+    def add_known(self, facility_ids: Iterable[str]) -> None:
+        """These facilities exist; those without a process are given one (started when it is first spoken to)."""
+        for facility_id in facility_ids:
+            if facility_id not in self._slot_of:
+                free = next((slot for slot in self._slots.values() if len(slot.facilities) < self._per_host), None)
+                if free is None:
+                    number = max(self._slots, default=-1) + 1
+                    free = self._slots.setdefault(number, _Slot(number))
+                self._place(facility_id, free)
+
+    def slot_of(self, facility_id: str) -> int | None:
+        """The number of the facility's process; None: no such facility is known."""
+        slot = self._slot_of.get(facility_id)
+        return None if slot is None else slot.number
+
+    def lane(self, facility_id: str) -> str:
+        """Facilities of one process share a lane; each unknown facility has its own."""
+        slot = self._slot_of.get(facility_id)
+        return f"unknown {facility_id}" if slot is None else f"process {slot.number}"
+
+    async def ingest(self, shares: Sequence[Share]) -> dict[str, Answer]:
+        """One call to each process; shares of unknown facilities are parked."""
+        strangers = [share for share in shares if share.facility_id not in self._slot_of]
+        parked = await asyncio.gather(*(self._park_share(share) for share in strangers))
+        done = {share.facility_id: answer for share, answer in zip(strangers, parked, strict=True) if answer}
+        by_slot: dict[int, list[Share]] = {}
+        for share in shares:
+            if share.facility_id not in done:
+                by_slot.setdefault(self._slot_of[share.facility_id].number, []).append(share)
+        for part in await asyncio.gather(*(self._send(self._slots[n], held) for n, held in by_slot.items())):
+            done.update(part)
+        return done
+
+    async def apply(self, facility_id: str, messages: Sequence[EntityMessage]) -> Answer:
+        """Setups here, the rest in the facility's process; without a facility it is parked."""
+        others = [message for message in messages if not isinstance(message, FacilitySetup)]
+        try:
+            for message in messages:
+                if isinstance(message, FacilitySetup):
+                    await self._create(message)
+            if facility_id not in self._slot_of and await self._park_messages(others):
+                return DONE
+        except StoreUnavailable as error:
+            return Answer(Result.UNAVAILABLE, str(error))
+        slot = self._slot_of[facility_id]
+        if others:
+            return await self._guarded(slot, lambda host: host.apply(facility_id, others))
+        return await self._guarded(slot, lambda host: host.load(facility_id))
+
+    async def probe(self, facility_id: str) -> bool:
+        """Whether the facility is loaded, or loads now. An unknown one has nothing that could crash."""
+        slot = self._slot_of.get(facility_id)
+        if slot is None:
+            return True
+        return (await self._guarded(slot, lambda host: host.load(facility_id))).result is Result.DONE
+
+    async def tick(self, watermark_us: int) -> None:
+        """Tell every facility how far the queue has been read; starts and loads what is not running.
+
+        A process that has not answered its last tick gets no other.
+        """
+        due = [slot for slot in self._slots.values() if not slot.ticking]
+        await asyncio.gather(*(self._tick_slot(slot, watermark_us) for slot in due))
+
+    async def statuses(self) -> dict[int, HostStatus | None]:
+        """Of every process, by slot; None where it does not answer now."""
+        found = await asyncio.gather(*(self._status(slot) for slot in self._slots.values()))
+        return dict(zip(self._slots, found, strict=True))
+
+    async def reload(self, facility_id: str) -> Answer:
+        """Load a facility again: its configuration or parked rows were changed by somebody else."""
+        if (slot := self._slot_of.get(facility_id)) is None:
+            return Answer(Result.UNAVAILABLE, f"facility {facility_id} is not known")
+        return await self._guarded(slot, lambda host: host.load(facility_id, again=True))
+
+    async def reclaim_fenced(self) -> list[str]:
+        """For the one leader only: facilities that somebody else had taken are loaded again under a newer epoch."""
+        fenced = [facility_id for slot in self._slots.values() for facility_id in slot.fenced]
+        for facility_id in fenced:
+            log.warning("facility_reclaimed", facility_id=facility_id)
+            if (await self.reload(facility_id)).result is Result.DONE:
+                self._slot_of[facility_id].fenced.discard(facility_id)
+        return fenced
+
+    async def close(self) -> None:
+        """Let every process write its checkpoints."""
+        hosts = [slot.host for slot in self._slots.values() if slot.host is not None]
+        for ended in await asyncio.gather(*(host.close() for host in hosts), return_exceptions=True):
+            if isinstance(ended, BaseException):
+                log.warning("process_not_closed", error=str(ended))
+
+    def _place(self, facility_id: str, slot: _Slot) -> None:
+        slot.facilities.append(facility_id)
+        self._slot_of[facility_id] = slot
+
+    async def _create(self, setup: FacilitySetup) -> None:
+        if not await self._historian.create_facility(setup):
+            self._metrics.add(IGNORED, reason="known_facility")
+        self.add_known([setup.facility_id])
+
+    async def _park_share(self, share: Share) -> Answer | None:
+        """DONE when all of it is parked; None when the facility exists by now."""
+        items = [*parked_readings(share.batch, "unknown_facility"), *share.refused]
+        try:
+            return DONE if await self._park(share.facility_id, items) else None
+        except StoreUnavailable as error:
+            return Answer(Result.UNAVAILABLE, str(error))
+
+    async def _park_messages(self, messages: Sequence[SensorMessage]) -> bool:
+        kinds = ["activation" if isinstance(message, SensorActivation) else "deactivation" for message in messages]
+        items = [
+            ParkedItem(
+                kind,
+                message.facility_id,
+                message.sensor_id,
+                message.tracked_at_us,
+                body_of(message),
+                "unknown_facility",
+            )
+            for kind, message in zip(kinds, messages, strict=True)
+        ]
+        return await self._park(messages[0].facility_id, items)
+
+    async def _park(self, facility_id: str, items: Sequence[ParkedItem]) -> bool:
+        if not all(await self._historian.park_unknown_facility(items)):
+            self.add_known([facility_id])
+            return False
+        for item in items:
+            self._metrics.add(PARKED, kind=item.kind)
+        return True
+
+    async def _send(self, slot: _Slot, shares: Sequence[Share]) -> dict[str, Answer]:
+        answers: dict[str, Answer] = {}
+
+        async def call(host: Host) -> Answer:
+            answers.update(await host.ingest(shares))
+            return DONE
+
+        failed = await self._guarded(slot, call)
+        if failed.result is not Result.DONE:
+            return {share.facility_id: failed for share in shares}
+        slot.fenced |= {each for each, answer in answers.items() if answer.result is Result.FENCED}
+        return answers
+
+    async def _tick_slot(self, slot: _Slot, watermark_us: int) -> None:
+        answers: dict[str, Answer] = {}
+
+        async def call(host: Host) -> Answer:
+            answers.update(await host.tick(tuple(slot.facilities), watermark_us))
+            return DONE
+
+        slot.ticking = True
+        try:
+            await self._guarded(slot, call)
+        finally:
+            slot.ticking = False
+        slot.fenced |= {each for each, answer in answers.items() if answer.result is Result.FENCED}
+
+    async def _guarded(self, slot: _Slot, call: Callable[[Host], Awaitable[Answer]]) -> Answer:
+        """Call a process; find out, when it does not answer, whether it died with the call."""
+        pause_s = slot.paused_until_s - self._clock.monotonic_s()
+        if pause_s > 0:
+            return Answer(Result.UNAVAILABLE, f"process {slot.number} keeps dying; next try in {pause_s:.0f} s")
+        before = slot.incarnation
+        try:
+            host = await self._host(slot)
+            before = slot.incarnation
+            answer = await call(host)
+        except FacilityUnavailable as error:
+            slot.host = None
+            status = await self._status(slot)
+            if status is not None and before is not None and status.incarnation != before:
+                return Answer(Result.CRASHED, str(error))
+            return Answer(Result.UNAVAILABLE, str(error))
+        return answer
+
+    async def _host(self, slot: _Slot) -> Host:
+        if slot.host is None:
+            slot.host = await self._starter.start(slot.number)
+        if slot.incarnation is None:
+            self._seen(slot, await slot.host.status())
+        return slot.host
+
+    async def _status(self, slot: _Slot) -> HostStatus | None:
+        try:
+            if slot.host is None:
+                slot.host = await self._starter.start(slot.number)
+            status = await asyncio.wait_for(slot.host.status(), STATUS_S_MAX)
+        except (FacilityUnavailable, TimeoutError) as error:
+            log.warning("process_silent", slot=slot.number, error=str(error) or "no answer")
+            return None
+        self._seen(slot, status)
+        return status
+
+    def _seen(self, slot: _Slot, status: HostStatus) -> None:
+        """Notice restarts; a process that restarts too often is left alone for a while."""
+        if slot.incarnation not in {None, status.incarnation}:
+            now_s = self._clock.monotonic_s()
+            self._metrics.add(ACTOR_RESTARTS, kind="facility")
+            slot.restarts_s = [at_s for at_s in slot.restarts_s if now_s - at_s < RESTARTS_SPAN_S] + [now_s]
+            log.warning("process_restarted", slot=slot.number, facilities=slot.facilities, pid=status.pid)
+            if len(slot.restarts_s) >= RESTARTS_MAX:
+                slot.paused_until_s = now_s + RESTART_PAUSE_S
+                log.error("process_keeps_dying", slot=slot.number, facilities=slot.facilities, pause_s=RESTART_PAUSE_S)
+        slot.incarnation = status.incarnation
