@@ -1,0 +1,137 @@
+"""One run of the simulated field: which readings are due until a moment, and the ledger of what was planted."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.bus.simulation.faults import Fault, FaultOverlay, FaultPlanner
+from engine.bus.simulation.plant import make_plant, naive_utc, reading
+from engine.bus.simulation.signals import SignalBank
+from engine.errors import SettingsError
+
+DECLARED_INTERVALS_S = (15, 30, 45, 60, 300, 900, 1800, 3600)
+"""The front end's menu of intervals: a sensor declares the shortest of these that it keeps."""
+
+US_PER_S = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOptions:
+    """`sensors` in each of `facilities`, which together send `rate` readings a second.
+
+    `jitter` is how far, as a part of it, the time between two readings of a sensor strays from its interval.
+    """
+
+    facilities: int = 3
+    sensors: int = 12
+    rate: float = 18.0
+    seed: int = 1
+    faults: str = "demo"
+    jitter: float = 0.02
+
+    def __post_init__(self) -> None:
+        if self.facilities < 1 or self.sensors < 1 or not self.rate > 0:
+            raise SettingsError(
+                "the field needs at least 1 facility, 1 sensor and a rate above 0"
+                f" (got {self.facilities}, {self.sensors}, {self.rate:g})"
+            )
+
+    @property
+    def interval_s(self) -> float:
+        """Seconds between two readings of a sensor."""
+        return self.facilities * self.sensors / self.rate
+
+    @property
+    def declared_interval_s(self) -> int:
+        """What the activation says as `signal_interval`."""
+        kept = [declared for declared in DECLARED_INTERVALS_S if declared >= self.interval_s]
+        return kept[0] if kept else math.ceil(self.interval_s)
+
+
+class Field:
+    """Readings of a run that began at `start_us`, in the order of time. Same options, same calls: same readings."""
+
+    def __init__(self, options: FieldOptions, start_us: int) -> None:
+        self.plant = make_plant(options.facilities, options.sensors, options.seed)
+        self._options = options
+        self._start_us = start_us
+        sensors = self.plant.sensors
+        self._signals = SignalBank(
+            [sensor.type for sensor in sensors], [sensor.facility for sensor in sensors], options.seed
+        )
+        self._overlay = FaultOverlay(self._signals.middle, self._signals.half)
+        self._planner = FaultPlanner(
+            self.plant, options.seed, options.faults, max(options.interval_s, options.declared_interval_s)
+        )
+        self._faults: list[Fault] = []
+        self._random = np.random.default_rng([options.seed, 4])
+        self._due_s = self._random.uniform(0, options.interval_s, len(sensors))
+
+    def plan(self, end_s: float) -> list[Fault]:
+        """Plant what the schedule has until `end_s`; these are the new ones. Ticks may not run ahead of the plan."""
+        planned = self._planner.until(end_s)
+        self._overlay.add(planned)
+        self._faults.extend(planned)
+        return planned
+
+    def tick(self, end_s: float) -> list[dict[str, str]]:
+        """The readings due before `end_s` seconds after the start and not given yet."""
+        found: list[tuple[float, int, float]] = []
+        while len(due := np.flatnonzero(self._due_s < end_s)):
+            at_s = self._due_s[due]
+            values = self._signals.sample(due, self._start_us / US_PER_S + at_s)
+            values, sent = self._overlay.apply(due, at_s, values)
+            found.extend(zip(at_s[sent].tolist(), due[sent].tolist(), values[sent].tolist(), strict=True))
+            stray = self._random.uniform(-self._options.jitter, self._options.jitter, len(due))
+            self._due_s[due] += self._options.interval_s * (1 + stray)
+        found.sort()
+        return [self._reading(at_s, sensor, value) for at_s, sensor, value in found]
+
+    def describe(self, fault: Fault) -> dict[str, Any]:
+        """A fault as the ledger has it."""
+        sensors = [self.plant.sensors[index] for index in fault.sensors]
+        facility = self.plant.facilities[sensors[0].facility]
+        return {
+            "kind": fault.kind.value,
+            "facility_id": facility.facility_id,
+            "facility_name": facility.name,
+            "starts_at": naive_utc(self._at_us(fault.start_s)),
+            "ends_at": naive_utc(self._at_us(fault.end_s)),
+            "sensors": [
+                {"sensor_id": sensor.sensor_id, "type": sensor.type.value, "expected_rule": rule or None}
+                for sensor, rule in zip(sensors, fault.rules, strict=True)
+            ],
+        }
+
+    def ledger(self) -> dict[str, Any]:
+        """Everything planted so far, and the field it was planted in."""
+        return {
+            "seed": self._options.seed,
+            "started_at": naive_utc(self._start_us),
+            "interval_s": self._options.interval_s,
+            "declared_interval_s": self._options.declared_interval_s,
+            "facilities": [
+                {"facility_id": facility.facility_id, "name": facility.name, "type": facility.type.value}
+                for facility in self.plant.facilities
+            ],
+            "sensors": [
+                {
+                    "sensor_id": sensor.sensor_id,
+                    "facility_id": self.plant.facilities[sensor.facility].facility_id,
+                    "type": sensor.type.value,
+                }
+                for sensor in self.plant.sensors
+            ],
+            "faults": [self.describe(fault) for fault in self._faults],
+        }
+
+    def _reading(self, at_s: float, index: int, value: float) -> dict[str, str]:
+        sensor = self.plant.sensors[index]
+        return reading(sensor, self.plant.facilities[sensor.facility], self._at_us(at_s), value)
+
+    def _at_us(self, at_s: float) -> int:
+        return self._start_us + round(at_s * US_PER_S)
