@@ -1,1 +1,16 @@
-"""TODO"""
+"""The local bus: an embedded, durable broker that unmodified Azure Service Bus clients can talk to.
+
+For a first start, for tests and for sites without Azure; limits are Azure's (256 KiB a message, locks of 60 s, 10
+deliveries). `LocalBus` runs it inside a process, `python -m engine.bus.local` as one of its own.
+
+    server.py       listener              connection.py   SASL, open, heartbeats
+    session.py      windows, settling     link.py         credit, transfers
+    nodes.py        what a link leads to  management.py   request and answer
+    broker.py       queues by name        queue.py        peek-lock and all that
+    store.py        SQLite, group commit  codec.py, frames.py, message.py   AMQP 1.0 on the wire
+"""
+
+from engine.bus.local.queue import Counts, Rules
+from engine.bus.local.server import LocalBus, connection_string
+
+__all__ = ["Counts", "LocalBus", "Rules", "connection_string"]

@@ -1,0 +1,92 @@
+"""`python -m engine.bus.local --data-dir DIR --queue NAME ...`: the local bus as a process of its own.
+
+Ends on SIGTERM and SIGINT with everything on disk. The key comes from the environment (GASINSIGHT_BUS_KEY), where other
+users of the machine do not see it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import ssl
+import sys
+from pathlib import Path
+
+from engine.bus.local.server import LocalBus
+from engine.errors import GasInSightError
+
+PR_SET_PDEATHSIG = 1
+# The SQLite thread asks for the interpreter a few times a group; the default of 5 ms would be most of its latency.
+SWITCH_INTERVAL_S = 0.0005
+
+
+def main() -> int:
+    options = _options().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if options.parent_death:
+        _die_with_parent()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        asyncio.run(_serve(options))
+    except (GasInSightError, OSError) as error:
+        print(f"the local bus does not start: {error}", file=sys.stderr)  # noqa: T201 - a command's own word
+        return 1
+    return 0
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m engine.bus.local", description=__doc__)
+    parser.add_argument("--data-dir", type=Path, required=True, help="where the messages are kept")
+    parser.add_argument("--queue", action="append", required=True, metavar="NAME", help="a queue; give it for each")
+    parser.add_argument("--port", type=int, default=5672, help="0 takes a free one and prints it")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--lock-s", type=float, default=60.0, help="how long a received message stays locked")
+    parser.add_argument("--parent-death", action="store_true", help="end when the process that started this one ends")
+    parser.add_argument("--tls-certificate", type=Path, help="PEM with certificate and key: listen on --tls-port too")
+    parser.add_argument("--tls-port", type=int, default=5671)
+    return parser
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    bus = LocalBus(
+        options.data_dir,
+        options.queue,
+        options.port,
+        host=options.host,
+        key=os.environ.get("GASINSIGHT_BUS_KEY") or None,
+        lock_s=options.lock_s,
+        tls=_tls(options.tls_certificate),
+        tls_port=options.tls_port,
+    )
+    await bus.start()
+    print(f"local bus listens on {options.host}:{bus.port}", flush=True)  # noqa: T201 - read by whoever started it
+    await stopping.wait()
+    await bus.stop()
+
+
+def _tls(certificate: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def _die_with_parent() -> None:
+    """Ask Linux for SIGTERM at the parent's end; the parent may have gone before the question."""
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        sys.exit("the process that started the local bus is gone")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""The two kinds of link, seen from the bus: a client sends on an Inbound, a client receives on an Outbound."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.bus.local.codec import Described, ULong
+from engine.bus.local.errors import DECODE_ERROR, LIMIT_EXCEEDED, SIZE_EXCEEDED, AmqpError
+from engine.bus.local.frames import Attach, Flow, Transfer, error_value
+from engine.bus.local.locks import Delivery, fresh_tokens
+from engine.bus.local.message import outgoing
+from engine.bus.local.queue import Queue
+
+if TYPE_CHECKING:
+    from engine.bus.local.session import Session
+
+MESSAGE_BYTES_MAX = 256 * 1024
+INBOUND_CREDIT = 1_000
+SERIAL = 1 << 32
+REPLIES_WAITING_MAX = 1_000
+
+ACCEPTED = Described(ULong(0x24), [])
+
+
+class Incoming(NamedTuple):
+    """A whole delivery from a client; `settled` means the client wants no answer."""
+
+    delivery_id: int
+    settled: bool
+    message_format: int
+    payload: bytes
+
+
+class Inbound:
+    """Puts the transfers of a delivery together, gives it to `receive` and grants credit for as many as are finished.
+
+    `receive` must end in exactly one call of `finish` for each delivery, now or later.
+    """
+
+    def __init__(self, session: Session, attach: Attach, receive: Callable[[Inbound, Incoming], None]) -> None:
+        self.handle = attach.handle
+        self.name = attach.name
+        self._session = session
+        self._receive = receive
+        self._delivery_count = attach.initial_delivery_count or 0
+        self._first: Transfer | None = None
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._credit = 0
+        self._unfinished_count = 0
+        self._closed = False
+
+    def grant(self) -> None:
+        """Top the credit up once half of it is used."""
+        room = INBOUND_CREDIT - self._unfinished_count
+        if self._closed or self._credit > INBOUND_CREDIT // 2 or room <= self._credit:
+            return
+        self._credit = room
+        self._session.send_flow(self.handle, self._delivery_count, self._credit)
+
+    def transfer(self, transfer: Transfer, payload: bytes) -> None:
+        first = self._first
+        if first is None:
+            if transfer.delivery_id is None:
+                raise AmqpError(DECODE_ERROR, "the first transfer of a delivery has no delivery-id")
+            first = self._first = transfer
+        if transfer.aborted:
+            self._credit -= 1
+            self._end_delivery()
+            self.grant()
+            return
+        self._size += len(payload)
+        if self._size > MESSAGE_BYTES_MAX:
+            raise LinkError(SIZE_EXCEEDED, f"{self._size} bytes so far, a message may have {MESSAGE_BYTES_MAX}")
+        self._parts.append(payload)
+        if transfer.more:
+            return
+        octets = b"".join(self._parts)
+        self._end_delivery()
+        if self._credit <= 0:
+            raise LinkError("amqp:link:transfer-limit-exceeded", "a message was sent without credit")
+        self._credit -= 1
+        self._unfinished_count += 1
+        self._receive(self, Incoming(first.delivery_id or 0, bool(first.settled), first.message_format or 0, octets))
+
+    def _end_delivery(self) -> None:
+        self._delivery_count = (self._delivery_count + 1) % SERIAL
+        self._first = None
+        self._parts = []
+        self._size = 0
+
+    def finish(self, incoming: Incoming, error: AmqpError | None = None) -> None:
+        """Answer a delivery: accepted, or rejected with the reason."""
+        self._unfinished_count -= 1
+        if not incoming.settled:
+            state = ACCEPTED if error is None else rejected(error)
+            self._session.answer(True, incoming.delivery_id, state)
+        self.grant()
+
+    def flow(self, flow: Flow) -> None:
+        if flow.echo:
+            self._session.send_flow(self.handle, self._delivery_count, self._credit)
+
+    def close(self) -> None:
+        """A delivery that is only half here is forgotten."""
+        self._closed = True
+        self._first = None
+        self._parts = []
+
+
+class LinkError(AmqpError):
+    """Ends the link, not the connection."""
+
+
+def rejected(error: AmqpError) -> Described:
+    return Described(ULong(0x25), [error_value(error.condition, error.description)])
+
+
+class Outbound:
+    """Messages to a client, as far as it gives credit; what the credit does not cover is the subclass's matter."""
+
+    def __init__(self, session: Session, attach: Attach) -> None:
+        self.handle = attach.handle
+        self.name = attach.name
+        self._session = session
+        self._delivery_count = 0
+        self._credit = 0
+
+    def flow(self, flow: Flow) -> None:
+        if flow.link_credit is not None:
+            seen = self._delivery_count if flow.delivery_count is None else flow.delivery_count
+            credit = (seen + flow.link_credit - self._delivery_count) % SERIAL
+            self._credit = credit if credit < SERIAL // 2 else 0
+        self.on_credit()
+        if flow.drain:
+            self._delivery_count = (self._delivery_count + self._credit) % SERIAL
+            self._credit = 0
+        if flow.drain or flow.echo:
+            self._session.send_flow(self.handle, self._delivery_count, self._credit, drain=bool(flow.drain))
+
+    def on_credit(self) -> None:
+        """There may be room for more."""
+
+    def close(self) -> None:
+        """The client is gone from this link."""
+
+    def _used_credit(self, count: int) -> None:
+        self._delivery_count = (self._delivery_count + count) % SERIAL
+        self._credit -= count
+
+
+class QueueOutbound(Outbound):
+    """A receiver on a queue. Detaching leaves what it holds locked."""
+
+    def __init__(self, session: Session, attach: Attach, queue: Queue) -> None:
+        super().__init__(session, attach)
+        self.peek_lock = attach.snd_settle_mode != 1
+        self._queue = queue
+        queue.attach(self)
+
+    def wants(self) -> int:
+        return self._credit if self._session.writable else 0
+
+    def deliver(self, deliveries: list[Delivery]) -> None:
+        self._used_credit(len(deliveries))
+        for delivery in deliveries:
+            message = delivery.message
+            payload = outgoing(
+                message.content,
+                sequence_number=message.sequence_number,
+                enqueued_ms=message.enqueued_us // 1_000,
+                delivery_count=message.delivery_count,
+                locked_until_ms=None if delivery.locked_until_us is None else delivery.locked_until_us // 1_000,
+            )
+            holder = (self._queue, delivery.token) if self.peek_lock else None
+            self._session.send_delivery(self.handle, delivery.token, payload, holder)
+
+    def on_credit(self) -> None:
+        self._queue.dispatch()
+
+    def close(self) -> None:
+        self._queue.detach(self)
+
+
+class ReplyOutbound(Outbound):
+    """The answering half of a request pair (`$cbs`, `$management`)."""
+
+    def __init__(self, session: Session, attach: Attach, node: str) -> None:
+        super().__init__(session, attach)
+        self.node = node
+        self.address = address_of(attach.target)
+        self._waiting: deque[bytes] = deque()
+
+    def send(self, payload: bytes) -> None:
+        if len(self._waiting) >= REPLIES_WAITING_MAX:
+            raise AmqpError(LIMIT_EXCEEDED, f"{REPLIES_WAITING_MAX} answers wait for credit on '{self.node}'")
+        self._waiting.append(payload)
+        self.on_credit()
+
+    def on_credit(self) -> None:
+        while self._credit > 0 and self._waiting:
+            self._used_credit(1)
+            self._session.send_delivery(self.handle, fresh_tokens(1)[0], self._waiting.popleft(), None)
+
+
+def address_of(terminus: object) -> str | None:
+    """The address in a source or target, None for one without."""
+    if isinstance(terminus, Described) and isinstance(terminus.value, list) and terminus.value:
+        address = terminus.value[0]
+        return address if isinstance(address, str) else None
+    return None

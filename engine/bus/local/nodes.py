@@ -1,0 +1,134 @@
+"""What a link can be attached to: a queue, its dead letters, `$cbs`, and the management of a queue or of the bus."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from engine.bus.local.broker import DEAD_LETTER_SUFFIX, MANAGEMENT_SUFFIX, Broker, path_of
+from engine.bus.local.codec import Described, Int
+from engine.bus.local.errors import DECODE_ERROR, INTERNAL_ERROR, NOT_ALLOWED, NOT_FOUND, UNAUTHORIZED, AmqpError
+from engine.bus.local.frames import ROLE_SENDER, Attach
+from engine.bus.local.link import Inbound, Incoming, Outbound, QueueOutbound, ReplyOutbound, address_of
+from engine.bus.local.management import answer_management
+from engine.bus.local.message import BATCH_FORMAT, Request, parse_batch, parse_message, parse_request, reply
+from engine.bus.local.queue import Queue
+from engine.bus.local.session import Session
+from engine.bus.local.store import BusStoreError
+
+CBS = "$cbs"
+BUS_MANAGEMENT = "$management"
+STATUS_OPERATION = "gasinsight:status"
+SESSION_FILTER = "com.microsoft:session-filter"
+FILTER_FIELD = 7
+
+
+class Nodes:
+    """One for all connections."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._replying: set[asyncio.Task[None]] = set()
+
+    def open_link(self, session: Session, attach: Attach) -> Inbound | Outbound:
+        sending = attach.role == ROLE_SENDER
+        address = address_of(attach.target if sending else attach.source)
+        if address is None:
+            raise AmqpError(NOT_FOUND, "the link names no entity")
+        node = path_of(address)
+        if node in (CBS, BUS_MANAGEMENT) or node.endswith(MANAGEMENT_SUFFIX):
+            if node != CBS:
+                session.connection.authorization.check(node.removesuffix(BUS_MANAGEMENT))
+            if node not in (CBS, BUS_MANAGEMENT):
+                self._broker.find(address)
+            if sending:
+                return Inbound(session, attach, partial(self._request, session, node))
+            return ReplyOutbound(session, attach, node)
+        session.connection.authorization.check(node)
+        queue = self._broker.find(address)
+        if sending:
+            if node.endswith(DEAD_LETTER_SUFFIX):
+                raise AmqpError(NOT_ALLOWED, "messages cannot be sent to a dead-letter queue")
+            return Inbound(session, attach, partial(self._put, session, queue))
+        if _asks_for_session(attach.source):
+            raise AmqpError(
+                NOT_ALLOWED, f"'{queue.name}' does not require sessions: a session receiver cannot be made on it"
+            )
+        return QueueOutbound(session, attach, queue)
+
+    def _put(self, session: Session, queue: Queue, link: Inbound, incoming: Incoming) -> None:
+        """Accepted is said once the message is on disk."""
+        connection, size = session.connection, len(incoming.payload)
+
+        def stored(error: BusStoreError | None) -> None:
+            connection.let_go(size)
+            link.finish(incoming, None if error is None else AmqpError(INTERNAL_ERROR, str(error)))
+
+        try:
+            if incoming.message_format == BATCH_FORMAT:
+                contents = parse_batch(incoming.payload)
+            elif incoming.message_format == 0:
+                contents = [parse_message(incoming.payload)]
+            else:
+                raise AmqpError(DECODE_ERROR, f"message format {incoming.message_format:#x} is not known")
+        except AmqpError as error:
+            link.finish(incoming, error)
+            return
+        connection.hold(size)
+        queue.put(contents, stored)
+
+    def _request(self, session: Session, node: str, link: Inbound, incoming: Incoming) -> None:
+        try:
+            request = parse_request(incoming.payload)
+        except AmqpError as error:
+            link.finish(incoming, error)
+            return
+        link.finish(incoming)
+        task = asyncio.create_task(self._reply(session, node, request))
+        self._replying.add(task)
+        task.add_done_callback(self._replying.discard)
+
+    async def _reply(self, session: Session, node: str, request: Request) -> None:
+        if node == CBS:
+            properties, body = _put_token(session, request)
+        elif node == BUS_MANAGEMENT:
+            properties, body = self._answer_bus(request)
+        else:
+            properties, body = await answer_management(self._broker.find(node), request)
+        links = [link for link in session.links.values() if isinstance(link, ReplyOutbound) and link.node == node]
+        named = [link for link in links if link.address == request.reply_to]
+        for link in (named or links)[:1]:
+            link.send(reply(request.message_id, request.reply_to, properties, body))
+
+    def _answer_bus(self, request: Request) -> tuple[dict[str, Any], Any]:
+        if request.properties.get("operation") != STATUS_OPERATION:
+            return {"statusCode": Int(501), "statusDescription": "the bus itself knows gasinsight:status only"}, {}
+        body = {name: counts._asdict() for name, counts in self._broker.counts.items()}
+        return {"statusCode": Int(200), "statusDescription": "OK"}, body
+
+
+def _put_token(session: Session, request: Request) -> tuple[dict[str, Any], Any]:
+    """Both spellings of the status: `$cbs` has its own, management libraries look for the other."""
+    try:
+        if request.properties.get("operation") != "put-token" or not isinstance(request.body, str):
+            raise AmqpError(UNAUTHORIZED, "$cbs takes put-token with the token as the body")
+        session.connection.authorization.put_token(request.body)
+    except AmqpError as error:
+        return _cbs_status(401, error.description), None
+    return _cbs_status(200, "OK"), None
+
+
+def _cbs_status(code: int, description: str) -> dict[str, Any]:
+    return {
+        "status-code": Int(code),
+        "status-description": description,
+        "statusCode": Int(code),
+        "statusDescription": description,
+    }
+
+
+def _asks_for_session(source: Any) -> bool:
+    fields = source.value if isinstance(source, Described) and isinstance(source.value, list) else []
+    filters = fields[FILTER_FIELD] if len(fields) > FILTER_FIELD else None
+    return isinstance(filters, dict) and SESSION_FILTER in filters

@@ -1,0 +1,323 @@
+"""One AMQP session: its links by handle, its delivery numbers, its windows, and the settling of what it carried."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from engine.bus.local.codec import Described, ULong
+from engine.bus.local.errors import DECODE_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, LOCK_LOST, NOT_ALLOWED, AmqpError
+from engine.bus.local.frames import (
+    ROLE_SENDER,
+    TRANSFER_OVERHEAD_BYTES,
+    Attach,
+    Begin,
+    Detach,
+    Disposition,
+    Flow,
+    Transfer,
+    encode_frame,
+    encode_transfer,
+    error_value,
+)
+from engine.bus.local.link import MESSAGE_BYTES_MAX, SERIAL, Inbound, LinkError, Outbound, rejected
+from engine.bus.local.queue import Queue
+from engine.bus.local.store import BusStoreError
+
+if TYPE_CHECKING:
+    from engine.bus.local.connection import Connection
+
+INCOMING_WINDOW = 1 << 20
+OUTGOING_WINDOW = 1 << 20
+HANDLE_MAX = 255
+UNSETTLED_MAX = 100_000
+# Far from the numbers clients begin with: azure-servicebus takes the settling of a message it received for the settling
+# of one it sent when the two have the same delivery number in one session.
+FIRST_DELIVERY_ID = 1 << 30
+
+REJECTED = Described(ULong(0x25), [None])
+SOURCE_FIELDS, TARGET_FIELDS = 11, 7
+
+
+class Session:
+    """`channel` is ours and the client's alike."""
+
+    def __init__(self, connection: Connection, channel: int, begin: Begin) -> None:
+        self.connection = connection
+        self.channel = channel
+        self.links: dict[int, Inbound | Outbound | None] = {}  # None: refused or ended by us, until the client detaches
+        self._next_incoming_id = begin.next_outgoing_id
+        self._next_outgoing_id = 1
+        self._window = begin.incoming_window
+        self._next_delivery_id = FIRST_DELIVERY_ID
+        self._unsettled: dict[int, tuple[Queue, bytes]] = {}
+        self._blocked: deque[bytes] = deque()  # frames the client's window has no room for
+        self._answers: list[tuple[bool, int, Any]] = []
+        self._closed = False
+
+    def begin(self) -> None:
+        self._send(Begin(self.channel, self._next_outgoing_id, INCOMING_WINDOW, OUTGOING_WINDOW, HANDLE_MAX))
+
+    def close(self) -> None:
+        self._closed = True
+        for link in self.links.values():
+            if link is not None:
+                link.close()
+        self.links.clear()
+        self._unsettled.clear()
+        self._blocked.clear()
+
+    # What the client says
+
+    def receive(self, performative: Any, payload: bytes) -> None:
+        if type(performative) is Transfer:
+            self._on_transfer(performative, payload)
+        elif type(performative) is Disposition:
+            self._on_disposition(performative)
+        elif type(performative) is Flow:
+            self._on_flow(performative)
+        elif type(performative) is Attach:
+            self._on_attach(performative)
+        elif type(performative) is Detach:
+            self._on_detach(performative)
+        else:
+            raise AmqpError(NOT_ALLOWED, f"{type(performative).__name__} within a session")
+
+    def _on_transfer(self, transfer: Transfer, payload: bytes) -> None:
+        self._next_incoming_id = (self._next_incoming_id + 1) % SERIAL
+        link = self._link(transfer.handle)
+        if link is None:
+            return
+        if not isinstance(link, Inbound):
+            raise AmqpError(NOT_ALLOWED, f"a transfer on the receiving link '{link.name:.100}'")
+        try:
+            link.transfer(transfer, payload)
+        except LinkError as error:
+            self._end_link(transfer.handle, error)
+
+    def _on_flow(self, flow: Flow) -> None:
+        if flow.next_incoming_id is not None:
+            unseen = (self._next_outgoing_id - flow.next_incoming_id) % SERIAL
+            self._window = flow.incoming_window - (unseen if unseen < SERIAL // 2 else 0)
+        self._unblock()
+        if flow.handle is not None:
+            link = self._link(flow.handle)
+            if link is not None:
+                link.flow(flow)
+        else:
+            self.wake()
+            if flow.echo:
+                self.send_flow(None, None, None)
+
+    def _on_attach(self, attach: Attach) -> None:
+        if attach.handle > HANDLE_MAX or attach.handle in self.links:
+            raise AmqpError(LIMIT_EXCEEDED, f"handle {attach.handle} is taken or above {HANDLE_MAX}")
+        source = _padded(attach.source, 0x28, SOURCE_FIELDS)
+        target = _padded(attach.target, 0x29, TARGET_FIELDS)
+        try:
+            link = self.connection.open_link(self, attach)
+        except AmqpError as error:
+            self._send_attach(attach, None, None)
+            self._end_link(attach.handle, error)
+            return
+        self.links[attach.handle] = link
+        self._send_attach(attach, source, target)
+        if isinstance(link, Inbound):
+            link.grant()
+
+    def _send_attach(self, attach: Attach, source: Any, target: Any) -> None:
+        self._send(
+            Attach(
+                attach.name,
+                attach.handle,
+                not attach.role,
+                attach.snd_settle_mode,
+                attach.rcv_settle_mode,
+                source,
+                target,
+                initial_delivery_count=None if attach.role == ROLE_SENDER else 0,
+                max_message_size=MESSAGE_BYTES_MAX,
+            )
+        )
+
+    def _on_detach(self, detach: Detach) -> None:
+        if detach.handle not in self.links:
+            raise AmqpError("amqp:session:unattached-handle", f"detach of handle {detach.handle}")
+        link = self.links.pop(detach.handle)
+        if link is not None:
+            link.close()
+            self._send(Detach(detach.handle, bool(detach.closed)))
+
+    def _end_link(self, handle: int, error: AmqpError) -> None:
+        link = self.links.get(handle)
+        if link is not None:
+            link.close()
+        self.links[handle] = None
+        self._send(Detach(handle, True, error_value(error.condition, error.description)))
+
+    def _link(self, handle: int) -> Inbound | Outbound | None:
+        try:
+            return self.links[handle]
+        except KeyError:
+            raise AmqpError("amqp:session:unattached-handle", f"handle {handle} is not attached") from None
+
+    # Settling
+
+    def _on_disposition(self, disposition: Disposition) -> None:
+        if disposition.role == ROLE_SENDER or disposition.state is None:
+            return
+        last = disposition.first if disposition.last is None else disposition.last
+        if last - disposition.first <= len(self._unsettled):
+            numbers = list(range(disposition.first, last + 1))
+        else:
+            numbers = [number for number in self._unsettled if disposition.first <= number <= last]
+        for number in numbers:
+            self._settle(number, disposition.state, bool(disposition.settled))
+
+    def _settle(self, number: int, state: Any, settled: bool) -> None:
+        holder = self._unsettled.pop(number, None)
+        answer = partial(self._settled, number, state, settled)
+        try:
+            if holder is None:
+                raise AmqpError(LOCK_LOST, f"delivery {number} is not locked on this session")
+            apply_outcome(holder[0], holder[1], state, answer)
+        except AmqpError as error:
+            answer(error)
+
+    def _settled(self, number: int, state: Any, settled: bool, error: AmqpError | BusStoreError | None) -> None:
+        if not settled:
+            self.answer(ROLE_SENDER, number, _echo(state) if error is None else rejected(_as_amqp(error)))
+
+    # What the bus says
+
+    @property
+    def writable(self) -> bool:
+        return not self._blocked and self._window > 0 and self.connection.writable
+
+    def wake(self) -> None:
+        """The socket or the window has room again."""
+        for link in list(self.links.values()):
+            if isinstance(link, Outbound):
+                link.on_credit()
+
+    def answer(self, role: bool, number: int, state: Any) -> None:
+        """Settle one delivery; neighbours with the same outcome share a frame."""
+        if self._closed:
+            return
+        self._answers.append((role, number, state))
+        self.connection.flush_soon(self)
+
+    def write_answers(self) -> None:
+        answers, self._answers = self._answers, []
+        at = 0
+        while at < len(answers):
+            role, first, state = answers[at]
+            last = first
+            at += 1
+            while at < len(answers) and answers[at] == (role, last + 1, state):
+                last += 1
+                at += 1
+            self._send(Disposition(role, first, last, True, state, False))
+
+    def send_flow(self, handle: int | None, count: int | None, credit: int | None, *, drain: bool = False) -> None:
+        self._send(
+            Flow(
+                self._next_incoming_id,
+                INCOMING_WINDOW,
+                self._next_outgoing_id,
+                OUTGOING_WINDOW,
+                handle,
+                count,
+                credit,
+                0 if handle is not None else None,
+                drain,
+                False,
+            )
+        )
+
+    def send_delivery(self, handle: int, tag: bytes, payload: bytes, holder: tuple[Queue, bytes] | None) -> None:
+        """One message in as many frames as it needs; `holder` None means the client need not settle it."""
+        number = self._next_delivery_id
+        self._next_delivery_id = (number + 1) % SERIAL
+        if holder is not None:
+            self._unsettled[number] = holder
+            if len(self._unsettled) > UNSETTLED_MAX:
+                del self._unsettled[next(iter(self._unsettled))]
+        room = self.connection.frame_bytes_max - TRANSFER_OVERHEAD_BYTES
+        at = 0
+        while True:
+            part = payload[at : at + room]
+            at += room
+            more = at < len(payload)
+            frame = encode_transfer(self.channel, handle, number, tag, part, settled=holder is None, more=more)
+            self._send_transfer(frame)
+            if not more:
+                return
+
+    def _send_transfer(self, frame: bytes) -> None:
+        if self._blocked or self._window <= 0:
+            self._blocked.append(frame)
+            return
+        self._window -= 1
+        self._next_outgoing_id = (self._next_outgoing_id + 1) % SERIAL
+        self.connection.write(frame)
+
+    def _unblock(self) -> None:
+        while self._blocked and self._window > 0:
+            self._window -= 1
+            self._next_outgoing_id = (self._next_outgoing_id + 1) % SERIAL
+            self.connection.write(self._blocked.popleft())
+
+    def _send(self, performative: Any) -> None:
+        if not self._closed:
+            self.connection.write(encode_frame(self.channel, performative))
+
+
+def apply_outcome(queue: Queue, token: bytes, state: Any, done: Any) -> None:
+    """What an AMQP outcome means for a locked message."""
+    code = state.descriptor if isinstance(state, Described) else None
+    fields = state.value if isinstance(state, Described) and isinstance(state.value, list) else []
+    if code == 0x24:
+        queue.complete(token, done)
+    elif code == 0x25:
+        reason, description = _dead_letter_reason(fields)
+        queue.dead_letter(token, reason, description, done)
+    elif code == 0x26:
+        queue.release(token, done)
+    elif code == 0x27 and len(fields) > 1 and fields[1]:
+        queue.defer(token, done)
+    elif code == 0x27 and fields and fields[0]:
+        queue.abandon(token, done)
+    elif code == 0x27:
+        queue.release(token, done)
+    else:
+        raise AmqpError(DECODE_ERROR, f"no outcome is known as {code!r:.40}")
+
+
+def _echo(state: Described) -> Described:
+    """The outcome again; a rejection without its error, for an error means that it could not be applied."""
+    return REJECTED if state.descriptor == 0x25 else state
+
+
+def _dead_letter_reason(fields: list[Any]) -> tuple[str | None, str | None]:
+    error = fields[0] if fields else None
+    parts = error.value if isinstance(error, Described) and isinstance(error.value, list) else []
+    info = parts[2] if len(parts) > 2 and isinstance(parts[2], dict) else {}
+    reason = info.get("DeadLetterReason")
+    description = info.get("DeadLetterErrorDescription", parts[1] if len(parts) > 1 else None)
+    return (
+        reason if isinstance(reason, str) else None,
+        description if isinstance(description, str) else None,
+    )
+
+
+def _as_amqp(error: AmqpError | BusStoreError) -> AmqpError:
+    return error if isinstance(error, AmqpError) else AmqpError(INTERNAL_ERROR, str(error))
+
+
+def _padded(terminus: Any, descriptor: int, fields: int) -> Any:
+    """The client's own source or target again, at full length."""
+    if not isinstance(terminus, Described) or not isinstance(terminus.value, list):
+        return Described(ULong(descriptor), [None] * fields)
+    return Described(ULong(descriptor), terminus.value + [None] * (fields - len(terminus.value)))
