@@ -146,6 +146,7 @@ class Scheduler:
         self.trace: list[str] = []
         self.steps = 0
         self.jumps = 0
+        self.acting: list[Process] = []  # who asked for what happens right now
         self.jump_chance = jump_chance
         self._jumps_s = jumps_s
         self._calls: list[_Call] = []
@@ -201,15 +202,19 @@ class Scheduler:
     async def move(self) -> None:
         """One step: a parked call by chance, or time when nothing else can happen."""
         self.steps += 1
-        self._drop_what_died()
+        self._decide_what_died()
         ready = [call for call in self._calls if call.owner.state != "paused" or call.act is not None]
         if ready and not (self.jump_chance and self.chance.random() < self.jump_chance):
             await self._happen(self.chance.choice(ready), ready)
         elif ready:
             self.jumps += 1
-            await self._advance(self.chance.choice(self._jumps_s))
+            await self.advance(self.chance.choice(self._jumps_s))
         else:
             await self._wake_next()
+
+    def outstanding(self) -> int:
+        """Calls of living processes that have not happened yet."""
+        return sum(call.owner.state != "dead" for call in self._calls)
 
     async def settle(self) -> None:
         """Let everything run that can run without the world."""
@@ -227,8 +232,10 @@ class Scheduler:
         for call in together:
             self._calls.remove(call)
             self.note(f"{call.owner.name}: {call.label}" + ("" if call.owner.state == "running" else " (in flight)"))
+        self.acting = [call.owner for call in together]
         acts = [call.act() if call.act is not None else _nothing() for call in together]
         answers = await asyncio.gather(*acts, return_exceptions=True)
+        self.acting = []
         for call, answer in zip(together, answers, strict=True):
             if isinstance(answer, AssertionError):
                 raise answer  # a check of the harness itself: not for the code under test to handle
@@ -254,7 +261,7 @@ class Scheduler:
         else:
             call.answer.set_result(answer)
 
-    def _drop_what_died(self) -> None:
+    def _decide_what_died(self) -> None:
         """A request of a dead process is lost, or still on its way and happens without anybody who waits for it."""
         kept = []
         for call in self._calls:
@@ -281,7 +288,7 @@ class Scheduler:
             return
         raise Stuck("nothing can happen any more")
 
-    async def _advance(self, seconds: float) -> None:
+    async def advance(self, seconds: float) -> None:
         """Move time at once, as a machine that was stopped would see it; then wake whoever is due."""
         self.now_us += round(seconds * US_PER_S)
         self.note(f"time jumps {seconds} s")

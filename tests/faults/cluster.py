@@ -1,0 +1,101 @@
+"""Processes of a run without Ray: hosts of facilities that die, pause and come back, and calls between processes.
+
+What is real here: Directory, FacilityHost, Facility and below. What is played: the process boundary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from engine.errors import FacilityUnavailable
+from engine.facility.host import FacilityHost
+from engine.facility.port import Answer, Cursor, Host, HostStatus, SensorMessage, Share
+from engine.historian.port import HistorianPort
+from engine.live import LiveChunk
+from engine.metrics import Metrics
+from engine.settings import Settings
+from tests.faults.scheduler import Process, Scheduler, current_process
+
+RESTART_S = 1.5
+
+
+class Hosts:
+    """`HostStarter` for the directory; `every` host that ever ran, newest last in its slot."""
+
+    def __init__(self, scheduler: Scheduler, settings: Settings, store_of: Callable[[Process], HistorianPort]) -> None:
+        self.every: list[tuple[Process, FacilityHost]] = []
+        self._scheduler = scheduler
+        self._settings = settings
+        self._store_of = store_of
+        self._current: dict[int, tuple[Process, FacilityHost]] = {}
+
+    async def start(self, slot: int) -> Host:
+        """The living process of the slot, or a new one after the time a start takes."""
+        await current_process.get().sleep(RESTART_S)
+        if slot not in self._current or self._current[slot][0].state != "running" or self._taken_for_dead(slot):
+            process = Process(f"host-{slot}.{len(self.every)}", self._scheduler)
+            host = FacilityHost(self._store_of(process), self._settings, process, Metrics())
+            self._current[slot] = (process, host)
+            self.every.append((process, host))
+        return HostFace(self, slot)
+
+    async def living(self) -> dict[int, Host]:
+        return {slot: HostFace(self, slot) for slot in self._current}
+
+    def current(self, slot: int) -> tuple[Process, FacilityHost]:
+        """Raises FacilityUnavailable when nobody answers for the slot."""
+        if self._taken_for_dead(slot):
+            raise FacilityUnavailable(f"process {slot} is gone")
+        return self._current[slot]
+
+    def _taken_for_dead(self, slot: int) -> bool:
+        return self._current[slot][0].died.is_set()
+
+
+class HostFace:
+    """`Host` as another process sees it: calls travel, and fail when the other side dies."""
+
+    def __init__(self, hosts: Hosts, slot: int) -> None:
+        self._hosts = hosts
+        self._slot = slot
+
+    async def ingest(self, shares: Sequence[Share]) -> dict[str, Answer]:
+        return await self._call("ingest", shares)  # type: ignore[no-any-return]
+
+    async def apply(self, facility_id: str, messages: Sequence[SensorMessage]) -> Answer:
+        return await self._call("apply", facility_id, messages)  # type: ignore[no-any-return]
+
+    async def tick(self, facility_ids: Sequence[str], watermark_us: int) -> dict[str, Answer]:
+        return await self._call("tick", facility_ids, watermark_us)  # type: ignore[no-any-return]
+
+    async def load(self, facility_id: str, *, again: bool = False) -> Answer:
+        return await self._call("load", facility_id, again=again)  # type: ignore[no-any-return]
+
+    async def command(self, facility_id: str, payload: bytes) -> Answer:
+        return await self._call("command", facility_id, payload)  # type: ignore[no-any-return]
+
+    async def watch(
+        self, facility_id: str, cursor: Cursor | None, wait_s: float
+    ) -> tuple[Cursor, tuple[LiveChunk, ...]]:
+        return await self._call("watch", facility_id, cursor, wait_s)  # type: ignore[no-any-return]
+
+    async def status(self) -> HostStatus:
+        return await self._call("status")  # type: ignore[no-any-return]
+
+    async def close(self) -> None:
+        await self._call("close")
+
+    async def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
+        caller = current_process.get()
+        await caller.scheduler.step(caller, f"asks {self._slot} to {name}")
+        process, host = self._hosts.current(self._slot)
+        work = process.spawn(getattr(host, name)(*arguments, **options))
+        died = asyncio.ensure_future(process.died.wait())
+        await asyncio.wait({work, died}, return_when=asyncio.FIRST_COMPLETED)
+        died.cancel()
+        if not work.done():
+            raise FacilityUnavailable(f"{process.name} died while it had the call")
+        await caller.scheduler.step(caller, f"hears {self._slot} did {name}")
+        return work.result()
