@@ -1,1 +1,63 @@
-"""The native core."""
+"""The Python face of the native core: bodies to batches, batches to alarms, rows to store and frames to publish.
+
+decoded = decode(bodies, received_at_us, future_s_max)     bodies to one batch a facility, and refusals with reasons
+effects = core.apply("batch", decoded.batch(i))            a facility's state moves; effects say what to do
+core.snapshot() / FacilityCore.restore(...)                the state as bytes and back, to the bit
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+from native._native import (
+    CORE_VERSION,
+    AlarmState,
+    CoreEvent,
+    Decoded,
+    Effects,
+    FacilityCore,
+    LatestValue,
+    NativeBug,
+    PayloadError,
+    Refusal,
+    SnapshotCorruptError,
+    SnapshotVersionError,
+    batch_info,
+    batch_rows,
+    decode,
+    encode_batch,
+)
+
+__all__ = [
+    "CORE_VERSION",
+    "AlarmState",
+    "CoreEvent",
+    "Decoded",
+    "Effects",
+    "FacilityCore",
+    "Flag",
+    "LatestValue",
+    "NativeBug",
+    "PayloadError",
+    "Refusal",
+    "SnapshotCorruptError",
+    "SnapshotVersionError",
+    "batch_info",
+    "batch_rows",
+    "decode",
+    "encode_batch",
+]
+
+
+class Flag(IntFlag):
+    """Bits of a stored reading's `flags`."""
+
+    LATE = 1  # older than its sensor's newest reading at receipt
+    TEXT = 2  # not a finite number: kept as text, never scored
+    NON_FINITE = 4  # spells NaN or an infinity, or a number too large for one
+    BELOW_LOW = 8  # strictly below the low limit
+    ABOVE_HIGH = 16  # strictly above the high limit
+    ANOMALY = 32  # the anomaly alarm was active
+    WARMING = 64  # the anomaly score had no say yet
+    OUT_OF_PHYSICAL_RANGE = 128  # no instrument of this type measures this: not learned, ends no alarm
+    CONFLICT = 256  # same time as the newest reading, another value

@@ -1,1 +1,28 @@
-//! The native core of GasInSight.
+//! The native core of GasInSight: message bodies become columns, columns become alarms and rows to store.
+//!
+//! Pure Rust, deterministic to the bit on every machine: fixed order of summation, `libm` from a crate, no iteration over
+//! hash maps into anything that leaves. Only `python.rs` knows Python; everything else is tested with cargo alone.
+//!
+//! In the order of the walk: `decode` (bodies to batches), `batch` (the one binary form of readings), `core` (a facility's
+//! sensors side by side), which asks `detector` for scores and `alarm` for transitions and writes `effects`;
+//! `snapshot` turns a core into bytes and back.
+
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod alarm;
+pub mod batch;
+pub mod config;
+pub mod core;
+pub mod decode;
+pub mod detector;
+pub mod effects;
+pub mod instant;
+pub mod late;
+pub mod number;
+pub mod rules;
+pub mod sensor;
+pub mod snapshot;
+pub mod wire;
+
+#[cfg(feature = "python")]
+mod python;

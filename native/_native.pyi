@@ -1,0 +1,271 @@
+"""Compiled part of the native core. Times are microseconds since 1970-01-01T00:00:00Z (`_us`)."""
+
+from collections.abc import Container, Iterable, Sequence
+from typing import ClassVar, Literal, TypedDict, final, type_check_only
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "CORE_VERSION",
+    "AlarmState",
+    "CoreEvent",
+    "Decoded",
+    "Effects",
+    "FacilityCore",
+    "LatestValue",
+    "NativeBug",
+    "PayloadError",
+    "Refusal",
+    "SnapshotCorruptError",
+    "SnapshotVersionError",
+    "batch_info",
+    "batch_rows",
+    "decode",
+    "encode_batch",
+]
+
+CORE_VERSION: int
+"""Version of the core's state; a snapshot of another version is refused."""
+
+class PayloadError(ValueError):
+    """A batch, config, tick or command that cannot be applied; the core is as it was before."""
+
+class SnapshotVersionError(ValueError):
+    """A snapshot written by another core version: rebuild from stored readings."""
+
+class SnapshotCorruptError(ValueError):
+    """Bytes that are not an undamaged snapshot of this facility."""
+
+class NativeBug(RuntimeError):
+    """A panic in the native code, caught. The object it was called on is unusable: drop it and reload."""
+
+@type_check_only
+class BatchRow(TypedDict):
+    facility_id: str
+    sensor_id: str
+    tracked_at_us: int
+    data: str
+
+@final
+class Refusal:
+    """A refused body (`row` is None) or a refused row of a body that has good ones.
+
+    reasons   not_utf8, not_json, too_deep, blank, not_an_object, empty, too_large, bad_arrow, missing_field,
+              wrong_type, id_too_long, data_too_long, nul_character, not_finite, bad_time, time_out_of_range, future
+    body      the offending text, at most 4 KiB, in a form that can be stored (valid UTF-8, no NUL)
+    """
+
+    @property
+    def message(self) -> int: ...
+    @property
+    def row(self) -> int | None: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+    @property
+    def facility_id(self) -> str: ...
+    @property
+    def sensor_id(self) -> str: ...
+    @property
+    def body(self) -> str: ...
+
+@final
+class Decoded:
+    """What a list of bodies held, grouped by facility."""
+
+    @property
+    def facility_ids(self) -> list[str]:
+        """Facilities with at least one good row, in order of first appearance."""
+
+    @property
+    def refused(self) -> list[Refusal]:
+        """Everything that was not accepted, in order of the bodies."""
+
+    def batch(self, i: int) -> bytes:
+        """Encoded batch of facility `i`, rows in order of arrival."""
+
+    def rows(self, i: int) -> int:
+        """Number of rows of facility `i`."""
+
+    def messages(self, i: int) -> npt.NDArray[np.uint32]:
+        """Indices of the bodies that gave rows to facility `i`, ascending."""
+
+def decode(bodies: Sequence[bytes], received_at_us: int, future_s_max: float) -> Decoded:
+    """Read bodies of any accepted form: a JSON object, a JSON array, NDJSON, an Arrow IPC stream.
+
+    A row further than `future_s_max` ahead of `received_at_us` is refused. Raises nothing for any content.
+    """
+
+def encode_batch(facility_id: str, rows: Sequence[tuple[str, int, str]], received_at_us: int) -> bytes:
+    """A batch of (sensor_id, tracked_at_us, data), for rows that did not come through `decode`. Checks no limits."""
+
+def batch_rows(batch: bytes) -> list[BatchRow]:
+    """The rows of a batch as dicts, slow: for parking, bisecting and people. Raises PayloadError."""
+
+def batch_info(batch: bytes) -> tuple[str, int, int]:
+    """(facility_id, number of rows, received_at_us) of a batch without reading its rows. Raises PayloadError."""
+
+@final
+class CoreEvent:
+    """One transition of one alarm, with the fields of `engine.model.AlarmEvent`."""
+
+    @property
+    def alarm_key(self) -> str: ...
+    @property
+    def sensor_no(self) -> int | None: ...
+    @property
+    def sensor_id(self) -> str: ...
+    @property
+    def rule(self) -> Literal["low", "high", "anomaly", "stale"]: ...
+    @property
+    def transition(self) -> Literal["activated", "returned", "late_exceedance"]: ...
+    @property
+    def event_time_us(self) -> int: ...
+    @property
+    def rule_version(self) -> int: ...
+    @property
+    def priority(self) -> Literal["high", "medium", "low"]: ...
+    @property
+    def alert_type(self) -> Literal["Anomaly", "System"]: ...
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def limit(self) -> float | None: ...
+    @property
+    def score(self) -> float | None: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def explanation_json(self) -> str: ...
+    @property
+    def late(self) -> bool: ...
+    @property
+    def only_if_stored(self) -> tuple[int, int] | None: ...
+    @property
+    def actor(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+
+@final
+class LatestValue:
+    """A sensor's newest reading by event time; `data` is the text as received, `score` in decades of surprise."""
+
+    @property
+    def sensor_id(self) -> str: ...
+    @property
+    def sensor_no(self) -> int: ...
+    @property
+    def tracked_at_us(self) -> int: ...
+    @property
+    def data(self) -> str: ...
+    @property
+    def score(self) -> float | None: ...
+    @property
+    def flags(self) -> int: ...
+
+@final
+class AlarmState:
+    """An alarm that is not normal. `state` is what people see, derived from the memories beside it."""
+
+    @property
+    def alarm_key(self) -> str: ...
+    @property
+    def sensor_no(self) -> int: ...
+    @property
+    def sensor_id(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def active(self) -> bool: ...
+    @property
+    def acknowledged(self) -> bool: ...
+    @property
+    def suppression(self) -> Literal["none", "shelved", "by_design", "out_of_service"]: ...
+    @property
+    def latched(self) -> bool: ...
+    @property
+    def priority(self) -> str: ...
+    @property
+    def since_us(self) -> int: ...
+    @property
+    def state(self) -> str: ...
+
+@final
+class Effects:
+    """What one step wants done."""
+
+    @property
+    def rows(self) -> int:
+        """Number of tuples in `copy_rows`."""
+
+    @property
+    def copy_rows(self) -> bytes:
+        """PostgreSQL binary COPY tuples without header and trailer.
+
+        sensor_no int4, tracked_at timestamptz, value float8 (NULL for text), text_value text (NULL exactly when
+        `repr(value)` is the text received), score float4 (NULL when not scored), flags int2 (see `native.Flag`).
+        """
+
+    @property
+    def dirty_minutes(self) -> list[int]:
+        """Distinct minutes that `copy_rows` touches, ascending."""
+
+    @property
+    def events(self) -> list[CoreEvent]:
+        """Transitions in the order in which they happened."""
+
+    @property
+    def unknown(self) -> list[tuple[str, int, str]]:
+        """(sensor_id, tracked_at_us, data) of sensors the core does not know, to be parked."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """rows, late, duplicate, conflict, text, bad, unknown."""
+
+    def live(
+        self, not_stored: Iterable[tuple[int, int]] | None = None, sensor_ids: Container[str] | None = None
+    ) -> list[tuple[str, int, int, bytes]]:
+        """(sensor_id, sensor_no, tracked_at_us, frame) of rows that are news, in order of arrival.
+
+        Leaves out unknown sensors, rows of the same time as the newest one, and `not_stored`: (sensor_no,
+        tracked_at_us) that the database had already. With `sensor_ids` only those sensors' frames are built.
+        """
+
+@final
+class FacilityCore:
+    """A facility's sensors: newest values, detectors, alarms. Calls are serialised; each releases the GIL."""
+
+    CORE_VERSION: ClassVar[int]
+
+    def __new__(cls, facility_id: str, settings_json: str) -> FacilityCore:
+        """An empty core. Settings (all optional): late_alarm_s_max, stale_intervals, stale_s_min, tick_gap_s_max."""
+
+    def apply(self, kind: str, payload: bytes) -> Effects:
+        """Change the state by one batch, config, tick or command. Raises PayloadError and then changes nothing."""
+
+    def replay(self, kind: str, payload: bytes) -> None:
+        """The same change of state as `apply`, telling nobody."""
+
+    def snapshot(self) -> bytes:
+        """The whole state, with version and crc. Equal states give equal bytes."""
+
+    @staticmethod
+    def restore(facility_id: str, state: bytes, settings_json: str) -> FacilityCore:
+        """A core from its snapshot. Raises SnapshotVersionError, SnapshotCorruptError."""
+
+    def latest(self) -> list[LatestValue]:
+        """Newest reading of each sensor that has one, in the order in which the sensors became known."""
+
+    def latest_frames(self, sensor_ids: Container[str] | None = None) -> list[tuple[str, int, int, bytes]]:
+        """The newest readings in the shape of `Effects.live`."""
+
+    def sensor_ids(self) -> list[str]:
+        """All known sensors, in the order in which they became known."""
+
+    def state_bytes(self) -> int:
+        """Memory of the state, about."""
+
+    def alarms(self) -> list[AlarmState]:
+        """Alarms that are not normal: active, or returned and not acknowledged, or suppressed, or latched."""

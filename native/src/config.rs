@@ -1,0 +1,157 @@
+//! The JSON that reaches a core besides readings: settings, configuration, ticks, commands.
+
+use serde::Deserialize;
+
+use crate::instant::US_PER_S;
+use crate::rules;
+
+/// A payload that cannot be applied; the core is as it was before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayloadError(pub String);
+
+impl std::fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Settings of the core; none of them is part of its state.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    pub late_alarm_s_max: f64,
+    pub stale_intervals: f64,
+    pub stale_s_min: f64,
+    pub tick_gap_s_max: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { late_alarm_s_max: 300.0, stale_intervals: 5.0, stale_s_min: 60.0, tick_gap_s_max: 20.0 }
+    }
+}
+
+impl Settings {
+    pub fn read(json: &str) -> Result<Self, PayloadError> {
+        let settings: Self = serde_json::from_str(json).map_err(|error| PayloadError(format!("settings: {error}")))?;
+        let numbers =
+            [settings.late_alarm_s_max, settings.stale_intervals, settings.stale_s_min, settings.tick_gap_s_max];
+        if numbers.iter().all(|number| (0.0..=1e9).contains(number)) {
+            Ok(settings)
+        } else {
+            Err(PayloadError(format!("settings: every number must be 0 to 1e9, got {numbers:?}")))
+        }
+    }
+}
+
+/// Seconds as microseconds; what is out of range is clipped.
+pub fn us_of(seconds: f64) -> i64 {
+    (seconds * US_PER_S as f64) as i64
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Status {
+    Active,
+    Inactive,
+    Maintenance,
+    Fault,
+}
+
+/// Most seconds between two expected readings that mean anything: a year.
+const INTERVAL_S_MAX: f64 = 366.0 * 86_400.0;
+
+#[derive(Debug, Deserialize)]
+struct RawSensor {
+    op: String,
+    sensor_id: String,
+    sensor_no: i32,
+    r#type: String,
+    expected_interval_s: f64,
+    status: Status,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawConfig {
+    version: i64,
+    #[serde(default)]
+    facility_name: Option<String>,
+    #[serde(default)]
+    at_us: Option<i64>,
+    #[serde(default)]
+    sensors: Vec<RawSensor>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorUpsert {
+    pub sensor_id: String,
+    pub sensor_no: i32,
+    pub type_index: u8,
+    pub expected_interval_s: f64,
+    pub status: Status,
+}
+
+/// A configuration change, checked as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub version: i64,
+    pub facility_name: Option<String>,
+    pub at_us: Option<i64>,
+    pub sensors: Vec<SensorUpsert>,
+}
+
+impl Config {
+    pub fn read(payload: &[u8]) -> Result<Self, PayloadError> {
+        let raw: RawConfig =
+            serde_json::from_slice(payload).map_err(|error| PayloadError(format!("config: {error}")))?;
+        let sensors = raw.sensors.into_iter().map(SensorUpsert::of).collect::<Result<_, _>>()?;
+        Ok(Self { version: raw.version, facility_name: raw.facility_name, at_us: raw.at_us, sensors })
+    }
+}
+
+impl SensorUpsert {
+    fn of(raw: RawSensor) -> Result<Self, PayloadError> {
+        let wrong = |text: String| Err(PayloadError(format!("config: sensor {:?}: {text}", raw.sensor_id)));
+        if raw.op != "upsert" {
+            return wrong(format!("unknown op {:?}", raw.op));
+        }
+        if !(0.0..=INTERVAL_S_MAX).contains(&raw.expected_interval_s) {
+            return wrong(format!(
+                "expected_interval_s {} is not within 0 and {INTERVAL_S_MAX}",
+                raw.expected_interval_s
+            ));
+        }
+        let Some(type_index) = rules::find(&raw.r#type) else {
+            return wrong(format!("unknown type {:?}", raw.r#type));
+        };
+        Ok(Self {
+            sensor_id: raw.sensor_id,
+            sensor_no: raw.sensor_no,
+            type_index,
+            expected_interval_s: raw.expected_interval_s,
+            status: raw.status,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Tick {
+    pub watermark_us: i64,
+}
+
+impl Tick {
+    pub fn read(payload: &[u8]) -> Result<Self, PayloadError> {
+        serde_json::from_slice(payload).map_err(|error| PayloadError(format!("tick: {error}")))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Command {
+    op: String,
+}
+
+/// Commands of people (acknowledge, shelve, reset) enter here; each moves one memory of `alarm::Alarm`. None is known yet.
+pub fn read_command(payload: &[u8]) -> Result<std::convert::Infallible, PayloadError> {
+    let command: Command =
+        serde_json::from_slice(payload).map_err(|error| PayloadError(format!("command: {error}")))?;
+    Err(PayloadError(format!("command: unknown op {:?}", command.op)))
+}

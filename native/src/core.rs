@@ -1,0 +1,177 @@
+//! A facility: its sensors side by side, its listening clock, and the four things that may change them.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::batch::Batch;
+use crate::config::{self, Config, PayloadError, Settings, Tick};
+use crate::effects::{Effects, Nobody, Sink};
+use crate::sensor::{Sensor, Surroundings};
+
+/// Version of the state's meaning; a snapshot of another version is not read.
+pub const CORE_VERSION: u32 = 1;
+
+/// What one entry of the commit log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Batch,
+    Config,
+    Tick,
+    Command,
+}
+
+impl Kind {
+    pub fn read(name: &str) -> Result<Self, PayloadError> {
+        match name {
+            "batch" => Ok(Self::Batch),
+            "config" => Ok(Self::Config),
+            "tick" => Ok(Self::Tick),
+            "command" => Ok(Self::Command),
+            other => Err(PayloadError(format!("unknown kind {other:?}; batch, config, tick and command are known"))),
+        }
+    }
+}
+
+/// Serial by nature: whoever owns it calls one step after the other.
+#[derive(Debug, Clone)]
+pub struct Core {
+    pub facility_id: String,
+    pub settings: Settings,
+    pub facility_name: Option<String>,
+    pub config_version: i64,
+    /// Time during which we were there to hear readings.
+    pub listened_us: i64,
+    pub watermark_us: Option<i64>,
+    /// In the order in which they became known.
+    pub sensors: Vec<Sensor>,
+    pub index_by_id: HashMap<Box<str>, u32, RandomState>,
+}
+
+impl Core {
+    pub fn new(facility_id: &str, settings: Settings) -> Self {
+        Self {
+            facility_id: facility_id.to_owned(),
+            settings,
+            facility_name: None,
+            config_version: 0,
+            listened_us: 0,
+            watermark_us: None,
+            sensors: Vec::new(),
+            index_by_id: HashMap::default(),
+        }
+    }
+
+    /// Change the state by one entry and tell what is to be done. On an error nothing has changed.
+    pub fn apply(&mut self, kind: Kind, payload: &[u8]) -> Result<Effects, PayloadError> {
+        let mut effects = Effects::default();
+        self.step(kind, payload, &mut effects)?;
+        effects.finish();
+        Ok(effects)
+    }
+
+    /// The same change of state, told to nobody.
+    pub fn replay(&mut self, kind: Kind, payload: &[u8]) -> Result<(), PayloadError> {
+        self.step(kind, payload, &mut Nobody)
+    }
+
+    fn step<S: Sink>(&mut self, kind: Kind, payload: &[u8], sink: &mut S) -> Result<(), PayloadError> {
+        match kind {
+            Kind::Batch => self.batch(payload, sink),
+            Kind::Config => self.configure(&Config::read(payload)?, sink),
+            Kind::Tick => {
+                self.tick(Tick::read(payload)?, sink);
+                Ok(())
+            }
+            Kind::Command => match config::read_command(payload)? {},
+        }
+    }
+
+    fn batch<S: Sink>(&mut self, payload: &[u8], sink: &mut S) -> Result<(), PayloadError> {
+        let batch = Batch::read(payload).map_err(|error| PayloadError(format!("batch: {error}")))?;
+        if batch.facility_id != self.facility_id {
+            return Err(PayloadError(format!(
+                "batch: of facility {:?}, this is {:?}",
+                batch.facility_id, self.facility_id
+            )));
+        }
+        let places: Vec<Option<u32>> = (0..batch.sensor_count())
+            .map(|index| self.index_by_id.get(batch.sensor_id(index as u32)).copied())
+            .collect();
+        let around = Surroundings {
+            facility: self.facility_name.as_deref().unwrap_or(&self.facility_id),
+            settings: &self.settings,
+            received_at_us: batch.received_at_us,
+            listened_us: self.listened_us,
+        };
+        for row in &batch.rows {
+            let place = places.get(row.sensor as usize).copied().flatten();
+            match place.and_then(|place| self.sensors.get_mut(place as usize)) {
+                Some(sensor) => sensor.reading(row.tracked_at_us, row.datum, &around, sink),
+                None => sink.unknown(batch.sensor_id(row.sensor), row.tracked_at_us, row.datum),
+            }
+        }
+        Ok(())
+    }
+
+    fn configure<S: Sink>(&mut self, config: &Config, sink: &mut S) -> Result<(), PayloadError> {
+        for upsert in &config.sensors {
+            let known =
+                self.index_by_id.get(upsert.sensor_id.as_str()).and_then(|place| self.sensors.get(*place as usize));
+            if let Some(known) = known.filter(|known| known.no != upsert.sensor_no) {
+                let text = format!("config: sensor {:?} has number {}, not {}", known.id, known.no, upsert.sensor_no);
+                return Err(PayloadError(text));
+            }
+        }
+        self.config_version = config.version;
+        if config.facility_name.is_some() {
+            self.facility_name.clone_from(&config.facility_name);
+        }
+        for upsert in &config.sensors {
+            let around = Surroundings {
+                facility: self.facility_name.as_deref().unwrap_or(&self.facility_id),
+                settings: &self.settings,
+                received_at_us: 0,
+                listened_us: self.listened_us,
+            };
+            let place = self.index_by_id.get(upsert.sensor_id.as_str()).map(|place| *place as usize);
+            match place.and_then(|place| self.sensors.get_mut(place)) {
+                Some(sensor) => sensor.configure(upsert, config.version, config.at_us, &around, sink),
+                None => {
+                    self.index_by_id.insert(upsert.sensor_id.as_str().into(), self.sensors.len() as u32);
+                    self.sensors.push(Sensor::new(upsert, config.version, self.listened_us));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gaps longer than a tick's usual distance are our own absence and count as one usual distance at most.
+    fn tick<S: Sink>(&mut self, tick: Tick, sink: &mut S) {
+        let heard_us = self.watermark_us.map_or(0, |last_us| tick.watermark_us.saturating_sub(last_us));
+        self.listened_us += heard_us.clamp(0, config::us_of(self.settings.tick_gap_s_max));
+        self.watermark_us = Some(self.watermark_us.map_or(tick.watermark_us, |last_us| last_us.max(tick.watermark_us)));
+        let around = Surroundings {
+            facility: self.facility_name.as_deref().unwrap_or(&self.facility_id),
+            settings: &self.settings,
+            received_at_us: 0,
+            listened_us: self.listened_us,
+        };
+        for sensor in &mut self.sensors {
+            sensor.tick(tick.watermark_us, &around, sink);
+        }
+    }
+
+    /// Memory of the state, about.
+    pub fn state_bytes(&self) -> usize {
+        let sensors: usize = self
+            .sensors
+            .iter()
+            .map(|sensor| {
+                let excursions = sensor.low.excursions.heap_bytes() + sensor.high.excursions.heap_bytes();
+                std::mem::size_of::<Sensor>() + 2 * sensor.id.len() + 40 + excursions
+            })
+            .sum();
+        std::mem::size_of::<Self>() + sensors
+    }
+}

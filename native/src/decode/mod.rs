@@ -1,0 +1,231 @@
+//! Message bodies to batches: groups good rows by facility and says of everything else why it was refused.
+//!
+//! A body is one JSON object, a JSON array of objects, NDJSON, or an Arrow IPC stream; its first byte tells which.
+
+mod arrow;
+mod json;
+mod rows;
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use crate::batch::BatchBuilder;
+use crate::instant;
+use crate::number::Datum;
+
+/// Longest facility or sensor id, and longest text of a reading, in bytes.
+pub const ID_BYTES_MAX: usize = 256;
+pub const DATA_BYTES_MAX: usize = 256;
+/// Largest body and most rows of one body; beyond that a sender's mistake would stall everybody else.
+pub const BODY_BYTES_MAX: usize = 64 << 20;
+pub const BODY_ROWS_MAX: usize = 1_000_000;
+/// How much of an offending text is kept.
+pub const EXCERPT_BYTES_MAX: usize = 4096;
+
+/// Why a body or a row was refused: a stable word for machines and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: &'static str,
+    pub detail: String,
+}
+
+impl Fault {
+    pub fn new(reason: &'static str, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+/// A refused body (`row` is none) or a refused row of a body that has good ones.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    pub message: u32,
+    pub row: Option<u32>,
+    pub reason: &'static str,
+    pub detail: String,
+    pub facility_id: String,
+    pub sensor_id: String,
+    pub body: String,
+}
+
+/// A facility's part of what was decoded.
+#[derive(Debug)]
+pub struct FacilityBatch {
+    pub builder: BatchBuilder,
+    /// Indices of the bodies that gave it rows, ascending.
+    pub messages: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+pub struct Decoded {
+    pub facilities: Vec<FacilityBatch>,
+    pub refused: Vec<Refusal>,
+}
+
+/// A good row on its way into a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub facility_id: &'a str,
+    pub sensor_id: &'a str,
+    pub tracked_at_us: i64,
+    pub data: &'a str,
+}
+
+/// A bad row with as much of it as could be read.
+#[derive(Debug)]
+pub(crate) struct BadRow {
+    pub row: u32,
+    pub fault: Fault,
+    pub facility_id: String,
+    pub sensor_id: String,
+    pub body: String,
+}
+
+pub(crate) struct Limits {
+    pub latest_us: i64,
+}
+
+impl Limits {
+    pub fn time_fault(&self, tracked_at_us: i64) -> Option<Fault> {
+        if !(instant::FIRST_US..instant::END_US).contains(&tracked_at_us) {
+            return Some(Fault::new("time_out_of_range", "tracked_at is outside the years 1970 to 2200"));
+        }
+        (tracked_at_us > self.latest_us).then(|| {
+            let ahead_s = (tracked_at_us - self.latest_us) as f64 / 1e6;
+            Fault::new(
+                "future",
+                format!(
+                    "tracked_at is {ahead_s:.1} s beyond the latest time that is accepted, {}",
+                    instant::text(self.latest_us)
+                ),
+            )
+        })
+    }
+}
+
+/// Decode many bodies at once. Rows keep their order of arrival within a facility.
+pub fn decode<'a>(bodies: impl IntoIterator<Item = &'a [u8]>, received_at_us: i64, future_us_max: i64) -> Decoded {
+    let mut gathering = Gathering {
+        received_at_us,
+        limits: Limits { latest_us: received_at_us.saturating_add(future_us_max) },
+        decoded: Decoded::default(),
+        index_by_facility: HashMap::default(),
+        last: 0,
+    };
+    for (message, body) in bodies.into_iter().enumerate() {
+        gathering.body(message as u32, body);
+    }
+    gathering.decoded
+}
+
+struct Gathering {
+    received_at_us: i64,
+    limits: Limits,
+    decoded: Decoded,
+    index_by_facility: HashMap<Box<str>, usize, RandomState>,
+    last: usize,
+}
+
+impl Gathering {
+    fn body(&mut self, message: u32, body: &[u8]) {
+        let mut found = rows::Rows::default();
+        let outcome = read_body(body, &self.limits, &mut found);
+        match outcome {
+            Err(fault) => self.refuse_body(message, body, fault, None),
+            Ok(()) if found.good.is_empty() => {
+                let count = found.bad.len();
+                match found.bad.into_iter().next() {
+                    None => self.refuse_body(message, body, Fault::new("empty", "the body holds no reading"), None),
+                    Some(first) if count == 1 => {
+                        let fault = first.fault.clone();
+                        self.refuse_body(message, body, fault, Some(first));
+                    }
+                    Some(first) => {
+                        let detail =
+                            format!("none of {count} rows is usable; row {}: {}", first.row, first.fault.detail);
+                        self.refuse_body(message, body, Fault::new(first.fault.reason, detail), Some(first));
+                    }
+                }
+            }
+            Ok(()) => {
+                for index in 0..found.good.len() {
+                    if let Some(reading) = found.reading(index) {
+                        self.accept(message, &reading);
+                    }
+                }
+                self.decoded.refused.extend(found.bad.into_iter().map(|bad| Refusal {
+                    message,
+                    row: Some(bad.row),
+                    reason: bad.fault.reason,
+                    detail: bad.fault.detail,
+                    facility_id: bad.facility_id,
+                    sensor_id: bad.sensor_id,
+                    body: bad.body,
+                }));
+            }
+        }
+    }
+
+    fn accept(&mut self, message: u32, reading: &Reading<'_>) {
+        let index = self.facility_index(reading.facility_id);
+        let Some(facility) = self.decoded.facilities.get_mut(index) else { return };
+        facility.builder.push(reading.sensor_id, reading.tracked_at_us, Datum::of(reading.data));
+        if facility.messages.last() != Some(&message) {
+            facility.messages.push(message);
+        }
+    }
+
+    /// Neighbours usually belong to the same facility: look at the last one before hashing.
+    fn facility_index(&mut self, facility_id: &str) -> usize {
+        if self.decoded.facilities.get(self.last).is_some_and(|last| last.builder.facility_id() == facility_id) {
+            return self.last;
+        }
+        self.last = match self.index_by_facility.get(facility_id) {
+            Some(index) => *index,
+            None => {
+                let index = self.decoded.facilities.len();
+                let builder = BatchBuilder::new(facility_id, self.received_at_us);
+                self.decoded.facilities.push(FacilityBatch { builder, messages: Vec::new() });
+                self.index_by_facility.insert(facility_id.into(), index);
+                index
+            }
+        };
+        self.last
+    }
+
+    fn refuse_body(&mut self, message: u32, body: &[u8], fault: Fault, first: Option<BadRow>) {
+        let is_arrow = arrow::is_stream(body);
+        let (facility_id, sensor_id, row_text) =
+            first.map_or_else(Default::default, |bad| (bad.facility_id, bad.sensor_id, bad.body));
+        self.decoded.refused.push(Refusal {
+            message,
+            row: None,
+            reason: fault.reason,
+            detail: fault.detail,
+            facility_id,
+            sensor_id,
+            body: if is_arrow { row_text } else { excerpt(body, EXCERPT_BYTES_MAX) },
+        });
+    }
+}
+
+fn read_body<'a>(body: &'a [u8], limits: &Limits, found: &mut rows::Rows<'a>) -> Result<(), Fault> {
+    if body.len() > BODY_BYTES_MAX {
+        return Err(Fault::new("too_large", format!("{} bytes, {BODY_BYTES_MAX} are the most", body.len())));
+    }
+    if arrow::is_stream(body) {
+        arrow::read(body, limits, found)
+    } else {
+        rows::read_json(body, limits, found)
+    }
+}
+
+/// The beginning of a text in a form that can be stored: valid UTF-8, no NUL, cut at a character.
+pub(crate) fn excerpt(bytes: &[u8], bytes_max: usize) -> String {
+    let head = bytes.get(..bytes_max).unwrap_or(bytes);
+    let mut text = String::from_utf8_lossy(head).replace('\0', "\u{fffd}");
+    while text.len() > bytes_max {
+        text.pop();
+    }
+    text
+}

@@ -1,0 +1,534 @@
+//! The Python face: conversion only. Errors become exceptions in one place, a panic never crosses, the GIL is released.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::{Mutex, MutexGuard};
+
+use numpy::{IntoPyArray, PyArray1};
+use pyo3::create_exception;
+use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict, PyList, PySet};
+
+use crate::batch::{self, Batch, BatchBuilder};
+use crate::config::{us_of, PayloadError as BadPayload, Settings};
+use crate::core::{Core, Kind, CORE_VERSION};
+use crate::decode;
+use crate::effects::{self, Effects as CoreEffects, Event};
+use crate::number::Datum;
+use crate::snapshot::{self, SnapshotError};
+use crate::wire::WireError;
+
+create_exception!(
+    native._native,
+    PayloadError,
+    PyValueError,
+    "A payload that cannot be applied; the core is unchanged."
+);
+create_exception!(native._native, SnapshotVersionError, PyValueError, "A snapshot written by another core version.");
+create_exception!(
+    native._native,
+    SnapshotCorruptError,
+    PyValueError,
+    "Bytes that are not a snapshot of this facility."
+);
+create_exception!(native._native, NativeBug, PyRuntimeError, "A panic of ours, caught; drop the object and reload.");
+
+/// Every failure of the core, on its way to Python.
+enum Failure {
+    Payload(BadPayload),
+    Snapshot(SnapshotError),
+    Bug(String),
+}
+
+impl From<BadPayload> for Failure {
+    fn from(error: BadPayload) -> Self {
+        Self::Payload(error)
+    }
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        Self::Payload(BadPayload(format!("batch: {error}")))
+    }
+}
+
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        Self::Snapshot(error)
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Payload(error) => PayloadError::new_err(error.0),
+            Failure::Snapshot(SnapshotError::Version(text)) => SnapshotVersionError::new_err(text),
+            Failure::Snapshot(SnapshotError::Corrupt(text)) => SnapshotCorruptError::new_err(text),
+            Failure::Bug(text) => NativeBug::new_err(text),
+        }
+    }
+}
+
+/// Run pure Rust without the GIL; a panic in it becomes a `NativeBug`.
+fn guarded<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T, Failure> + Send) -> PyResult<T> {
+    let outcome = py.detach(|| catch_unwind(AssertUnwindSafe(work)));
+    Ok(outcome.unwrap_or_else(|panic| Err(Failure::Bug(panic_text(panic.as_ref()))))?)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_owned()
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>, Failure> {
+    mutex.lock().map_err(|_| Failure::Bug("an earlier panic left this object half changed; reload it".into()))
+}
+
+#[pyclass(frozen, get_all, module = "native._native")]
+struct Refusal {
+    message: u32,
+    row: Option<u32>,
+    reason: &'static str,
+    detail: String,
+    facility_id: String,
+    sensor_id: String,
+    body: String,
+}
+
+#[pymethods]
+impl Refusal {
+    fn __repr__(&self) -> String {
+        format!(
+            "Refusal(message={}, row={:?}, reason={:?}, detail={:?})",
+            self.message, self.row, self.reason, self.detail
+        )
+    }
+}
+
+#[pyclass(frozen, module = "native._native")]
+struct Decoded {
+    facilities: Vec<decode::FacilityBatch>,
+    refused: Py<PyList>,
+}
+
+impl Decoded {
+    fn facility(&self, index: usize) -> PyResult<&decode::FacilityBatch> {
+        let count = self.facilities.len();
+        self.facilities.get(index).ok_or_else(|| PyIndexError::new_err(format!("facility {index} of {count}")))
+    }
+}
+
+#[pymethods]
+impl Decoded {
+    #[getter]
+    fn facility_ids(&self) -> Vec<&str> {
+        self.facilities.iter().map(|facility| facility.builder.facility_id()).collect()
+    }
+
+    #[getter]
+    fn refused(&self, py: Python<'_>) -> Py<PyList> {
+        self.refused.clone_ref(py)
+    }
+
+    fn batch<'py>(&self, py: Python<'py>, i: usize) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.facility(i)?.builder.encode()))
+    }
+
+    fn rows(&self, i: usize) -> PyResult<u64> {
+        Ok(self.facility(i)?.builder.rows())
+    }
+
+    fn messages<'py>(&self, py: Python<'py>, i: usize) -> PyResult<Bound<'py, PyArray1<u32>>> {
+        Ok(self.facility(i)?.messages.clone().into_pyarray(py))
+    }
+}
+
+#[pyfunction(name = "decode")]
+fn decode_bodies(
+    py: Python<'_>,
+    bodies: Vec<Bound<'_, PyBytes>>,
+    received_at_us: i64,
+    future_s_max: f64,
+) -> PyResult<Decoded> {
+    let views: Vec<&[u8]> = bodies.iter().map(|body| body.as_bytes()).collect();
+    let decoded = guarded(py, || Ok(decode::decode(views.iter().copied(), received_at_us, us_of(future_s_max))))?;
+    let refused = decoded.refused.into_iter().map(|refusal| {
+        Py::new(
+            py,
+            Refusal {
+                message: refusal.message,
+                row: refusal.row,
+                reason: refusal.reason,
+                detail: refusal.detail,
+                facility_id: refusal.facility_id,
+                sensor_id: refusal.sensor_id,
+                body: refusal.body,
+            },
+        )
+    });
+    let refused = refused.collect::<PyResult<Vec<_>>>()?;
+    Ok(Decoded { facilities: decoded.facilities, refused: PyList::new(py, refused)?.unbind() })
+}
+
+#[pyfunction]
+fn encode_batch<'py>(
+    py: Python<'py>,
+    facility_id: &str,
+    rows: Vec<(String, i64, String)>,
+    received_at_us: i64,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let bytes = guarded(py, || {
+        let mut builder = BatchBuilder::new(facility_id, received_at_us);
+        for (sensor_id, tracked_at_us, text) in &rows {
+            builder.push(sensor_id, *tracked_at_us, Datum::of(text));
+        }
+        Ok(builder.encode())
+    })?;
+    Ok(PyBytes::new(py, &bytes))
+}
+
+#[pyfunction]
+fn batch_rows<'py>(py: Python<'py>, batch: &[u8]) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let batch = Batch::read(batch).map_err(Failure::from)?;
+    let rows = batch.rows.iter().map(|row| {
+        let dict = PyDict::new(py);
+        dict.set_item("facility_id", batch.facility_id)?;
+        dict.set_item("sensor_id", batch.sensor_id(row.sensor))?;
+        dict.set_item("tracked_at_us", row.tracked_at_us)?;
+        dict.set_item("data", row.datum.text())?;
+        Ok(dict)
+    });
+    rows.collect()
+}
+
+#[pyfunction]
+fn batch_info(batch: &[u8]) -> PyResult<(&str, u64, i64)> {
+    Ok(batch::info(batch).map_err(Failure::from)?)
+}
+
+#[pyclass(frozen, get_all, module = "native._native")]
+struct CoreEvent {
+    alarm_key: String,
+    sensor_no: Option<i32>,
+    sensor_id: String,
+    rule: &'static str,
+    transition: &'static str,
+    event_time_us: i64,
+    rule_version: i64,
+    priority: &'static str,
+    alert_type: &'static str,
+    value: Option<f64>,
+    limit: Option<f64>,
+    score: Option<f64>,
+    message: String,
+    explanation_json: String,
+    late: bool,
+    only_if_stored: Option<(i32, i64)>,
+    actor: &'static str,
+    reason: &'static str,
+}
+
+impl From<Event> for CoreEvent {
+    fn from(event: Event) -> Self {
+        Self {
+            alarm_key: event.alarm_key(),
+            sensor_no: Some(event.sensor_no),
+            sensor_id: event.sensor_id,
+            rule: event.rule.name(),
+            transition: event.transition,
+            event_time_us: event.event_time_us,
+            rule_version: event.rule_version,
+            priority: event.priority.name(),
+            alert_type: event.rule.alert_type(),
+            value: event.value,
+            limit: event.limit,
+            score: event.score,
+            message: event.message,
+            explanation_json: event.explanation_json,
+            late: event.late,
+            only_if_stored: event.only_if_stored,
+            actor: "system",
+            reason: event.reason,
+        }
+    }
+}
+
+#[pymethods]
+impl CoreEvent {
+    fn __repr__(&self) -> String {
+        format!("CoreEvent({:?}, {:?}, event_time_us={})", self.alarm_key, self.transition, self.event_time_us)
+    }
+}
+
+#[pyclass(frozen, get_all, module = "native._native")]
+struct LatestValue {
+    sensor_id: String,
+    sensor_no: i32,
+    tracked_at_us: i64,
+    data: String,
+    score: Option<f32>,
+    flags: u16,
+}
+
+#[pyclass(frozen, get_all, module = "native._native")]
+struct AlarmState {
+    alarm_key: String,
+    sensor_no: i32,
+    sensor_id: String,
+    rule: &'static str,
+    active: bool,
+    acknowledged: bool,
+    suppression: &'static str,
+    latched: bool,
+    priority: &'static str,
+    since_us: i64,
+    state: &'static str,
+}
+
+/// sensor_id, sensor_no, tracked_at_us, frame.
+type Frame<'py> = (String, i32, i64, Bound<'py, PyBytes>);
+
+#[pyclass(frozen, module = "native._native")]
+struct Effects {
+    effects: CoreEffects,
+    events: Py<PyList>,
+    /// The batch these are the effects of; empty for other kinds.
+    payload: Vec<u8>,
+}
+
+#[pymethods]
+impl Effects {
+    #[getter]
+    fn rows(&self) -> u64 {
+        self.effects.counts.rows
+    }
+
+    #[getter]
+    fn copy_rows<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.effects.copy_rows)
+    }
+
+    #[getter]
+    fn dirty_minutes(&self) -> Vec<i64> {
+        self.effects.dirty_minutes.clone()
+    }
+
+    #[getter]
+    fn events(&self, py: Python<'_>) -> Py<PyList> {
+        self.events.clone_ref(py)
+    }
+
+    #[getter]
+    fn unknown(&self) -> Vec<(&str, i64, &str)> {
+        self.effects.unknown.iter().map(|(id, at, text)| (id.as_str(), *at, text.as_str())).collect()
+    }
+
+    #[getter]
+    fn counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let counts = &self.effects.counts;
+        let dict = PyDict::new(py);
+        for (name, count) in [
+            ("rows", counts.rows),
+            ("late", counts.late),
+            ("duplicate", counts.duplicate),
+            ("conflict", counts.conflict),
+            ("text", counts.text),
+            ("bad", counts.bad),
+            ("unknown", counts.unknown),
+        ] {
+            dict.set_item(name, count)?;
+        }
+        Ok(dict)
+    }
+
+    #[pyo3(signature = (not_stored=None, sensor_ids=None))]
+    fn live<'py>(
+        &self,
+        py: Python<'py>,
+        not_stored: Option<&Bound<'py, PyAny>>,
+        sensor_ids: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Vec<Frame<'py>>> {
+        if self.payload.is_empty() {
+            return Ok(Vec::new());
+        }
+        let batch = Batch::read(&self.payload).map_err(Failure::from)?;
+        let hidden = not_stored.map(as_set).transpose()?.filter(|set| !set.is_empty());
+        let wanted = wanted_sensors(&batch, sensor_ids)?;
+        let mut frames = Vec::new();
+        for (row, news) in batch.rows.iter().zip(&self.effects.news) {
+            let Some(sensor_no) = *news else { continue };
+            if wanted.as_ref().is_some_and(|wanted| !wanted.get(row.sensor as usize).copied().unwrap_or(false)) {
+                continue;
+            }
+            if let Some(hidden) = &hidden {
+                if hidden.contains((sensor_no, row.tracked_at_us))? {
+                    continue;
+                }
+            }
+            let sensor_id = batch.sensor_id(row.sensor);
+            let frame = effects::frame(sensor_id, batch.facility_id, row.tracked_at_us, &row.datum);
+            frames.push((sensor_id.to_owned(), sensor_no, row.tracked_at_us, PyBytes::new(py, &frame)));
+        }
+        Ok(frames)
+    }
+}
+
+fn as_set<'py>(items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
+    match items.cast::<PySet>() {
+        Ok(set) => Ok(set.clone()),
+        Err(_) => {
+            let set = PySet::empty(items.py())?;
+            for item in items.try_iter()? {
+                set.add(item?)?;
+            }
+            Ok(set)
+        }
+    }
+}
+
+/// For each sensor of the batch whether somebody wants it; none: everybody wants everything.
+fn wanted_sensors(batch: &Batch<'_>, sensor_ids: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Vec<bool>>> {
+    let Some(sensor_ids) = sensor_ids else { return Ok(None) };
+    (0..batch.sensor_count())
+        .map(|index| sensor_ids.contains(batch.sensor_id(index as u32)))
+        .collect::<PyResult<Vec<_>>>()
+        .map(Some)
+}
+
+#[pyclass(frozen, module = "native._native")]
+struct FacilityCore {
+    core: Mutex<Core>,
+}
+
+#[pymethods]
+impl FacilityCore {
+    #[classattr]
+    const CORE_VERSION: u32 = CORE_VERSION;
+
+    #[new]
+    fn new(facility_id: &str, settings_json: &str) -> PyResult<Self> {
+        let settings = Settings::read(settings_json).map_err(Failure::from)?;
+        Ok(Self { core: Mutex::new(Core::new(facility_id, settings)) })
+    }
+
+    fn apply(&self, py: Python<'_>, kind: &str, payload: &[u8]) -> PyResult<Effects> {
+        let kind = Kind::read(kind).map_err(Failure::from)?;
+        let (mut effects, payload) = guarded(py, || {
+            let effects = locked(&self.core)?.apply(kind, payload)?;
+            Ok((effects, if kind == Kind::Batch { payload.to_vec() } else { Vec::new() }))
+        })?;
+        let events = std::mem::take(&mut effects.events).into_iter().map(|event| Py::new(py, CoreEvent::from(event)));
+        let events = PyList::new(py, events.collect::<PyResult<Vec<_>>>()?)?.unbind();
+        Ok(Effects { effects, events, payload })
+    }
+
+    fn replay(&self, py: Python<'_>, kind: &str, payload: &[u8]) -> PyResult<()> {
+        let kind = Kind::read(kind).map_err(Failure::from)?;
+        guarded(py, || Ok(locked(&self.core)?.replay(kind, payload)?))
+    }
+
+    fn snapshot<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = guarded(py, || Ok(snapshot::save(&*locked(&self.core)?)))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    #[staticmethod]
+    fn restore(py: Python<'_>, facility_id: &str, state: &[u8], settings_json: &str) -> PyResult<Self> {
+        let settings = Settings::read(settings_json).map_err(Failure::from)?;
+        let core = guarded(py, || Ok(snapshot::load(facility_id, state, settings)?))?;
+        Ok(Self { core: Mutex::new(core) })
+    }
+
+    fn latest(&self, py: Python<'_>) -> PyResult<Vec<LatestValue>> {
+        guarded(py, || {
+            let core = locked(&self.core)?;
+            let latest = core.sensors.iter().filter_map(|sensor| {
+                let newest = sensor.newest.as_ref()?;
+                Some(LatestValue {
+                    sensor_id: sensor.id.to_string(),
+                    sensor_no: sensor.no,
+                    tracked_at_us: newest.tracked_at_us,
+                    data: newest.data.datum().text(),
+                    score: newest.score,
+                    flags: newest.flags,
+                })
+            });
+            Ok(latest.collect())
+        })
+    }
+
+    #[pyo3(signature = (sensor_ids=None))]
+    fn latest_frames<'py>(&self, py: Python<'py>, sensor_ids: Option<&Bound<'py, PyAny>>) -> PyResult<Vec<Frame<'py>>> {
+        let frames = guarded(py, || {
+            let core = locked(&self.core)?;
+            let frames = core.sensors.iter().filter_map(|sensor| {
+                let newest = sensor.newest.as_ref()?;
+                let at_us = newest.tracked_at_us;
+                let frame = effects::frame(&sensor.id, &core.facility_id, at_us, &newest.data.datum());
+                Some((sensor.id.to_string(), sensor.no, at_us, frame))
+            });
+            Ok(frames.collect::<Vec<_>>())
+        })?;
+        let mut wanted = Vec::with_capacity(frames.len());
+        for (sensor_id, sensor_no, at_us, frame) in frames {
+            if sensor_ids.map_or(Ok(true), |ids| ids.contains(&sensor_id))? {
+                wanted.push((sensor_id, sensor_no, at_us, PyBytes::new(py, &frame)));
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn sensor_ids(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        guarded(py, || Ok(locked(&self.core)?.sensors.iter().map(|sensor| sensor.id.to_string()).collect()))
+    }
+
+    fn state_bytes(&self, py: Python<'_>) -> PyResult<usize> {
+        guarded(py, || Ok(locked(&self.core)?.state_bytes()))
+    }
+
+    fn alarms(&self, py: Python<'_>) -> PyResult<Vec<AlarmState>> {
+        guarded(py, || {
+            let core = locked(&self.core)?;
+            let alarms = core.sensors.iter().flat_map(|sensor| {
+                sensor.alarms().into_iter().filter(|(_, alarm, _)| !alarm.is_normal()).map(|(rule, alarm, priority)| {
+                    AlarmState {
+                        alarm_key: format!("{}:{}", sensor.no, rule.name()),
+                        sensor_no: sensor.no,
+                        sensor_id: sensor.id.to_string(),
+                        rule: rule.name(),
+                        active: alarm.active,
+                        acknowledged: alarm.acknowledged,
+                        suppression: alarm.suppression.name(),
+                        latched: alarm.latched,
+                        priority: priority.name(),
+                        since_us: alarm.since_us,
+                        state: alarm.shown_as(),
+                    }
+                })
+            });
+            Ok(alarms.collect())
+        })
+    }
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("CORE_VERSION", CORE_VERSION)?;
+    module.add("PayloadError", py.get_type::<PayloadError>())?;
+    module.add("SnapshotVersionError", py.get_type::<SnapshotVersionError>())?;
+    module.add("SnapshotCorruptError", py.get_type::<SnapshotCorruptError>())?;
+    module.add("NativeBug", py.get_type::<NativeBug>())?;
+    module.add_class::<Refusal>()?;
+    module.add_class::<Decoded>()?;
+    module.add_class::<CoreEvent>()?;
+    module.add_class::<LatestValue>()?;
+    module.add_class::<AlarmState>()?;
+    module.add_class::<Effects>()?;
+    module.add_class::<FacilityCore>()?;
+    module.add_function(wrap_pyfunction!(decode_bodies, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_batch, module)?)?;
+    module.add_function(wrap_pyfunction!(batch_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(batch_info, module)?)?;
+    Ok(())
+}

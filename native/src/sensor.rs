@@ -1,0 +1,536 @@
+//! One sensor of a facility: its newest reading, its detector, and the alarms of its rules.
+
+use crate::alarm::{Alarm, Condition, Delays, Transition};
+use crate::config::{SensorUpsert, Settings, Status};
+use crate::detector::{Score, Scorer};
+use crate::effects::{flag, Event, Rule, Sink, StoredRow, ACTIVATED, LATE_EXCEEDANCE};
+use crate::instant::US_PER_S;
+use crate::late::Excursions;
+use crate::number::{repr, Datum, Meaning};
+use crate::rules::{self, Priority, TypeRules};
+
+/// An anomaly that is over must have been so for this long.
+const ANOMALY_OFF_US: i64 = 60 * US_PER_S;
+
+/// The text of a reading, kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    Decimal { mantissa: i64, scale: u8 },
+    Text(Box<str>),
+}
+
+impl Kept {
+    pub fn of(datum: &Datum<'_>) -> Self {
+        match *datum {
+            Datum::Decimal { mantissa, scale } => Self::Decimal { mantissa, scale },
+            Datum::Text(text) => Self::Text(text.into()),
+        }
+    }
+
+    pub fn datum(&self) -> Datum<'_> {
+        match self {
+            Self::Decimal { mantissa, scale } => Datum::Decimal { mantissa: *mantissa, scale: *scale },
+            Self::Text(text) => Datum::Text(text),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Newest {
+    pub tracked_at_us: i64,
+    pub data: Kept,
+    pub score: Option<f32>,
+    pub flags: u16,
+}
+
+/// A limit's alarm and the excursions it remembers for late readings.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LimitAlarm {
+    pub alarm: Alarm,
+    pub excursions: Excursions,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sensor {
+    pub id: Box<str>,
+    pub no: i32,
+    pub type_index: u8,
+    pub status: Status,
+    pub expected_interval_s: f64,
+    pub rule_version: i64,
+    /// Where the facility's listening clock stood at the last news.
+    pub heard_us: i64,
+    pub newest: Option<Newest>,
+    pub low: LimitAlarm,
+    pub high: LimitAlarm,
+    pub anomaly: Alarm,
+    pub stale: Alarm,
+    pub scorer: Scorer,
+}
+
+/// What a sensor must know of its facility and batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    pub facility: &'a str,
+    pub settings: &'a Settings,
+    pub received_at_us: i64,
+    pub listened_us: i64,
+}
+
+/// A reading while it is judged.
+struct Judged {
+    value: Option<f64>,
+    score: Option<Score>,
+    decades: Option<f64>,
+    flags: u16,
+}
+
+impl Sensor {
+    pub fn new(upsert: &SensorUpsert, rule_version: i64, listened_us: i64) -> Self {
+        Self {
+            id: upsert.sensor_id.as_str().into(),
+            no: upsert.sensor_no,
+            type_index: upsert.type_index,
+            status: upsert.status,
+            expected_interval_s: upsert.expected_interval_s,
+            rule_version,
+            heard_us: listened_us,
+            newest: None,
+            low: LimitAlarm::default(),
+            high: LimitAlarm::default(),
+            anomaly: Alarm::default(),
+            stale: Alarm::default(),
+            scorer: Scorer::default(),
+        }
+    }
+
+    pub fn rules(&self) -> &'static TypeRules {
+        rules::get(self.type_index)
+    }
+
+    /// Take a reading in, in order of arrival.
+    #[inline]
+    pub fn reading<S: Sink>(&mut self, at_us: i64, datum: Datum<'_>, around: &Surroundings<'_>, sink: &mut S) {
+        let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
+        let mut judged = self.judge_text(&datum);
+        let mut is_news = true;
+        match newest_us {
+            Some(newest_us) if at_us == newest_us => {
+                is_news = false;
+                self.same_time(&datum, &mut judged);
+            }
+            Some(newest_us) if at_us < newest_us => self.late(at_us, &mut judged, around, sink),
+            _ => self.in_order(at_us, &datum, &mut judged, around, sink),
+        }
+        let score = judged.decades.map(|decades| decades as f32);
+        sink.stored(
+            &StoredRow {
+                sensor_no: self.no,
+                tracked_at_us: at_us,
+                datum,
+                value: judged.value,
+                score,
+                flags: judged.flags,
+            },
+            is_news,
+        );
+    }
+
+    fn judge_text(&self, datum: &Datum<'_>) -> Judged {
+        let rules = self.rules();
+        let mut judged = Judged { value: None, score: None, decades: None, flags: 0 };
+        match datum.meaning() {
+            Meaning::Words => judged.flags = flag::TEXT,
+            Meaning::NonFinite => judged.flags = flag::TEXT | flag::NON_FINITE,
+            Meaning::Number(value) => {
+                judged.value = Some(value);
+                if rules.low.is_some_and(|low| value < low) {
+                    judged.flags |= flag::BELOW_LOW;
+                }
+                if rules.high.is_some_and(|high| value > high) {
+                    judged.flags |= flag::ABOVE_HIGH;
+                }
+                if value < rules.physical.0 || value > rules.physical.1 {
+                    judged.flags |= flag::OUT_OF_PHYSICAL_RANGE;
+                }
+            }
+        }
+        judged
+    }
+
+    /// The same time as the newest: the database keeps what it has; no state changes.
+    fn same_time(&self, datum: &Datum<'_>, judged: &mut Judged) {
+        let is_same = self.newest.as_ref().is_some_and(|newest| newest.data.datum() == *datum);
+        if !is_same {
+            judged.flags |= flag::CONFLICT;
+        }
+    }
+
+    fn in_order<S: Sink>(
+        &mut self,
+        at_us: i64,
+        datum: &Datum<'_>,
+        judged: &mut Judged,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+    ) {
+        self.heard_us = around.listened_us;
+        if let Some(transition) = self.stale.end(at_us) {
+            self.tell_stale(transition, at_us, around, sink, "a reading arrived");
+        }
+        if self.status != Status::Inactive {
+            if let Some(value) = judged.value {
+                self.score(at_us, value, judged);
+                self.step_limit(Rule::Low, at_us, value, judged, around, sink);
+                self.step_limit(Rule::High, at_us, value, judged, around, sink);
+                self.step_anomaly(at_us, value, judged, around, sink);
+            }
+        }
+        self.newest = Some(Newest {
+            tracked_at_us: at_us,
+            data: Kept::of(datum),
+            score: judged.decades.map(|decades| decades as f32),
+            flags: judged.flags,
+        });
+    }
+
+    fn score(&mut self, at_us: i64, value: f64, judged: &mut Judged) {
+        if judged.flags & flag::OUT_OF_PHYSICAL_RANGE != 0 {
+            return;
+        }
+        let score = self.scorer.observe(at_us, value, self.expected_interval_s);
+        if score.warming {
+            judged.flags |= flag::WARMING;
+        }
+        judged.decades = score.decades;
+        judged.score = Some(score);
+    }
+
+    fn step_limit<S: Sink>(
+        &mut self,
+        rule: Rule,
+        at_us: i64,
+        value: f64,
+        judged: &Judged,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+    ) {
+        let rules = self.rules();
+        let (limit, this) = match rule {
+            Rule::Low => (rules.low, &mut self.low),
+            _ => (rules.high, &mut self.high),
+        };
+        let Some(limit) = limit else { return };
+        let condition = limit_condition(rule, value, limit, rules.deadband(), judged.flags);
+        let delays = Delays { on_us: rules.on_delay_us, off_us: rules.off_delay_us };
+        let transition = this.alarm.step(condition, at_us, delays);
+        if condition == Condition::Violated {
+            this.excursions.open(at_us);
+        } else if !this.alarm.active {
+            this.excursions.close(at_us);
+        }
+        if let Some(transition) = transition {
+            if S::WANTED {
+                let event = self.limit_event(rule, transition.name(), at_us, value, limit, around);
+                sink.event(Event { score: judged.decades, ..event });
+            }
+        }
+    }
+
+    fn step_anomaly<S: Sink>(
+        &mut self,
+        at_us: i64,
+        value: f64,
+        judged: &mut Judged,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+    ) {
+        let Some(score) = judged.score else { return };
+        let condition = match score {
+            Score { alarming: true, .. } => Condition::Violated,
+            Score { calm: true, decades: Some(_), .. } => Condition::Clear,
+            _ => Condition::Between,
+        };
+        let transition = self.anomaly.step(condition, at_us, Delays { on_us: 0, off_us: ANOMALY_OFF_US });
+        if self.anomaly.active {
+            judged.flags |= flag::ANOMALY;
+        }
+        if let Some(transition) = transition {
+            if S::WANTED {
+                sink.event(self.anomaly_event(transition, at_us, value, &score, around));
+            }
+        }
+    }
+
+    /// Older than the newest: stored and flagged, never learned; a violation is told if it is young and news.
+    fn late<S: Sink>(&mut self, at_us: i64, judged: &mut Judged, around: &Surroundings<'_>, sink: &mut S) {
+        judged.flags |= flag::LATE;
+        if self.status == Status::Inactive {
+            return;
+        }
+        let Some(value) = judged.value else { return };
+        if judged.flags & flag::OUT_OF_PHYSICAL_RANGE == 0 {
+            judged.decades = self.scorer.peek(value);
+        }
+        for (rule, bit) in [(Rule::Low, flag::BELOW_LOW), (Rule::High, flag::ABOVE_HIGH)] {
+            if judged.flags & bit != 0 {
+                self.late_violation(rule, at_us, value, judged, around, sink);
+            }
+        }
+    }
+
+    fn late_violation<S: Sink>(
+        &mut self,
+        rule: Rule,
+        at_us: i64,
+        value: f64,
+        judged: &Judged,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+    ) {
+        let rules = self.rules();
+        let (limit, this) = match rule {
+            Rule::Low => (rules.low, &mut self.low),
+            _ => (rules.high, &mut self.high),
+        };
+        let Some(limit) = limit else { return };
+        let age_s = around.received_at_us.saturating_sub(at_us) as f64 / 1e6;
+        let is_told = age_s < around.settings.late_alarm_s_max && this.excursions.late_violation(at_us);
+        if S::WANTED {
+            let transition = if is_told { ACTIVATED } else { LATE_EXCEEDANCE };
+            let event = self.limit_event(rule, transition, at_us, value, limit, around);
+            sink.event(Event { late: true, only_if_stored: Some((self.no, at_us)), score: judged.decades, ..event });
+        }
+    }
+
+    /// Judge silence against the facility's listening clock.
+    pub fn tick<S: Sink>(&mut self, watermark_us: i64, around: &Surroundings<'_>, sink: &mut S) {
+        if self.status != Status::Active || self.stale.active {
+            return;
+        }
+        let silent_s = (around.listened_us - self.heard_us) as f64 / 1e6;
+        if silent_s > self.silence_s_max(around.settings) {
+            if let Some(transition) = self.stale.step(Condition::Violated, watermark_us, Delays::default()) {
+                self.tell_stale(transition, watermark_us, around, sink, "");
+            }
+        }
+    }
+
+    /// Every alarm the sensor can have, with its rule and priority.
+    pub fn alarms(&self) -> [(Rule, &Alarm, Priority); 4] {
+        let alarms = [
+            (Rule::Low, &self.low.alarm),
+            (Rule::High, &self.high.alarm),
+            (Rule::Anomaly, &self.anomaly),
+            (Rule::Stale, &self.stale),
+        ];
+        alarms.map(|(rule, alarm)| (rule, alarm, self.priority(rule)))
+    }
+
+    fn priority(&self, rule: Rule) -> Priority {
+        match rule {
+            Rule::Low | Rule::High => self.rules().priority,
+            Rule::Anomaly | Rule::Stale => Priority::Low,
+        }
+    }
+
+    fn silence_s_max(&self, settings: &Settings) -> f64 {
+        (settings.stale_intervals * self.expected_interval_s).max(settings.stale_s_min)
+    }
+
+    /// Take a configuration over. A sensor that goes out of use returns its alarms; one that comes back is heard anew.
+    pub fn configure<S: Sink>(
+        &mut self,
+        upsert: &SensorUpsert,
+        version: i64,
+        at_us: Option<i64>,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+    ) {
+        let was = self.status;
+        self.status = upsert.status;
+        if upsert.status == Status::Active && was != Status::Active {
+            self.heard_us = around.listened_us;
+        }
+        let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
+        if upsert.status == Status::Inactive {
+            self.retire(at_us, newest_us, around, sink);
+        } else if upsert.status != Status::Active {
+            let end_us = ending(&self.stale, at_us, newest_us);
+            if let Some(transition) = self.stale.end(end_us) {
+                self.tell_stale(transition, end_us, around, sink, "the sensor is under maintenance or faulty");
+            }
+        }
+        self.type_index = upsert.type_index;
+        self.expected_interval_s = upsert.expected_interval_s;
+        self.rule_version = version;
+    }
+
+    fn retire<S: Sink>(&mut self, at_us: Option<i64>, newest_us: Option<i64>, around: &Surroundings<'_>, sink: &mut S) {
+        const REASON: &str = "the sensor was deactivated";
+        for rule in [Rule::Low, Rule::High, Rule::Anomaly, Rule::Stale] {
+            let alarm = match rule {
+                Rule::Low => &mut self.low.alarm,
+                Rule::High => &mut self.high.alarm,
+                Rule::Anomaly => &mut self.anomaly,
+                Rule::Stale => &mut self.stale,
+            };
+            let end_us = ending(alarm, at_us, newest_us);
+            let transition = alarm.end(end_us);
+            match rule {
+                Rule::Low => self.low.excursions.close(end_us),
+                Rule::High => self.high.excursions.close(end_us),
+                Rule::Anomaly | Rule::Stale => {}
+            }
+            if let Some(transition) = transition {
+                if S::WANTED {
+                    let message = format!("{}: {REASON}", self.named(around));
+                    let explanation = serde_json::json!({"rule": rule.name(), "reason": REASON});
+                    sink.event(Event {
+                        reason: REASON,
+                        ..self.event(rule, transition.name(), end_us, message, &explanation)
+                    });
+                }
+            }
+        }
+    }
+
+    fn named(&self, around: &Surroundings<'_>) -> String {
+        format!("{} Sensor value in {}", self.rules().name, around.facility)
+    }
+
+    fn event(
+        &self,
+        rule: Rule,
+        transition: &'static str,
+        at_us: i64,
+        message: String,
+        explanation: &serde_json::Value,
+    ) -> Event {
+        Event {
+            sensor_no: self.no,
+            sensor_id: self.id.to_string(),
+            rule,
+            transition,
+            event_time_us: at_us,
+            rule_version: self.rule_version,
+            priority: self.priority(rule),
+            value: None,
+            limit: None,
+            score: None,
+            message,
+            explanation_json: explanation.to_string(),
+            late: false,
+            only_if_stored: None,
+            reason: "",
+        }
+    }
+
+    fn limit_event(
+        &self,
+        rule: Rule,
+        transition: &'static str,
+        at_us: i64,
+        value: f64,
+        limit: f64,
+        around: &Surroundings<'_>,
+    ) -> Event {
+        let rules = self.rules();
+        let side = if rule == Rule::Low { "below minimum" } else { "above maximum" };
+        let named = self.named(around);
+        let message = if transition == Transition::Returned.name() {
+            format!("Back to normal: {named} is no longer {side} threshold ({})", repr(limit))
+        } else {
+            format!("Problem detected: {named} is {side} threshold ({})", repr(limit))
+        };
+        let explanation = serde_json::json!({
+            "rule": rule.name(),
+            "value": value,
+            "limit": limit,
+            "unit": rules.unit,
+            "range": [rules.low, rules.high],
+            "deadband": rules.deadband(),
+            "on_delay_s": rules.on_delay_us / US_PER_S,
+            "off_delay_s": rules.off_delay_us / US_PER_S,
+            "source": rules.source,
+        });
+        Event { value: Some(value), limit: Some(limit), ..self.event(rule, transition, at_us, message, &explanation) }
+    }
+
+    fn anomaly_event(
+        &self,
+        transition: Transition,
+        at_us: i64,
+        value: f64,
+        score: &Score,
+        around: &Surroundings<'_>,
+    ) -> Event {
+        let named = self.named(around);
+        let (low, high) = (score.expected - score.band, score.expected + score.band);
+        let message = match transition {
+            Transition::Activated => {
+                format!("Problem detected: {named} is unusual ({}, expected {low:.2} to {high:.2})", repr(value))
+            }
+            Transition::Returned => format!("Back to normal: {named} is as expected again"),
+        };
+        let explanation = serde_json::json!({
+            "rule": Rule::Anomaly.name(),
+            "value": value,
+            "score_decades": score.decades,
+            "threshold_decades": score.threshold,
+            "expected": score.expected,
+            "band": [low, high],
+            "views": {self.scorer.view_name(): score.decades},
+            "unit": self.rules().unit,
+        });
+        let event = self.event(Rule::Anomaly, transition.name(), at_us, message, &explanation);
+        Event { value: Some(value), score: score.decades, ..event }
+    }
+
+    fn tell_stale<S: Sink>(
+        &self,
+        transition: Transition,
+        at_us: i64,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+        reason: &'static str,
+    ) {
+        if !S::WANTED {
+            return;
+        }
+        let silence_s_max = self.silence_s_max(around.settings);
+        let (type_name, facility) = (self.rules().name, around.facility);
+        let message = match transition {
+            Transition::Activated => {
+                format!("No reading from {type_name} Sensor in {facility} for more than {silence_s_max:.0} s")
+            }
+            Transition::Returned => format!("{type_name} Sensor in {facility} is no longer silent"),
+        };
+        let explanation = serde_json::json!({
+            "rule": Rule::Stale.name(),
+            "silence_s_max": silence_s_max,
+            "expected_interval_s": self.expected_interval_s,
+            "last_tracked_at": self.newest.as_ref().map(|newest| crate::instant::text(newest.tracked_at_us)),
+            "reason": reason,
+        });
+        sink.event(Event { reason, ..self.event(Rule::Stale, transition.name(), at_us, message, &explanation) });
+    }
+}
+
+/// A value beyond what is physical may raise an alarm but never ends one.
+fn limit_condition(rule: Rule, value: f64, limit: f64, deadband: f64, flags: u16) -> Condition {
+    let (is_violated, is_clear) = match rule {
+        Rule::Low => (value < limit, value >= limit + deadband),
+        _ => (value > limit, value <= limit - deadband),
+    };
+    match (is_violated, is_clear && flags & flag::OUT_OF_PHYSICAL_RANGE == 0) {
+        (true, _) => Condition::Violated,
+        (false, true) => Condition::Clear,
+        (false, false) => Condition::Between,
+    }
+}
+
+/// The event time of a return that no reading caused: when it was told, but never before the alarm began.
+fn ending(alarm: &Alarm, at_us: Option<i64>, newest_us: Option<i64>) -> i64 {
+    at_us.or(newest_us).unwrap_or(alarm.since_us).max(alarm.since_us)
+}

@@ -1,0 +1,189 @@
+//! A core's state as bytes and back, to the bit: "GIS" version length body crc32.
+
+use std::collections::HashMap;
+
+use crate::alarm::Alarm;
+use crate::config::{Settings, Status};
+use crate::core::{Core, CORE_VERSION};
+use crate::detector::Scorer;
+use crate::late::Excursions;
+use crate::number::SCALE_MAX;
+use crate::rules;
+use crate::sensor::{Kept, LimitAlarm, Newest, Sensor};
+use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
+
+const MAGIC: [u8; 3] = *b"GIS";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// Written by a core of another version.
+    Version(String),
+    Corrupt(String),
+}
+
+impl From<WireError> for SnapshotError {
+    fn from(error: WireError) -> Self {
+        Self::Corrupt(error.0)
+    }
+}
+
+pub fn save(core: &Core) -> Vec<u8> {
+    let mut out = MAGIC.to_vec();
+    put_varint(&mut out, u64::from(CORE_VERSION));
+    put_bytes(&mut out, core.facility_id.as_bytes());
+    put_optional_text(&mut out, core.facility_name.as_deref());
+    put_signed(&mut out, core.config_version);
+    put_signed(&mut out, core.listened_us);
+    put_option_i64(&mut out, core.watermark_us);
+    put_varint(&mut out, core.sensors.len() as u64);
+    for sensor in &core.sensors {
+        save_sensor(sensor, &mut out);
+    }
+    let crc = crc32fast::hash(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
+}
+
+pub fn load(facility_id: &str, state: &[u8], settings: Settings) -> Result<Core, SnapshotError> {
+    let (body, crc) = state.split_last_chunk::<4>().ok_or_else(|| SnapshotError::Corrupt("too short".into()))?;
+    let (found, stated) = (crc32fast::hash(body), u32::from_le_bytes(*crc));
+    if found != stated {
+        return Err(SnapshotError::Corrupt(format!("{} bytes with crc {found:08x}, stated {stated:08x}", state.len())));
+    }
+    let mut reader = Reader::new(body);
+    if reader.take(MAGIC.len())? != MAGIC {
+        return Err(SnapshotError::Corrupt("this is not a snapshot of a core".into()));
+    }
+    let version = reader.varint()?;
+    if version != u64::from(CORE_VERSION) {
+        return Err(SnapshotError::Version(format!("written by core version {version}, this is {CORE_VERSION}")));
+    }
+    let owner = reader.text()?;
+    if owner != facility_id {
+        return Err(SnapshotError::Corrupt(format!("of facility {owner:?}, not {facility_id:?}")));
+    }
+    Ok(load_body(facility_id, &mut reader, settings)?)
+}
+
+fn load_body(facility_id: &str, reader: &mut Reader<'_>, settings: Settings) -> Wire<Core> {
+    let mut core = Core::new(facility_id, settings);
+    core.facility_name = optional_text(reader)?.map(str::to_owned);
+    core.config_version = reader.signed()?;
+    core.listened_us = reader.signed()?;
+    core.watermark_us = reader.option_i64()?;
+    let count = reader.count()?;
+    let mut index_by_id = HashMap::with_capacity_and_hasher(count, Default::default());
+    for index in 0..count {
+        let sensor = load_sensor(reader)?;
+        if index_by_id.insert(sensor.id.clone(), index as u32).is_some() {
+            return Err(WireError::new(format!("sensor {:?} stands twice", sensor.id)));
+        }
+        core.sensors.push(sensor);
+    }
+    core.index_by_id = index_by_id;
+    if reader.is_empty() {
+        Ok(core)
+    } else {
+        Err(WireError::new("bytes after the last sensor"))
+    }
+}
+
+fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
+    put_bytes(out, sensor.id.as_bytes());
+    put_signed(out, i64::from(sensor.no));
+    put_bytes(out, sensor.rules().name.as_bytes());
+    out.push(match sensor.status {
+        Status::Active => 0,
+        Status::Inactive => 1,
+        Status::Maintenance => 2,
+        Status::Fault => 3,
+    });
+    put_f64(out, sensor.expected_interval_s);
+    put_signed(out, sensor.rule_version);
+    put_signed(out, sensor.heard_us);
+    put_bool(out, sensor.newest.is_some());
+    if let Some(newest) = &sensor.newest {
+        save_newest(newest, out);
+    }
+    for limit in [&sensor.low, &sensor.high] {
+        limit.alarm.save(out);
+        limit.excursions.save(out);
+    }
+    sensor.anomaly.save(out);
+    sensor.stale.save(out);
+    sensor.scorer.save(out);
+}
+
+fn load_sensor(reader: &mut Reader<'_>) -> Wire<Sensor> {
+    Ok(Sensor {
+        id: reader.text()?.into(),
+        no: i32::try_from(reader.signed()?).map_err(|_| WireError::new("a sensor number does not fit"))?,
+        type_index: {
+            let name = reader.text()?;
+            rules::find(name).ok_or_else(|| WireError::new(format!("unknown sensor type {name:?}")))?
+        },
+        status: match reader.u8()? {
+            0 => Status::Active,
+            1 => Status::Inactive,
+            2 => Status::Maintenance,
+            3 => Status::Fault,
+            other => return Err(WireError::new(format!("a status of kind {other}"))),
+        },
+        expected_interval_s: reader.f64()?,
+        rule_version: reader.signed()?,
+        heard_us: reader.signed()?,
+        newest: if reader.bool()? { Some(load_newest(reader)?) } else { None },
+        low: load_limit(reader)?,
+        high: load_limit(reader)?,
+        anomaly: Alarm::load(reader)?,
+        stale: Alarm::load(reader)?,
+        scorer: Scorer::load(reader)?,
+    })
+}
+
+fn load_limit(reader: &mut Reader<'_>) -> Wire<LimitAlarm> {
+    Ok(LimitAlarm { alarm: Alarm::load(reader)?, excursions: Excursions::load(reader)? })
+}
+
+fn save_newest(newest: &Newest, out: &mut Vec<u8>) {
+    put_signed(out, newest.tracked_at_us);
+    match &newest.data {
+        Kept::Decimal { mantissa, scale } => {
+            out.push(*scale);
+            put_signed(out, *mantissa);
+        }
+        Kept::Text(text) => {
+            out.push(u8::MAX);
+            put_bytes(out, text.as_bytes());
+        }
+    }
+    put_bool(out, newest.score.is_some());
+    if let Some(score) = newest.score {
+        out.extend_from_slice(&score.to_bits().to_le_bytes());
+    }
+    put_varint(out, u64::from(newest.flags));
+}
+
+fn load_newest(reader: &mut Reader<'_>) -> Wire<Newest> {
+    Ok(Newest {
+        tracked_at_us: reader.signed()?,
+        data: match reader.u8()? {
+            u8::MAX => Kept::Text(reader.text()?.into()),
+            scale if scale <= SCALE_MAX => Kept::Decimal { scale, mantissa: reader.signed()? },
+            other => return Err(WireError::new(format!("a value of kind {other}"))),
+        },
+        score: if reader.bool()? { Some(f32::from_bits(reader.u32_le()?)) } else { None },
+        flags: u16::try_from(reader.varint()?).map_err(|_| WireError::new("flags do not fit"))?,
+    })
+}
+
+fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) {
+    put_bool(out, text.is_some());
+    if let Some(text) = text {
+        put_bytes(out, text.as_bytes());
+    }
+}
+
+fn optional_text<'a>(reader: &mut Reader<'a>) -> Wire<Option<&'a str>> {
+    Ok(if reader.bool()? { Some(reader.text()?) } else { None })
+}
