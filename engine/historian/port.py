@@ -1,7 +1,8 @@
 """What the engine asks of the store, without saying which: `facility.py` and the readers code against these Protocols.
 
 `engine.historian.historian.Historian` is the real one (PostgreSQL). Every method may raise StoreUnavailable: nothing
-was written, and trying the same call again is right.
+was written, and trying the same call again is right. Those that write, except `commit`, may raise CommitRejected: the
+content can never be stored (a NUL in a text).
 """
 
 from __future__ import annotations

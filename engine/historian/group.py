@@ -1,0 +1,205 @@
+"""The outcomes of several facilities in one transaction: what is written, in which order, and who is left out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from engine.historian.journal import append_events
+from engine.historian.queries import SQL
+from engine.model import CommitAnswer, EntityChange, Outcome, ParkedItem, Verdict
+
+OUT_OF_SEQUENCE = "out_of_sequence"
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # signature, flags, no header extension
+_COPY_TRAILER = b"\xff\xff"
+
+
+class ContentRefused(ValueError):
+    """An outcome of the group contradicts the database; the transaction must be rolled back."""
+
+
+async def write_group(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> dict[str, CommitAnswer]:
+    """Write outcomes of distinct facilities inside the caller's open transaction; answers by facility, if it commits.
+
+    Those that may not be written (fenced, out of sequence) are answered too and leave no trace. Any other trouble is
+    raised, whoever's it is.
+    """
+    answers = await _left_out(connection, outcomes)
+    kept = [outcome for outcome in outcomes if outcome.facility_id not in answers]
+    if not kept:
+        return answers
+    await _change_entities(connection, kept)
+    await _move_parked(connection, kept, now_us)
+    before, conflicts = await _store_readings(connection, kept, now_us)
+    await _append_log(connection, kept, now_us)
+    for outcome in kept:
+        answers[outcome.facility_id] = CommitAnswer(
+            Verdict.COMMITTED,
+            not_stored=frozenset(before.get(outcome.facility_id, ())),
+            conflicts=conflicts.get(outcome.facility_id, 0),
+        )
+    events = [
+        (outcome.facility_id, event)
+        for outcome in kept
+        for event in outcome.events
+        if event.only_if_stored not in answers[outcome.facility_id].not_stored
+    ]
+    await append_events(connection, events, now_us)  # last: it holds up every other writer with events
+    return answers
+
+
+async def _left_out(connection: Any, outcomes: Sequence[Outcome]) -> dict[str, CommitAnswer]:
+    """Who may not write. From here to the commit nobody can take an epoch of these facilities."""
+    facility_ids = [outcome.facility_id for outcome in outcomes]
+    epochs = {row["facility_id"]: row["epoch"] for row in await connection.fetch(SQL["epochs_hold"], facility_ids)}
+    rows = await connection.fetch(SQL["last_commit_nos"], facility_ids)
+    last = {row["facility_id"]: row["commit_no"] for row in rows}
+    wanted = sorted(parked_id for outcome in outcomes for parked_id in outcome.unparked_ids)
+    present: set[int] = set()
+    if wanted:
+        present = {row["id"] for row in await connection.fetch(SQL["parked_hold"], wanted)}
+    answers: dict[str, CommitAnswer] = {}
+    for outcome in outcomes:
+        epoch = epochs.get(outcome.facility_id)
+        if epoch != outcome.epoch:
+            reason = f"epoch {outcome.epoch} is over; the facility is at {epoch}"
+            answers[outcome.facility_id] = CommitAnswer(Verdict.FENCED, reason)
+        elif not _follows(outcome, last[outcome.facility_id]):
+            numbers = [entry.commit_no for entry in outcome.entries]
+            reason = f"{OUT_OF_SEQUENCE}: commit_no {numbers} after {last[outcome.facility_id]}"
+            answers[outcome.facility_id] = CommitAnswer(Verdict.UNKNOWN, reason)
+        elif not present.issuperset(outcome.unparked_ids):
+            gone = sorted(set(outcome.unparked_ids) - present)
+            reason = f"{OUT_OF_SEQUENCE}: parked rows {gone} have gone"
+            answers[outcome.facility_id] = CommitAnswer(Verdict.UNKNOWN, reason)
+    return answers
+
+
+def _follows(outcome: Outcome, last_commit_no: int) -> bool:
+    numbers = [entry.commit_no for entry in outcome.entries]
+    in_order = numbers == list(range(last_commit_no + 1, last_commit_no + 1 + len(numbers)))
+    checkpoint = outcome.checkpoint
+    return in_order and (checkpoint is None or checkpoint.commit_no <= last_commit_no + len(numbers))
+
+
+async def _change_entities(connection: Any, outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        for change in outcome.changes:
+            if change.op == "insert_sensor":
+                await connection.execute(SQL["sensor_insert"], *_sensor_row(change))
+            elif change.op == "sensor_status" and change.status is not None:
+                await connection.execute(
+                    SQL["sensor_set_status"],
+                    change.sensor_id,
+                    outcome.facility_id,
+                    change.status.value,
+                    change.changed_at_us,
+                )
+            else:
+                raise ContentRefused(f"entity change {change.op!r} is not known or not complete")
+
+
+def _sensor_row(change: EntityChange) -> tuple[Any, ...]:
+    activation = change.activation
+    if activation is None or change.sensor_no is None:
+        raise ContentRefused("insert_sensor needs the activation and a reserved sensor_no")
+    return (
+        activation.sensor_id,
+        change.sensor_no,
+        activation.facility_id,
+        f"Sensor {activation.sensor_id}",
+        activation.type.value,
+        expected_freq(activation.signal_interval_s),
+        activation.signal_interval_s,
+        activation.tracked_at_us,
+        activation.location.address,
+        activation.location.longitude,
+        activation.location.latitude,
+    )
+
+
+def expected_freq(signal_interval_s: int) -> str:
+    """The contract's spelling: 15 -> `15S`, 60 -> `1T`, 90 -> `1T` (whole minutes)."""
+    return f"{signal_interval_s}S" if signal_interval_s < 60 else f"{signal_interval_s // 60}T"
+
+
+async def _move_parked(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> None:
+    applied = [parked_id for outcome in outcomes for parked_id in outcome.unparked_ids]
+    if applied:
+        await connection.execute(SQL["parked_remove"], applied)
+    await park(connection, [item for outcome in outcomes for item in outcome.parked], now_us)
+
+
+async def park(connection: Any, items: Sequence[ParkedItem], now_us: int) -> None:
+    """Add rows to the parking table; one that is there already adds nothing."""
+    if not items:
+        return
+    columns = [
+        [item.kind for item in items],
+        [item.facility_id for item in items],
+        [item.sensor_id for item in items],
+        [item.tracked_at_us for item in items],
+        [item.body for item in items],
+        [item.reason for item in items],
+        [_digest(item) for item in items],
+    ]
+    await connection.execute(SQL["parked_add"], *columns, now_us)
+
+
+def _digest(item: ParkedItem) -> bytes:
+    parts = (item.kind, item.facility_id, item.sensor_id, str(item.tracked_at_us), item.body)
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+async def _store_readings(
+    connection: Any, outcomes: Sequence[Outcome], now_us: int
+) -> tuple[dict[str, set[tuple[int, int]]], dict[str, int]]:
+    """COPY and store; by facility what was there before, and how many of those differ for the first time."""
+    rows = sum(outcome.rows for outcome in outcomes)
+    if not rows:
+        return {}, {}
+    staged = await connection.copy_to_table("staging", source=_copy_stream(outcomes), format="binary")
+    if staged != f"COPY {rows}":
+        raise ContentRefused(f"{staged} where the outcomes say {rows} rows")
+    stranger = await connection.fetchval(SQL["staged_unknown_sensor"])
+    if stranger is not None:
+        raise ContentRefused(f"no sensor has number {stranger}")
+    marks = [(outcome.facility_id, minute) for outcome in outcomes for minute in outcome.dirty_minutes]
+    await connection.execute(SQL["minutes_mark"], [mark[0] for mark in marks], [mark[1] for mark in marks])
+    stored = await connection.execute(SQL["readings_store"])
+    if stored == f"INSERT 0 {rows}":
+        return {}, {}
+    before: dict[str, set[tuple[int, int]]] = {}
+    for row in await connection.fetch(SQL["readings_not_stored"]):
+        before.setdefault(row["facility_id"], set()).add((row["sensor_no"], row["tracked_at"]))
+    conflicts = await connection.fetch(SQL["conflicts_record"], now_us)
+    return before, {row["facility_id"]: row["conflicts"] for row in conflicts}
+
+
+async def _copy_stream(outcomes: Sequence[Outcome]) -> AsyncIterator[bytes]:
+    yield _COPY_HEADER
+    for outcome in outcomes:
+        if outcome.rows:
+            yield outcome.copy_rows
+    yield _COPY_TRAILER
+
+
+async def _append_log(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> None:
+    entries = [(outcome.facility_id, entry) for outcome in outcomes for entry in outcome.entries]
+    if entries:
+        await connection.execute(
+            SQL["log_append"],
+            [facility_id for facility_id, _ in entries],
+            [entry.commit_no for _, entry in entries],
+            [entry.kind.value for _, entry in entries],
+            [entry.payload for _, entry in entries],
+            now_us,
+        )
+    for outcome in outcomes:
+        point = outcome.checkpoint
+        if point is not None:
+            await connection.execute(
+                SQL["checkpoint_set"], outcome.facility_id, point.commit_no, point.core_version, point.state, now_us
+            )
+            await connection.execute(SQL["log_forget"], outcome.facility_id, point.commit_no)

@@ -1,0 +1,151 @@
+"""Turns outcomes that arrive within a few milliseconds into one transaction, and answers each facility by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from engine.clock import Clock
+from engine.errors import StoreUnavailable
+from engine.historian.connection import Failure, failure_of, open_writer
+from engine.historian.group import write_group
+from engine.model import CommitAnswer, Outcome, Verdict
+from engine.settings import Settings
+
+GROUP_ROWS_MAX = 100_000
+GROUP_OUTCOMES_MAX = 500
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    outcome: Outcome
+    answer: asyncio.Future[CommitAnswer]
+
+
+class GroupCommit:
+    """One connection, one transaction at a time; what arrives meanwhile shares the next one."""
+
+    def __init__(self, database_url: str, settings: Settings, clock: Clock) -> None:
+        self._database_url = database_url
+        self._settings = settings
+        self._clock = clock
+        self._connection: Any = None
+        self._queue: list[_Waiting] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def submit(self, outcome: Outcome) -> CommitAnswer:
+        """Wait until the outcome's transaction has ended; raises StoreUnavailable when nothing was written."""
+        waiting = _Waiting(outcome, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_queue(), name="group-commit")
+        return await waiting.answer
+
+    async def close(self) -> None:
+        """Finish what is queued, then let the connection go."""
+        if self._writer is not None:
+            await self._writer
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None
+
+    async def _write_queue(self) -> None:
+        wait_s = self._settings.group_commit_wait_ms / 1000
+        if wait_s > 0:
+            await self._clock.sleep(wait_s)
+        else:
+            await asyncio.sleep(0)  # what is ready in this turn of the loop shares the transaction
+        while self._queue:
+            group = self._next_group()
+            try:
+                await self._write(group)
+            except Exception as error:  # a bug of ours must reach those who wait, not only this task
+                for waiting in group:
+                    if not waiting.answer.done():
+                        waiting.answer.set_exception(error)
+
+    def _next_group(self) -> list[_Waiting]:
+        """The oldest outcomes, one a facility, up to the limits of a transaction."""
+        group: list[_Waiting] = []
+        facilities: set[str] = set()
+        rows = 0
+        left: list[_Waiting] = []
+        for waiting in self._queue:
+            outcome = waiting.outcome
+            fits = rows + outcome.rows <= GROUP_ROWS_MAX and len(group) < GROUP_OUTCOMES_MAX
+            if (fits or not group) and outcome.facility_id not in facilities and not left:
+                group.append(waiting)
+                rows += outcome.rows
+                facilities.add(outcome.facility_id)
+            else:
+                left.append(waiting)
+        self._queue = left
+        return group
+
+    async def _write(self, group: Sequence[_Waiting]) -> None:
+        """One transaction; after a definite refusal of the content, one for each facility."""
+        failure, reason, answers = await self._transact([waiting.outcome for waiting in group])
+        if failure is Failure.CONTENT and len(group) > 1:
+            _log.warning("group_commit_split", facilities=len(group), reason=reason)
+            for waiting in group:
+                await self._write([waiting])
+            return
+        for waiting in group:
+            if waiting.answer.done():  # its caller has gone
+                continue
+            if failure is None:
+                waiting.answer.set_result(answers[waiting.outcome.facility_id])
+            elif failure is Failure.CONTENT:
+                waiting.answer.set_result(CommitAnswer(Verdict.REJECTED, reason))
+            elif failure is Failure.UNKNOWN:
+                waiting.answer.set_result(CommitAnswer(Verdict.UNKNOWN, reason))
+            else:
+                waiting.answer.set_exception(StoreUnavailable(reason))
+
+    async def _transact(self, outcomes: Sequence[Outcome]) -> tuple[Failure | None, str, dict[str, CommitAnswer]]:
+        """Run one transaction to a known end; `committing` tells how much an error leaves in doubt."""
+        committing = False
+        answers: dict[str, CommitAnswer] = {}
+        try:
+            async with asyncio.timeout(self._settings.commit_timeout_s):
+                connection = await self._connected()
+                await connection.execute("BEGIN")
+                answers = await write_group(connection, outcomes, self._clock.now_us())
+                committing = True
+                await connection.execute("COMMIT")
+        except Exception as error:
+            failure = failure_of(error, committing)
+            await self._leave_transaction(failure)
+            return failure, f"{type(error).__name__}: {error}", {}
+        except BaseException:  # cancelled: the connection is in the middle of something
+            self._drop_connection()
+            raise
+        return None, "", answers
+
+    async def _connected(self) -> Any:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await open_writer(self._database_url, self._settings)
+        return self._connection
+
+    async def _leave_transaction(self, failure: Failure) -> None:
+        """Roll back where the connection is sound; otherwise a new one is cheaper than finding out."""
+        if failure is not Failure.CONTENT or self._connection is None or self._connection.is_closed():
+            self._drop_connection()
+            return
+        try:
+            async with asyncio.timeout(self._settings.commit_timeout_s):
+                await self._connection.execute("ROLLBACK")
+        except Exception as error:
+            _log.warning("rollback_failed", error=str(error))
+            self._drop_connection()
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

@@ -1,0 +1,157 @@
+"""The store behind HistorianPort: PostgreSQL through asyncpg. Keeps nothing itself; many may run on one database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+
+from engine.clock import Clock
+from engine.historian import loading, partitions, rollups
+from engine.historian.connection import (
+    CONNECT_S_MAX,
+    connection_options,
+    prepare_connection,
+    translated_errors,
+)
+from engine.historian.group import park
+from engine.historian.group_commit import GroupCommit
+from engine.historian.leadership import Leadership, try_lead
+from engine.historian.port import DeadLetter, StoredItem
+from engine.historian.queries import SQL
+from engine.model import CommitAnswer, FacilitySetup, FacilityState, Outcome, ParkedItem
+from engine.settings import Settings
+
+_DAY_US = 86_400_000_000
+
+
+class Historian:
+    """HistorianPort and HousekeepingPort (see there for what each method promises)."""
+
+    def __init__(self, database_url: str, settings: Settings, clock: Clock, pool: Any) -> None:
+        self._database_url = database_url
+        self._settings = settings
+        self._clock = clock
+        self._pool = pool
+        self._commits = GroupCommit(database_url, settings, clock)
+
+    @classmethod
+    async def open(cls, database_url: str, settings: Settings, clock: Clock) -> Historian:
+        """Ready at once, also while the database is away: connections are made when they are needed."""
+        pool = await asyncpg.create_pool(
+            database_url,
+            min_size=0,
+            max_size=settings.database_connections_max,
+            init=prepare_connection,
+            **connection_options(settings),
+        )
+        return cls(database_url, settings, clock, pool)
+
+    async def close(self) -> None:
+        """Finish the commits that were asked for, then let all connections go."""
+        await self._commits.close()
+        self._pool.terminate()
+
+    # --- HistorianPort ------------------------------------------------------------------------------------------------
+
+    async def load(self, facility_id: str) -> FacilityState | None:
+        async with self._connection(f"loading {facility_id}") as connection:
+            return await loading.load_facility(connection, facility_id)
+
+    async def commit(self, outcome: Outcome) -> CommitAnswer:
+        return await self._commits.submit(outcome)
+
+    async def create_facility(self, setup: FacilitySetup) -> bool:
+        place = setup.location
+        async with self._transaction(f"creating {setup.facility_id}") as connection:
+            await connection.execute(SQL["facility_lock"], setup.facility_id)
+            if await connection.fetchval(SQL["facility_exists"], setup.facility_id):
+                return False
+            row = (setup.facility_id, setup.name, setup.type.value, setup.tracked_at_us)
+            await connection.execute(SQL["facility_insert"], *row, place.address, place.longitude, place.latitude)
+            await connection.execute(SQL["epoch_insert"], setup.facility_id)
+        return True
+
+    async def park_unknown_facility(self, items: Sequence[ParkedItem]) -> list[bool]:
+        async with self._transaction("parking") as connection:
+            known: dict[str, bool] = {}
+            for facility_id in sorted({item.facility_id for item in items}):
+                await connection.execute(SQL["facility_lock"], facility_id)
+                known[facility_id] = await connection.fetchval(SQL["facility_exists"], facility_id)
+            parked = [not known[item.facility_id] for item in items]
+            homeless = [item for item, is_parked in zip(items, parked, strict=True) if is_parked]
+            await park(connection, homeless, self._clock.now_us())
+        return parked
+
+    async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
+        async with self._connection("reading parked rows") as connection:
+            if sensor_id is None:
+                rows = await connection.fetch(SQL["parked_of_facility"], facility_id)
+            else:
+                rows = await connection.fetch(SQL["parked_of_sensor"], facility_id, sensor_id)
+        return loading.stored_items(rows)
+
+    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | None:
+        async with self._connection(f"reserving {sensor_id}") as connection:
+            known = await connection.fetchrow(SQL["sensor_number"], sensor_id)
+            if known is None:
+                return int(await connection.fetchval(SQL["sensor_number_draw"]))
+        return int(known["sensor_no"]) if known["facility_id"] == facility_id else None
+
+    async def facility_ids(self) -> list[str]:
+        async with self._connection("listing facilities") as connection:
+            return [row["id"] for row in await connection.fetch(SQL["facility_ids"])]
+
+    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        columns = [
+            [getattr(letter, name).replace("\0", "\N{REPLACEMENT CHARACTER}") for letter in letters]
+            for name in ("source", "queue", "reason", "detail", "body", "facility_id", "sensor_id")
+        ]
+        async with self._connection("recording dead letters") as connection:
+            await connection.execute(SQL["dead_letters_add"], *columns, self._clock.now_us())
+
+    async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
+        async with self._connection("writing the engine's status") as connection:
+            await connection.execute(SQL["engine_status_set"], component, json.dumps(state), self._clock.now_us())
+
+    # --- HousekeepingPort ---------------------------------------------------------------------------------------------
+
+    async def try_lead(self) -> Leadership | None:
+        async with translated_errors("asking for leadership"):
+            return await try_lead(self._database_url, self._settings)
+
+    async def make_partitions(self) -> list[str]:
+        async with self._connection("making partitions") as connection:
+            return await partitions.make_partitions(connection, self._clock.now_us(), self._settings.retention_days)
+
+    async def drop_old_partitions(self) -> list[str]:
+        async with self._connection("dropping old partitions") as connection:
+            return await partitions.drop_old_partitions(connection, self._clock.now_us(), self._settings.retention_days)
+
+    async def expire_parked(self) -> int:
+        now_us = self._clock.now_us()
+        oldest_us = now_us - round(self._settings.parked_days_max * _DAY_US)
+        async with self._connection("expiring parked rows") as connection:
+            status: str = await connection.execute(SQL["parked_expire"], oldest_us, now_us)
+        return int(status.rpartition(" ")[2])
+
+    async def sweep(self) -> list[str]:
+        async with self._connection("looking for strays") as connection:
+            return [row["facility_id"] for row in await connection.fetch(SQL["parked_strays"])]
+
+    async def rollup_pass(self) -> int:
+        async with self._connection("computing rollups") as connection:
+            return await rollups.rollup_pass(connection)
+
+    @asynccontextmanager
+    async def _connection(self, doing: str) -> AsyncIterator[Any]:
+        async with translated_errors(doing), self._pool.acquire(timeout=CONNECT_S_MAX * 2) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, doing: str) -> AsyncIterator[Any]:
+        async with self._connection(doing) as connection, connection.transaction():
+            yield connection

@@ -1,0 +1,103 @@
+"""Loads a facility: first a new epoch, then everything that was committed under the earlier ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import structlog
+
+from engine.errors import StoreUnavailable
+from engine.historian.connection import APPLICATION_NAME, LOCK_WAIT_S_MAX
+from engine.historian.port import StoredItem
+from engine.historian.queries import SQL
+from engine.model import (
+    Checkpoint,
+    FacilityConfig,
+    FacilityState,
+    FacilityStatus,
+    FacilityType,
+    Kind,
+    LogEntry,
+    ParkedItem,
+    SensorConfig,
+    SensorStatus,
+    SensorType,
+)
+
+STALLED_S_MIN = 3.0
+_ATTEMPTS = 2
+
+_log = structlog.get_logger(__name__)
+
+
+async def load_facility(connection: Any, facility_id: str) -> FacilityState | None:
+    """None: no such facility. Raises StoreUnavailable when commits in flight do not end in time."""
+    epoch = await _take_epoch(connection, facility_id)
+    if epoch is None:
+        return None
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await _read_state(connection, facility_id, epoch)
+
+
+async def _take_epoch(connection: Any, facility_id: str) -> int | None:
+    for _ in range(_ATTEMPTS):
+        try:
+            epoch: int | None = await connection.fetchval(SQL["epoch_take"], facility_id)
+        except asyncpg.LockNotAvailableError:
+            ended = await connection.fetch(SQL["stalled_writers_end"], APPLICATION_NAME, STALLED_S_MIN)
+            _log.warning("stalled_writers_ended", facility_id=facility_id, pids=[row["pid"] for row in ended])
+        else:
+            return epoch
+    raise StoreUnavailable(f"commits of {facility_id} in flight did not end within {_ATTEMPTS * LOCK_WAIT_S_MAX:.0f} s")
+
+
+async def _read_state(connection: Any, facility_id: str, epoch: int) -> FacilityState:
+    facility = await connection.fetchrow(SQL["facility_get"], facility_id)
+    sensors = await connection.fetch(SQL["sensors_of"], facility_id)
+    point = await connection.fetchrow(SQL["checkpoint_get"], facility_id)
+    checkpoint = Checkpoint(point["commit_no"], point["core_version"], point["state"]) if point else None
+    covered = checkpoint.commit_no if checkpoint else 0
+    log = [
+        LogEntry(row["commit_no"], Kind(row["kind"]), row["payload"])
+        for row in await connection.fetch(SQL["log_after"], facility_id, covered)
+    ]
+    parked = stored_items(await connection.fetch(SQL["parked_of_facility"], facility_id))
+    return FacilityState(
+        config=FacilityConfig(
+            facility["id"], facility["name"], FacilityType(facility["type"]), FacilityStatus(facility["status"])
+        ),
+        epoch=epoch,
+        sensors=tuple(_sensor(row) for row in sensors),
+        checkpoint=checkpoint,
+        log=tuple(log),
+        parked=tuple((stored.id, stored.item) for stored in parked),
+        last_commit_no=log[-1].commit_no if log else covered,
+    )
+
+
+def _sensor(row: Any) -> SensorConfig:
+    return SensorConfig(
+        sensor_id=row["id"],
+        sensor_no=row["sensor_no"],
+        facility_id=row["facility_id"],
+        name=row["name"],
+        type=SensorType(row["type"]),
+        status=SensorStatus(row["status"]),
+        expected_interval_s=row["signal_interval_s"],
+        installed_at_us=row["installed_at"],
+        status_changed_at_us=row["status_changed_at"],
+    )
+
+
+def stored_items(rows: list[Any]) -> list[StoredItem]:
+    """Rows of the parking table as values."""
+    return [
+        StoredItem(
+            row["id"],
+            ParkedItem(
+                row["kind"], row["facility_id"], row["sensor_id"], row["tracked_at"], row["body"], row["reason"]
+            ),
+        )
+        for row in rows
+    ]

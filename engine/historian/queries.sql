@@ -1,0 +1,304 @@
+-- Every statement of the historian, by name. `-- name:` starts one, the comment below it says what and why.
+-- Times are int8 microseconds on our side (connection.py); parameters are typed where PostgreSQL cannot tell.
+
+-- name: staging_create
+-- Where COPY puts readings before they are compared with what is stored; once a connection, emptied by each commit.
+CREATE TEMPORARY TABLE IF NOT EXISTS staging (
+    sensor_no int4 NOT NULL,
+    tracked_at timestamptz NOT NULL,
+    value float8,
+    text_value text,
+    score float4,
+    flags int2 NOT NULL
+) ON COMMIT DELETE ROWS;
+
+-- == commit ============================================================================================================
+
+-- name: epochs_hold
+-- In one order for everybody; held to the commit, so that taking an epoch waits for this transaction.
+SELECT facility_id, epoch FROM facility_epochs WHERE facility_id = ANY($1::text[]) ORDER BY facility_id FOR SHARE;
+
+-- name: last_commit_nos
+-- The last committed step of each facility, whether it is still in the log or only in the checkpoint.
+SELECT wanted.facility_id, greatest(
+    (SELECT max(commit_no) FROM facility_commits log WHERE log.facility_id = wanted.facility_id),
+    (SELECT commit_no FROM checkpoints point WHERE point.facility_id = wanted.facility_id),
+    0
+) AS commit_no
+FROM unnest($1::text[]) wanted (facility_id);
+
+-- name: parked_hold
+SELECT id FROM parked WHERE id = ANY($1::int8[]) ORDER BY id FOR UPDATE;
+
+-- name: parked_remove
+DELETE FROM parked WHERE id = ANY($1::int8[]);
+
+-- name: parked_add
+-- A redelivery finds its digest and adds nothing.
+INSERT INTO parked (kind, facility_id, sensor_id, tracked_at, body, reason, digest, parked_at)
+SELECT kind, facility_id, sensor_id, tracked_at, body, reason, digest, $8
+FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $6::text[], $7::bytea[])
+    item (kind, facility_id, sensor_id, tracked_at, body, reason, digest)
+ON CONFLICT (digest) DO NOTHING;
+
+-- name: sensor_insert
+WITH place AS (INSERT INTO locations (address, longitude, latitude) VALUES ($9, $10, $11) RETURNING id)
+INSERT INTO sensors (id, sensor_no, facility_id, name, status, type, expected_freq, signal_interval_s, location_id,
+    installed_at, status_changed_at)
+SELECT $1, $2, $3, $4, 'Active', $5, $6, $7, place.id, $8, $8 FROM place;
+
+-- name: sensor_set_status
+UPDATE sensors SET status = $3, status_changed_at = $4 WHERE id = $1 AND facility_id = $2;
+
+-- name: staged_unknown_sensor
+-- One sensor number among the staged readings that no sensor has; sensor_records carries no foreign key.
+SELECT sensor_no FROM (SELECT DISTINCT sensor_no FROM staging) staged
+WHERE NOT EXISTS (SELECT FROM sensors WHERE sensors.sensor_no = staged.sensor_no) LIMIT 1;
+
+-- name: readings_store
+-- In the order of arrival: of two readings with the same time the first one stays.
+INSERT INTO sensor_records (sensor_no, tracked_at, value, text_value, score, flags)
+SELECT sensor_no, tracked_at, value, text_value, score, flags FROM staging
+ON CONFLICT (sensor_no, tracked_at) DO NOTHING;
+
+-- name: readings_not_stored
+-- Asked only when fewer rows were stored than staged: readings that other transactions had stored before.
+SELECT DISTINCT sensors.facility_id, staging.sensor_no, staging.tracked_at
+FROM staging
+JOIN sensor_records stored USING (sensor_no, tracked_at)
+JOIN sensors USING (sensor_no)
+WHERE stored.xmin <> pg_current_xact_id()::xid
+    AND stored.tracked_at BETWEEN (SELECT min(tracked_at) FROM staging) AND (SELECT max(tracked_at) FROM staging);
+
+-- name: conflicts_record
+-- Same time, other value: kept once however often it is delivered. Answers whose new ones they were.
+WITH kept AS (
+    INSERT INTO reading_conflicts (sensor_no, tracked_at, value, text_value, digest, recorded_at)
+    SELECT staging.sensor_no, staging.tracked_at, staging.value, staging.text_value,
+        sha256(coalesce(float8send(staging.value), '') || '|' || coalesce(convert_to(staging.text_value, 'UTF8'), '')),
+        $1::timestamptz
+    FROM staging
+    JOIN sensor_records stored USING (sensor_no, tracked_at)
+    WHERE (staging.value, staging.text_value) IS DISTINCT FROM (stored.value, stored.text_value)
+        AND stored.tracked_at BETWEEN (SELECT min(tracked_at) FROM staging) AND (SELECT max(tracked_at) FROM staging)
+    ON CONFLICT (sensor_no, tracked_at, digest) DO NOTHING
+    RETURNING sensor_no
+)
+SELECT sensors.facility_id, count(*) AS conflicts FROM kept JOIN sensors USING (sensor_no) GROUP BY facility_id;
+
+-- name: log_append
+INSERT INTO facility_commits (facility_id, commit_no, kind, payload, recorded_at)
+SELECT facility_id, commit_no, kind, payload, $5
+FROM unnest($1::text[], $2::int8[], $3::text[], $4::bytea[]) entry (facility_id, commit_no, kind, payload);
+
+-- name: checkpoint_set
+INSERT INTO checkpoints (facility_id, commit_no, core_version, state, recorded_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (facility_id) DO UPDATE SET commit_no = excluded.commit_no, core_version = excluded.core_version,
+    state = excluded.state, recorded_at = excluded.recorded_at;
+
+-- name: log_forget
+DELETE FROM facility_commits WHERE facility_id = $1 AND commit_no <= $2;
+
+-- name: minutes_mark
+INSERT INTO rollup_dirty (facility_id, minute)
+SELECT facility_id, minute FROM unnest($1::text[], $2::timestamptz[]) mark (facility_id, minute);
+
+-- name: journal_lock
+-- Held to the commit: ids become visible in their order, so that a reader "after id" misses none.
+SELECT pg_advisory_xact_lock(hashtext('gasinsight journal'));
+
+-- name: journal_append
+INSERT INTO alarm_events (id, facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time,
+    recorded_at, priority, alert_type, value, limit_value, score, message, explanation, late, actor, reason)
+SELECT nextval('alarm_events_id_seq'), facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time,
+    $18, priority, alert_type, value, limit_value, score, message, explanation, late, actor, reason
+FROM (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::int4[], $6::text[], $7::timestamptz[],
+        $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[], $14::jsonb[], $15::bool[],
+        $16::text[], $17::text[]) WITH ORDINALITY
+        event (facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time, priority, alert_type,
+        value, limit_value, score, message, explanation, late, actor, reason, place)
+    ORDER BY place
+) events
+ON CONFLICT (facility_id, alarm_key, transition, event_time, rule_version) DO NOTHING
+RETURNING id, facility_id, alarm_key, sensor_no, rule, transition, event_time, priority, late;
+
+-- name: alarms_fold
+-- acknowledged may be null: this step says nothing about it. Suppression and latches are other people's columns.
+INSERT INTO alarms (facility_id, alarm_key, sensor_no, rule, active, acknowledged, suppression, latched, priority,
+    since, last_event_id)
+SELECT facility_id, alarm_key, step.sensor_no, step.rule, step.active,
+    coalesce(step.acknowledged, present.acknowledged, true), 'none', false, step.priority, step.since,
+    step.last_event_id
+FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::bool[], $6::bool[], $7::text[], $8::timestamptz[],
+    $9::int8[]) step (facility_id, alarm_key, sensor_no, rule, active, acknowledged, priority, since, last_event_id)
+LEFT JOIN alarms present USING (facility_id, alarm_key)
+ON CONFLICT (facility_id, alarm_key) DO UPDATE SET active = excluded.active, acknowledged = excluded.acknowledged,
+    priority = excluded.priority, since = excluded.since, last_event_id = excluded.last_event_id;
+
+-- name: journal_announce
+SELECT pg_notify('alarm_events', '');
+
+-- == load ==============================================================================================================
+
+-- name: epoch_take
+-- Waits for commits in flight (they hold the row) and fences every incarnation before this one.
+UPDATE facility_epochs SET epoch = epoch + 1 WHERE facility_id = $1 RETURNING epoch;
+
+-- name: stalled_writers_end
+-- Sessions of stopped or unreachable historians: in a transaction for long, and PostgreSQL is waiting for *them*.
+-- Not left to idle_in_transaction_session_timeout alone, which does not see one that stopped amid a COPY.
+SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()
+    AND wait_event = 'ClientRead' AND state IN ('active', 'idle in transaction', 'idle in transaction (aborted)')
+    AND xact_start < clock_timestamp() - make_interval(secs => $2::float8);
+
+-- name: facility_get
+SELECT id, name, type, status FROM facilities WHERE id = $1;
+
+-- name: sensors_of
+SELECT id, sensor_no, facility_id, name, type, status, signal_interval_s, installed_at, status_changed_at
+FROM sensors WHERE facility_id = $1 ORDER BY sensor_no;
+
+-- name: checkpoint_get
+SELECT commit_no, core_version, state FROM checkpoints WHERE facility_id = $1;
+
+-- name: log_after
+SELECT commit_no, kind, payload FROM facility_commits WHERE facility_id = $1 AND commit_no > $2 ORDER BY commit_no;
+
+-- name: parked_of_facility
+SELECT id, kind, facility_id, sensor_id, tracked_at, body, reason FROM parked
+WHERE md5(facility_id) = md5($1::text) AND facility_id = $1 AND kind <> 'refused'
+ORDER BY tracked_at NULLS FIRST, id;
+
+-- name: parked_of_sensor
+SELECT id, kind, facility_id, sensor_id, tracked_at, body, reason FROM parked
+WHERE md5(facility_id) = md5($1::text) AND md5(sensor_id) = md5($2::text) AND facility_id = $1 AND sensor_id = $2
+    AND kind <> 'refused'
+ORDER BY tracked_at NULLS FIRST, id;
+
+-- == entities ==========================================================================================================
+
+-- name: facility_lock
+-- Whoever creates a facility and whoever parks something for it take turns.
+SELECT pg_advisory_xact_lock(hashtextextended('gasinsight facility ' || $1::text, 0));
+
+-- name: facility_exists
+SELECT EXISTS (SELECT FROM facilities WHERE id = $1);
+
+-- name: facility_insert
+WITH place AS (INSERT INTO locations (address, longitude, latitude) VALUES ($5, $6, $7) RETURNING id)
+INSERT INTO facilities (id, name, status, type, location_id, created_at)
+SELECT $1, $2, 'Active', $3, place.id, $4 FROM place;
+
+-- name: epoch_insert
+INSERT INTO facility_epochs (facility_id, epoch) VALUES ($1, 0);
+
+-- name: sensor_number
+SELECT sensor_no, facility_id FROM sensors WHERE id = $1;
+
+-- name: sensor_number_draw
+SELECT nextval('sensors_sensor_no_seq')::int4;
+
+-- name: facility_ids
+SELECT id FROM facilities ORDER BY id;
+
+-- name: dead_letters_add
+INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
+SELECT source, queue, reason, detail, body, facility_id, sensor_id, $8
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+    letter (source, queue, reason, detail, body, facility_id, sensor_id);
+
+-- name: engine_status_set
+INSERT INTO engine_status (component, state, updated_at) VALUES ($1, $2::jsonb, $3)
+ON CONFLICT (component) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at;
+
+-- == housekeeping ======================================================================================================
+
+-- name: leader_try
+SELECT pg_try_advisory_lock(hashtext('gasinsight leader'));
+
+-- name: parked_expire
+WITH expired AS (DELETE FROM parked WHERE parked_at < $1 RETURNING *)
+INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
+SELECT 'parked', '', CASE kind WHEN 'refused' THEN reason ELSE 'parked_too_long' END,
+    kind || ': ' || reason, body, facility_id, sensor_id, $2::timestamptz FROM expired;
+
+-- name: parked_strays
+-- An activation waits for its facility; a reading or a deactivation for its sensor in that facility.
+SELECT DISTINCT parked.facility_id FROM parked
+JOIN facilities ON facilities.id = parked.facility_id
+LEFT JOIN sensors ON sensors.id = parked.sensor_id AND sensors.facility_id = parked.facility_id
+WHERE kind = 'activation' OR (kind IN ('reading', 'deactivation') AND sensors.id IS NOT NULL)
+ORDER BY parked.facility_id;
+
+-- name: partitions
+-- Days (UTC) that have a partition of their own.
+SELECT child.relname AS name, to_date(right(child.relname, 8), 'YYYYMMDD') AS day
+FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+WHERE inhparent = 'sensor_records'::regclass AND child.relname ~ '^sensor_records_\d{8}$' ORDER BY name;
+
+-- name: partition_days_missing
+-- Days whose readings lie in the default partition.
+SELECT DISTINCT (tracked_at AT TIME ZONE 'UTC')::date AS day FROM sensor_records_default
+WHERE tracked_at >= $1 AND tracked_at < $2 ORDER BY day;
+
+-- name: default_readings_expire
+-- In pieces, so that no commit waits long.
+DELETE FROM sensor_records_default WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM sensor_records_default WHERE tracked_at < $1 LIMIT 10000));
+
+-- name: rollup_turn
+SELECT pg_try_advisory_xact_lock(hashtext('gasinsight rollups'));
+
+-- name: rollup_marks_take
+DELETE FROM rollup_dirty WHERE id = ANY (ARRAY(SELECT id FROM rollup_dirty ORDER BY id LIMIT $1))
+RETURNING facility_id, minute;
+
+-- name: rollup_minutes
+-- From the readings themselves, in time order. Only magnitudes whose squares a double holds count as numbers.
+-- good: numeric, and none of the flags text (2), non-finite (4), out of physical range (128).
+INSERT INTO reading_rollups (sensor_no, width_s, bucket, n, sum, sum_sq, min, max, first, last, readings, good)
+SELECT sensors.sensor_no, 60, dirty.bucket, minute.*
+FROM unnest($1::text[], $2::timestamptz[]) dirty (facility_id, bucket)
+JOIN sensors USING (facility_id)
+CROSS JOIN LATERAL (
+    SELECT count(number), sum(number ORDER BY tracked_at), sum(square ORDER BY tracked_at), min(number), max(number),
+        (array_agg(number ORDER BY tracked_at) FILTER (WHERE number IS NOT NULL))[1],
+        (array_agg(number ORDER BY tracked_at DESC) FILTER (WHERE number IS NOT NULL))[1],
+        count(*) AS readings, count(*) FILTER (WHERE number IS NOT NULL AND flags & 134 = 0)
+    FROM (
+        SELECT tracked_at, flags, number, CASE WHEN abs(number) > 1e-150 THEN number * number ELSE number * 0 END AS square
+        FROM (
+            SELECT tracked_at, flags, CASE WHEN abs(value) < 1e150 THEN value END AS number
+            FROM sensor_records
+            WHERE sensor_records.sensor_no = sensors.sensor_no
+                AND tracked_at >= dirty.bucket AND tracked_at < dirty.bucket + interval '1 minute'
+                AND tracked_at >= $3 AND tracked_at < $4
+        ) numbers
+    ) squares
+) minute
+WHERE minute.readings > 0
+ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
+    min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
+    readings = excluded.readings, good = excluded.good;
+
+-- name: rollup_wider
+-- Hours from minutes, days from hours ($3 wide from $4 wide), again in time order.
+INSERT INTO reading_rollups (sensor_no, width_s, bucket, n, sum, sum_sq, min, max, first, last, readings, good)
+SELECT sensors.sensor_no, $3::int4, dirty.bucket, wide.*
+FROM unnest($1::text[], $2::timestamptz[]) dirty (facility_id, bucket)
+JOIN sensors USING (facility_id)
+CROSS JOIN LATERAL (
+    SELECT sum(n)::int4, sum(sum ORDER BY bucket), sum(sum_sq ORDER BY bucket), min(min), max(max),
+        (array_agg(first ORDER BY bucket) FILTER (WHERE n > 0))[1],
+        (array_agg(last ORDER BY bucket DESC) FILTER (WHERE n > 0))[1],
+        sum(readings)::int4 AS readings, sum(good)::int4
+    FROM reading_rollups narrow
+    WHERE narrow.sensor_no = sensors.sensor_no AND width_s = $4::int4
+        AND bucket >= dirty.bucket AND bucket < dirty.bucket + make_interval(secs => $3::int4)
+) wide
+WHERE wide.readings > 0
+ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
+    min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
+    readings = excluded.readings, good = excluded.good;
