@@ -13,6 +13,7 @@ from typing import Any, Final
 Snapshot = dict[str, Any]
 
 MESSAGES: Final = "gasinsight_messages_total"
+REDELIVERIES: Final = "gasinsight_redeliveries_total"
 READINGS: Final = "gasinsight_readings_total"
 LATE_READINGS: Final = "gasinsight_late_readings_total"
 IGNORED: Final = "gasinsight_ignored_total"
@@ -27,6 +28,7 @@ REBUILDS: Final = "gasinsight_rebuilds_total"
 
 HELP: Final[dict[str, str]] = {
     MESSAGES: "Bus messages by queue and by what became of them",
+    REDELIVERIES: "Messages received again, by queue",
     READINGS: "Readings committed",
     LATE_READINGS: "Readings older than their sensor's newest",
     IGNORED: "Input without effect, by reason (known facility, sensor of another facility, older status change)",

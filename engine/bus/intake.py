@@ -1,0 +1,127 @@
+"""What one queue carries: how its bodies become parts for facilities, and how a part is handed over.
+
+`BusReader` is the same for all queues; it is given a ReadingIntake or an EntityIntake.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import native
+from engine.errors import InputRefused
+from engine.facility.port import Answer, Facilities, Share
+from engine.model import EntityMessage, ParkedItem
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What some messages of a received batch hold for one facility. `messages` are indices into the batch."""
+
+    facility_id: str
+    messages: tuple[int, ...]
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message none of which can be accepted."""
+
+    message: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    parts: tuple[Part, ...]
+    refused: tuple[Refused, ...]
+
+
+class Intake(Protocol):
+    """The part of a reader that knows what its messages mean."""
+
+    async def decode(self, bodies: Sequence[bytes], received_at_us: int) -> Decoded:
+        """Parts in order of first appearance, and whole messages that are refused. Never raises for a body."""
+
+    async def deliver(self, parts: Sequence[Part]) -> dict[str, Answer]:
+        """Hand over parts of different facilities in one go; the answer is by facility id."""
+
+
+class ReadingIntake:
+    """sensor-data: bodies straight to columns in native code, one share a facility."""
+
+    def __init__(self, facilities: Facilities, *, future_s_max: float, executor: Executor | None = None) -> None:
+        self._facilities = facilities
+        self._future_s_max = future_s_max
+        self._executor = executor
+
+    async def decode(self, bodies: Sequence[bytes], received_at_us: int) -> Decoded:
+        """One native call for all bodies."""
+        loop = asyncio.get_running_loop()
+        decoded = await loop.run_in_executor(self._executor, native.decode, bodies, received_at_us, self._future_s_max)
+        sources = [tuple(int(index) for index in decoded.messages(i)) for i in range(len(decoded.facility_ids))]
+        refused_rows = _by_facility(decoded, sources)
+        parts = tuple(
+            Part(facility_id, sources[i], Share(facility_id, decoded.batch(i), refused_rows.get(facility_id, ())))
+            for i, facility_id in enumerate(decoded.facility_ids)
+        )
+        whole = (refusal for refusal in decoded.refused if refusal.row is None)
+        return Decoded(parts, tuple(Refused(each.message, each.reason, each.detail) for each in whole))
+
+    async def deliver(self, parts: Sequence[Part]) -> dict[str, Answer]:
+        """One call to the facilities."""
+        return await self._facilities.ingest([part.content for part in parts])
+
+
+class EntityIntake:
+    """The three entity queues: one object a message, applied in the order of the queue."""
+
+    def __init__(self, facilities: Facilities, parse: Callable[[bytes], EntityMessage]) -> None:
+        self._facilities = facilities
+        self._parse = parse
+
+    async def decode(self, bodies: Sequence[bytes], received_at_us: int) -> Decoded:
+        """Messages of one facility become one part."""
+        refused: list[Refused] = []
+        found: dict[str, list[tuple[int, EntityMessage]]] = defaultdict(list)
+        for index, body in enumerate(bodies):
+            try:
+                message = self._parse(body)
+            except InputRefused as error:
+                refused.append(Refused(index, error.reason, error.detail))
+            else:
+                found[message.facility_id].append((index, message))
+        parts = [
+            Part(facility_id, tuple(index for index, _ in held), tuple(message for _, message in held))
+            for facility_id, held in found.items()
+        ]
+        return Decoded(tuple(parts), tuple(refused))
+
+    async def deliver(self, parts: Sequence[Part]) -> dict[str, Answer]:
+        """Facilities side by side, each message list in order."""
+        answers = await asyncio.gather(*(self._facilities.apply(part.facility_id, part.content) for part in parts))
+        return {part.facility_id: answer for part, answer in zip(parts, answers, strict=True)}
+
+
+def _by_facility(decoded: native.Decoded, sources: Sequence[tuple[int, ...]]) -> dict[str, tuple[ParkedItem, ...]]:
+    """Bad rows of good bodies, each with the first facility that its body has good rows for."""
+    rows = [refusal for refusal in decoded.refused if refusal.row is not None]
+    if not rows:
+        return {}
+    first_of: dict[int, str] = {}
+    for facility_id, indices in zip(decoded.facility_ids, sources, strict=True):
+        for index in indices:
+            first_of.setdefault(index, facility_id)
+    found: dict[str, list[ParkedItem]] = defaultdict(list)
+    for refusal in rows:
+        facility_id = first_of[refusal.message]
+        item = ParkedItem(
+            "refused", facility_id, refusal.sensor_id, None, refusal.body, f"{refusal.reason}: {refusal.detail}"
+        )
+        found[facility_id].append(item)
+    return {facility_id: tuple(items) for facility_id, items in found.items()}
