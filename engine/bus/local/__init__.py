@@ -3,6 +3,9 @@
 For a first start, for tests and for sites without Azure; limits are Azure's (256 KiB a message, locks of 60 s, 10
 deliveries). `LocalBus` runs it inside a process, `python -m engine.bus.local` as one of its own.
 
+`bus_status(port, key)` asks a running one what its queues hold: active, locked, deferred, scheduled and dead-lettered
+messages. On the wire that is the operation `gasinsight:status` at the node `$management`.
+
     server.py       listener              connection.py   SASL, open, heartbeats
     session.py      windows, settling     link.py         credit, transfers
     nodes.py        what a link leads to  management.py   request and answer
@@ -12,5 +15,6 @@ deliveries). `LocalBus` runs it inside a process, `python -m engine.bus.local` a
 
 from engine.bus.local.queue import Counts, Rules
 from engine.bus.local.server import LocalBus, connection_string
+from engine.bus.local.status import bus_status
 
-__all__ = ["Counts", "LocalBus", "Rules", "connection_string"]
+__all__ = ["Counts", "LocalBus", "Rules", "bus_status", "connection_string"]

@@ -46,10 +46,15 @@ class Broker:
                 queue.restore(standing)
                 self._queues[key] = dead_letters = queue
 
-    async def stop(self) -> None:
-        """Write what was asked for and close the file."""
+    async def flush(self) -> None:
+        """Wait until all that was asked for is on disk and answered."""
         for queue in self._queues.values():
             await queue.finish_moves()
+        await self._store.flush()
+
+    async def stop(self) -> None:
+        """Write what was asked for and close the file."""
+        await self.flush()
         for queue in self._queues.values():
             queue.close()
         await self._store.close()

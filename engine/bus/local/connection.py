@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._sessions: dict[int, Session] = {}
         self._ended: set[int] = set()  # channels; azure-servicebus detaches its links after it has ended the session
         self._out: list[bytes] = []
+        self._out_bytes = 0
         self._answering: dict[Session, None] = {}
         self._flush_due = False
         self._paused = False
@@ -106,6 +107,9 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._paused = False
+        self._wake()
+
+    def _wake(self) -> None:
         for session in list(self._sessions.values()):
             session.wake()
 
@@ -217,10 +221,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def writable(self) -> bool:
-        return not self._paused and not self._closing
+        return self._out_bytes < WRITE_BUFFER_BYTES_MAX and not self._paused and not self._closing
 
     def write(self, octets: bytes) -> None:
         self._out.append(octets)
+        self._out_bytes += len(octets)
         self._flush_later()
 
     def flush_soon(self, session: Session) -> None:
@@ -239,8 +244,11 @@ class Connection(asyncio.Protocol):
             session.write_answers()
         self._flush_due = False
         out, self._out = self._out, []
+        was_full, self._out_bytes = self._out_bytes >= WRITE_BUFFER_BYTES_MAX, 0
         if self._transport is not None and out:
             self._transport.write(b"".join(out))
+        if was_full and self.writable:
+            self._wake()
 
     def _heartbeat(self) -> None:
         self.write(EMPTY_FRAME)
@@ -260,6 +268,11 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     # The end
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the client; what it sent before is still answered."""
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def close(self, error: AmqpError | None) -> None:
         """Say why, send what is still to be sent, hang up."""

@@ -7,7 +7,6 @@ without looking at how many there are.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from engine.bus.local.codec import Described, Symbol, UByte, UInt, ULong, UShort, decode, encode, encode_compound
@@ -157,33 +156,31 @@ Performative = (
     | SaslOutcome
 )
 
-_ANY: Callable[[Any], Any] = lambda value: value  # noqa: E731
-_STR, _BOOL, _BINARY = str, bool, bytes
+# Stands for a field that is handed through as it is decoded.
+_ANY = object
 
-# Descriptor and the type of each field, in wire order; the first `required` fields may not be null.
-_LAYOUTS: dict[type[Any], tuple[int, int, tuple[Callable[[Any], Any], ...]]] = {
-    Open: (0x10, 1, (_STR, _STR, UInt, UShort, UInt, _ANY, _ANY, _ANY, _ANY, _ANY)),
-    Begin: (0x11, 0, (UShort, UInt, UInt, UInt, UInt, _ANY, _ANY, _ANY)),
-    Attach: (0x12, 3, (_STR, UInt, _BOOL, UByte, UByte, _ANY, _ANY, _ANY, _BOOL, UInt, ULong, _ANY, _ANY, _ANY)),
-    Flow: (0x13, 0, (UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, _BOOL, _BOOL, _ANY)),
-    Transfer: (0x14, 1, (UInt, UInt, _BINARY, UInt, _BOOL, _BOOL, UByte, _ANY, _BOOL, _BOOL, _BOOL)),
-    Disposition: (0x15, 2, (_BOOL, UInt, UInt, _BOOL, _ANY, _BOOL)),
-    Detach: (0x16, 1, (UInt, _BOOL, _ANY)),
-    End: (0x17, 0, (_ANY,)),
-    Close: (0x18, 0, (_ANY,)),
-    SaslMechanisms: (0x40, 0, (_ANY,)),
-    SaslInit: (0x41, 1, (Symbol, _BINARY, _STR)),
-    SaslChallenge: (0x42, 1, (_BINARY,)),
-    SaslResponse: (0x43, 1, (_BINARY,)),
-    SaslOutcome: (0x44, 1, (UByte, _BINARY)),
+# Descriptor, the fields that may not be null, and the type of each field, in wire order.
+_LAYOUTS: dict[type[Any], tuple[int, tuple[int, ...], tuple[type, ...]]] = {
+    Open: (0x10, (0,), (str, str, UInt, UShort, UInt, _ANY, _ANY, _ANY, _ANY, _ANY)),
+    Begin: (0x11, (1, 2, 3), (UShort, UInt, UInt, UInt, UInt, _ANY, _ANY, _ANY)),
+    Attach: (
+        0x12,
+        (0, 1, 2),
+        (str, UInt, bool, UByte, UByte, _ANY, _ANY, _ANY, bool, UInt, ULong, _ANY, _ANY, _ANY),
+    ),
+    Flow: (0x13, (1, 2, 3), (UInt, UInt, UInt, UInt, UInt, UInt, UInt, UInt, bool, bool, _ANY)),
+    Transfer: (0x14, (0,), (UInt, UInt, bytes, UInt, bool, bool, UByte, _ANY, bool, bool, bool)),
+    Disposition: (0x15, (0, 1), (bool, UInt, UInt, bool, _ANY, bool)),
+    Detach: (0x16, (0,), (UInt, bool, _ANY)),
+    End: (0x17, (), (_ANY,)),
+    Close: (0x18, (), (_ANY,)),
+    SaslMechanisms: (0x40, (), (_ANY,)),
+    SaslInit: (0x41, (0,), (Symbol, bytes, str)),
+    SaslChallenge: (0x42, (0,), (bytes,)),
+    SaslResponse: (0x43, (0,), (bytes,)),
+    SaslOutcome: (0x44, (0,), (UByte, bytes)),
 }
-_BY_DESCRIPTOR: dict[int, tuple[type[Any], int, tuple[type, ...]]] = {}
-
-# What a decoded field may be: UInt and the like are ints, Symbol is a str.
-_ACCEPTED: dict[Any, type] = {UInt: int, UShort: int, UByte: int, ULong: int, Symbol: str}
-for _kind, (_descriptor, _required, _fields) in _LAYOUTS.items():
-    _types = tuple(object if field is _ANY else _ACCEPTED.get(field, field) for field in _fields)
-    _BY_DESCRIPTOR[_descriptor] = (_kind, _required, _types)  # type: ignore[assignment]
+_BY_DESCRIPTOR = {layout[0]: (kind, *layout[1:]) for kind, layout in _LAYOUTS.items()}
 
 
 class Frame(NamedTuple):
@@ -232,19 +229,23 @@ def _performative(described: Described) -> Any:
         if value is not None and not isinstance(value, types[position]):
             raise AmqpError(DECODE_ERROR, f"{kind.__name__}.{kind._fields[position]} is a {type(value).__name__}")
     performative = kind(*values, *([None] * missing))
-    if None in performative[:required]:
-        raise AmqpError(DECODE_ERROR, f"{kind.__name__} lacks one of {', '.join(kind._fields[:required])}")
+    for position in required:
+        if performative[position] is None:
+            raise AmqpError(DECODE_ERROR, f"{kind.__name__}.{kind._fields[position]} is missing")
     return performative
 
 
 def encode_frame(channel: int, performative: Performative, payload: bytes = b"", kind: int = TYPE_AMQP) -> bytes:
-    descriptor, _, fields = _LAYOUTS[type(performative)]
-    body = b"".join(
-        b"\x40" if value is None else encode(convert(value))
-        for convert, value in zip(fields, performative, strict=True)
-    )
-    described = bytes((0x00, 0x53, descriptor)) + encode_compound(0xC0, 0xD0, len(fields), body)
+    descriptor, _, types = _LAYOUTS[type(performative)]
+    body = b"".join(map(_encode_field, types, performative))
+    described = bytes((0x00, 0x53, descriptor)) + encode_compound(0xC0, 0xD0, len(types), body)
     return _HEAD.pack(8 + len(described) + len(payload), 2, kind, channel) + described + payload
+
+
+def _encode_field(kind: type, value: Any) -> bytes:
+    if value is None:
+        return b"\x40"
+    return encode(value if kind is _ANY else kind(value))
 
 
 def encode_transfer(

@@ -83,9 +83,12 @@ class LocalBus:
             self.tls_port = encrypted.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Hang up on everybody and write what was asked for. Locks end with the process: their messages are free."""
+        """Write and answer what was sent, then hang up. Locks end with the process: their messages are free."""
         for server in self._servers:
             server.close()
+        for connection in self._connections:
+            connection.stop_reading()
+        await self._broker.flush()
         for connection in list(self._connections):
             connection.close(None)
         await self._broker.stop()

@@ -101,14 +101,11 @@ class Session:
             unseen = (self._next_outgoing_id - flow.next_incoming_id) % SERIAL
             self._window = flow.incoming_window - (unseen if unseen < SERIAL // 2 else 0)
         self._unblock()
-        if flow.handle is not None:
-            link = self._link(flow.handle)
-            if link is not None:
-                link.flow(flow)
-        else:
-            self.wake()
-            if flow.echo:
-                self.send_flow(None, None, None)
+        link = None if flow.handle is None else self._link(flow.handle)
+        if link is not None:
+            link.flow(flow)
+        elif flow.handle is None and flow.echo:
+            self.send_flow(None, None, None)
 
     def _on_attach(self, attach: Attach) -> None:
         if attach.handle > HANDLE_MAX or attach.handle in self.links:
@@ -264,10 +261,14 @@ class Session:
         self.connection.write(frame)
 
     def _unblock(self) -> None:
+        """The window may have opened: what waits for it goes first, then the links are asked for more."""
+        waited = bool(self._blocked)
         while self._blocked and self._window > 0:
             self._window -= 1
             self._next_outgoing_id = (self._next_outgoing_id + 1) % SERIAL
             self.connection.write(self._blocked.popleft())
+        if waited and self.writable:
+            self.wake()
 
     def _send(self, performative: Any) -> None:
         if not self._closed:
