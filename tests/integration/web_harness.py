@@ -1,0 +1,231 @@
+"""A real web server for tests: hypercorn on loopback over a real PostgreSQL, live values from a feed held by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import argon2
+import asyncpg
+import httpx
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from quart import Quart
+
+from engine.errors import ClusterUnavailable
+from engine.live import LiveChunk
+from engine.settings import Settings
+from web.app import create_app
+from web.auth.passwords import Passwords
+
+ADMIN_EMAIL = "boss@plant.example"
+ADMIN_PASSWORD = "correct horse battery"
+CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+PAST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class HeldFeed:
+    """Live values as the test publishes them."""
+
+    def __init__(self) -> None:
+        self.watching: dict[str, list[asyncio.Queue[LiveChunk | None]]] = {}
+        self.is_away = False
+
+    async def watch(self, facility_id: str) -> AsyncIterator[LiveChunk]:
+        if self.is_away:
+            raise ClusterUnavailable("the test took it away")
+        queue: asyncio.Queue[LiveChunk | None] = asyncio.Queue()
+        self.watching.setdefault(facility_id, []).append(queue)
+        try:
+            while (chunk := await queue.get()) is not None:
+                yield chunk
+            raise ClusterUnavailable("the test ended it")
+        finally:
+            self.watching[facility_id].remove(queue)
+
+    def publish(self, facility_id: str, *readings: tuple[str, str, str], snapshot: bool = False) -> list[str]:
+        """(sensor_id, tracked_at, data) to all who watch; returns the frames."""
+        frames = []
+        for sensor_id, tracked_at, data in readings:
+            body = {"sensor_id": sensor_id, "facility_id": facility_id, "tracked_at": tracked_at, "data": data}
+            tracked_at_us = round(datetime.fromisoformat(tracked_at).replace(tzinfo=UTC).timestamp() * 1e6)
+            frames.append((sensor_id, tracked_at_us, json.dumps(body).encode()))
+        for queue in self.watching.get(facility_id, []):
+            queue.put_nowait(LiveChunk(facility_id, tuple(frames), snapshot=snapshot))
+        return [frame.decode() for _, _, frame in frames]
+
+    def interrupt(self, facility_id: str) -> None:
+        for queue in self.watching.get(facility_id, []):
+            queue.put_nowait(None)
+
+    async def until_watched(self, facility_id: str, watchers: int = 1) -> None:
+        async with asyncio.timeout(5):
+            while len(self.watching.get(facility_id, [])) != watchers:
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def serving(app: Quart) -> AsyncIterator[int]:
+    """The port on which hypercorn serves `app`."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = Config()
+    port = listener.getsockname()[1]
+    config.bind = [f"fd://{listener.detach()}"]  # hypercorn closes it
+    config.graceful_timeout = 0.2
+    config.include_server_header = False
+    config.websocket_ping_interval = 20.0
+    config.errorlog = None
+    stop = asyncio.Event()
+    task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    break
+                except OSError:
+                    await asyncio.sleep(0.02)
+        yield port
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 20)
+
+
+def settings_for(database_url: str, data_dir: Path, **changes: object) -> Settings:
+    values: dict[str, object] = {
+        "database_url": database_url,
+        "data_dir": data_dir,
+        "secret_key": "a key of this test, long enough to sign with",
+        "admin_email": ADMIN_EMAIL,
+        "admin_password": ADMIN_PASSWORD,
+    }
+    return Settings(_env_file=None, **{**values, **changes})  # type: ignore[call-arg,arg-type]
+
+
+@dataclass
+class Web:
+    """A running server, a client of it, a way into its database and its feed."""
+
+    port: int
+    client: httpx.AsyncClient
+    database: asyncpg.Connection
+    feed: HeldFeed
+    settings: Settings
+
+    def ws(self, path: str, **query: object) -> str:
+        return f"ws://127.0.0.1:{self.port}{path}?{httpx.QueryParams({k: str(v) for k, v in query.items()})}"
+
+    async def sign_in(self, username: str = ADMIN_EMAIL, password: str = ADMIN_PASSWORD) -> dict[str, Any]:
+        answer = await self.client.post("/auth/token", data={"username": username, "password": password})
+        assert answer.status_code == 200, answer.text
+        pair: dict[str, Any] = answer.json()
+        return pair
+
+    async def admin(self) -> dict[str, str]:
+        return bearer(await self.sign_in())
+
+    async def user(self, name: str, *permitted: tuple[str, str]) -> tuple[int, dict[str, str], str]:
+        """A new User with permissions: id, headers, access token."""
+        admin = await self.admin()
+        made = await self.client.post(
+            "/users", headers=admin, json={"username": name, "email": f"{name}@plant.example", "password": "pw " + name}
+        )
+        assert made.status_code == 200, made.text
+        for facility_id, kind in permitted:
+            granted = await self.client.post(
+                "/permissions",
+                headers=admin,
+                json={"user_id": made.json()["id"], "facility_id": facility_id, "permission_type": kind},
+            )
+            assert granted.status_code == 200, granted.text
+        pair = await self.sign_in(f"{name}@plant.example", "pw " + name)
+        return made.json()["id"], bearer(pair), pair["access_token"]
+
+    async def facility(self, facility_id: str, name: str = "North", kind: str = "TankFarm", status: str = "Active") -> None:
+        await self.database.execute(
+            """WITH place AS (INSERT INTO locations (address, longitude, latitude) VALUES ('Road 1', 7.5, 51.25) RETURNING id)
+               INSERT INTO facilities (id, name, status, type, location_id, created_at)
+               SELECT $1, $2, $4, $3, id, $5 FROM place""",
+            facility_id,
+            name,
+            kind,
+            status,
+            PAST,
+        )
+
+    async def sensor(
+        self, sensor_id: str, facility_id: str, kind: str = "Temperature", freq: str = "15S", interval_s: int = 15
+    ) -> int:
+        number: int = await self.database.fetchval(
+            """INSERT INTO sensors (id, facility_id, name, status, type, expected_freq, signal_interval_s, installed_at,
+                                    status_changed_at)
+               VALUES ($1, $2, 'Sensor ' || $1, 'Active', $3, $4, $5, $6, $6) RETURNING sensor_no""",
+            sensor_id,
+            facility_id,
+            kind,
+            freq,
+            interval_s,
+            PAST,
+        )
+        return number
+
+    async def readings(self, sensor_no: int, *readings: tuple[datetime, str]) -> None:
+        """Stored as the engine stores them: the text only where it differs from Python's spelling."""
+        rows = []
+        for tracked_at, text in readings:
+            try:
+                value: float | None = float(text)
+            except ValueError:
+                value = None
+            rows.append((sensor_no, tracked_at, value, None if value is not None and repr(value) == text else text))
+        await self.database.executemany(
+            "INSERT INTO sensor_records (sensor_no, tracked_at, value, text_value, flags) VALUES ($1, $2, $3, $4, 0)", rows
+        )
+
+    async def alert(self, facility_id: str, sensor_no: int | None, message: str, transition: str = "activated") -> int:
+        """A row of the journal, committed with its notification."""
+        async with self.database.transaction():
+            await self.database.execute("SELECT pg_advisory_xact_lock(1)")
+            alert_id: int = await self.database.fetchval(
+                """INSERT INTO alarm_events (id, facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time,
+                       recorded_at, priority, alert_type, message, explanation, late, actor, reason)
+                   VALUES (nextval('alarm_events_id_seq'), $1, gen_random_uuid()::text, $2, 'high', 1, $4, now(), now(), 'high',
+                           'Anomaly', $3, '{}', false, 'system', '') RETURNING id""",
+                facility_id,
+                sensor_no,
+                message,
+                transition,
+            )
+            await self.database.execute("SELECT pg_notify('alarm_events', '')")
+        return alert_id
+
+
+def bearer(pair: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {pair['access_token']}"}
+
+
+@asynccontextmanager
+async def web_server(database_url: str, data_dir: Path, **changes: object) -> AsyncIterator[Web]:
+    settings = settings_for(database_url, data_dir, **changes)
+    feed = HeldFeed()
+    database = await asyncpg.connect(database_url)
+    try:
+        async with (
+            serving(create_app(settings, feed, passwords=Passwords(CHEAP))) as port,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
+        ):
+            async with asyncio.timeout(10):
+                while not await database.fetchval("SELECT count(*) FROM users"):
+                    await asyncio.sleep(0.02)
+            yield Web(port, client, database, feed, settings)
+    finally:
+        await database.close()

@@ -1,0 +1,130 @@
+"""The dashboard's figures and charts, and the colours of everything."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+from engine.model import FacilityStatus, FacilityType, SensorStatus, SensorType
+from web.auth.guard import Need
+from web.declare import Call, Noun
+from web.shapes import ChartData, ChartEntry, Colors, Dashboard, DashboardMetrics
+
+noun = Noun("dashboard", "Figures and charts over what the caller may view")
+
+SENSOR_TYPES_SHOWN = 10
+
+STATUS_COLORS = {
+    "Active": "#4caf50",
+    "Inactive": "#f44336",
+    "Maintenance": "#ff9800",
+    "Fault": "#d32f2f",
+    "Offline": "#f44336",
+}
+FACILITY_TYPE_COLORS = dict(
+    zip(
+        FacilityType,
+        ("#1976d2", "#9c27b0", "#2196f3", "#00bcd4", "#009688", "#8bc34a", "#cddc39"),
+        strict=True,
+    )
+)
+SENSOR_TYPE_COLORS = dict(
+    zip(  # in the order of the type
+        SensorType,
+        (
+            "#ff5722", "#2196f3", "#9c27b0", "#4caf50", "#00bcd4", "#ff9800", "#795548", "#607d8b",
+            "#9e9e9e", "#8bc34a", "#ffc107", "#f44336", "#3f51b5", "#009688", "#673ab7", "#e91e63",
+            "#cddc39", "#03a9f4", "#ffeb3b", "#ff5722", "#9c27b0", "#4caf50", "#f44336",
+        ),
+        strict=True,
+    )
+)
+
+COUNT_FACILITIES = """
+SELECT status, type, count(*) AS n
+  FROM facilities
+ WHERE ($3::text IS NULL OR id = $3)
+   AND ($1 OR id IN (SELECT facility_id FROM permissions WHERE user_id = $2))
+ GROUP BY status, type
+"""
+COUNT_SENSORS = """
+SELECT status, type, count(*) AS n
+  FROM sensors
+ WHERE ($3::text IS NULL OR facility_id = $3)
+   AND ($1 OR facility_id IN (SELECT facility_id FROM permissions WHERE user_id = $2))
+ GROUP BY status, type
+"""
+
+
+@noun.get("/dashboard/colors", Need.NOTHING, Colors)
+async def read_colors(call: Call) -> Colors:
+    """Name to colour."""
+    return Colors(
+        sensorTypes={str(name): color for name, color in SENSOR_TYPE_COLORS.items()},
+        sensorStatus=STATUS_COLORS,
+        facilityTypes={str(name): color for name, color in FACILITY_TYPE_COLORS.items()},
+    )
+
+
+@noun.get("/dashboard", Need.USER, Dashboard, statuses=(401,))
+async def read_dashboard(call: Call) -> Dashboard:
+    """Over every facility that the caller may view."""
+    return await _dashboard(call, None)
+
+
+@noun.get("/dashboard/facility/{facility_id}", Need.VIEW, Dashboard, statuses=(401, 403, 404))
+async def read_facility_dashboard(call: Call, facility_id: str) -> Dashboard:
+    """Over one facility."""
+    return await _dashboard(call, facility_id)
+
+
+async def _dashboard(call: Call, facility_id: str | None) -> Dashboard:
+    scope = (call.caller.is_admin, call.caller.user_id, facility_id)
+    facilities = await call.services.database.rows(COUNT_FACILITIES, *scope)
+    sensors = await call.services.database.rows(COUNT_SENSORS, *scope)
+    return dashboard(facilities, sensors)
+
+
+def dashboard(facilities: list[Any], sensors: list[Any]) -> Dashboard:
+    """From rows of {status, type, n}."""
+    facility_status, facility_types = _counted(facilities, "status"), _counted(facilities, "type")
+    sensor_status, sensor_types = _counted(sensors, "status"), _counted(sensors, "type")
+    facilities_total, sensors_total = facility_status.total(), sensor_status.total()
+    frequent = sorted(SENSOR_TYPE_COLORS, key=lambda name: -sensor_types[name])[:SENSOR_TYPES_SHOWN]
+    return Dashboard(
+        metrics=DashboardMetrics(
+            total_facilities=facilities_total,
+            active_facilities=facility_status[FacilityStatus.ACTIVE],
+            maintenance_facilities=facility_status[FacilityStatus.MAINTENANCE],
+            offline_facilities=facility_status[FacilityStatus.OFFLINE],
+            facility_types=len(facility_types),
+            total_sensors=sensors_total,
+            active_sensors=sensor_status[SensorStatus.ACTIVE],
+            inactive_sensors=sensors_total - sensor_status[SensorStatus.ACTIVE],
+            avg_sensors_per_facility=round(sensors_total / facilities_total, 2) if facilities_total else 0.0,
+        ),
+        chart_data=ChartData(
+            status_data=_chart(FacilityStatus, facility_status, STATUS_COLORS),
+            type_data=_chart(FacilityType, facility_types, FACILITY_TYPE_COLORS),
+            sensor_status_data=_chart(SensorStatus, sensor_status, STATUS_COLORS),
+            sensor_type_data=_chart(frequent, sensor_types, SENSOR_TYPE_COLORS),
+        ),
+    )
+
+
+def _counted(rows: list[Any], column: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row[column]] += row["n"]
+    return counts
+
+
+def _chart(names: Any, counts: Counter[str], colors: Any) -> list[ChartEntry]:
+    return [
+        ChartEntry(name=_spaced(name), value=counts[name], color=colors[name]) for name in names if counts[name] > 0
+    ]
+
+
+def _spaced(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)

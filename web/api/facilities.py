@@ -1,0 +1,70 @@
+"""Facilities that the caller may view. They are created by the field hub only, never here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from web.auth.guard import Need
+from web.declare import Call, Noun
+from web.errors import NotFound
+from web.shapes import Facility, FacilityChanges, Location, Paging
+
+noun = Noun("facilities", "Gas facilities")
+
+LIST_FACILITIES = """
+SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, l.address, l.longitude, l.latitude
+  FROM facilities f JOIN locations l ON l.id = f.location_id
+ WHERE $1 OR f.id IN (SELECT facility_id FROM permissions WHERE user_id = $2)
+ ORDER BY f.name, f.id
+OFFSET $3 LIMIT $4
+"""
+READ_FACILITY = """
+SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, l.address, l.longitude, l.latitude
+  FROM facilities f JOIN locations l ON l.id = f.location_id
+ WHERE f.id = $1
+"""
+RENAME_FACILITY = "UPDATE facilities SET name = coalesce($2, name) WHERE id = $1"
+
+
+@noun.get("/facilities", Need.USER, list[Facility], statuses=(401, 422))
+async def list_facilities(call: Call, query: Paging) -> list[Facility]:
+    """By name."""
+    rows = await call.services.database.rows(
+        LIST_FACILITIES, call.caller.is_admin, call.caller.user_id, query.offset, query.rows_max
+    )
+    return [_facility(row) for row in rows]
+
+
+@noun.get("/facilities/{facility_id}", Need.VIEW, Facility, statuses=(401, 403, 404))
+async def read_facility(call: Call, facility_id: str) -> Facility:
+    """One facility."""
+    return await _read(call, facility_id)
+
+
+@noun.put("/facilities/{facility_id}", Need.EDIT, Facility, statuses=(401, 403, 404, 422))
+async def update_facility(call: Call, facility_id: str, body: FacilityChanges) -> Facility:
+    """A new name."""
+    await call.services.database.execute(RENAME_FACILITY, facility_id, body.name)
+    return await _read(call, facility_id)
+
+
+async def _read(call: Call, facility_id: str) -> Facility:
+    row = await call.services.database.row(READ_FACILITY, facility_id)
+    if row is None:
+        raise NotFound("Facility")
+    return _facility(row)
+
+
+def _facility(row: Any) -> Facility:
+    location = Location(
+        id=row["location_id"], address=row["address"], longitude=row["longitude"], latitude=row["latitude"]
+    )
+    return Facility(
+        id=row["id"],
+        name=row["name"],
+        status=row["status"],
+        type=row["type"],
+        location_id=row["location_id"],
+        created_at=row["created_at"],
+        location=location,
+    )

@@ -1,0 +1,40 @@
+"""Input that has no effect (yet): parked until its parent arrives, or given up with a reason. For Admins."""
+
+from __future__ import annotations
+
+from web.auth.guard import Need
+from web.declare import Call, Noun
+from web.shapes import DeadLetter, DeadLetterPage, Paging, Parked, ParkedPage
+
+noun = Noun("intake", "Input that waits or was given up")
+
+LIST_PARKED = """
+SELECT id, kind, facility_id, sensor_id, tracked_at, body, reason, parked_at
+  FROM parked
+ ORDER BY id DESC
+OFFSET $1 LIMIT $2
+"""
+COUNT_PARKED = "SELECT count(*) FROM parked"
+LIST_DEAD_LETTERS = """
+SELECT id, source, queue, reason, detail, body, facility_id, sensor_id, recorded_at
+  FROM dead_letters
+ ORDER BY id DESC
+OFFSET $1 LIMIT $2
+"""
+COUNT_DEAD_LETTERS = "SELECT count(*) FROM dead_letters"
+
+
+@noun.get("/parked", Need.ADMIN, ParkedPage, statuses=(401, 403, 422))
+async def list_parked(call: Call, query: Paging) -> ParkedPage:
+    """What waits for its facility or sensor, and refused rows of good batches; newest first."""
+    rows = await call.services.database.rows(LIST_PARKED, query.offset, query.rows_max)
+    total = await call.services.database.value(COUNT_PARKED)
+    return ParkedPage(parked=[Parked(**row) for row in rows], total=total)
+
+
+@noun.get("/dead-letters", Need.ADMIN, DeadLetterPage, statuses=(401, 403, 422))
+async def list_dead_letters(call: Call, query: Paging) -> DeadLetterPage:
+    """What was moved to a dead-letter queue or waited too long; newest first."""
+    rows = await call.services.database.rows(LIST_DEAD_LETTERS, query.offset, query.rows_max)
+    total = await call.services.database.value(COUNT_DEAD_LETTERS)
+    return DeadLetterPage(dead_letters=[DeadLetter(**row) for row in rows], total=total)

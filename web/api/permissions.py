@@ -1,0 +1,67 @@
+"""Permissions: which facility a User may view or edit."""
+
+from __future__ import annotations
+
+import asyncpg
+from pydantic import BaseModel, Field
+
+from web.auth.guard import Need
+from web.declare import Call, Noun
+from web.errors import NotFound
+from web.shapes import NewPermission, Permission
+
+noun = Noun("permissions", "Who may view and edit which facility")
+
+LIST_OF_USER = """
+SELECT id, user_id, facility_id, permission_type, granted_at FROM permissions WHERE user_id = $1 ORDER BY id
+"""
+LIST_OF_FACILITY = """
+SELECT id, user_id, facility_id, permission_type, granted_at FROM permissions WHERE facility_id = $1 ORDER BY id
+"""
+PUT_PERMISSION = """
+INSERT INTO permissions (user_id, facility_id, permission_type)
+VALUES ($1, $2, $3)
+ON CONFLICT (user_id, facility_id) DO UPDATE SET permission_type = EXCLUDED.permission_type, granted_at = now()
+RETURNING id, user_id, facility_id, permission_type, granted_at
+"""
+DELETE_PERMISSION = """
+DELETE FROM permissions WHERE id = $1 RETURNING id, user_id, facility_id, permission_type, granted_at
+"""
+
+
+class PermissionQuery(BaseModel):
+    user_id: int | None = Field(None, ge=-(2**31), lt=2**31, description="wins over facility_id")
+    facility_id: str | None = None
+
+
+@noun.get("/permissions", Need.ADMIN, list[Permission], statuses=(401, 403, 422))
+async def list_permissions(call: Call, query: PermissionQuery) -> list[Permission]:
+    """Of one user or of one facility; neither: none."""
+    if query.user_id is not None:
+        rows = await call.services.database.rows(LIST_OF_USER, query.user_id)
+    elif query.facility_id is not None:
+        rows = await call.services.database.rows(LIST_OF_FACILITY, query.facility_id)
+    else:
+        rows = []
+    return [Permission(**row) for row in rows]
+
+
+@noun.post("/permissions", Need.ADMIN, Permission, statuses=(401, 403, 404, 422))
+async def grant_permission(call: Call, body: NewPermission) -> Permission:
+    """Replaces the user's present permission for the facility."""
+    try:
+        row = await call.services.database.row(PUT_PERMISSION, body.user_id, body.facility_id, body.permission_type)
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFound("User" if "user" in (error.constraint_name or "") else "Facility") from error
+    if row is None:
+        raise NotFound("Permission")
+    return Permission(**row)
+
+
+@noun.delete("/permissions/{permission_id}", Need.ADMIN, Permission, statuses=(401, 403, 404, 422))
+async def revoke_permission(call: Call, permission_id: int) -> Permission:
+    """Open websockets that rest on it are closed within 5 s."""
+    row = await call.services.database.row(DELETE_PERMISSION, permission_id)
+    if row is None:
+        raise NotFound("Permission")
+    return Permission(**row)

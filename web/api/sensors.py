@@ -1,0 +1,136 @@
+"""Sensors of the facilities that the caller may view. They are created by the field hub only, never here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from web.auth.guard import Need
+from web.declare import Call, Noun
+from web.errors import NotFound
+from web.frequency import parse_frequency, spell_frequency
+from web.numbers import reading_text
+from web.shapes import Location, Paging, Reading, Sensor, SensorChanges
+
+noun = Noun("sensors", "Sensors and their settings")
+
+LIST_SENSORS = """
+SELECT s.id, s.name, s.facility_id, s.status, s.type, s.expected_freq, s.location_id, s.installed_at, s.sensor_no,
+       l.address, l.longitude, l.latitude
+  FROM sensors s LEFT JOIN locations l ON l.id = s.location_id
+ WHERE ($3::text IS NULL OR s.facility_id = $3)
+   AND ($1 OR s.facility_id IN (SELECT facility_id FROM permissions WHERE user_id = $2))
+ ORDER BY s.name, s.id
+OFFSET $4 LIMIT $5
+"""
+READ_SENSOR = """
+SELECT s.id, s.name, s.facility_id, s.status, s.type, s.expected_freq, s.location_id, s.installed_at, s.sensor_no,
+       l.address, l.longitude, l.latitude
+  FROM sensors s LEFT JOIN locations l ON l.id = s.location_id
+ WHERE s.id = $1
+"""
+READ_LATEST = """
+SELECT n.sensor_no, r.tracked_at, r.value, r.text_value, r.score, r.flags
+  FROM unnest($1::int[]) AS n (sensor_no)
+ CROSS JOIN LATERAL (SELECT tracked_at, value, text_value, score, flags
+                       FROM sensor_records
+                      WHERE sensor_no = n.sensor_no
+                      ORDER BY tracked_at DESC
+                      LIMIT 1) r
+"""
+UPDATE_SENSOR = """
+UPDATE sensors
+   SET name = coalesce($2, name),
+       status_changed_at = CASE WHEN coalesce($3, status) = status THEN status_changed_at ELSE now() END,
+       status = coalesce($3, status),
+       expected_freq = coalesce($4, expected_freq),
+       signal_interval_s = coalesce($5, signal_interval_s)
+ WHERE id = $1
+"""
+TELL_ENGINE = "SELECT pg_notify('facility_config', $1)"
+
+
+class SensorQuery(Paging):
+    facility_id: str | None = None
+    latest: bool = False
+
+
+@noun.get("/sensors", Need.VIEW, list[Sensor], statuses=(401, 403, 404, 422))
+async def list_sensors(call: Call, query: SensorQuery) -> list[Sensor]:
+    """Of one facility, or without `facility_id` all that the caller may view; by name."""
+    rows = await call.services.database.rows(
+        LIST_SENSORS,
+        call.caller.is_admin,
+        call.caller.user_id,
+        query.facility_id,
+        query.offset,
+        query.rows_max,
+    )
+    latest = await _latest(call, rows) if query.latest else {}
+    return [_sensor(row, latest.get(row["sensor_no"])) for row in rows]
+
+
+@noun.get("/sensors/{sensor_id}", Need.VIEW, Sensor, statuses=(401, 403, 404))
+async def read_sensor(call: Call, sensor_id: str) -> Sensor:
+    """One sensor."""
+    return await _read(call, sensor_id)
+
+
+@noun.put("/sensors/{sensor_id}", Need.EDIT, Sensor, statuses=(401, 403, 404, 422))
+async def update_sensor(call: Call, sensor_id: str, body: SensorChanges) -> Sensor:
+    """Name, status, expected frequency."""
+    async with call.services.database.transaction() as connection:
+        await connection.execute(
+            UPDATE_SENSOR,
+            sensor_id,
+            body.name,
+            body.status,
+            body.expected_freq,
+            None if body.expected_freq is None else parse_frequency(body.expected_freq),
+        )
+        await connection.execute(TELL_ENGINE, call.facility_id)
+    return await _read(call, sensor_id)
+
+
+async def _read(call: Call, sensor_id: str) -> Sensor:
+    row = await call.services.database.row(READ_SENSOR, sensor_id)
+    if row is None:
+        raise NotFound("Sensor")
+    return _sensor(row, None)
+
+
+async def _latest(call: Call, sensors: list[Any]) -> dict[int, Reading]:
+    rows = await call.services.database.rows(READ_LATEST, [row["sensor_no"] for row in sensors])
+    return {
+        row["sensor_no"]: Reading(
+            tracked_at=row["tracked_at"],
+            data=reading_text(row["value"], row["text_value"]),
+            score=row["score"],
+            flags=row["flags"],
+        )
+        for row in rows
+    }
+
+
+def _sensor(row: Any, latest: Reading | None) -> Sensor:
+    location = None
+    if row["location_id"] is not None:
+        location = Location(
+            id=row["location_id"], address=row["address"], longitude=row["longitude"], latitude=row["latitude"]
+        )
+    return Sensor(
+        id=row["id"],
+        name=row["name"],
+        facility_id=row["facility_id"],
+        status=row["status"],
+        type=row["type"],
+        expected_freq=_spelled(row["expected_freq"]),
+        location_id=row["location_id"],
+        installed_at=row["installed_at"],
+        location=location,
+        latest=latest,
+    )
+
+
+def _spelled(expected_freq: str) -> str:
+    """The two spellings the front end knows, also for what an older server stored."""
+    return spell_frequency(parse_frequency(expected_freq))

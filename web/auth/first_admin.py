@@ -1,0 +1,63 @@
+"""The first admin, made once per database: by whichever process comes first, under a lock."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+
+import structlog
+
+from engine.clock import Clock
+from engine.errors import StoreUnavailable
+from engine.settings import Settings
+from web.auth.passwords import Passwords
+from web.database import Database
+
+USERNAME = "admin"
+RETRY_S = 2.0
+LOCK_KEY = 0x6761_7331  # any number of our own
+
+LOCK = "SELECT pg_advisory_xact_lock($1)"
+HAS_ADMIN = "SELECT EXISTS (SELECT FROM users WHERE role = 'Admin')"
+INSERT_ADMIN = """
+INSERT INTO users (username, email, hashed_password, role)
+VALUES ($1, $2, $3, 'Admin')
+ON CONFLICT DO NOTHING
+RETURNING id
+"""
+
+log = structlog.get_logger(__name__)
+
+
+async def ensure_first_admin(database: Database, passwords: Passwords, settings: Settings, clock: Clock) -> None:
+    """Returns once there is an Admin, however long the database is away."""
+    while True:
+        try:
+            await create_first_admin(database, passwords, settings)
+            return
+        except StoreUnavailable as error:
+            log.warning("first_admin_waits", error=str(error))
+            await clock.sleep(RETRY_S)
+
+
+async def create_first_admin(database: Database, passwords: Passwords, settings: Settings) -> None:
+    if await database.value(HAS_ADMIN):
+        return
+    given = settings.admin_password.get_secret_value() if settings.admin_password else None
+    password = given or secrets.token_urlsafe(15)
+    hashed = await passwords.hash(password)
+    async with database.transaction() as connection:
+        await connection.execute(LOCK, LOCK_KEY)
+        if await connection.fetchval(HAS_ADMIN):
+            return
+        made = await connection.fetchval(INSERT_ADMIN, USERNAME, settings.admin_email, hashed)
+    if made is None:
+        log.error("first_admin_not_made", reason=f"{USERNAME} or {settings.admin_email} belongs to a User")
+        return
+    log.info("first_admin_made", username=USERNAME, email=settings.admin_email)
+    if given is None:
+        sys.stderr.write(
+            f"\n  First admin: {settings.admin_email} (user name {USERNAME}), password {password}\n"
+            "  It is shown this once; change it after signing in.\n\n"
+        )
+        sys.stderr.flush()

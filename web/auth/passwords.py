@@ -1,0 +1,77 @@
+"""Password hashing in a small bounded thread pool: argon2id for new ones, the older server's bcrypt still verifies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import argon2
+import bcrypt
+
+from web.errors import HttpRefusal
+
+T = TypeVar("T")
+
+THREADS = 2  # each verification takes 64 MiB and some 50 ms of a core
+WAITING_MAX = 64
+BCRYPT_BYTES_MAX = 72  # bcrypt never looked at more
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """`replacement_hash` is to be stored when the old hash is of an older kind or cost."""
+
+    is_right: bool
+    replacement_hash: str | None = None
+
+
+class Passwords:
+    """Owns the threads; one a process."""
+
+    def __init__(self, hasher: argon2.PasswordHasher | None = None) -> None:
+        self._hasher = hasher or argon2.PasswordHasher()  # RFC 9106, the profile for little memory
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
+        self._waiting = 0
+        self._dummy_hash: str | None = None
+
+    async def hash(self, password: str) -> str:
+        return await self._in_thread(self._hasher.hash, password)
+
+    async def verify(self, stored_hash: str | None, password: str) -> Verification:
+        """Takes as long for an unknown user (no hash) as for a known one."""
+        if stored_hash is None:
+            if self._dummy_hash is None:
+                self._dummy_hash = await self.hash("nobody has this password")
+            await self._in_thread(self._verify, self._dummy_hash, password)
+            return Verification(False)
+        return await self._in_thread(self._verify, stored_hash, password)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _verify(self, stored_hash: str, password: str) -> Verification:
+        if stored_hash.startswith("$2"):
+            secret = password.encode()[:BCRYPT_BYTES_MAX]
+            try:
+                is_right = bcrypt.checkpw(secret, stored_hash.encode())
+            except ValueError:  # not a bcrypt hash after all
+                return Verification(False)
+            return Verification(is_right, self._hasher.hash(password) if is_right else None)
+        try:
+            self._hasher.verify(stored_hash, password)
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return Verification(False)
+        outdated = self._hasher.check_needs_rehash(stored_hash)
+        return Verification(True, self._hasher.hash(password) if outdated else None)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: str) -> T:
+        if self._waiting >= WAITING_MAX:
+            raise HttpRefusal(503, f"{WAITING_MAX} sign-ins are waiting; try again soon", {"Retry-After": "2"})
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        finally:
+            self._waiting -= 1

@@ -1,0 +1,54 @@
+"""Metric snapshots (engine/metrics.py) as Prometheus text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+from engine.metrics import HELP, Snapshot, merged
+from web.live.hub import CONFLATED
+from web.live.rights import CLIENTS
+
+OWN_HELP = {
+    CLIENTS: "Open websockets of this process, by kind",
+    CONFLATED: "Live values left out because a client was behind",
+    "gasinsight_database_up": "1 while this process reaches PostgreSQL",
+}
+
+
+def exposition(snapshots: Sequence[Snapshot]) -> str:
+    """All of them added up, in the text format 0.0.4."""
+    return "".join(f"{line}\n" for line in _lines(merged(*snapshots)))
+
+
+def _lines(total: Snapshot) -> Iterator[str]:
+    for kind in ("counters", "gauges"):
+        for name, series in sorted(total[kind].items()):
+            yield from _head(name, kind.removesuffix("s"))
+            for labels, value in sorted(series.items()):
+                yield f"{name}{_braced(labels)} {value:.17g}"
+    for name, histogram in sorted(total["histograms"].items()):
+        yield from _head(name, "histogram")
+        for labels, series in sorted(histogram["series"].items()):
+            yield from _histogram(name, labels, histogram["bounds"], series)
+
+
+def _head(name: str, kind: str) -> Iterator[str]:
+    text = HELP.get(name) or OWN_HELP.get(name)
+    if text:
+        yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} {kind}"
+
+
+def _histogram(name: str, labels: str, bounds: list[float], series: dict[str, Any]) -> Iterator[str]:
+    cumulated = list(accumulate(series["counts"]))
+    for bound, count in zip([f"{bound:.17g}" for bound in bounds] + ["+Inf"], cumulated, strict=True):
+        within = ",".join(part for part in (labels, f'le="{bound}"') if part)
+        yield f"{name}_bucket{{{within}}} {count:g}"
+    yield f"{name}_sum{_braced(labels)} {series['sum']:.17g}"
+    yield f"{name}_count{_braced(labels)} {cumulated[-1]:g}"
+
+
+def _braced(labels: str) -> str:
+    return f"{{{labels}}}" if labels else ""

@@ -1,0 +1,69 @@
+"""The grid of `/sensor-records`: which cells there are and what each one holds. Pure; times are microseconds.
+
+With t0 = the first reading of the range, its seconds rounded down, cell k covers [t0 + k step, t0 + (k+1) step).
+Cells run from the first at or after the start to the last at or before the end. A cell without readings repeats the
+last one before it while that is at most five expected intervals old; cells before t0 are null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+CELLS_MAX = 100_000
+FRESH_INTERVALS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FilledCells:
+    """The cells that hold readings, in order of time: start, what to show, and their last reading's time."""
+
+    starts_us: NDArray[np.int64]
+    texts: Sequence[str]
+    last_at_us: NDArray[np.int64]
+    last_texts: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The range asked for."""
+
+    start_us: int
+    end_us: int
+    step_us: int
+    expected_us: int
+
+    @property
+    def cells_max(self) -> int:
+        """No grid over this window has more cells, wherever its t0 lies."""
+        return max(0, (self.end_us - self.start_us) // self.step_us + 1)
+
+    def cell_starts_us(self, t0_us: int) -> NDArray[np.int64]:
+        first = -((t0_us - self.start_us) // self.step_us)
+        last = (self.end_us - t0_us) // self.step_us
+        return t0_us + np.arange(first, last + 1, dtype=np.int64) * self.step_us
+
+
+def needs_last_text(window: Window, starts_us: NDArray[np.int64], last_at_us: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which filled cells are followed by an empty one that would repeat their last reading."""
+    following = starts_us + window.step_us
+    is_followed = np.append(starts_us[1:] == following[:-1], False)
+    is_fresh: NDArray[np.bool_] = following - last_at_us <= FRESH_INTERVALS * window.expected_us
+    return ~is_followed & is_fresh
+
+
+def grid_texts(window: Window, t0_us: int, cells: FilledCells) -> tuple[NDArray[np.int64], list[str | None]]:
+    """Start and text of every cell of the grid."""
+    starts_us = window.cell_starts_us(t0_us)
+    at = np.searchsorted(cells.starts_us, starts_us, side="right") - 1  # the last filled cell at or before
+    texts: list[str | None] = [None] * len(starts_us)
+    for index in np.flatnonzero(at >= 0).tolist():
+        filled = int(at[index])
+        if cells.starts_us[filled] == starts_us[index]:
+            texts[index] = cells.texts[filled]
+        elif starts_us[index] - cells.last_at_us[filled] <= FRESH_INTERVALS * window.expected_us:
+            texts[index] = cells.last_texts[filled]
+    return starts_us, texts

@@ -1,0 +1,135 @@
+"""The websockets: `/ws/sensor-data/{sensor_id}`, `/ws/facility-data/{facility_id}` and `/ws/notifications`.
+
+A client that may not is refused with 403 before the connection is accepted. Clients send nothing; what they send
+is dropped. Each socket ends when its user's right ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import aclosing
+from typing import Any
+
+from quart import Blueprint, websocket
+
+from web.auth.guard import Caller, Need
+from web.errors import HttpRefusal, NotPermitted
+from web.live.hub import Watcher
+from web.live.rights import OpenSocket
+from web.requests import secret_parameter
+from web.services import Services
+
+POLICY_VIOLATION = 1008
+ID_DIGITS_MAX = 18
+
+
+def blueprint(services: Services) -> Blueprint:
+    sockets = Blueprint("sockets", __name__)
+
+    @sockets.websocket("/ws/sensor-data/<path:sensor_id>")
+    async def sensor_data(sensor_id: str) -> None:
+        caller = await _admitted(services)
+        facility_id = await _viewable(services, caller, sensor_id=sensor_id)
+        await _send_readings(services, "sensor-data", caller, facility_id, sensor_id)
+
+    @sockets.websocket("/ws/facility-data/<path:facility_id>")
+    async def facility_data(facility_id: str) -> None:
+        caller = await _admitted(services)
+        await _viewable(services, caller, facility_id=facility_id)
+        await _send_readings(services, "facility-data", caller, facility_id, None)
+
+    @sockets.websocket("/ws/notifications")
+    async def notifications() -> None:
+        caller = await _admitted(services)
+        newest = await services.alarms.position()
+        after_id = min(_after_id(newest), newest)
+        socket = await _socket(services, "notifications", caller, None)
+        with services.sockets.opened(socket):
+            await websocket.accept()
+            await _until_ended(socket, _send_alerts(services, socket, after_id))
+
+    return sockets
+
+
+async def _admitted(services: Services) -> Caller:
+    """Every refusal is a 403 here: a browser cannot see more, and the front end expects no other."""
+    try:
+        return await services.guard.caller(secret_parameter(_scope(), "token"))
+    except HttpRefusal as refusal:
+        raise NotPermitted from refusal
+
+
+async def _viewable(
+    services: Services, caller: Caller, *, sensor_id: str | None = None, facility_id: str | None = None
+) -> str:
+    try:
+        if sensor_id is not None:
+            return await services.guard.require_sensor(caller, Need.VIEW, sensor_id)
+        return await services.guard.require_facility(caller, Need.VIEW, facility_id or "")
+    except HttpRefusal as refusal:
+        raise NotPermitted from refusal
+
+
+async def _socket(services: Services, kind: str, caller: Caller, facility_id: str | None) -> OpenSocket:
+    rights = await services.sockets.rights_of(caller)
+    if rights is None:
+        raise NotPermitted
+    return OpenSocket(kind, caller, facility_id, rights)
+
+
+async def _send_readings(
+    services: Services, kind: str, caller: Caller, facility_id: str, sensor_id: str | None
+) -> None:
+    socket = await _socket(services, kind, caller, facility_id)
+    async with services.hub.watching(facility_id, sensor_id) as watcher:
+        with services.sockets.opened(socket):
+            await websocket.accept()
+            await _until_ended(socket, _send_frames(watcher))
+
+
+async def _send_frames(watcher: Watcher) -> None:
+    while True:
+        for text in await watcher.texts():
+            await websocket.send(text)
+
+
+async def _send_alerts(services: Services, socket: OpenSocket, after_id: int) -> None:
+    async with aclosing(services.alarms.alerts(after_id)) as alerts:
+        async for alert in alerts:
+            if socket.rights.may_view(alert.facility_id):
+                await websocket.send(alert.text)
+
+
+async def _until_ended(socket: OpenSocket, sending: Coroutine[Any, Any, None]) -> None:
+    """Send until the client leaves (then Quart cancels us) or its right ends (then we close)."""
+    tasks = {
+        asyncio.ensure_future(sending),
+        asyncio.ensure_future(_discard_received()),
+        asyncio.ensure_future(socket.ended.wait()),
+    }
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    await websocket.close(POLICY_VIOLATION, "the right to this stream has ended")
+
+
+async def _discard_received() -> None:
+    while True:
+        await websocket.receive()
+
+
+def _after_id(absent: int) -> int:
+    """Resume after this alert; what is no number counts as absent."""
+    text = websocket.args.get("after_id", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= ID_DIGITS_MAX else absent
+
+
+def _scope() -> dict[str, Any]:
+    scope: dict[str, Any] = websocket.scope  # type: ignore[assignment]
+    return scope

@@ -1,0 +1,13 @@
+"""`hypercorn web.main:app`: the web server by itself, beside a running engine."""
+
+from __future__ import annotations
+
+from engine.cluster import ClusterFeed
+
+from engine.runtime import effective_settings
+from web.app import create_app
+from web.server import set_server_defaults
+
+set_server_defaults()
+_settings = effective_settings()
+app = create_app(_settings, ClusterFeed(_settings))

@@ -1,0 +1,287 @@
+"""The JSON of the wire contract, outwards and inwards. OpenAPI is generated from these; unknown keys in are ignored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from engine.model import AlertType, FacilityStatus, FacilityType, SensorStatus, SensorType
+from web.frequency import spelled_frequency
+from web.times import ContractTime
+
+Role = Literal["Admin", "User"]
+PermissionType = Literal["View", "Edit"]
+Username = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Email = Annotated[
+    str,
+    StringConstraints(max_length=320, strip_whitespace=True, pattern=r"^[^@\s]+@[^@\s]+$"),
+    Field(examples=["a@b.org"]),
+]
+Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Frequency = Annotated[str, AfterValidator(spelled_frequency), Field(examples=["15S", "1T"])]
+
+
+class Detail(BaseModel):
+    detail: str
+
+
+class Problem(BaseModel):
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Problems(BaseModel):
+    detail: list[Problem]
+
+
+class TokenPair(BaseModel):
+    access_token: str
+    refresh_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the name of a scheme
+
+
+class User(BaseModel):
+    id: int
+    username: str
+    email: str
+    created_at: ContractTime
+    last_login: ContractTime | None
+    role: Role
+
+
+class UserPage(BaseModel):
+    users: list[User]
+    total: int
+
+
+class NewUser(BaseModel):
+    username: Username
+    email: Email
+    password: Password
+    role: Role = "User"
+
+
+class UserChanges(BaseModel):
+    """What is absent or null stays as it is."""
+
+    username: Username | None = None
+    email: Email | None = None
+    password: Password | None = None
+    role: Role | None = None
+
+
+class Permission(BaseModel):
+    id: int
+    user_id: int
+    facility_id: str
+    permission_type: PermissionType
+    granted_at: ContractTime
+
+
+class NewPermission(BaseModel):
+    user_id: Annotated[int, Field(ge=-(2**31), lt=2**31)]
+    facility_id: str
+    permission_type: PermissionType
+
+
+class Location(BaseModel):
+    id: int
+    address: str | None
+    longitude: float
+    latitude: float
+
+
+class FacilitySummary(BaseModel):
+    """A facility as an alert carries it."""
+
+    id: str
+    name: str
+    status: FacilityStatus
+    type: FacilityType
+    created_at: ContractTime
+
+
+class Facility(FacilitySummary):
+    location_id: int
+    location: Location
+
+
+class FacilityChanges(BaseModel):
+    name: Name | None = None
+
+
+class SensorSummary(BaseModel):
+    """A sensor as an alert carries it."""
+
+    id: str
+    name: str
+    status: SensorStatus
+    type: SensorType
+    facility_id: str
+    installed_at: ContractTime
+    expected_freq: str
+
+
+class Reading(BaseModel):
+    """A stored reading; `data` is the string as received."""
+
+    tracked_at: ContractTime
+    data: str
+    score: float | None
+    flags: int
+
+
+class Sensor(SensorSummary):
+    location_id: int | None
+    location: Location | None
+    latest: Reading | None = Field(None, description="the newest reading, if asked for with `latest=true`")
+
+
+class SensorChanges(BaseModel):
+    name: Name | None = None
+    status: SensorStatus | None = None
+    expected_freq: Frequency | None = None
+
+
+class GridRecord(BaseModel):
+    sensor_id: str
+    tracked_at: str = Field(description="whole seconds, UTC, with Z", examples=["2026-11-22T10:15:00Z"])
+    data: str | None = Field(description="null where there is no data")
+
+
+class Analytics(BaseModel):
+    """Over the raw readings of the range; all null when there are none."""
+
+    mean: float | None
+    min: float | None
+    max: float | None
+
+
+class Grid(BaseModel):
+    records: list[GridRecord]
+    analytics: Analytics
+
+
+class Alert(BaseModel):
+    id: int
+    sensor_id: str
+    type: AlertType
+    message: str
+    created_at: ContractTime
+
+
+class AlertWithDetails(Alert):
+    sensor: SensorSummary
+    facility: FacilitySummary
+
+
+class DashboardMetrics(BaseModel):
+    total_facilities: int
+    active_facilities: int
+    maintenance_facilities: int
+    offline_facilities: int
+    facility_types: int
+    total_sensors: int
+    active_sensors: int
+    inactive_sensors: int
+    avg_sensors_per_facility: float
+
+
+class ChartEntry(BaseModel):
+    name: str
+    value: int
+    color: str
+
+
+class ChartData(BaseModel):
+    status_data: list[ChartEntry]
+    type_data: list[ChartEntry]
+    sensor_status_data: list[ChartEntry]
+    sensor_type_data: list[ChartEntry]
+
+
+class Dashboard(BaseModel):
+    metrics: DashboardMetrics
+    chart_data: ChartData
+
+
+class Colors(BaseModel):
+    sensorTypes: dict[str, str]  # noqa: N815 - these three keys are camelCase on the wire
+    sensorStatus: dict[str, str]  # noqa: N815
+    facilityTypes: dict[str, str]  # noqa: N815
+
+
+class Parked(BaseModel):
+    """Input that waits for its parent, or a refused row of a good batch."""
+
+    id: int
+    kind: str
+    facility_id: str | None
+    sensor_id: str | None
+    tracked_at: ContractTime | None
+    body: str
+    reason: str
+    parked_at: ContractTime
+
+
+class ParkedPage(BaseModel):
+    parked: list[Parked]
+    total: int
+
+
+class DeadLetter(BaseModel):
+    """Input that was given up, with its reason."""
+
+    id: int
+    source: str
+    queue: str | None
+    reason: str
+    detail: str
+    body: str
+    facility_id: str | None
+    sensor_id: str | None
+    recorded_at: ContractTime
+
+
+class DeadLetterPage(BaseModel):
+    dead_letters: list[DeadLetter]
+    total: int
+
+
+class Alive(BaseModel):
+    status: Literal["alive", "failing"]
+
+
+class Check(BaseModel):
+    ready: bool
+    detail: str
+
+
+class Readiness(BaseModel):
+    status: Literal["ready", "not ready"]
+    detail: str
+    checks: dict[str, Check]
+
+
+class Paging(BaseModel):
+    """`skip` and `limit`, or `page` (from 1) and `page_size`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    skip: Annotated[int, Field(ge=0, lt=2**62)] = 0
+    limit: Annotated[int, Field(ge=0, lt=2**62)] = 100
+    page: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    page_size: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+
+    @property
+    def offset(self) -> int:
+        return self.skip if self.page is None and self.page_size is None else ((self.page or 1) - 1) * self.rows_max
+
+    @property
+    def rows_max(self) -> int:
+        if self.page is None and self.page_size is None:
+            return self.limit
+        return self.page_size or 10
