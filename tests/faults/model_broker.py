@@ -213,7 +213,7 @@ class ModelSource:
 
     def __init__(self, broker: ModelBroker, queue: str, chaos: Chaos, chance: random.Random) -> None:
         self._broker = broker
-        self._queue = queue
+        self.queue = queue
         self._chaos = chaos
         self._chance = chance
         self._open = True
@@ -221,42 +221,46 @@ class ModelSource:
     async def receive(self, max_messages: int, wait_s: float) -> list[BusMessage]:
         self._check_open()
         self._fail_sometimes(self._chaos.receive_error, "receive_errors")
-        await self._broker.something_to_deliver(self._queue, wait_s)
+        await self.wait(wait_s)
         self._check_open()
-        messages = self._broker.take(self._queue, max_messages)
+        messages = self._broker.take(self.queue, max_messages)
         if messages:
             self._fail_sometimes(self._chaos.lost_delivery, "lost_deliveries")
         return messages
+
+    async def wait(self, wait_s: float) -> None:
+        """Until there is something to receive, at most `wait_s`."""
+        await self._broker.something_to_deliver(self.queue, wait_s)
 
     async def complete(self, message: BusMessage) -> None:
         self._check_open()
         self._fail_sometimes(self._chaos.lost_settle, "lost_settles")
         if self._bites(self._chaos.forgotten, "forgotten"):
             return
-        self._broker.complete(self._queue, message)
+        self._broker.complete(self.queue, message)
         self._fail_sometimes(self._chaos.lost_answer, "lost_answers")
 
     async def abandon(self, message: BusMessage) -> None:
         self._check_open()
-        self._broker.abandon(self._queue, message)
+        self._broker.abandon(self.queue, message)
 
     async def dead_letter(self, message: BusMessage, reason: str, description: str) -> None:
         self._check_open()
         self._fail_sometimes(self._chaos.lost_settle, "lost_settles")
-        self._broker.dead_letter(self._queue, message, reason, description)
+        self._broker.dead_letter(self.queue, message, reason, description)
         self._fail_sometimes(self._chaos.lost_answer, "lost_answers")
 
     async def renew_lock(self, message: BusMessage) -> int:
         self._check_open()
         self._fail_sometimes(self._chaos.lost_settle, "lost_settles")
-        return self._broker.renew_lock(self._queue, message)
+        return self._broker.renew_lock(self.queue, message)
 
     async def close(self) -> None:
         self._open = False
 
     def _check_open(self) -> None:
         if not self._open:
-            raise BusUnavailable(f"the receiver of {self._queue} is closed")
+            raise BusUnavailable(f"the receiver of {self.queue} is closed")
 
     def _bites(self, probability: float, name: str) -> bool:
         if probability and self._chance.random() < probability:
@@ -266,4 +270,4 @@ class ModelSource:
 
     def _fail_sometimes(self, probability: float, name: str) -> None:
         if self._bites(probability, name):
-            raise BusUnavailable(f"the connection of {self._queue} died ({name})")
+            raise BusUnavailable(f"the connection of {self.queue} died ({name})")

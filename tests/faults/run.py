@@ -1,0 +1,249 @@
+"""One fault run: a hub sends, readers and facilities work through the real code, a seed decides the rest.
+
+Processes of a run: `hub` (sends), `intake` (four BusReaders, one Directory, the ticks), `host-…` (facilities), `fate`
+(restarts and resumes). The historian is the real one and outlives them all, as another process would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from engine import faultpoints
+from engine.bus.intake import EntityIntake, ReadingIntake
+from engine.bus.messages import activation_of, deactivation_of, setup_of
+from engine.bus.reader import BusReader
+from engine.facility.directory import Directory
+from engine.facility.payloads import core_settings
+from engine.historian.historian import Historian
+from engine.metrics import Metrics
+from engine.settings import Settings
+from tests.faults.checks import check_alerts, check_fold, check_ledger
+from tests.faults.cluster import Hosts
+from tests.faults.history import History, Store, Weather
+from tests.faults.hub import ACTIVATION, DATA, DEACTIVATION, SETUP, Plan
+from tests.faults.menu import Fault, Menu
+from tests.faults.model_broker import Chaos, ModelBroker
+from tests.faults.scheduler import START_US, Process, Scheduler, current_process
+from tests.faults.stepped_source import SteppedSource
+
+RUN_S_MAX = 3600.0
+STEPS_MAX = 30_000
+
+
+@dataclass(slots=True)
+class World:
+    """What all runs of a session share: one migrated database and the historian on it."""
+
+    settings: Settings
+    historian: Historian
+    db: asyncpg.Connection
+    clock: WorldClock
+
+
+class WorldClock:
+    """The historian's clock: stamps are of the run's time, waiting is real (the scheduler waits for it)."""
+
+    def __init__(self) -> None:
+        self.scheduler: Scheduler | None = None
+
+    def now_us(self) -> int:
+        return START_US if self.scheduler is None else self.scheduler.now_us
+
+    def monotonic_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass(slots=True)
+class Tweaks:
+    """What a scenario or a mutant changes about the engine of a run."""
+
+    readers: Callable[[BusReader], BusReader] = lambda reader: reader
+    settings: dict[str, object] = field(default_factory=dict)
+    after_s: float = 30.0
+
+
+class Run:
+    """A run from its seed; `go` plays it, `check` judges it."""
+
+    def __init__(
+        self,
+        world: World,
+        seed: int,
+        plan: Plan,
+        menu: Menu,
+        chaos: Chaos | None = None,
+        tweaks: Tweaks | None = None,
+    ) -> None:
+        self.world = world
+        self.plan = plan
+        self.menu = menu
+        self.tweaks = tweaks or Tweaks()
+        self.settings = world.settings.model_copy(update=self.tweaks.settings)
+        self.scheduler = Scheduler(random.Random(f"{seed} schedule"))
+        self.broker = ModelBroker(Process("broker", self.scheduler))
+        self.history = History()
+        self.weather = Weather(answers_to_lose=menu.lost_answers)
+        self.hosts = Hosts(self.scheduler, self.settings, self._store_of)
+        self.fate = Process("fate", self.scheduler)
+        self.intake: Process | None = None
+        self.metrics: list[Metrics] = []
+        self._chance = random.Random(f"{seed} run")
+        self._chaos = chaos or Chaos()
+        self._sent = 0
+        self._closing = False
+        self._directory: Directory | None = None
+        self._processes = [self.fate, Process("hub", self.scheduler)]
+
+    async def go(self) -> None:
+        """Play until everything sent is settled and time has passed after it; raises what a process failed with."""
+        self.world.clock.scheduler = self.scheduler
+        before = faultpoints.install(self._at_point)
+        try:
+            self._processes[1].spawn(self._send())
+            end = self.fate.spawn(self._watch_over())
+            until_us = START_US + round(RUN_S_MAX * 1e6)
+            await self.scheduler.run(lambda: end.done() or self._failed(), steps_max=STEPS_MAX, until_us=until_us)
+        finally:
+            for process in self._every_process():
+                await process.bury()
+            faultpoints.install(before)
+            self.world.clock.scheduler = None
+
+    def _failed(self) -> bool:
+        """False; raises what a task of a process ended with."""
+        for process in self._every_process():
+            for error in process.failures():
+                raise AssertionError(f"a task of {process.name} failed: {error!r}") from error
+        return False
+
+    async def check(self) -> None:
+        """The promises."""
+        missed = self.menu.missed()
+        assert not missed, f"faults that did not bite: {missed}; points passed: {dict(self.menu.passed)}"
+        await check_ledger(self.world.db, self.broker, self.plan)
+        for facility_id in self.plan.facilities:
+            await self._check_facility(facility_id)
+
+    async def _check_facility(self, facility_id: str) -> None:
+        db = self.world.db
+        folded = await check_fold(db, self.history, facility_id, core_settings(self.settings))
+        rows = await db.fetch("SELECT id, sensor_no FROM sensors WHERE facility_id = $1", facility_id)
+        check_alerts(self.plan, folded, {row["id"]: row["sensor_no"] for row in rows})
+        for process, host in self.hosts.every:
+            facility = host._facilities.get(facility_id)  # what is so now, where it is not fenced or dropped
+            if facility is not None and facility.state == "loaded" and not process.died.is_set():
+                assert facility._core is not None
+                assert facility._core.snapshot() == folded.state(), f"{facility_id} in {process.name} has another state"
+
+    async def _send(self) -> None:
+        hub = current_process.get()
+        for at_s, sent in self.plan.sends:
+            await hub.sleep(at_s - hub.monotonic_s())
+            self.broker.send(sent.queue, sent.body)
+            self._sent += 1
+
+    async def _watch_over(self) -> None:
+        """Starts the intake again when it died, until the run has drained."""
+        if self.menu.away is not None:
+            self.fate.spawn(self._be_away(*self.menu.away))
+        while not self._drained():
+            if self.intake is None or self.intake.state == "dead":
+                self._start_intake()
+            await self.fate.sleep(1.0)
+        await self.fate.sleep(self.tweaks.after_s)
+        self._closing = True
+        while self.scheduler.outstanding() or not self._drained():
+            await self.fate.sleep(5.0)
+
+    async def _be_away(self, start_s: float, end_s: float) -> None:
+        await self.fate.sleep(start_s)
+        self.weather.away_until_us = START_US + round(end_s * 1e6)
+        await self.fate.sleep(end_s - start_s)
+
+    def _drained(self) -> bool:
+        waiting = any(self.broker.waiting(queue) for queue in (SETUP, ACTIVATION, DATA, DEACTIVATION))
+        paused = any(process.state == "paused" for process in self._every_process())
+        over = self.menu.away is None or self.scheduler.now_us >= START_US + round(self.menu.away[1] * 1e6)
+        return self._sent == len(self.plan.sends) and not waiting and not paused and over
+
+    def _start_intake(self) -> None:
+        self.intake = Process(f"intake.{len(self.metrics)}", self.scheduler)
+        self._processes.append(self.intake)
+        self.intake.spawn(self._run_intake(self.intake))
+
+    async def _run_intake(self, process: Process) -> None:
+        metrics = Metrics()
+        self.metrics.append(metrics)
+        store = self._store_of(process)
+        directory = Directory(store, self.hosts, process, metrics, per_host=self.settings.facilities_per_actor)
+        await directory.adopt_living()
+        entity = {SETUP: setup_of, ACTIVATION: activation_of, DEACTIVATION: deactivation_of}
+        intakes = {queue: EntityIntake(directory, parse) for queue, parse in entity.items()}
+        intakes[DATA] = ReadingIntake(directory, future_s_max=self.settings.future_s_max)
+        readers = {
+            queue: self.tweaks.readers(
+                BusReader(
+                    queue,
+                    SteppedSource(process, self.broker.source(queue, self._chaos, self._chance)),
+                    intake,
+                    directory,
+                    clock=process,
+                    metrics=metrics,
+                    messages_max=20,
+                )
+            )
+            for queue, intake in intakes.items()
+        }
+        for reader in readers.values():
+            process.spawn(reader.run())
+        while not self._closing:
+            await process.sleep(self.settings.tick_s)
+            watermark_us = readers[DATA].watermark_us()
+            if watermark_us is not None and not self._closing:
+                process.spawn(directory.tick(watermark_us))
+
+    def _store_of(self, process: Process) -> Store:
+        return Store(process, self.world.historian, self.history, self.weather)
+
+    def _every_process(self) -> list[Process]:
+        return [*self._processes, *(process for process, _ in self.hosts.every)]
+
+    async def _at_point(self, point: str) -> None:
+        """The handler of the named points: nothing, or the fault that is due here."""
+        process = current_process.get(None)
+        fault = self.menu.due(point)
+        if fault is None:
+            return
+        self.scheduler.note(f"{fault.kind} at {point}")
+        if process is None:
+            await self._hit_historian(fault)
+        elif fault.kind == "kill":
+            process.kill()
+            await asyncio.get_running_loop().create_future()
+        elif fault.kind == "pause":
+            process.pause()
+            self.fate.spawn(self._resume(process, fault.seconds))
+            await self.scheduler.step(process, f"goes on after {point}")
+        else:
+            await self.scheduler.advance(fault.seconds)
+
+    async def _resume(self, process: Process, seconds: float) -> None:
+        await self.fate.sleep(seconds)
+        process.resume()
+
+    async def _hit_historian(self, fault: Fault) -> None:
+        if fault.kind == "orphan":
+            self.scheduler.acting[0].kill()
+            return
+        await self.world.db.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND state = 'idle in transaction'"
+        )

@@ -1,0 +1,71 @@
+"""Seeded fault runs: whatever dies, hangs or is lost on the way, what was committed is what there is.
+
+A failing seed says how to replay it; `pytest tests/faults --seeds 20000` runs many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from collections import Counter
+from itertools import count
+
+import pytest
+
+from tests.faults.hub import plan
+from tests.faults.menu import draw
+from tests.faults.model_broker import Chaos
+from tests.faults.run import Run, World
+
+CALM, ROUGH = Chaos(), Chaos(lost_answer=0.05, lost_settle=0.05, forgotten=0.05, receive_error=0.02, lost_delivery=0.02)
+_tags = count(1)
+_totals: Counter[str] = Counter()
+
+
+def test_run(world: World, runner: asyncio.Runner, seed: int) -> None:
+    run = seeded(world, seed)
+    try:
+        runner.run(run.go())
+        runner.run(run.check())
+    except BaseException:
+        tail = "\n".join(run.scheduler.trace[-200:])
+        sys.stdout.write(f"{tail}\nreplay: pytest tests/faults -k test_run --seed {seed}\n")
+        raise
+    _totals.update(run.broker.counts)
+    _totals.update(run.history.counts)
+    _totals.update(fault.kind for fault in run.menu.faults)
+    _totals["runs"] += 1
+    _totals["steps"] += run.scheduler.steps
+
+
+def seeded(world: World, seed: int) -> Run:
+    """The run of a seed; the ids differ each time, so that a database can hold many runs."""
+    chance = random.Random(f"{seed} plan")
+    tag = f"r{next(_tags):06d}"
+    return Run(world, seed, plan(tag, chance), draw(chance), chance.choice((CALM, ROUGH)))
+
+
+def test_the_faults_bit(request: pytest.FixtureRequest) -> None:
+    """Over all runs every kind of trouble happened; else the runs above prove less than they seem to."""
+    if _totals["runs"] < 100:
+        pytest.skip(f"only {_totals['runs']} runs")
+    sys.stdout.write(f"{dict(sorted(_totals.items()))}\n")
+    for name in (
+        "redeliveries",
+        "locks_expired",
+        "locks_lost",
+        "fenced",
+        "unknown",
+        "answers_lost",
+        "unreachable",
+        "lost_answers",
+        "forgotten",
+        "kill",
+        "pause",
+        "stall",
+        "cut",
+        "orphan",
+    ):
+        assert _totals[name] > 0, f"{name} never happened in {_totals['runs']} runs"
+    assert _totals["loads"] > _totals["runs"], "nothing was ever loaded again"
