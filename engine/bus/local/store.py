@@ -109,6 +109,7 @@ WHERE messages.sequence_number = change.sequence_number
 """
 _DELETE = "DELETE FROM messages WHERE sequence_number IN (SELECT value FROM json_each(?))"
 _SCHEMA_VERSION = 1
+LOCKED_S_MAX = 2.0
 # Rows of one INSERT: one statement lets go of the GIL once, where executemany would for each row. Few sizes, so that
 # SQLite's prepared statements are found again.
 _INSERT_ROWS = (512, 64, 8, 1)
@@ -205,21 +206,33 @@ class Store:
 
 def _open(path: Path, names: Sequence[str]) -> tuple[sqlite3.Connection, dict[str, tuple[int, Standing]]]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA wal_autocheckpoint = 4000")
+    connection = sqlite3.connect(path, timeout=LOCKED_S_MAX, isolation_level=None, check_same_thread=False)
     try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.OperationalError as error:
-        raise BusStoreError(f"{path}: {error}; is another local bus running on it?") from error
+        _prepare(connection, path)
+        connection.executemany("INSERT OR IGNORE INTO queues (name) VALUES (?)", [(name,) for name in names])
+        return connection, {name: _standing(connection, name) for name in names}
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        hint = "; another local bus is running on it" if "locked" in str(error) else ""
+        raise BusStoreError(f"{path}: {error}{hint}") from error
+    except BusStoreError:
+        connection.close()
+        raise
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    for setting in (
+        "locking_mode = EXCLUSIVE",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "wal_autocheckpoint = 4000",
+    ):
+        connection.execute(f"PRAGMA {setting}")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, _SCHEMA_VERSION):
         raise BusStoreError(f"{path} has version {version}, this program reads {_SCHEMA_VERSION}")
     connection.executescript(_SCHEMA)
     connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    connection.executemany("INSERT OR IGNORE INTO queues (name) VALUES (?)", [(name,) for name in names])
-    return connection, {name: _standing(connection, name) for name in names}
 
 
 def _standing(connection: sqlite3.Connection, name: str) -> tuple[int, Standing]:

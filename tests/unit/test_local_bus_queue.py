@@ -1,0 +1,322 @@
+"""What a queue of the local bus does with its messages, at the exact moment: clock moved by hand, real SQLite."""
+
+import sqlite3
+
+import pytest
+
+from engine.bus.local.broker import Broker
+from engine.bus.local.codec import Described, Symbol, Timestamp, ULong, decode, encode
+from engine.bus.local.errors import AmqpError
+from engine.bus.local.message import Content, parse_message
+from engine.bus.local.queue import Counts, Rules
+from engine.bus.local.store import BusStoreError
+from engine.clock import US_PER_S, ManualClock
+
+
+def content(text: str, due_us: int | None = None) -> Content:
+    octets = b"" if due_us is None else _annotations({"x-opt-scheduled-enqueue-time": Timestamp(due_us // 1_000)})
+    return parse_message(octets + encode(Described(ULong(0x75), text.encode())))
+
+
+def _annotations(entries: dict[str, object]) -> bytes:
+    return encode(Described(ULong(0x72), {Symbol(name): value for name, value in entries.items()}))
+
+
+def body(message: Content) -> str:
+    at, text = 0, ""
+    while at < len(message.sections):
+        section, at = decode(message.sections, at)
+        if section.descriptor == 0x75:
+            text = section.value.decode()
+    return text
+
+
+class Receiver:
+    """Wants `credit` messages and keeps what it is given."""
+
+    def __init__(self, credit: int, *, peek_lock: bool = True) -> None:
+        self.peek_lock = peek_lock
+        self.credit = credit
+        self.got: list = []
+
+    def wants(self) -> int:
+        return self.credit
+
+    def deliver(self, deliveries: list) -> None:
+        assert len(deliveries) <= self.credit, "never more than it wants"
+        self.credit -= len(deliveries)
+        self.got += deliveries
+
+    @property
+    def bodies(self) -> list[str]:
+        return [body(delivery.message.content) for delivery in self.got]
+
+
+class House:
+    """One broker over one file; `settled` waits until all that was asked for is on disk and dispatched."""
+
+    def __init__(self, path, **rules) -> None:
+        self.path = path
+        self.rules = Rules(**rules)
+        self.errors: list = []
+
+    async def __aenter__(self) -> "House":
+        self.clock = ManualClock()
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_) -> None:
+        await self.broker.stop()
+
+    async def open(self) -> None:
+        self.broker = Broker(self.path / "bus.sqlite3", ["Readings"], self.clock, self.rules)
+        await self.broker.start()
+        self.queue = self.broker.find("readings")
+        self.dead_letters = self.broker.find("readings/$DeadLetterQueue")
+
+    async def restart(self) -> None:
+        await self.broker.stop()
+        await self.open()
+
+    def done(self, error) -> None:
+        self.errors.append(error)
+
+    async def settled(self) -> None:
+        for _ in range(4):
+            await self.broker.flush()
+            await self.clock.advance(0)
+            for _ in range(5):
+                await self.clock.sleep(0)
+
+    async def put(self, *texts: str) -> None:
+        self.queue.put([content(text) for text in texts], self.done)
+        await self.settled()
+
+    async def receive(self, count: int, queue=None) -> list:
+        receiver = Receiver(count)
+        queue = queue or self.queue
+        queue.attach(receiver)
+        queue.dispatch()
+        await self.settled()
+        queue.detach(receiver)
+        return receiver.got
+
+    @property
+    def counts(self) -> Counts:
+        return self.broker.counts["Readings"]
+
+
+@pytest.fixture
+async def house(tmp_path):
+    async with House(tmp_path, lock_s=60.0) as house:
+        yield house
+
+
+async def test_a_message_is_received_only_once_it_is_stored(house):
+    receiver = Receiver(10)
+    house.queue.attach(receiver)
+    house.queue.put([content("a")], house.done)
+    house.queue.dispatch()
+    assert (receiver.got, house.errors) == ([], [])
+    await house.settled()
+    assert (receiver.bodies, house.errors) == (["a"], [None])
+
+
+async def test_a_lock_ends_at_its_second_and_the_message_comes_again(house):
+    await house.put("a")
+    (first,) = await house.receive(1)
+    await house.clock.advance(59.999)
+    assert await house.receive(1) == []
+    await house.clock.advance(0.001)
+    (second,) = await house.receive(1)
+    assert (second.message.delivery_count, body(second.message.content)) == (1, "a")
+    with pytest.raises(AmqpError, match="message-lock-lost"):
+        house.queue.complete(first.token, house.done)
+    house.queue.complete(second.token, house.done)
+    await house.settled()
+    assert house.counts == Counts(0, 0, 0, 0, 0)
+
+
+async def test_a_renewed_lock_lasts_its_full_time_again(house):
+    await house.put("a", "b")
+    a, b = await house.receive(2)
+    await house.clock.advance(40)
+    assert house.queue.renew(a.token) == house.clock.now_us() + 60 * US_PER_S
+    await house.clock.advance(40)
+    assert [body(delivery.message.content) for delivery in await house.receive(5)] == ["b"]
+    house.queue.complete(a.token, house.done)
+    with pytest.raises(AmqpError, match="message-lock-lost"):
+        house.queue.renew(b.token)
+
+
+async def test_nothing_is_settled_twice(house):
+    await house.put("a")
+    (a,) = await house.receive(1)
+    house.queue.complete(a.token, house.done)
+    for again in (house.queue.complete, house.queue.abandon, house.queue.release, house.queue.defer):
+        with pytest.raises(AmqpError, match="message-lock-lost"):
+            again(a.token, house.done)
+
+
+async def test_release_costs_no_delivery_and_keeps_the_order(house):
+    await house.put("a", "b", "c")
+    for delivery in await house.receive(2):
+        house.queue.release(delivery.token, house.done)
+    got = await house.receive(3)
+    assert [(body(d.message.content), d.message.delivery_count) for d in got] == [("a", 0), ("b", 0), ("c", 0)]
+
+
+async def test_the_tenth_failed_delivery_makes_a_dead_letter(house):
+    await house.put("a")
+    for delivery_count in range(10):
+        (a,) = await house.receive(1)
+        assert a.message.delivery_count == delivery_count
+        house.queue.abandon(a.token, house.done)
+    assert await house.receive(1) == []
+    (dead,) = await house.receive(1, house.dead_letters)
+    sections = dead.message.content.sections
+    assert decode(sections)[0].value["DeadLetterReason"] == "MaxDeliveryCountExceeded"
+    assert (body(dead.message.content), dead.message.delivery_count) == ("a", 10)
+    assert house.counts.dead_lettered == 1
+    await house.restart()
+    assert house.counts == Counts(0, 0, 0, 0, 1)
+
+
+async def test_locks_that_run_out_count_as_failed_deliveries_too(house):
+    await house.put("a")
+    for _ in range(10):
+        await house.receive(1)
+        await house.clock.advance(60)
+        await house.settled()
+    assert house.counts == Counts(0, 0, 0, 0, 1)
+
+
+async def test_delivery_counts_outlive_a_restart_and_locks_do_not(house):
+    await house.put("a", "b")
+    a, _ = await house.receive(2)
+    house.queue.abandon(a.token, house.done)
+    await house.settled()
+    await house.restart()
+    got = await house.receive(5)
+    assert [(body(d.message.content), d.message.delivery_count) for d in got] == [("a", 1), ("b", 0)]
+
+
+async def test_a_deferred_message_is_found_by_its_number_only(house):
+    await house.put("a")
+    (a,) = await house.receive(1)
+    house.queue.defer(a.token, house.done)
+    await house.settled()
+    await house.restart()
+    assert await house.receive(1) == []
+    assert house.counts.deferred == 1
+    number = a.message.sequence_number
+    (again,) = await house.queue.receive_deferred([number], peek_lock=True)
+    with pytest.raises(AmqpError, match="message-not-found"):
+        await house.queue.receive_deferred([number], peek_lock=True)
+    house.queue.abandon(again.token, house.done)
+    assert house.counts.deferred == 1, "abandoned, it is deferred as before"
+    (again,) = await house.queue.receive_deferred([number], peek_lock=True)
+    assert again.message.delivery_count == 1
+    house.queue.complete(again.token, house.done)
+    await house.settled()
+    assert house.counts == Counts(0, 0, 0, 0, 0)
+
+
+async def test_a_scheduled_message_comes_at_its_time_also_after_a_restart(house):
+    now_us = house.clock.now_us()
+    house.queue.put([content("later", now_us + 30 * US_PER_S), content("now")], house.done)
+    (number,) = house.queue.put([content("never", now_us + 20 * US_PER_S)], house.done)
+    await house.settled()
+    house.queue.cancel_scheduled([number], house.done)
+    with pytest.raises(AmqpError, match="message-not-found"):
+        house.queue.cancel_scheduled([number], house.done)
+    assert [body(d.message.content) for d in await house.receive(5)] == ["now"]
+    await house.restart()
+    assert house.counts.scheduled == 1
+    await house.receive(5)
+    await house.clock.advance(29)
+    assert await house.receive(5) == []
+    await house.clock.advance(1)
+    (later,) = await house.receive(5)
+    assert later.message.enqueued_us == now_us + 30 * US_PER_S
+
+
+async def test_a_long_queue_is_kept_in_the_store_and_in_order(tmp_path):
+    async with House(tmp_path, memory_messages_max=10) as house:
+        texts = [str(number) for number in range(3_000)]
+        for at in range(0, 3_000, 500):
+            await house.put(*texts[at : at + 500])
+        assert house.counts.active == 3_000
+        got = await house.receive(20)
+        for delivery in got[5:10]:
+            house.queue.abandon(delivery.token, house.done)
+        await house.put("last")
+        seen = [body(d.message.content) for d in got[:5] + got[10:]]
+        rest = [body(d.message.content) for d in await house.receive(5_000)]
+        assert rest[:5] == texts[5:10]
+        assert seen[:5] + rest[:5] + seen[5:] + rest[5:] == [*texts, "last"]
+        assert house.counts == Counts(0, 3_001, 0, 0, 0)
+
+
+async def test_receivers_share_the_queue(house):
+    one, two = Receiver(500), Receiver(500)
+    house.queue.attach(one)
+    house.queue.attach(two)
+    await house.put(*(str(number) for number in range(600)))
+    assert sorted(one.bodies + two.bodies, key=int) == [str(number) for number in range(600)]
+    assert len(one.got) > 100 < len(two.got)
+
+
+async def test_receive_and_delete_leaves_nothing(house):
+    receiver = Receiver(5, peek_lock=False)
+    house.queue.attach(receiver)
+    await house.put("a", "b")
+    assert receiver.bodies == ["a", "b"]
+    await house.restart()
+    assert house.counts == Counts(0, 0, 0, 0, 0)
+
+
+async def test_what_the_disk_refuses_is_not_accepted_and_the_queue_lives_on(house):
+    await house.put("a")
+
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+
+    def empty(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA max_page_count = 100000")
+
+    await house.broker._store.read(fill)
+    house.errors.clear()
+    await house.put("x" * 200_000)
+    (error,) = house.errors
+    assert isinstance(error, BusStoreError)
+    assert "full" in str(error)
+    await house.broker._store.read(empty)
+    await house.put("b")
+    assert [body(d.message.content) for d in await house.receive(5)] == ["a", "b"]
+
+
+async def test_a_turn_of_sends_is_one_transaction(house):
+    statements: list[str] = []
+
+    def watch(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(statements.append)
+
+    await house.broker._store.read(watch)
+    for number in range(200):
+        house.queue.put([content(str(number))], house.done)
+    await house.settled()
+    assert len([error for error in house.errors if error is None]) == 200
+    assert statements.count("COMMIT") == 1
+
+
+async def test_a_second_bus_on_the_same_file_is_refused(house, tmp_path):
+    other = Broker(tmp_path / "bus.sqlite3", ["Readings"], house.clock, Rules())
+    with pytest.raises(BusStoreError, match="another local bus is running"):
+        await other.start()
+
+
+async def test_a_file_of_something_else_is_refused(tmp_path):
+    (tmp_path / "bus.sqlite3").write_bytes(b"not a database, but long enough to be taken for one" * 100)
+    with pytest.raises(BusStoreError, match="not a database"):
+        await Broker(tmp_path / "bus.sqlite3", ["Readings"], ManualClock(), Rules()).start()
