@@ -296,6 +296,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded::cases(512))]
+
         #[test]
         fn rows_come_back(rows in prop::collection::vec(("[a-c]|\\PC{0,8}", any::<i64>(), "[0-9.]{1,8}|\\PC{0,8}"), 0..40)) {
             let bytes = encode(&rows);

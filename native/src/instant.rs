@@ -217,6 +217,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded::cases(512))]
+
         #[test]
         fn text_reads_back(us in -62_135_596_800_000_000i64..253_402_300_800_000_000) {
             prop_assert_eq!(parse(&text(us)), Some(us));

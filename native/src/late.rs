@@ -124,6 +124,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded::cases(512))]
+
         #[test]
         fn seeing_the_same_again_changes_nothing(
             lived in prop::collection::vec((1i64..200, 1i64..10), 0..8),

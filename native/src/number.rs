@@ -256,6 +256,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::seeded::cases(512))]
+
         #[test]
         fn any_text_comes_back(text in "[-+0-9.eE ]{0,24}|\\PC{0,12}") {
             prop_assert_eq!(Datum::of(&text).text(), text);

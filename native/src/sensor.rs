@@ -175,8 +175,9 @@ impl Sensor {
         sink: &mut S,
     ) {
         self.heard_us = around.listened_us;
-        if let Some(transition) = self.stale.end(at_us) {
-            self.tell_stale(transition, at_us, around, sink, "a reading arrived");
+        let told_us = at_us.max(self.stale.since_us); // the alarm began by our clock, the reading has its own
+        if let Some(transition) = self.stale.end(told_us) {
+            self.tell_stale(transition, told_us, around, sink, "a reading arrived");
         }
         if self.status != Status::Inactive {
             if let Some(value) = judged.value {
@@ -248,7 +249,7 @@ impl Sensor {
         let Some(score) = judged.score else { return };
         let condition = match score {
             Score { alarming: true, .. } => Condition::Violated,
-            Score { calm: true, decades: Some(_), .. } => Condition::Clear,
+            Score { calm: true, .. } => Condition::Clear,
             _ => Condition::Between,
         };
         let transition = self.anomaly.step(condition, at_us, Delays { on_us: 0, off_us: ANOMALY_OFF_US });

@@ -167,6 +167,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(crate::seeded::cases(512))]
+
         #[test]
         fn integers_come_back(value: i64, unsigned: u64) {
             let mut out = Vec::new();

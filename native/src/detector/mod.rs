@@ -57,6 +57,7 @@ pub struct Score {
     pub warming: bool,
     /// The score is above threshold and above the decayed recent peak.
     pub alarming: bool,
+    /// Nothing unusual: far below the threshold, or a signal that stands still.
     pub calm: bool,
     pub threshold: f64,
     pub expected: f64,
@@ -93,7 +94,7 @@ impl Scorer {
             interval_s: self.interval_s,
         };
         let residual = self.view.residual(value);
-        let score = if after_gap { self.no_say() } else { self.judge(at_us, residual) };
+        let score = if after_gap { Score { calm: false, ..self.no_say() } } else { self.judge(at_us, residual) };
         self.learn(&observation, residual, after_gap);
         self.follow_signal(value, elapsed_s);
         self.last_us = at_us;

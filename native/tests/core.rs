@@ -1,0 +1,429 @@
+//! A facility's core as its owner sees it: what it tells, what it stores, and what must not change its state.
+
+mod plant;
+
+use _native::config::Settings;
+use _native::core::{Core, Kind};
+use _native::effects::{flag, Effects};
+use _native::snapshot;
+use plant::{apply, batch, config, core, sensor, tick, told, FACILITY, S, START_US};
+use proptest::prelude::*;
+
+/// The six columns of a binary COPY tuple.
+#[derive(Debug, PartialEq)]
+struct Tuple {
+    sensor_no: i32,
+    tracked_at_us: i64,
+    value: Option<f64>,
+    text: Option<String>,
+    score: Option<f32>,
+    flags: u16,
+}
+
+fn tuples(mut bytes: &[u8]) -> Vec<Tuple> {
+    fn take<'a>(bytes: &mut &'a [u8], length: usize) -> &'a [u8] {
+        let (head, rest) = bytes.split_at(length);
+        *bytes = rest;
+        head
+    }
+    fn field<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+        let length = i32::from_be_bytes(take(bytes, 4).try_into().unwrap());
+        (length >= 0).then(|| take(bytes, length as usize))
+    }
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        assert_eq!(take(&mut bytes, 2), 6i16.to_be_bytes());
+        found.push(Tuple {
+            sensor_no: i32::from_be_bytes(field(&mut bytes).unwrap().try_into().unwrap()),
+            tracked_at_us: i64::from_be_bytes(field(&mut bytes).unwrap().try_into().unwrap()) + 946_684_800 * S,
+            value: field(&mut bytes).map(|raw| f64::from_be_bytes(raw.try_into().unwrap())),
+            text: field(&mut bytes).map(|raw| String::from_utf8(raw.to_vec()).unwrap()),
+            score: field(&mut bytes).map(|raw| f32::from_be_bytes(raw.try_into().unwrap())),
+            flags: u16::from_be_bytes(field(&mut bytes).unwrap().try_into().unwrap()),
+        });
+    }
+    found
+}
+
+fn flags_of(effects: &Effects) -> Vec<u16> {
+    tuples(&effects.copy_rows).iter().map(|tuple| tuple.flags & !flag::WARMING).collect()
+}
+
+#[test]
+fn the_first_reading_outside_alerts_with_the_contracts_words() {
+    let effects = apply(&mut core(), &[("t", 0, "25.0"), ("t", 15, "25.01"), ("t", 30, "26")]);
+    assert_eq!(told(&effects), [("high", "activated", 15)]);
+    let event = &effects.events[0];
+    assert_eq!(event.message, "Problem detected: Temperature Sensor value in Alpha is above maximum threshold (25.0)");
+    assert_eq!((event.value, event.limit, event.sensor_no, event.rule_version), (Some(25.01), Some(25.0), 1, 1));
+    assert_eq!(
+        (event.alarm_key().as_str(), event.priority.name(), event.rule.alert_type()),
+        ("1:high", "medium", "Anomaly")
+    );
+    let low = apply(&mut core(), &[("g", 0, "9.99")]);
+    assert_eq!(
+        low.events[0].message,
+        "Problem detected: GasDetection Sensor value in Alpha is below minimum threshold (10.0)"
+    );
+    assert_eq!(low.events[0].priority.name(), "high");
+}
+
+#[test]
+fn an_excursion_ends_below_the_deadband_and_after_the_off_delay() {
+    let readings = [
+        ("t", 0, "26"),
+        ("t", 15, "24.96"),
+        ("t", 30, "24.95"),
+        ("t", 75, "24.96"),
+        ("t", 90, "24"),
+        ("t", 149, "24"),
+        ("t", 150, "24"),
+    ];
+    let effects = apply(&mut core(), &readings);
+    assert_eq!(told(&effects), [("high", "activated", 0), ("high", "returned", 150)]);
+}
+
+#[test]
+fn bad_and_missing_readings_return_nothing() {
+    let mut core = core();
+    let effects =
+        apply(&mut core, &[("g", 0, "25"), ("g", 15, "NaN"), ("g", 30, "fault"), ("g", 45, "-1e9"), ("g", 60, "")]);
+    // far below what is physical raises the low alarm but does not end the high one
+    assert_eq!(told(&effects), [("high", "activated", 0), ("low", "activated", 45)]);
+    assert_eq!(
+        flags_of(&effects),
+        [
+            flag::ABOVE_HIGH,
+            flag::TEXT | flag::NON_FINITE,
+            flag::TEXT,
+            flag::BELOW_LOW | flag::OUT_OF_PHYSICAL_RANGE,
+            flag::TEXT
+        ]
+    );
+    assert_eq!(effects.counts.bad, 2);
+}
+
+#[test]
+fn what_is_stored_gives_the_text_back() {
+    let texts = [
+        "24.61", "24.60", "20", "5.0", "+21", "1e1", "007", " 22 ", "NaN", "offen", "", "1e300", "5e-324", "-0",
+        "0.00001",
+    ];
+    let rows: Vec<_> = texts.iter().enumerate().map(|(at, text)| ("t", at as i64, *text)).collect();
+    let effects = apply(&mut core(), &rows);
+    for (tuple, text) in tuples(&effects.copy_rows).iter().zip(texts) {
+        let shown = tuple.text.clone().unwrap_or_else(|| _native::number::repr(tuple.value.unwrap()));
+        assert_eq!(shown, text);
+        assert!(tuple.value.is_none_or(f64::is_finite));
+        assert_eq!(tuple.value.is_none(), tuple.flags & flag::TEXT != 0, "{text}");
+    }
+    assert_eq!(tuples(&effects.copy_rows)[0].text, None);
+    assert_eq!(effects.dirty_minutes, [START_US]);
+}
+
+#[test]
+fn rows_of_unknown_sensors_are_handed_back() {
+    let effects = apply(&mut core(), &[("x", 0, "1.50"), ("t", 1, "22.5")]);
+    assert_eq!(effects.unknown, [("x".to_owned(), START_US, "1.50".to_owned())]);
+    assert_eq!((effects.counts.rows, effects.counts.unknown), (1, 1));
+    assert_eq!(effects.news, [None, Some(1)]);
+}
+
+#[test]
+fn a_young_late_violation_is_told_once_and_leaves_the_present_alone() {
+    let mut core = core();
+    apply(&mut core, &[("g", 0, "15"), ("g", 290, "15")]);
+    let effects =
+        core.apply(Kind::Batch, &batch(&[("g", 100, "21"), ("g", 115, "22"), ("g", 120, "15")], 300)).unwrap();
+    assert_eq!(told(&effects), [("high", "activated", 100), ("high", "late_exceedance", 115)]);
+    assert!(effects.events.iter().all(|event| event.late));
+    assert_eq!(effects.events[0].only_if_stored, Some((2, START_US + 100 * S)));
+    assert_eq!(flags_of(&effects), [flag::LATE | flag::ABOVE_HIGH, flag::LATE | flag::ABOVE_HIGH, flag::LATE]);
+    assert_eq!(effects.counts.late, 3);
+    let gas = &core.sensors[1];
+    assert!(!gas.high.alarm.active && gas.newest.as_ref().unwrap().tracked_at_us == START_US + 290 * S);
+}
+
+#[test]
+fn an_old_late_violation_is_a_journal_entry_only() {
+    let mut core = core();
+    apply(&mut core, &[("g", 1000, "15")]);
+    let effects = core.apply(Kind::Batch, &batch(&[("g", 0, "21")], 300)).unwrap();
+    assert_eq!(told(&effects), [("high", "late_exceedance", 0)]);
+}
+
+#[test]
+fn a_late_violation_inside_a_known_excursion_is_no_news() {
+    let mut core = core();
+    apply(&mut core, &[("g", 0, "15"), ("g", 10, "25"), ("g", 40, "25"), ("g", 100, "15"), ("g", 200, "15")]);
+    let effects = core.apply(Kind::Batch, &batch(&[("g", 20, "26")], 200)).unwrap();
+    assert_eq!(told(&effects), [("high", "late_exceedance", 20)]);
+}
+
+#[test]
+fn the_same_time_again_changes_no_state() {
+    let mut core = core();
+    apply(&mut core, &[("t", 0, "22.5")]);
+    let before = snapshot::save(&core);
+    let effects = apply(&mut core, &[("t", 0, "22.5"), ("t", 0, "99"), ("t", 0, "22.50")]);
+    assert_eq!(snapshot::save(&core), before);
+    assert_eq!((effects.counts.duplicate, effects.counts.conflict, effects.counts.rows), (1, 2, 3));
+    assert!(effects.events.is_empty());
+    assert_eq!(effects.news, [None, None, None]);
+}
+
+#[test]
+fn silence_is_told_once_and_our_own_absence_is_not_silence() {
+    let mut core = core();
+    let mut events = Vec::new();
+    let mut at = |core: &mut Core, seconds: i64| events.extend(told(&core.apply(Kind::Tick, &tick(seconds)).unwrap()));
+    at(&mut core, 0);
+    apply(&mut core, &[("t", 5, "22.5")]);
+    for seconds in (10..=70).step_by(10) {
+        at(&mut core, seconds);
+    }
+    at(&mut core, 3_670); // an hour without ticks: we were down, at most 20 s of it count
+    assert_eq!(told(&core.apply(Kind::Tick, &tick(3_671)).unwrap()), [], "90 and 91 s of 75 were not heard");
+}
+
+#[test]
+fn a_silent_sensor_is_stale_until_it_speaks() {
+    let mut core = core();
+    let ticks = |core: &mut Core, range: std::ops::RangeInclusive<i64>| -> Vec<_> {
+        range.step_by(10).flat_map(|seconds| told(&core.apply(Kind::Tick, &tick(seconds)).unwrap())).collect()
+    };
+    assert_eq!(ticks(&mut core, 0..=70), []);
+    apply(&mut core, &[("t", 70, "22.5")]);
+    assert_eq!(
+        ticks(&mut core, 80..=140),
+        [("stale", "activated", 80)],
+        "five intervals of 15 s; the other one spoke at 70"
+    );
+    assert_eq!(
+        ticks(&mut core, 150..=300),
+        [("stale", "activated", 150)],
+        "now it is silent as well, each is told once"
+    );
+    assert_eq!(told(&apply(&mut core, &[("g", 310, "15")])), [("stale", "returned", 310)]);
+    assert_eq!(
+        told(&apply(&mut core, &[("t", 100, "22")])),
+        [("stale", "returned", 150)],
+        "never before the alarm began"
+    );
+}
+
+#[test]
+fn late_readings_and_duplicates_are_not_heard() {
+    let mut core = core();
+    apply(&mut core, &[("t", 100, "22.5"), ("g", 100, "15")]);
+    for seconds in (0..=80).step_by(10) {
+        core.apply(Kind::Tick, &tick(seconds)).unwrap();
+        apply(&mut core, &[("t", 50, "22.5"), ("t", 100, "22.5")]);
+    }
+    assert!(core.sensors[0].stale.active);
+}
+
+#[test]
+fn an_inactive_sensor_stores_and_says_nothing() {
+    let mut core = core();
+    apply(&mut core, &[("g", 0, "25")]);
+    let mut change: serde_json::Value =
+        serde_json::from_slice(&config(2, &[sensor("g", 2, "GasDetection", "Inactive")])).unwrap();
+    change["at_us"] = (START_US + 7 * S).into();
+    let effects = core.apply(Kind::Config, change.to_string().as_bytes()).unwrap();
+    assert_eq!(told(&effects), [("high", "returned", 7)]);
+    assert_eq!(effects.events[0].reason, "the sensor was deactivated");
+    let effects = apply(&mut core, &[("g", 10, "99"), ("g", 5, "99")]);
+    assert_eq!((effects.counts.rows, effects.events.len()), (2, 0));
+    for seconds in (0..=300).step_by(10) {
+        let told = told(&core.apply(Kind::Tick, &tick(seconds)).unwrap());
+        assert!(told.iter().all(|event| event.0 == "stale") && told.len() <= 1);
+    }
+    assert!(!core.sensors[1].stale.active);
+    core.apply(Kind::Config, &config(3, &[sensor("g", 2, "GasDetection", "Active")])).unwrap();
+    assert_eq!(told(&apply(&mut core, &[("g", 20, "25")])), [("high", "activated", 20)]);
+}
+
+#[test]
+fn a_sensor_back_in_use_has_its_whole_silence_before_it() {
+    let mut core = core();
+    core.apply(Kind::Config, &config(2, &[sensor("g", 2, "GasDetection", "Inactive")])).unwrap();
+    for seconds in (0..=300).step_by(10) {
+        core.apply(Kind::Tick, &tick(seconds)).unwrap();
+    }
+    core.apply(Kind::Config, &config(3, &[sensor("g", 2, "GasDetection", "Active")])).unwrap();
+    assert_eq!(told(&core.apply(Kind::Tick, &tick(310)).unwrap()), []);
+}
+
+#[test]
+fn payloads_that_cannot_be_applied_change_nothing() {
+    let mut core = core();
+    let before = snapshot::save(&core);
+    let two = [sensor("n", 9, "Flow", "Active"), sensor("t", 77, "Temperature", "Active")];
+    let mut wrong_type = sensor("n", 9, "Flow", "Active");
+    wrong_type["type"] = "Unheard".into();
+    let mut wrong_interval = sensor("n", 9, "Flow", "Active");
+    wrong_interval["expected_interval_s"] = (-1).into();
+    let mut foreign = _native::batch::BatchBuilder::new("elsewhere", 0);
+    foreign.push("t", START_US, _native::number::Datum::of("1"));
+    for (kind, payload) in [
+        (Kind::Config, config(2, &two)),
+        (Kind::Config, config(2, &[wrong_type])),
+        (Kind::Config, config(2, &[wrong_interval])),
+        (Kind::Config, b"{}".to_vec()),
+        (Kind::Tick, b"[]".to_vec()),
+        (Kind::Command, b"{\"op\":\"dance\"}".to_vec()),
+        (Kind::Batch, b"GIB".to_vec()),
+        (Kind::Batch, foreign.encode()),
+    ] {
+        assert!(core.apply(kind, &payload).is_err(), "{kind:?}");
+        assert!(core.replay(kind, &payload).is_err(), "{kind:?}");
+        assert_eq!(snapshot::save(&core), before);
+    }
+}
+
+#[test]
+fn damaged_and_foreign_snapshots_are_refused() {
+    let core = core();
+    let state = snapshot::save(&core);
+    assert!(snapshot::load("elsewhere", &state, Settings::default()).is_err());
+    for position in 0..state.len() {
+        let mut damaged = state.clone();
+        damaged[position] ^= 0x41;
+        assert!(snapshot::load(FACILITY, &damaged, Settings::default()).is_err(), "byte {position}");
+    }
+    for length in 0..state.len() {
+        assert!(snapshot::load(FACILITY, &state[..length], Settings::default()).is_err());
+    }
+    let mut other_version = state[..state.len() - 4].to_vec();
+    other_version[3] = 99;
+    other_version.extend(crc32fast::hash(&other_version).to_le_bytes());
+    assert!(matches!(
+        snapshot::load(FACILITY, &other_version, Settings::default()),
+        Err(snapshot::SnapshotError::Version(_))
+    ));
+}
+
+type Reading = (&'static str, i64, String);
+
+fn reading() -> impl Strategy<Value = Reading> {
+    let sensor = prop_oneof![5 => Just("t"), 4 => Just("g"), 1 => Just("unheard")];
+    let text = prop_oneof![
+        6 => (180..280i64).prop_map(|tenths| format!("{}.{}", tenths / 10, tenths % 10)),
+        2 => (50..260i64).prop_map(|tenths| (tenths as f64 / 10.0).to_string()),
+        1 => any::<f64>().prop_map(|value| value.to_string()),
+        1 => prop_oneof![Just("NaN"), Just("open"), Just(""), Just("1e300"), Just("-1e308"), Just("5e-324"), Just("1e999")].prop_map(str::to_owned),
+    ];
+    (sensor, 0..1500i64, text)
+}
+
+/// Mostly forward in time, with disorder: readings sorted in runs.
+fn readings(count: usize) -> impl Strategy<Value = Vec<Reading>> {
+    (prop::collection::vec(reading(), 1..count), any::<bool>()).prop_map(|(mut readings, in_order)| {
+        if in_order {
+            readings.sort_by_key(|reading| reading.1);
+        } else {
+            readings.chunks_mut(7).for_each(|run| run.sort_by_key(|reading| reading.1));
+        }
+        readings
+    })
+}
+
+/// A step of a facility's life, as kind and payload.
+fn step() -> impl Strategy<Value = (Kind, Vec<u8>)> {
+    prop_oneof![
+        6 => (readings(12), 1500..1900i64).prop_map(|(rows, received)| (Kind::Batch, batch(&rows, received))),
+        3 => (0..2000i64).prop_map(|seconds| (Kind::Tick, tick(seconds))),
+        1 => (2..9i64, prop_oneof![Just("Active"), Just("Inactive"), Just("Maintenance")])
+            .prop_map(|(version, status)| (Kind::Config, config(version, &[sensor("g", 2, "GasDetection", status), sensor("unheard", 3, "Flow", "Active")]))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(plant::cases(256))]
+
+    #[test]
+    fn a_batch_is_its_readings_one_by_one(rows in readings(60), cut in 0usize..60) {
+        let (mut at_once, mut single, mut in_two) = (core(), core(), core());
+        let whole = at_once.apply(Kind::Batch, &batch(&rows, 1600)).unwrap();
+        let mut copy_rows = Vec::new();
+        let mut events = Vec::new();
+        for row in &rows {
+            let effects = single.apply(Kind::Batch, &batch(std::slice::from_ref(row), 1600)).unwrap();
+            copy_rows.extend(effects.copy_rows);
+            events.extend(effects.events);
+        }
+        for part in [&rows[..cut.min(rows.len())], &rows[cut.min(rows.len())..]] {
+            in_two.apply(Kind::Batch, &batch(part, 1600)).unwrap();
+        }
+        prop_assert_eq!(&whole.copy_rows, &copy_rows);
+        prop_assert_eq!(&whole.events, &events);
+        prop_assert_eq!(snapshot::save(&at_once), snapshot::save(&single));
+        prop_assert_eq!(snapshot::save(&at_once), snapshot::save(&in_two));
+    }
+
+    #[test]
+    fn a_redelivery_changes_no_state(batches in prop::collection::vec((readings(20), 0..400i64), 1..6), again in 0usize..6, later in 0..400i64, ticks in 0..200i64) {
+        let mut core = core();
+        for (rows, received) in &batches {
+            core.apply(Kind::Batch, &batch(rows, 1500 + received)).unwrap();
+            core.apply(Kind::Tick, &tick(ticks)).unwrap();
+        }
+        let before = snapshot::save(&core);
+        let (rows, received) = &batches[again % batches.len()];
+        let effects = core.apply(Kind::Batch, &batch(rows, 1500 + received + later)).unwrap();
+        prop_assert_eq!(snapshot::save(&core), before);
+        prop_assert!(effects.events.iter().all(|event| event.late && event.only_if_stored.is_some()));
+    }
+
+    #[test]
+    fn a_replay_leaves_the_state_of_the_first_time(steps in prop::collection::vec(step(), 1..20)) {
+        let (mut applied, mut replayed) = (core(), core());
+        for (kind, payload) in &steps {
+            applied.apply(*kind, payload).unwrap();
+            replayed.replay(*kind, payload).unwrap();
+        }
+        prop_assert_eq!(snapshot::save(&applied), snapshot::save(&replayed));
+    }
+
+    #[test]
+    fn a_snapshot_at_any_point_changes_nothing(steps in prop::collection::vec(step(), 1..16), cut in 0usize..16) {
+        let mut whole = core();
+        let mut resumed = core();
+        for (index, (kind, payload)) in steps.iter().enumerate() {
+            if index == cut % steps.len() {
+                let state = snapshot::save(&resumed);
+                resumed = snapshot::load(FACILITY, &state, Settings::default()).unwrap();
+                prop_assert_eq!(snapshot::save(&resumed), state);
+            }
+            let (one, other) = (whole.apply(*kind, payload).unwrap(), resumed.apply(*kind, payload).unwrap());
+            prop_assert_eq!(one.copy_rows, other.copy_rows);
+            prop_assert_eq!(one.events, other.events);
+        }
+        prop_assert_eq!(snapshot::save(&whole), snapshot::save(&resumed));
+    }
+
+    #[test]
+    fn journal_keys_are_unique(steps in prop::collection::vec(step(), 1..24)) {
+        let mut core = core();
+        let mut seen = std::collections::BTreeSet::new();
+        for (kind, payload) in &steps {
+            for event in core.apply(*kind, payload).unwrap().events.iter().filter(|event| !event.late) {
+                prop_assert!(seen.insert((event.alarm_key(), event.transition, event.event_time_us, event.rule_version)), "{:?}", event);
+            }
+        }
+    }
+
+    #[test]
+    fn activations_and_returns_take_turns(steps in prop::collection::vec(step(), 1..24)) {
+        let mut core = core();
+        let mut active = std::collections::BTreeMap::new();
+        for (kind, payload) in &steps {
+            for event in core.apply(*kind, payload).unwrap().events.iter().filter(|event| !event.late) {
+                let was = active.insert(event.alarm_key(), event.transition == "activated").unwrap_or(false);
+                prop_assert_ne!(was, event.transition == "activated", "{:?}", event);
+                prop_assert!(event.score.is_none_or(f64::is_finite));
+            }
+        }
+    }
+}
