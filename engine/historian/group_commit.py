@@ -11,6 +11,7 @@ import structlog
 
 from engine.clock import Clock
 from engine.errors import StoreUnavailable
+from engine.faultpoints import reached
 from engine.historian.connection import Failure, failure_of, open_writer
 from engine.historian.group import write_group
 from engine.model import CommitAnswer, Outcome, Verdict
@@ -117,6 +118,7 @@ class GroupCommit:
                 connection = await self._connected()
                 await connection.execute("BEGIN")
                 answers = await write_group(connection, outcomes, self._clock.now_us())
+                await reached("in_commit")
                 committing = True
                 await connection.execute("COMMIT")
         except Exception as error:
