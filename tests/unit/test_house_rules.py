@@ -74,6 +74,7 @@ def test_libraries_stay_in_their_rooms() -> None:
 
 
 def test_imports_point_one_way() -> None:
+    """The programmatic upgrade finds the migrations package by importing it; nothing else reaches up."""
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in sources()
