@@ -34,6 +34,7 @@ class Blame:
         self._batch = batch
         self._failures: dict[str, int] = {}
         self._first_s: dict[str, float] = {}
+        self._spoken_for: set[str] = set()  # facilities for which something else of the batch went through since
 
     async def remaining(self, part: Part, answer: Answer) -> Part | None:
         """What is to be tried again; None when all of the part is taken in or condemned."""
@@ -56,22 +57,21 @@ class Blame:
 
     async def _isolate(self, part: Part) -> None:
         """Halve, in order, until the bad messages stand alone; what goes through speaks for the facility."""
-        went_through = False
         suspects: list[int] = []
         groups = deque(_halves(self._open(part)))
         while groups:
             group = groups.popleft()
             result = (await self._try(part, group)).result
             if result is Result.DONE:
-                went_through = True
-            elif result not in BAD:
+                continue
+            if result not in BAD:
                 return
-            elif len(group) == 1:
+            if len(group) == 1:
                 suspects += group
             else:
                 groups.extendleft(reversed(_halves(group)))
         alone_s = self._reader.clock.monotonic_s() - self._first_s[part.facility_id]
-        if went_through or alone_s >= ALONE_S:
+        if part.facility_id in self._spoken_for or alone_s >= ALONE_S:
             await self._judge(part, suspects)
 
     async def _judge(self, part: Part, suspects: Sequence[int]) -> None:
@@ -88,6 +88,7 @@ class Blame:
         smaller = await self._reader.part_of(self._batch, part, messages)
         answer = (await self._reader.hand_over([smaller]))[part.facility_id]
         if answer.result is Result.DONE:
+            self._spoken_for.add(part.facility_id)
             self._reader.finish(self._batch, smaller)
         elif answer.result is Result.CRASHED and not await self._reader.probe(part.facility_id):
             return Answer(Result.UNAVAILABLE, answer.reason)

@@ -272,17 +272,21 @@ class BusReader:
 
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not through a stop."""
-        sleep = asyncio.create_task(self._clock.sleep(seconds))
         stop = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({sleep, stop}, return_when=asyncio.FIRST_COMPLETED)
-        for task in (sleep, stop):
-            task.cancel()
+        await self._wait_at_most([stop], seconds)
+        stop.cancel()
+
+    async def _wait_at_most(self, tasks: Sequence[asyncio.Task[Any]], seconds: float) -> None:
+        """Until all are done, or so much time of our clock has passed."""
+        together = asyncio.gather(*tasks, return_exceptions=True)
+        sleep = asyncio.create_task(self._clock.sleep(seconds))
+        await asyncio.wait({asyncio.shield(together), sleep}, return_when=asyncio.FIRST_COMPLETED)
+        sleep.cancel()
 
     async def _wind_up(self) -> None:
         """Finish what is under way, a bounded time; give back what is not taken in."""
         workers = [lane.worker for lane in self._lanes.values() if lane.worker is not None]
-        if workers:
-            await asyncio.wait(workers, timeout=STOP_GRACE_S)
+        await self._wait_at_most(workers, STOP_GRACE_S)
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)

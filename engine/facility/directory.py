@@ -285,5 +285,6 @@ class Directory:
             log.warning("process_restarted", slot=slot.number, facilities=slot.facilities, pid=status.pid)
             if len(slot.restarts_s) >= RESTARTS_MAX:
                 slot.paused_until_s = now_s + RESTART_PAUSE_S
+                slot.restarts_s.clear()
                 log.error("process_keeps_dying", slot=slot.number, facilities=slot.facilities, pause_s=RESTART_PAUSE_S)
         slot.incarnation = status.incarnation

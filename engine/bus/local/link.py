@@ -72,18 +72,26 @@ class Inbound:
             self.grant()
             return
         self._size += len(payload)
-        if self._size > MESSAGE_BYTES_MAX:
-            raise LinkError(SIZE_EXCEEDED, f"{self._size} bytes so far, a message may have {MESSAGE_BYTES_MAX}")
-        self._parts.append(payload)
-        if transfer.more:
-            return
-        octets = b"".join(self._parts)
-        self._end_delivery()
+        if self._size <= MESSAGE_BYTES_MAX:
+            self._parts.append(payload)
+        else:
+            self._parts.clear()
+        if not transfer.more:
+            self._whole(first)
+
+    def _whole(self, first: Transfer) -> None:
         if self._credit <= 0:
             raise LinkError("amqp:link:transfer-limit-exceeded", "a message was sent without credit")
+        octets, size = b"".join(self._parts), self._size
+        incoming = Incoming(first.delivery_id or 0, bool(first.settled), first.message_format or 0, octets)
         self._credit -= 1
+        self._end_delivery()
         self._unfinished_count += 1
-        self._receive(self, Incoming(first.delivery_id or 0, bool(first.settled), first.message_format or 0, octets))
+        if size > MESSAGE_BYTES_MAX:
+            too_large = f"The message has {size} bytes, {MESSAGE_BYTES_MAX} are allowed."
+            self.finish(incoming, AmqpError(SIZE_EXCEEDED, too_large))
+        else:
+            self._receive(self, incoming)
 
     def _end_delivery(self) -> None:
         self._delivery_count = (self._delivery_count + 1) % SERIAL

@@ -1,0 +1,336 @@
+"""One facility in a for loop: serial steps, recovery, parking, fencing. No Ray, no database."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+import native
+from engine.clock import ManualClock
+from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityUnavailable
+from engine.facility.facility import Facility
+from engine.facility.payloads import core_settings
+from engine.metrics import Metrics
+from engine.model import Checkpoint, Kind, ParkedItem, SensorStatus, Verdict
+from engine.settings import Settings
+from tests.unit.engine_fakes import T0_US, FakeHistorian, activation, away, batch, deactivation, setup
+
+
+def facility_on(historian: FakeHistorian, clock: ManualClock | None = None, **changes: object) -> Facility:
+    settings = Settings(_env_file=None, **changes)  # type: ignore[call-arg, arg-type]
+    return Facility("f", historian, settings, clock or ManualClock(T0_US), Metrics())
+
+
+@pytest.fixture
+async def historian() -> FakeHistorian:
+    made = FakeHistorian()
+    await made.create_facility(setup())
+    return made
+
+
+def folded_state(historian: FakeHistorian) -> bytes:
+    """The core after all that was committed, in order, in one go."""
+    core = native.FacilityCore("f", core_settings(Settings(_env_file=None)))  # type: ignore[call-arg]
+    for entry in historian.entries("f"):
+        core.replay(entry.kind.value, entry.payload)
+    return core.snapshot()
+
+
+def recovered_state(historian: FakeHistorian) -> bytes:
+    """The core as the stored checkpoint and log give it back."""
+    settings = core_settings(Settings(_env_file=None))  # type: ignore[call-arg]
+    held = historian.checkpoints.get("f")
+    core = native.FacilityCore("f", settings) if held is None else native.FacilityCore.restore("f", held.state, settings)
+    for entry in historian.log["f"]:
+        core.replay(entry.kind.value, entry.payload)
+    return core.snapshot()
+
+
+async def test_a_reading_outside_its_range_is_stored_and_alerts_once(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    await facility.ingest(batch(("s", 1, "22.5"), ("s", 2, "26.10")))
+    await facility.ingest(batch(("s", 1, "22.5"), ("s", 2, "26.10")))  # the same again
+
+    assert sorted(historian.readings.values()) == ["22.5", "26.10"]
+    activated = [event for _, event in historian.events if event.transition == "activated"]
+    assert [event.message for event in activated] == [
+        "Problem detected: Temperature Sensor value in Alpha is above maximum threshold (25.0)"
+    ]
+
+
+async def test_readings_before_their_activation_are_stored_when_it_comes(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.ingest(batch(("s", 3, "26.0"), ("s", 2, "21.0"), ("other", 2, "1")))
+    assert historian.readings == {}
+    assert {item.sensor_id for item in historian.parking.values()} == {"s", "other"}
+
+    await facility.apply([activation()])
+    assert sorted(historian.readings.values()) == ["21.0", "26.0"]
+    assert {item.sensor_id for item in historian.parking.values()} == {"other"}
+    applied = historian.outcomes[-1]
+    assert [entry.kind for entry in applied.entries] == [Kind.CONFIG, Kind.BATCH]
+    assert [row["tracked_at_us"] for row in native.batch_rows(applied.entries[1].payload)] == [
+        T0_US + 2_000_000,
+        T0_US + 3_000_000,
+    ]
+
+
+async def test_what_was_parked_before_the_facility_existed_is_applied_at_its_first_load() -> None:
+    from engine.bus.messages import body_of
+    from engine.facility.payloads import parked_reading
+
+    historian = FakeHistorian()
+    late_message = deactivation(at_s=9)
+    await historian.park_unknown_facility(
+        [
+            parked_reading("f", "s", T0_US + 5_000_000, "23.0"),
+            ParkedItem("activation", "f", "s", T0_US, body_of(activation()), "unknown_facility"),
+            ParkedItem("deactivation", "f", "s", late_message.tracked_at_us, body_of(late_message), "unknown_facility"),
+            parked_reading("f", "nobody", T0_US, "1"),
+        ]
+    )
+    await historian.create_facility(setup())
+    await facility_on(historian).load()
+
+    assert list(historian.readings.values()) == ["23.0"]
+    assert historian.sensors["s"].status is SensorStatus.INACTIVE
+    assert [item.sensor_id for item in historian.parking.values()] == ["nobody"]
+
+
+async def test_status_changes_apply_in_the_order_of_their_times_not_of_their_arrival(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation(at_s=0)])
+    await facility.apply([deactivation(at_s=10)])
+    assert historian.sensors["s"].status is SensorStatus.INACTIVE
+    await facility.apply([activation(at_s=5)])  # a redelivered or older one
+    assert historian.sensors["s"].status is SensorStatus.INACTIVE
+    await facility.apply([activation(at_s=20)])
+    assert historian.sensors["s"].status is SensorStatus.ACTIVE
+    await facility.apply([deactivation(at_s=10)])  # redelivered
+    assert historian.sensors["s"].status is SensorStatus.ACTIVE
+    await facility.apply([activation(at_s=40), deactivation(at_s=30)])  # overtaken
+    assert historian.sensors["s"].status is SensorStatus.ACTIVE
+
+
+async def test_an_activation_that_changes_nothing_commits_nothing(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    before = len(historian.outcomes)
+    await facility.apply([activation()])
+    assert len(historian.outcomes) == before
+
+
+async def test_a_sensor_of_another_facility_is_left_alone(historian: FakeHistorian) -> None:
+    await historian.create_facility(setup("g", "Beta"))
+    other = Facility("g", historian, Settings(_env_file=None), ManualClock(T0_US), Metrics())  # type: ignore[call-arg]
+    await other.apply([activation(facility_id="g")])
+    facility = facility_on(historian)
+    await facility.apply([activation(facility_id="f")])
+    assert historian.sensors["s"].facility_id == "g"
+    assert facility._metrics.snapshot()["counters"]["gasinsight_ignored_total"] == {
+        'reason="sensor_of_another_facility"': 1
+    }
+
+
+async def test_the_same_outcome_is_sent_again_while_the_store_is_away(historian: FakeHistorian) -> None:
+    clock = ManualClock(T0_US)
+    facility = facility_on(historian, clock)
+    await facility.apply([activation()])
+    historian.faults = [away() for _ in range(200)]
+    ingesting = asyncio.create_task(facility.ingest(batch(("s", 1, "30"))))
+    for _ in range(15):
+        await clock.advance(60)
+    assert not ingesting.done() or not historian.faults
+    historian.faults.clear()
+    await clock.advance(10)
+    await ingesting
+    assert list(historian.readings.values()) == ["30"]
+    assert recovered_state(historian) == folded_state(historian)
+    assert historian.loads == 1
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["nothing written", "written, answer lost"])
+async def test_an_unknown_commit_loads_again_and_a_retry_has_one_effect(
+    historian: FakeHistorian, written: bool
+) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    if written:
+        historian.lost_answers = 1
+    else:
+        historian.faults = [Verdict.UNKNOWN]
+    with pytest.raises(CommitUnknown):
+        await facility.ingest(batch(("s", 1, "30")))
+    assert facility.state == "idle"
+    await facility.ingest(batch(("s", 1, "30")))
+    assert list(historian.readings.values()) == ["30"]
+    assert [event.transition for _, event in historian.events] == ["activated"]
+    assert recovered_state(historian) == folded_state(historian)
+
+
+async def test_a_rejected_outcome_leaves_no_trace_in_the_state(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    historian.faults = [Verdict.REJECTED]
+    with pytest.raises(CommitRejected):
+        await facility.ingest(batch(("s", 1, "30")))
+    await facility.ingest(batch(("s", 2, "21")))
+    assert list(historian.readings.values()) == ["21"]
+    assert historian.events == []
+    assert recovered_state(historian) == folded_state(historian)
+
+
+async def test_a_fenced_incarnation_writes_nothing_ever_again_until_told_to_load(historian: FakeHistorian) -> None:
+    old, new = facility_on(historian), facility_on(historian)
+    await old.apply([activation()])
+    await new.ingest(batch(("s", 1, "21")))
+    with pytest.raises(CommitFenced):
+        await old.ingest(batch(("s", 2, "22")))
+    with pytest.raises(CommitFenced):
+        await old.ingest(batch(("s", 2, "22")))
+    assert old.state == "fenced"
+    assert list(historian.readings.values()) == ["21"]
+    await old.load(again=True)
+    await old.ingest(batch(("s", 2, "22")))
+    assert sorted(historian.readings.values()) == ["21", "22"]
+
+
+async def test_checkpoints_come_by_count_and_by_time_and_shorten_the_log(historian: FakeHistorian) -> None:
+    clock = ManualClock(T0_US)
+    facility = facility_on(historian, clock, checkpoint_readings_max=3)
+    await facility.apply([activation()])
+    await facility.ingest(batch(("s", 1, "21"), ("s", 2, "21")))
+    assert "f" not in historian.checkpoints
+    await facility.ingest(batch(("s", 3, "21")))
+    assert historian.checkpoints["f"].commit_no == historian.last_commit_no["f"]
+    assert historian.log["f"] == []
+    await clock.advance(61)
+    await facility.ingest(batch(("s", 4, "30")))
+    assert historian.checkpoints["f"].commit_no == historian.last_commit_no["f"]
+    await facility.ingest(batch(("s", 5, "30")))
+    assert len(historian.log["f"]) == 1
+    assert recovered_state(historian) == folded_state(historian)
+
+
+async def test_a_reload_in_between_changes_no_state_and_no_journal(historian: FakeHistorian) -> None:
+    twin = FakeHistorian()
+    await twin.create_facility(setup())
+    steady = facility_on(twin)
+    await steady.apply([activation()])
+    await facility_on(historian).apply([activation()])
+    for step, data in enumerate(["21", "30", "31", "22", "22", "19", "19.5", "21", "21.5"], start=1):
+        await steady.ingest(batch(("s", 100 * step, data)))
+        restarted = facility_on(historian, checkpoint_readings_max=3)
+        await restarted.ingest(batch(("s", 100 * step, data)))
+    assert recovered_state(historian) == folded_state(twin)
+    assert [event for _, event in historian.events] == [event for _, event in twin.events]
+    assert len(historian.events) >= 4
+
+
+async def test_an_unreadable_checkpoint_is_rebuilt_and_said(historian: FakeHistorian) -> None:
+    facility = facility_on(historian, checkpoint_readings_max=1)
+    await facility.apply([activation()])
+    await facility.ingest(batch(("s", 1, "21")))
+    historian.checkpoints["f"] = Checkpoint(historian.checkpoints["f"].commit_no, 1, b"rotten")
+    again = facility_on(historian)
+    await again.ingest(batch(("s", 2, "30")))
+    assert [event.transition for _, event in historian.events] == ["activated"]
+    assert again._metrics.snapshot()["counters"]["gasinsight_rebuilds_total"] == {"": 1}
+    assert historian.checkpoints["f"].state != b"rotten"
+
+
+async def test_ticks_make_a_silent_sensor_stale_also_across_a_restart(historian: FakeHistorian) -> None:
+    await facility_on(historian).apply([activation()])
+    for tick in range(1, 12):
+        await facility_on(historian).tick(T0_US + tick * 10_000_000)  # a new incarnation each time
+    stale = [event for _, event in historian.events if event.rule == "stale"]
+    assert [event.transition for event in stale] == ["activated"]
+    assert stale[0].alert_type == "System"
+
+
+async def test_a_tick_that_brings_no_time_is_not_written(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.tick(T0_US)
+    before = len(historian.outcomes)
+    await facility.tick(T0_US)
+    await facility.tick(T0_US - 5)
+    assert len(historian.outcomes) == before
+
+
+async def test_parked_input_that_the_store_refuses_does_not_keep_the_facility_from_loading(
+    historian: FakeHistorian,
+) -> None:
+    from engine.facility.payloads import parked_reading
+
+    await facility_on(historian).apply([activation()])
+    historian.park([parked_reading("f", "s", T0_US, "23.0")])
+    historian.faults = [Verdict.REJECTED]
+    facility = facility_on(historian)
+    with pytest.raises(FacilityUnavailable):
+        await facility.load()
+    await facility.ingest(batch(("s", 1, "21")))
+    assert list(historian.readings.values()) == ["21"]
+    assert len(historian.parking) == 1
+
+
+async def test_a_refused_row_is_parked_with_its_neighbours_commit(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    bad = ParkedItem("refused", "f", "s", None, '{"sensor_id": "s"}', "missing_field: data")
+    await facility.ingest(batch(("s", 1, "21")), [bad])
+    await facility.apply([activation("t")])
+    assert list(historian.parking.values()) == [bad]
+
+
+async def test_steps_of_one_facility_never_overlap(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    await asyncio.gather(*(facility.ingest(batch(("s", at_s, "21"))) for at_s in range(1, 30)))
+    numbers = [entry.commit_no for entry in historian.entries("f")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert historian.loads == 1
+
+
+async def test_published_is_what_was_stored_and_only_that(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    cursor, _ = await facility.watch(None, 0)
+    await facility.ingest(batch(("s", 1, "21.50")))
+    await facility.ingest(batch(("s", 1, "21.50"), ("s", 2, "22")))
+    cursor, chunks = await facility.watch(cursor, 0)
+    frames = [json.loads(frame) for chunk in chunks for _, _, frame in chunk.frames]
+    assert [frame["data"] for frame in frames] == ["21.50", "22"]
+    assert set(frames[0]) == {"sensor_id", "facility_id", "tracked_at", "data"}
+    assert await facility.watch(cursor, 0) == (cursor, ())
+
+
+async def test_after_a_reload_watchers_get_the_latest_values(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    cursor, _ = await facility.watch(None, 0)
+    historian.lost_answers = 1
+    with pytest.raises(CommitUnknown):
+        await facility.ingest(batch(("s", 1, "21.50")))
+    await facility.load()
+    cursor, chunks = await facility.watch(cursor, 0)
+    assert [chunk.snapshot for chunk in chunks] == [True]
+    assert json.loads(chunks[0].frames[0][2])["data"] == "21.50"
+
+
+async def test_a_cancelled_step_is_not_trusted(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    historian.faults = [away()]
+    ingesting = asyncio.create_task(facility.ingest(batch(("s", 1, "30"))))
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    ingesting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await ingesting
+    assert facility.state == "idle"
+    await facility.ingest(batch(("s", 2, "31")))
+    assert list(historian.readings.values()) == ["31"]
+    assert recovered_state(historian) == folded_state(historian)
