@@ -1,0 +1,209 @@
+"""Processes that `gasinsight up` starts, keeps alive and takes with it.
+
+Each child leads its own process group, logs to `<data_dir>/logs/<name>.log` and is killed by the kernel when we die,
+however we die. We are the reaper of their orphans, so that the end of `up` is the end of everything it started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.errors import GasInSightError
+
+RESTART_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+FAILURES_MAX = 8
+STEADY_S = 60.0
+"""A child that lived this long starts with a clean slate when it dies."""
+LOG_BYTES_MAX = 8 * 1024 * 1024
+LAST_LINES = 12
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ChildFailed(GasInSightError):
+    """A process we started does not come up or does not stay up; the message ends with its last log lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """How to start one child. Secrets go through files or `environment`, never through `command`."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_s: float = 5.0
+    pass_fds: tuple[int, ...] = ()
+
+
+class Child:
+    """One process, started again with growing pauses whenever it ends by itself, until it failed too often."""
+
+    def __init__(self, spec: ChildSpec, logs_dir: Path, report: Callable[[str], None]) -> None:
+        self.name = spec.name
+        self.log_path = logs_dir / f"{spec.name}.log"
+        self.restarts = 0
+        self._spec = spec
+        self._report = report
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def start(self) -> None:
+        """Start the process; call from the main thread, whose end is what the kernel watches."""
+        _rotate(self.log_path)
+        with self.log_path.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._spec.command,
+                env={**os.environ, **self._spec.environment},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=self._spec.pass_fds,
+                preexec_fn=_die_with(os.getpid()),
+            )
+
+    async def ended(self) -> int:
+        """The exit status of the present process, when it has ended (-n: killed by signal n)."""
+        assert self._process is not None, "start first"
+        return await self._process.wait()
+
+    async def keep(self) -> None:
+        """Restart the process whenever it ends; raises ChildFailed when it failed too often, returns after `stop`."""
+        failures = 0
+        while True:
+            started_s = time.monotonic()
+            status = await self.ended()
+            if self._stopping.is_set():
+                return
+            failures = 1 if time.monotonic() - started_s > STEADY_S else failures + 1
+            if failures > FAILURES_MAX:
+                raise self.failure(f"ended {failures} times in a row, at last with {describe_status(status)}")
+            pause_s = RESTART_PAUSES_S[min(failures - 1, len(RESTART_PAUSES_S) - 1)]
+            self._report(f"{self.name} ended with {describe_status(status)}; it starts again in {pause_s:g} s")
+            _kill_group(self._process)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause_s)
+                return
+            await self.start()
+            self.restarts += 1
+
+    async def stop(self) -> None:
+        """SIGTERM, and SIGKILL for the whole group when that takes too long."""
+        self._stopping.set()
+        process = self._process
+        if process is None:
+            return
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), self._spec.stop_s)
+        _kill_group(process)
+        await process.wait()
+
+    def failure(self, what: str) -> ChildFailed:
+        """What went wrong, with the end of the log."""
+        return ChildFailed(f"{self.name} {what}; {self.log_path} ends with:\n{last_lines(self.log_path)}")
+
+
+def become_reaper() -> None:
+    """Orphans among our descendants become our children instead of init's, so that `end_descendants` finds them."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_descendants(patience_s: float = 3.0) -> int:
+    """SIGKILL whatever still descends from this process; how many there were."""
+    found: set[int] = set()
+    deadline_s = time.monotonic() + patience_s
+    while (left := descendants(os.getpid())) and time.monotonic() < deadline_s:
+        found |= left
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        _reap()
+        time.sleep(0.02)
+    return len(found)
+
+
+def descendants(ancestor: int) -> set[int]:
+    """Living processes below `ancestor` (zombies do not count)."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+        except OSError:  # ended meanwhile
+            continue
+        if state != "Z":
+            children.setdefault(int(parent), []).append(int(entry.name))
+    found: set[int] = set()
+    waiting = [ancestor]
+    while waiting:
+        for pid in children.get(waiting.pop(), []):
+            found.add(pid)
+            waiting.append(pid)
+    return found
+
+
+def last_lines(path: Path, count: int = LAST_LINES) -> str:
+    """The end of a log, indented."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 16_384))
+            text = file.read().decode(errors="replace")
+    except FileNotFoundError:
+        text = ""
+    return "\n".join(f"    {line[:300]}" for line in text.splitlines()[-count:]) or "    (nothing)"
+
+
+def describe_status(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    def before_exec() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it died before the kernel knew that we care
+            os._exit(1)
+
+    return before_exec
+
+
+def _kill_group(process: asyncio.subprocess.Process | None) -> None:
+    """End what the child left behind in its group; the group's number is the child's pid."""
+    if process is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _rotate(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+        path.replace(path.with_suffix(".log.1"))

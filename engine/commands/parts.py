@@ -1,0 +1,49 @@
+"""How each long-running part is started as a child; shared by `up`, `web` and `bus`."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+
+from engine.commands.children import ChildSpec
+from engine.settings import Settings
+
+LOOPBACK = "127.0.0.1"
+
+
+def bus_spec(settings: Settings, port: int, key: str) -> ChildSpec:
+    """The local bus with the queues of the settings; its key goes through the environment."""
+    command = [sys.executable, "-m", "engine.bus.local", "--data-dir", str(settings.data_dir / "bus")]
+    for queue in settings.queues.values():
+        command += ["--queue", queue]
+    return ChildSpec("bus", [*command, "--port", str(port)], {"GASINSIGHT_BUS_KEY": key})
+
+
+def engine_spec(settings: Settings) -> ChildSpec:
+    """Ray and the actors need a moment to end in good order."""
+    return ChildSpec("engine", [sys.executable, "-m", "engine"], child_environment(settings), stop_s=12.0)
+
+
+def web_specs(settings: Settings, listener: socket.socket) -> Iterator[ChildSpec]:
+    """Web server processes that share one listening socket, so that a restart of one loses no connection."""
+    descriptor = listener.fileno()
+    command = [sys.executable, "-m", "hypercorn", "web.main:app", "--bind", f"fd://{descriptor}", "--workers", "0"]
+    for number in range(settings.web_processes):
+        name = "web" if settings.web_processes == 1 else f"web-{number + 1}"
+        yield ChildSpec(name, command, child_environment(settings), pass_fds=(descriptor,))
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """What a child needs beside our own environment; addresses and secrets it finds in the data folder."""
+    return {
+        "DATA_DIR": str(settings.data_dir),
+        "WEB_HOST": settings.web_host,
+        "WEB_PORT": str(settings.web_port),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def absolute(settings: Settings) -> Settings:
+    """The same settings with a data folder that means the same to every child."""
+    return settings.model_copy(update={"data_dir": settings.data_dir.absolute()})

@@ -1,0 +1,54 @@
+"""Where commands write: spinners on a terminal, plain lines elsewhere, JSON lines for machines."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+class Screen:
+    """`as_json`: one object a line with an `event`, and nothing else."""
+
+    def __init__(self, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.console = Console(highlight=False, soft_wrap=True)
+        self._progress: Progress | None = None
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """While this is open on a terminal, steps turn; elsewhere each is a line when it is done."""
+        if self.as_json or not self.console.is_terminal:
+            yield
+            return
+        columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.console) as self._progress:
+            yield
+        self._progress = None
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """One step; it is done when the block ends without an error."""
+        started_s = time.monotonic()
+        progress = self._progress
+        task = progress.add_task(name, total=None) if progress else None
+        yield
+        if progress and task is not None:
+            progress.update(task, total=1, completed=1)
+        else:
+            took_s = time.monotonic() - started_s
+            self.event("step", f"  {name} ({took_s:.1f} s)", name=name, seconds=round(took_s, 2))
+
+    def event(self, event: str, text: str, **fields: Any) -> None:
+        """One thing that happened: `text` for people, `fields` for machines."""
+        if self.as_json:
+            sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
+            sys.stdout.flush()
+        else:
+            self.console.print(text)
