@@ -15,7 +15,7 @@ pub struct Excursions {
     open_since_us: Option<i64>,
     /// Closed ones, oldest first.
     closed: Vec<(i64, i64)>,
-    /// End of the newest one that was forgotten; before it nothing is news.
+    /// Until when excursions have been forgotten.
     forgotten_us: Option<i64>,
     /// Late violations that were told, oldest first.
     told: Vec<i64>,
@@ -32,9 +32,15 @@ impl Excursions {
     pub fn close(&mut self, at_us: i64) {
         let Some(since_us) = self.open_since_us.take() else { return };
         if self.closed.len() == REMEMBERED_MAX {
-            self.forgotten_us = Some(self.closed.remove(0).1);
+            let (_, end_us) = self.closed.remove(0);
+            self.forget(end_us);
         }
         self.closed.push((since_us, at_us));
+    }
+
+    /// From here back nothing is news: what was so then is not known, or nobody wanted to know.
+    pub fn forget(&mut self, until_us: i64) {
+        self.forgotten_us = self.forgotten_us.max(Some(until_us));
     }
 
     /// Take note of a late violation; true when it should be told as an alert of its own.

@@ -85,6 +85,14 @@ struct Judged {
     flags: u16,
 }
 
+impl Judged {
+    fn violated(&self) -> impl Iterator<Item = Rule> {
+        let flags = self.flags;
+        let rules = [(Rule::Low, flag::BELOW_LOW), (Rule::High, flag::ABOVE_HIGH)];
+        rules.into_iter().filter(move |(_, bit)| flags & bit != 0).map(|(rule, _)| rule)
+    }
+}
+
 impl Sensor {
     pub fn new(upsert: &SensorUpsert, rule_version: i64, listened_us: i64) -> Self {
         Self {
@@ -117,7 +125,7 @@ impl Sensor {
         match newest_us {
             Some(newest_us) if at_us == newest_us => {
                 is_news = false;
-                self.same_time(&datum, &mut judged);
+                self.same_time(at_us, &datum, &mut judged, around);
             }
             Some(newest_us) if at_us < newest_us => self.late(at_us, &mut judged, around, sink),
             _ => self.in_order(at_us, &datum, &mut judged, around, sink),
@@ -158,12 +166,18 @@ impl Sensor {
         judged
     }
 
-    /// The same time as the newest: the database keeps what it has; no state changes.
-    fn same_time(&self, datum: &Datum<'_>, judged: &mut Judged) {
-        let is_same = self.newest.as_ref().is_some_and(|newest| newest.data.datum() == *datum);
-        if !is_same {
-            judged.flags |= flag::CONFLICT;
+    /// The same time as the newest: the database keeps what it has, and the newest stays. Once there are newer readings
+    /// a redelivery of this one counts as late, so a violation is noted now as it would be then.
+    fn same_time(&mut self, at_us: i64, datum: &Datum<'_>, judged: &mut Judged, around: &Surroundings<'_>) {
+        if self.newest.as_ref().is_some_and(|newest| newest.data.datum() == *datum) {
+            return;
         }
+        if self.status != Status::Inactive {
+            for rule in judged.violated() {
+                self.is_late_news(rule, at_us, around);
+            }
+        }
+        judged.flags |= flag::CONFLICT;
     }
 
     fn in_order<S: Sink>(
@@ -179,7 +193,10 @@ impl Sensor {
         if let Some(transition) = self.stale.end(told_us) {
             self.tell_stale(transition, told_us, around, sink, "a reading arrived");
         }
-        if self.status != Status::Inactive {
+        if self.status == Status::Inactive {
+            self.low.excursions.forget(at_us);
+            self.high.excursions.forget(at_us);
+        } else {
             if let Some(value) = judged.value {
                 self.score(at_us, value, judged);
                 self.step_limit(Rule::Low, at_us, value, judged, around, sink);
@@ -217,11 +234,8 @@ impl Sensor {
         sink: &mut S,
     ) {
         let rules = self.rules();
-        let (limit, this) = match rule {
-            Rule::Low => (rules.low, &mut self.low),
-            _ => (rules.high, &mut self.high),
-        };
-        let Some(limit) = limit else { return };
+        let Some(limit) = self.limit(rule) else { return };
+        let this = self.limit_alarm(rule);
         let condition = limit_condition(rule, value, limit, rules.deadband(), judged.flags);
         let delays = Delays { on_us: rules.on_delay_us, off_us: rules.off_delay_us };
         let transition = this.alarm.step(condition, at_us, delays);
@@ -232,7 +246,7 @@ impl Sensor {
         }
         if let Some(transition) = transition {
             if S::WANTED {
-                let event = self.limit_event(rule, transition.name(), at_us, value, limit, around);
+                let event = self.limit_event(rule, transition.name(), at_us, value, around);
                 sink.event(Event { score: judged.decades, ..event });
             }
         }
@@ -273,34 +287,38 @@ impl Sensor {
         if judged.flags & flag::OUT_OF_PHYSICAL_RANGE == 0 {
             judged.decades = self.scorer.peek(value);
         }
-        for (rule, bit) in [(Rule::Low, flag::BELOW_LOW), (Rule::High, flag::ABOVE_HIGH)] {
-            if judged.flags & bit != 0 {
-                self.late_violation(rule, at_us, value, judged, around, sink);
+        for rule in judged.violated() {
+            let is_news = self.is_late_news(rule, at_us, around);
+            if S::WANTED {
+                let transition = if is_news { ACTIVATED } else { LATE_EXCEEDANCE };
+                let event = self.limit_event(rule, transition, at_us, value, around);
+                sink.event(Event {
+                    late: true,
+                    only_if_stored: Some((self.no, at_us)),
+                    score: judged.decades,
+                    ..event
+                });
             }
         }
     }
 
-    fn late_violation<S: Sink>(
-        &mut self,
-        rule: Rule,
-        at_us: i64,
-        value: f64,
-        judged: &Judged,
-        around: &Surroundings<'_>,
-        sink: &mut S,
-    ) {
-        let rules = self.rules();
-        let (limit, this) = match rule {
-            Rule::Low => (rules.low, &mut self.low),
-            _ => (rules.high, &mut self.high),
-        };
-        let Some(limit) = limit else { return };
+    /// Whether a late violation is young and belongs to no excursion that is known; from now on it does.
+    fn is_late_news(&mut self, rule: Rule, at_us: i64, around: &Surroundings<'_>) -> bool {
         let age_s = around.received_at_us.saturating_sub(at_us) as f64 / 1e6;
-        let is_told = age_s < around.settings.late_alarm_s_max && this.excursions.late_violation(at_us);
-        if S::WANTED {
-            let transition = if is_told { ACTIVATED } else { LATE_EXCEEDANCE };
-            let event = self.limit_event(rule, transition, at_us, value, limit, around);
-            sink.event(Event { late: true, only_if_stored: Some((self.no, at_us)), score: judged.decades, ..event });
+        age_s < around.settings.late_alarm_s_max && self.limit_alarm(rule).excursions.late_violation(at_us)
+    }
+
+    fn limit_alarm(&mut self, rule: Rule) -> &mut LimitAlarm {
+        match rule {
+            Rule::Low => &mut self.low,
+            _ => &mut self.high,
+        }
+    }
+
+    fn limit(&self, rule: Rule) -> Option<f64> {
+        match rule {
+            Rule::Low => self.rules().low,
+            _ => self.rules().high,
         }
     }
 
@@ -369,6 +387,10 @@ impl Sensor {
 
     fn retire<S: Sink>(&mut self, at_us: Option<i64>, newest_us: Option<i64>, around: &Surroundings<'_>, sink: &mut S) {
         const REASON: &str = "the sensor was deactivated";
+        if let Some(newest_us) = newest_us {
+            self.low.excursions.forget(newest_us);
+            self.high.excursions.forget(newest_us);
+        }
         for rule in [Rule::Low, Rule::High, Rule::Anomaly, Rule::Stale] {
             let alarm = match rule {
                 Rule::Low => &mut self.low.alarm,
@@ -433,16 +455,17 @@ impl Sensor {
         transition: &'static str,
         at_us: i64,
         value: f64,
-        limit: f64,
         around: &Surroundings<'_>,
     ) -> Event {
         let rules = self.rules();
+        let limit = self.limit(rule);
+        let shown = limit.map_or_else(String::new, repr);
         let side = if rule == Rule::Low { "below minimum" } else { "above maximum" };
         let named = self.named(around);
         let message = if transition == Transition::Returned.name() {
-            format!("Back to normal: {named} is no longer {side} threshold ({})", repr(limit))
+            format!("Back to normal: {named} is no longer {side} threshold ({shown})")
         } else {
-            format!("Problem detected: {named} is {side} threshold ({})", repr(limit))
+            format!("Problem detected: {named} is {side} threshold ({shown})")
         };
         let explanation = serde_json::json!({
             "rule": rule.name(),
@@ -455,7 +478,7 @@ impl Sensor {
             "off_delay_s": rules.off_delay_us / US_PER_S,
             "source": rules.source,
         });
-        Event { value: Some(value), limit: Some(limit), ..self.event(rule, transition, at_us, message, &explanation) }
+        Event { value: Some(value), limit, ..self.event(rule, transition, at_us, message, &explanation) }
     }
 
     fn anomaly_event(
