@@ -132,7 +132,7 @@ async def test_alembic_alone_finds_the_running_embedded_database(postgres_url: s
 def test_alembic_without_any_database_says_what_to_do(tmp_path: Path) -> None:
     run = _alembic(tmp_path, "upgrade", "head")
     assert run.returncode != 0
-    assert "set DATABASE_URL, or start `gasinsight up` first" in run.stderr
+    assert "set DATABASE_URL, or start `gasinsight up`" in run.stderr
 
 
 async def test_two_processes_that_upgrade_at_once_both_succeed(postgres_url: str, tmp_path: Path) -> None:
