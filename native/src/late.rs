@@ -129,6 +129,17 @@ mod tests {
         assert!(!excursions.late_violation(50 * MINUTE));
     }
 
+    #[test]
+    fn what_is_older_than_all_that_was_told_is_no_news() {
+        let mut excursions = Excursions::default();
+        for minute in [50, 40, 30, 20] {
+            assert!(excursions.late_violation(minute * MINUTE));
+        }
+        assert!(!excursions.late_violation(10 * MINUTE));
+        assert!(excursions.late_violation(60 * MINUTE));
+        assert!(!excursions.late_violation(20 * MINUTE), "forgotten, and still no news");
+    }
+
     proptest! {
         #![proptest_config(crate::seeded::cases(512))]
 
