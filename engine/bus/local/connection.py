@@ -41,6 +41,7 @@ from engine.bus.local.session import Session
 SESSIONS_MAX = 64
 HANDSHAKE_S_MAX = 20.0
 WRITE_BUFFER_BYTES_MAX = 1024 * 1024
+UNREAD_BYTES_MAX = 32 * 1024 * 1024
 UNSTORED_BYTES_MAX = 16 * 1024 * 1024
 HEARTBEAT_S_MIN = 0.5
 
@@ -247,6 +248,9 @@ class Connection(asyncio.Protocol):
         was_full, self._out_bytes = self._out_bytes >= WRITE_BUFFER_BYTES_MAX, 0
         if self._transport is not None and out:
             self._transport.write(b"".join(out))
+            if self._transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
+                _logger.warning("local bus: a client that does not read its answers is disconnected")
+                self._transport.abort()
         if was_full and self.writable:
             self._wake()
 
