@@ -139,8 +139,8 @@ class Outbound:
     def flow(self, flow: Flow) -> None:
         if flow.link_credit is not None:
             seen = self._delivery_count if flow.delivery_count is None else flow.delivery_count
-            credit = (seen + flow.link_credit - self._delivery_count) % SERIAL
-            self._credit = credit if credit < SERIAL // 2 else 0
+            unseen = (self._delivery_count - seen) % SERIAL
+            self._credit = max(0, flow.link_credit - unseen)
         self.on_credit()
         if flow.drain:
             self._delivery_count = (self._delivery_count + self._credit) % SERIAL
