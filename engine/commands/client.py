@@ -36,7 +36,10 @@ class Server:
     def __init__(self, url: str, login: Login) -> None:
         self.url = url.rstrip("/")
         self._login = login
-        self._http = httpx.AsyncClient(base_url=self.url, timeout=HTTP_S_MAX, trust_env=False)
+        try:
+            self._http = httpx.AsyncClient(base_url=self.url, timeout=HTTP_S_MAX, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise SettingsError(f"{url} is no address: {error}; it looks like http://127.0.0.1:8000") from error
         self._token = ""
 
     async def close(self) -> None:
@@ -82,12 +85,12 @@ class Server:
     async def _asked(self, method: str, path: str, **content: Any) -> httpx.Response:
         try:
             return await self._http.request(method, path, **content)
+        except httpx.UnsupportedProtocol as error:
+            raise SettingsError(f"{self.url} is no address; it looks like http://127.0.0.1:8000") from error
         except httpx.HTTPError as error:
             raise ServerUnavailable(
                 f"no answer from {self.url} ({type(error).__name__}); is `gasinsight up` running?"
             ) from error
-        except httpx.InvalidURL as error:
-            raise SettingsError(f"{self.url} is no address: {error}; it looks like http://127.0.0.1:8000") from error
 
     def _json(self, answer: httpx.Response) -> Any:
         if answer.is_success:

@@ -20,7 +20,6 @@ import httpx
 
 from engine import runtime
 from engine.bus.local.server import connection_string
-from engine.bus.simulation.faults import parse_schedule
 from engine.bus.simulation.field import FieldOptions
 from engine.commands.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
 from engine.commands.following import HubFollower, Summary
@@ -51,7 +50,6 @@ class UpOptions:
 
 def run_up(options: UpOptions) -> None:
     """Blocks until Ctrl-C, SIGTERM or the end of `duration_s`; nothing it started is left then."""
-    parse_schedule(options.field.faults)
     settings = absolute(load_settings(**options.settings))
     screen = Screen(options.as_json)
     become_reaper()

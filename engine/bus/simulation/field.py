@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.bus.simulation.faults import Fault, FaultOverlay, FaultPlanner
+from engine.bus.simulation.faults import Fault, FaultOverlay, FaultPlanner, parse_schedule
 from engine.bus.simulation.plant import make_plant, naive_utc, reading
 from engine.bus.simulation.signals import SignalBank
 from engine.errors import SettingsError
@@ -39,6 +39,7 @@ class FieldOptions:
                 "the field needs at least 1 facility, 1 sensor and a rate above 0"
                 f" (got {self.facilities}, {self.sensors}, {self.rate:g})"
             )
+        parse_schedule(self.faults)
 
     @property
     def interval_s(self) -> float:
