@@ -73,6 +73,9 @@ class HostFace:
     async def load(self, facility_id: str, *, again: bool = False) -> Answer:
         return await self._call("load", facility_id, again=again)  # type: ignore[no-any-return]
 
+    async def probe(self, facility_id: str) -> Answer:
+        return await self._call("probe", facility_id)  # type: ignore[no-any-return]
+
     async def command(self, facility_id: str, payload: bytes) -> Answer:
         return await self._call("command", facility_id, payload)  # type: ignore[no-any-return]
 

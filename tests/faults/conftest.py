@@ -64,6 +64,7 @@ async def _open(server_url: str, url: str, name: str, folder: Path) -> World:
         group_commit_wait_ms=0,
         checkpoint_readings_max=8,
         checkpoint_s_max=25,
+        tick_s=20,
     )
     clock = WorldClock()
     return World(settings, await Historian.open(url, settings, clock), await asyncpg.connect(url), clock)

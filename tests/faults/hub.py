@@ -91,13 +91,13 @@ class Plan:
         return [row for _, sent in self.sends for row in sent.rows]
 
 
-def plan(tag: str, chance: random.Random, *, seconds: float = 120.0) -> Plan:
+def plan(tag: str, chance: random.Random, *, seconds: float = 60.0) -> Plan:
     """Everything the hub of this seed sends."""
-    facilities = [f"{tag}-facility-{number}" for number in range(chance.choice((1, 1, 2, 3)))]
+    facilities = [f"{tag}-facility-{number}" for number in range(chance.choice((1, 1, 1, 2)))]
     made = Plan(facilities, {}, [])
     for facility_id in facilities:
         _send(made, chance.uniform(0, seconds / 4), Sent(SETUP, _setup(facility_id)))
-        for number in range(chance.randint(1, 3)):
+        for number in range(chance.randint(1, 2)):
             _add_sensor(made, chance, f"{facility_id}-sensor-{number}", facility_id, seconds)
     _add_readings(made, chance, seconds)
     for queue, body, reason in chance.sample(NONSENSE, 2):
@@ -140,7 +140,7 @@ def _add_readings(made: Plan, chance: random.Random, seconds: float) -> None:
     sends: dict[int, list[Row]] = {}
     for sensor in made.sensors.values():
         violation = chance.randrange(2, 6) if NORMAL[sensor.type] and not sensor.deactivations_us else None
-        for number in range(chance.randint(6, 14)):
+        for number in range(chance.randint(6, 10)):
             tracked_s = chance.uniform(0, seconds * 0.9) - (chance.uniform(0, 500) if chance.random() < 0.1 else 0)
             tracked_at_us = START_US + round(tracked_s * 1e6)
             if (sensor.sensor_id, tracked_at_us) in taken:
@@ -168,7 +168,7 @@ def _send_readings(made: Plan, chance: random.Random, at_s: float, rows: list[Ro
     elif shape == "lines":
         _send(made, at_s, Sent(DATA, b"\n".join(json.dumps(_reading(row)).encode() for row in rows), tuple(rows)))
     else:
-        bad = {**_reading(rows[0]), "tracked_at": "not a time"}
+        bad = {**_reading(rows[0]), "tracked_at": f"not a time but {at_s}"}
         body = json.dumps([*(_reading(row) for row in rows), bad]).encode()
         _send(made, at_s, Sent(DATA, body, tuple(rows), refused_rows=1))
 

@@ -228,9 +228,9 @@ class ModelSource:
             self._fail_sometimes(self._chaos.lost_delivery, "lost_deliveries")
         return messages
 
-    async def wait(self, wait_s: float) -> None:
-        """Until there is something to receive, at most `wait_s`."""
-        await self._broker.something_to_deliver(self.queue, wait_s)
+    async def wait(self, wait_s: float) -> bool:
+        """Until there is something to receive, at most `wait_s`; returns whether there is."""
+        return await self._broker.something_to_deliver(self.queue, wait_s)
 
     async def complete(self, message: BusMessage) -> None:
         self._check_open()

@@ -28,7 +28,7 @@ from tests.faults.history import History, Store, Weather
 from tests.faults.hub import ACTIVATION, DATA, DEACTIVATION, SETUP, Plan
 from tests.faults.menu import Fault, Menu
 from tests.faults.model_broker import Chaos, ModelBroker
-from tests.faults.scheduler import START_US, Process, Scheduler, current_process
+from tests.faults.scheduler import START_US, InlineLoop, Process, Scheduler, current_process
 from tests.faults.stepped_source import SteppedSource
 
 RUN_S_MAX = 3600.0
@@ -67,7 +67,7 @@ class Tweaks:
 
     readers: Callable[[BusReader], BusReader] = lambda reader: reader
     settings: dict[str, object] = field(default_factory=dict)
-    after_s: float = 30.0
+    after_s: float = 10.0
 
 
 class Run:
@@ -107,8 +107,8 @@ class Run:
         self.world.clock.scheduler = self.scheduler
         before = faultpoints.install(self._at_point)
         try:
-            self._processes[1].spawn(self._send())
-            end = self.fate.spawn(self._watch_over())
+            self._processes[1].spawn_vital(self._send())
+            end = self.fate.spawn_vital(self._watch_over())
             until_us = START_US + round(RUN_S_MAX * 1e6)
             await self.scheduler.run(lambda: end.done() or self._failed(), steps_max=STEPS_MAX, until_us=until_us)
         finally:
@@ -119,8 +119,13 @@ class Run:
 
     def _failed(self) -> bool:
         """False; raises what a task of a process ended with."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, InlineLoop)
+        if loop.complaints:
+            complaints, loop.complaints = loop.complaints, []
+            raise AssertionError("; ".join(complaints))
         for process in self._every_process():
-            for error in process.failures():
+            for error in process.failures:
                 raise AssertionError(f"a task of {process.name} failed: {error!r}") from error
         return False
 
@@ -177,7 +182,7 @@ class Run:
     def _start_intake(self) -> None:
         self.intake = Process(f"intake.{len(self.metrics)}", self.scheduler)
         self._processes.append(self.intake)
-        self.intake.spawn(self._run_intake(self.intake))
+        self.intake.spawn_vital(self._run_intake(self.intake))
 
     async def _run_intake(self, process: Process) -> None:
         metrics = Metrics()
@@ -203,12 +208,12 @@ class Run:
             for queue, intake in intakes.items()
         }
         for reader in readers.values():
-            process.spawn(reader.run())
+            process.spawn_vital(reader.run())
         while not self._closing:
             await process.sleep(self.settings.tick_s)
             watermark_us = readers[DATA].watermark_us()
             if watermark_us is not None and not self._closing:
-                process.spawn(directory.tick(watermark_us))
+                process.spawn_vital(directory.tick(watermark_us))
 
     def _store_of(self, process: Process) -> Store:
         return Store(process, self.world.historian, self.history, self.weather)

@@ -11,6 +11,7 @@ import asyncio
 import contextvars
 import heapq
 import random
+import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -24,6 +25,17 @@ START_US = 1_767_262_500 * US_PER_S  # 2026-01-01T10:15:00Z
 current_process: contextvars.ContextVar[Process] = contextvars.ContextVar("current_process")
 
 
+class _Sockets(selectors.DefaultSelector):
+    """Does not ask the kernel while nothing is under way there; that would be most of a run's time."""
+
+    quiet = False
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self.quiet and timeout is not None and timeout <= 0:
+            return []
+        return super().select(timeout)
+
+
 class InlineLoop(asyncio.SelectorEventLoop):
     """An event loop whose executor runs the work at once in the loop's own thread: no thread decides an order.
 
@@ -31,7 +43,10 @@ class InlineLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        self.sockets = _Sockets()
+        self.complaints: list[str] = []
+        super().__init__(self.sockets)
+        self.set_exception_handler(self._complain)
         self.set_task_factory(_task_of_its_process)
 
     def run_in_executor(  # type: ignore[override]
@@ -43,6 +58,10 @@ class InlineLoop(asyncio.SelectorEventLoop):
         except Exception as error:
             done.set_exception(error)
         return done
+
+    def _complain(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A task that failed while nobody was looking: in a run that is a failure like any other."""
+        self.complaints.append(f"{context['message']}: {context.get('exception')!r} {context.get('task', '')}")
 
     def is_idle(self) -> bool:
         """Nothing is ready to run (what waits for a socket or a timer does not count)."""
@@ -58,6 +77,7 @@ def _task_of_its_process(
     owner = (context or contextvars.copy_context()).get(current_process, None)
     if owner is not None:
         owner.tasks.add(task)
+        task.add_done_callback(owner.ended)
     return task
 
 
@@ -70,6 +90,8 @@ class Process:
     state: str = "running"
     died: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    failures: list[BaseException] = field(default_factory=list)
+    buried: bool = False
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run `work` as part of this process."""
@@ -97,19 +119,33 @@ class Process:
             self.scheduler.note(f"resume {self.name}")
             self.scheduler.deliver_kept(self)
 
-    def failures(self) -> list[BaseException]:
-        """What tasks of this process ended with, other than a result."""
-        ended = [task for task in self.tasks if task.done() and not task.cancelled()]
-        return [error for task in ended if (error := task.exception()) is not None]
+    def ended(self, task: asyncio.Task[Any]) -> None:
+        """Forget a task; what it failed with stands in the trace."""
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := getattr(task, "_exception", None)) is not None:
+            self.scheduler.note(f"{self.name}: {getattr(task.get_coro(), '__qualname__', task)} raised {error!r}")
+
+    def spawn_vital(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run `work`, which nobody awaits and which may not fail: a failure ends the run."""
+        task = self.spawn(work)
+        task.add_done_callback(self._note_failure)
+        return task
+
+    def _note_failure(self, task: asyncio.Task[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failures.append(error)
 
     async def bury(self) -> None:
         """Take the tasks out of the loop at the end of a run; their ports lead nowhere by now."""
         self.state = "dead"
-        left = [task for task in self.tasks if not task.done()]
-        for task in left:
-            task.cancel()
-        if left:
-            await asyncio.wait(left, timeout=5)
+        self.buried = True
+        for _ in range(100):  # what a task does when it is cancelled may take a few turns
+            if not self.tasks:
+                return
+            for task in list(self.tasks):
+                task.cancel()
+            await asyncio.sleep(0)
+        raise Stuck(f"{self.name} does not end: {self.tasks}")
 
     def now_us(self) -> int:
         return self.scheduler.now_us
@@ -175,6 +211,8 @@ class Scheduler:
         A call of a process that died or was paused meanwhile may still happen: it was in flight. The answer reaches
         a paused process when it goes on, a dead one never.
         """
+        if owner.buried:
+            raise asyncio.CancelledError
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         if owner.state != "dead":
             self._calls.append(_Call(owner, label, act, answer, group))
@@ -182,6 +220,8 @@ class Scheduler:
 
     async def sleep(self, owner: Process, seconds: float) -> None:
         """Park until time has moved on by `seconds`."""
+        if owner.buried:
+            raise asyncio.CancelledError
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._order += 1
         due_us = self.now_us + max(0, round(seconds * US_PER_S))
@@ -220,9 +260,11 @@ class Scheduler:
         """Let everything run that can run without the world."""
         loop = asyncio.get_running_loop()
         assert isinstance(loop, InlineLoop)
+        loop.sockets.quiet = True
         await asyncio.sleep(0)
         while not loop.is_idle():
             await asyncio.sleep(0)
+        loop.sockets.quiet = False
 
     async def _happen(self, chosen: _Call, ready: list[_Call]) -> None:
         together = [chosen]

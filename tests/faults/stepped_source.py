@@ -16,7 +16,8 @@ class SteppedSource:
 
     async def receive(self, max_messages: int, wait_s: float) -> list[BusMessage]:
         """Waits for a message in the run's time; then the delivery is a step of its own."""
-        await self._source.wait(wait_s)
+        if not await self._source.wait(wait_s):
+            return []
         return await self._process.scheduler.call(
             self._process,
             f"receives {max_messages} of {self._source.queue}",
