@@ -1,6 +1,8 @@
 //! What one step of a core wants done: rows to store, events for the journal, rows to park, frames to publish.
 
-use crate::alarm::Transition;
+use std::collections::HashSet;
+
+use crate::batch::Batch;
 use crate::instant::{self, POSTGRES_EPOCH_US};
 use crate::number::Datum;
 use crate::rules::Priority;
@@ -75,12 +77,6 @@ impl Event {
 pub const LATE_EXCEEDANCE: &str = "late_exceedance";
 pub const ACTIVATED: &str = "activated";
 
-impl From<Transition> for &'static str {
-    fn from(transition: Transition) -> Self {
-        transition.name()
-    }
-}
-
 /// A reading as it is to be stored.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredRow<'a> {
@@ -127,6 +123,28 @@ impl Effects {
     pub fn finish(&mut self) {
         self.dirty_minutes.sort_unstable();
         self.dirty_minutes.dedup();
+    }
+
+    /// Frames of the rows that are news, as (sensor of the batch, sensor_no, tracked_at_us, frame), in order of arrival.
+    ///
+    /// `hidden`: (sensor_no, tracked_at_us) that were stored before. `wanted`: for each sensor of the batch whether
+    /// somebody watches it; none: all are.
+    pub fn frames(
+        &self,
+        batch: &Batch<'_>,
+        hidden: &HashSet<(i32, i64)>,
+        wanted: Option<&[bool]>,
+    ) -> Vec<(u32, i32, i64, Vec<u8>)> {
+        let mut frames = Vec::new();
+        for (row, news) in batch.rows.iter().zip(&self.news) {
+            let Some(sensor_no) = *news else { continue };
+            let is_wanted = wanted.is_none_or(|wanted| wanted.get(row.sensor as usize) == Some(&true));
+            if is_wanted && !hidden.contains(&(sensor_no, row.tracked_at_us)) {
+                let frame = frame(batch.sensor_id(row.sensor), batch.facility_id, row.tracked_at_us, &row.datum);
+                frames.push((row.sensor, sensor_no, row.tracked_at_us, frame));
+            }
+        }
+        frames
     }
 
     fn count(&mut self, flags: u16) {
@@ -255,4 +273,33 @@ fn write_json_string(text: &str, out: &mut String) {
         }
     }
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_frame_is_the_contracts_object() {
+        let made = frame("s", "f", 1_795_342_500_123_456, &Datum::of("24.60"));
+        let text = String::from_utf8(made).unwrap();
+        assert_eq!(
+            text,
+            r#"{"sensor_id":"s","facility_id":"f","tracked_at":"2026-11-22T10:15:00.123456","data":"24.60"}"#
+        );
+    }
+
+    proptest! {
+        #![proptest_config(crate::seeded::cases(512))]
+
+        #[test]
+        fn a_frame_is_json_whatever_it_holds(sensor: String, facility: String, data: String) {
+            let made: serde_json::Value = serde_json::from_slice(&frame(&sensor, &facility, 0, &Datum::of(&data))).unwrap();
+            let expected = serde_json::json!({
+                "sensor_id": sensor, "facility_id": facility, "tracked_at": "1970-01-01T00:00:00", "data": data,
+            });
+            prop_assert_eq!(made, expected);
+        }
+    }
 }

@@ -7,7 +7,7 @@
 //! sensors side by side), which asks `detector` for scores and `alarm` for transitions and writes `effects`;
 //! `snapshot` turns a core into bytes and back.
 
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod alarm;
 pub mod batch;
@@ -23,6 +23,7 @@ pub mod rules;
 pub mod sensor;
 pub mod snapshot;
 pub mod wire;
+mod words;
 
 #[cfg(feature = "python")]
 mod python;

@@ -145,7 +145,7 @@ fn decimal_is_repr(mantissa: i64, scale: u8) -> bool {
         write_decimal(mantissa, scale, &mut text);
         return repr(value) == text;
     }
-    scale == 1 || digits % 10 != 0
+    scale == 1 || !digits.is_multiple_of(10)
 }
 
 /// A number: optional sign, digits with at most one point, optional exponent, blanks around it allowed.

@@ -1,5 +1,6 @@
 //! The Python face: conversion only. Errors become exceptions in one place, a panic never crosses, the GIL is released.
 
+use std::collections::HashSet;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Mutex, MutexGuard};
 
@@ -7,7 +8,7 @@ use numpy::{IntoPyArray, PyArray1};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PySet};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::batch::{self, Batch, BatchBuilder};
 use crate::config::{us_of, PayloadError as BadPayload, Settings};
@@ -189,7 +190,7 @@ fn encode_batch<'py>(
 
 #[pyfunction]
 fn batch_rows<'py>(py: Python<'py>, batch: &[u8]) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let batch = Batch::read(batch).map_err(Failure::from)?;
+    let batch = guarded(py, || Ok(Batch::read(batch)?))?;
     let rows = batch.rows.iter().map(|row| {
         let dict = PyDict::new(py);
         dict.set_item("facility_id", batch.facility_id)?;
@@ -202,8 +203,8 @@ fn batch_rows<'py>(py: Python<'py>, batch: &[u8]) -> PyResult<Vec<Bound<'py, PyD
 }
 
 #[pyfunction]
-fn batch_info(batch: &[u8]) -> PyResult<(&str, u64, i64)> {
-    Ok(batch::info(batch).map_err(Failure::from)?)
+fn batch_info<'a>(py: Python<'_>, batch: &'a [u8]) -> PyResult<(&'a str, u64, i64)> {
+    guarded(py, || Ok(batch::info(batch)?))
 }
 
 #[pyclass(frozen, get_all, module = "native._native")]
@@ -351,39 +352,19 @@ impl Effects {
         if self.payload.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = Batch::read(&self.payload).map_err(Failure::from)?;
-        let hidden = not_stored.map(as_set).transpose()?.filter(|set| !set.is_empty());
+        let batch = guarded(py, || Ok(Batch::read(&self.payload)?))?;
+        let hidden = not_stored.map(read_keys).transpose()?.unwrap_or_default();
         let wanted = wanted_sensors(&batch, sensor_ids)?;
-        let mut frames = Vec::new();
-        for (row, news) in batch.rows.iter().zip(&self.effects.news) {
-            let Some(sensor_no) = *news else { continue };
-            if wanted.as_ref().is_some_and(|wanted| !wanted.get(row.sensor as usize).copied().unwrap_or(false)) {
-                continue;
-            }
-            if let Some(hidden) = &hidden {
-                if hidden.contains((sensor_no, row.tracked_at_us))? {
-                    continue;
-                }
-            }
-            let sensor_id = batch.sensor_id(row.sensor);
-            let frame = effects::frame(sensor_id, batch.facility_id, row.tracked_at_us, &row.datum);
-            frames.push((sensor_id.to_owned(), sensor_no, row.tracked_at_us, PyBytes::new(py, &frame)));
-        }
-        Ok(frames)
+        let frames = guarded(py, || Ok(self.effects.frames(&batch, &hidden, wanted.as_deref())))?;
+        let frames = frames.into_iter().map(|(sensor, sensor_no, at_us, frame)| {
+            (batch.sensor_id(sensor).to_owned(), sensor_no, at_us, PyBytes::new(py, &frame))
+        });
+        Ok(frames.collect())
     }
 }
 
-fn as_set<'py>(items: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PySet>> {
-    match items.cast::<PySet>() {
-        Ok(set) => Ok(set.clone()),
-        Err(_) => {
-            let set = PySet::empty(items.py())?;
-            for item in items.try_iter()? {
-                set.add(item?)?;
-            }
-            Ok(set)
-        }
-    }
+fn read_keys(items: &Bound<'_, PyAny>) -> PyResult<HashSet<(i32, i64)>> {
+    items.try_iter()?.map(|item| item?.extract()).collect()
 }
 
 /// For each sensor of the batch whether somebody wants it; none: everybody wants everything.

@@ -1,12 +1,12 @@
 //! One sensor of a facility: its newest reading, its detector, and the alarms of its rules.
 
-use crate::alarm::{Alarm, Condition, Delays, Transition};
+use crate::alarm::{Alarm, Condition, Delays};
 use crate::config::{SensorUpsert, Settings, Status};
 use crate::detector::{Score, Scorer};
 use crate::effects::{flag, Event, Rule, Sink, StoredRow, ACTIVATED, LATE_EXCEEDANCE};
 use crate::instant::US_PER_S;
 use crate::late::Excursions;
-use crate::number::{repr, Datum, Meaning};
+use crate::number::{Datum, Meaning};
 use crate::rules::{self, Priority, TypeRules};
 
 /// An anomaly that is over must have been so for this long.
@@ -315,7 +315,7 @@ impl Sensor {
         }
     }
 
-    fn limit(&self, rule: Rule) -> Option<f64> {
+    pub(crate) fn limit(&self, rule: Rule) -> Option<f64> {
         match rule {
             Rule::Low => self.rules().low,
             _ => self.rules().high,
@@ -346,14 +346,14 @@ impl Sensor {
         alarms.map(|(rule, alarm)| (rule, alarm, self.priority(rule)))
     }
 
-    fn priority(&self, rule: Rule) -> Priority {
+    pub(crate) fn priority(&self, rule: Rule) -> Priority {
         match rule {
             Rule::Low | Rule::High => self.rules().priority,
             Rule::Anomaly | Rule::Stale => Priority::Low,
         }
     }
 
-    fn silence_s_max(&self, settings: &Settings) -> f64 {
+    pub(crate) fn silence_s_max(&self, settings: &Settings) -> f64 {
         (settings.stale_intervals * self.expected_interval_s).max(settings.stale_s_min)
     }
 
@@ -416,128 +416,6 @@ impl Sensor {
                 }
             }
         }
-    }
-
-    fn named(&self, around: &Surroundings<'_>) -> String {
-        format!("{} Sensor value in {}", self.rules().name, around.facility)
-    }
-
-    fn event(
-        &self,
-        rule: Rule,
-        transition: &'static str,
-        at_us: i64,
-        message: String,
-        explanation: &serde_json::Value,
-    ) -> Event {
-        Event {
-            sensor_no: self.no,
-            sensor_id: self.id.to_string(),
-            rule,
-            transition,
-            event_time_us: at_us,
-            rule_version: self.rule_version,
-            priority: self.priority(rule),
-            value: None,
-            limit: None,
-            score: None,
-            message,
-            explanation_json: explanation.to_string(),
-            late: false,
-            only_if_stored: None,
-            reason: "",
-        }
-    }
-
-    fn limit_event(
-        &self,
-        rule: Rule,
-        transition: &'static str,
-        at_us: i64,
-        value: f64,
-        around: &Surroundings<'_>,
-    ) -> Event {
-        let rules = self.rules();
-        let limit = self.limit(rule);
-        let shown = limit.map_or_else(String::new, repr);
-        let side = if rule == Rule::Low { "below minimum" } else { "above maximum" };
-        let named = self.named(around);
-        let message = if transition == Transition::Returned.name() {
-            format!("Back to normal: {named} is no longer {side} threshold ({shown})")
-        } else {
-            format!("Problem detected: {named} is {side} threshold ({shown})")
-        };
-        let explanation = serde_json::json!({
-            "rule": rule.name(),
-            "value": value,
-            "limit": limit,
-            "unit": rules.unit,
-            "range": [rules.low, rules.high],
-            "deadband": rules.deadband(),
-            "on_delay_s": rules.on_delay_us / US_PER_S,
-            "off_delay_s": rules.off_delay_us / US_PER_S,
-            "source": rules.source,
-        });
-        Event { value: Some(value), limit, ..self.event(rule, transition, at_us, message, &explanation) }
-    }
-
-    fn anomaly_event(
-        &self,
-        transition: Transition,
-        at_us: i64,
-        value: f64,
-        score: &Score,
-        around: &Surroundings<'_>,
-    ) -> Event {
-        let named = self.named(around);
-        let (low, high) = (score.expected - score.band, score.expected + score.band);
-        let message = match transition {
-            Transition::Activated => {
-                format!("Problem detected: {named} is unusual ({}, expected {low:.2} to {high:.2})", repr(value))
-            }
-            Transition::Returned => format!("Back to normal: {named} is as expected again"),
-        };
-        let explanation = serde_json::json!({
-            "rule": Rule::Anomaly.name(),
-            "value": value,
-            "score_decades": score.decades,
-            "threshold_decades": score.threshold,
-            "expected": score.expected,
-            "band": [low, high],
-            "views": {self.scorer.view_name(): score.decades},
-            "unit": self.rules().unit,
-        });
-        let event = self.event(Rule::Anomaly, transition.name(), at_us, message, &explanation);
-        Event { value: Some(value), score: score.decades, ..event }
-    }
-
-    fn tell_stale<S: Sink>(
-        &self,
-        transition: Transition,
-        at_us: i64,
-        around: &Surroundings<'_>,
-        sink: &mut S,
-        reason: &'static str,
-    ) {
-        if !S::WANTED {
-            return;
-        }
-        let silence_s_max = self.silence_s_max(around.settings);
-        let (type_name, facility) = (self.rules().name, around.facility);
-        let message = match transition {
-            Transition::Activated => {
-                format!("No reading from {type_name} Sensor in {facility} for more than {silence_s_max:.0} s")
-            }
-            Transition::Returned => format!("{type_name} Sensor in {facility} is no longer silent"),
-        };
-        let explanation = serde_json::json!({
-            "rule": Rule::Stale.name(),
-            "silence_s_max": silence_s_max,
-            "expected_interval_s": self.expected_interval_s,
-            "last_tracked_at": self.newest.as_ref().map(|newest| crate::instant::text(newest.tracked_at_us)),
-            "reason": reason,
-        });
-        sink.event(Event { reason, ..self.event(Rule::Stale, transition.name(), at_us, message, &explanation) });
     }
 }
 

@@ -46,7 +46,7 @@ fn texts(decoded: &Decoded) -> Vec<String> {
 }
 
 fn reading(member: &str, value: &str) -> String {
-    let mut members = vec![
+    let mut members = [
         ("sensor_id", "\"s\"".to_owned()),
         ("facility_id", "\"f\"".to_owned()),
         ("tracked_at", "\"2026-01-01T00:00:00\"".to_owned()),

@@ -1,0 +1,158 @@
+//! What a sensor's transitions say: the messages of the wire contract and the explanations for people and programs.
+
+use crate::alarm::Transition;
+use crate::detector::Score;
+use crate::effects::{Event, Rule, Sink};
+use crate::instant::{self, US_PER_S};
+use crate::number::repr;
+use crate::sensor::{Sensor, Surroundings};
+
+impl Sensor {
+    pub(crate) fn named(&self, around: &Surroundings<'_>) -> String {
+        format!("{} Sensor value in {}", self.rules().name, around.facility)
+    }
+
+    pub(crate) fn event(
+        &self,
+        rule: Rule,
+        transition: &'static str,
+        at_us: i64,
+        message: String,
+        explanation: &serde_json::Value,
+    ) -> Event {
+        Event {
+            sensor_no: self.no,
+            sensor_id: self.id.to_string(),
+            rule,
+            transition,
+            event_time_us: at_us,
+            rule_version: self.rule_version,
+            priority: self.priority(rule),
+            value: None,
+            limit: None,
+            score: None,
+            message,
+            explanation_json: explanation.to_string(),
+            late: false,
+            only_if_stored: None,
+            reason: "",
+        }
+    }
+
+    pub(crate) fn limit_event(
+        &self,
+        rule: Rule,
+        transition: &'static str,
+        at_us: i64,
+        value: f64,
+        around: &Surroundings<'_>,
+    ) -> Event {
+        let rules = self.rules();
+        let limit = self.limit(rule);
+        let shown = limit.map_or_else(String::new, repr);
+        let side = if rule == Rule::Low { "below minimum" } else { "above maximum" };
+        let named = self.named(around);
+        let message = if transition == Transition::Returned.name() {
+            format!("Back to normal: {named} is no longer {side} threshold ({shown})")
+        } else {
+            format!("Problem detected: {named} is {side} threshold ({shown})")
+        };
+        let explanation = serde_json::json!({
+            "rule": rule.name(),
+            "value": value,
+            "limit": limit,
+            "unit": rules.unit,
+            "range": [rules.low, rules.high],
+            "deadband": rules.deadband(),
+            "on_delay_s": rules.on_delay_us / US_PER_S,
+            "off_delay_s": rules.off_delay_us / US_PER_S,
+            "source": rules.source,
+        });
+        Event { value: Some(value), limit, ..self.event(rule, transition, at_us, message, &explanation) }
+    }
+
+    pub(crate) fn anomaly_event(
+        &self,
+        transition: Transition,
+        at_us: i64,
+        value: f64,
+        score: &Score,
+        around: &Surroundings<'_>,
+    ) -> Event {
+        let named = self.named(around);
+        let (low, high) = (score.expected - score.band, score.expected + score.band);
+        let message = match transition {
+            Transition::Activated => {
+                format!(
+                    "Problem detected: {named} is unusual ({}, expected {} to {})",
+                    repr(value),
+                    rounded(low),
+                    rounded(high)
+                )
+            }
+            Transition::Returned => format!("Back to normal: {named} is as expected again"),
+        };
+        let explanation = serde_json::json!({
+            "rule": Rule::Anomaly.name(),
+            "value": value,
+            "score_decades": score.decades,
+            "threshold_decades": score.threshold,
+            "expected": score.expected,
+            "band": [low, high],
+            "views": {self.scorer.view_name(): score.decades},
+            "unit": self.rules().unit,
+        });
+        let event = self.event(Rule::Anomaly, transition.name(), at_us, message, &explanation);
+        Event { value: Some(value), score: score.decades, ..event }
+    }
+
+    pub(crate) fn tell_stale<S: Sink>(
+        &self,
+        transition: Transition,
+        at_us: i64,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+        reason: &'static str,
+    ) {
+        if !S::WANTED {
+            return;
+        }
+        let silence_s_max = self.silence_s_max(around.settings);
+        let (type_name, facility) = (self.rules().name, around.facility);
+        let message = match transition {
+            Transition::Activated => {
+                format!("No reading from {type_name} Sensor in {facility} for more than {silence_s_max:.0} s")
+            }
+            Transition::Returned => format!("{type_name} Sensor in {facility} is no longer silent"),
+        };
+        let explanation = serde_json::json!({
+            "rule": Rule::Stale.name(),
+            "silence_s_max": silence_s_max,
+            "expected_interval_s": self.expected_interval_s,
+            "last_tracked_at": self.newest.as_ref().map(|newest| instant::text(newest.tracked_at_us)),
+            "reason": reason,
+        });
+        sink.event(Event { reason, ..self.event(Rule::Stale, transition.name(), at_us, message, &explanation) });
+    }
+}
+
+/// A number for people: a few digits, never a wall of them.
+fn rounded(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if !(1e-3..1e9).contains(&size) => format!("{value:.2e}"),
+        size if size < 1.0 => format!("{value:.4}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rounded;
+
+    #[test]
+    fn numbers_for_people_stay_short() {
+        let texts = [0.0, 22.456, -0.01234, 1e300, 5e-324, 999_999_999.0].map(rounded);
+        assert_eq!(texts, ["0", "22.46", "-0.0123", "1.00e300", "4.94e-324", "999999999.00"]);
+    }
+}
