@@ -1,14 +1,23 @@
 """Clients that are broken, rude or gone: the local bus loses nothing but their connection."""
 
 import asyncio
+import datetime
 import random
+import socket
+import ssl
 import struct
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from engine.bus.local import Counts, LocalBus, bus_status
-from engine.bus.local.codec import Described, Symbol, ULong, encode
+from engine.bus.local.amqp_types import Described, Symbol, ULong
+from engine.bus.local.codec import encode
 from engine.bus.local.frames import (
     AMQP_HEADER,
     SASL_HEADER,
@@ -444,3 +453,46 @@ async def test_what_was_sent_before_the_stop_is_answered(tmp_path):
     await bus.start()
     assert bus.counts["readings"].active == 50
     await bus.stop()
+
+
+async def test_the_tls_listener_speaks_the_same_and_keeps_segments_small(tmp_path):
+    certificate = self_made_certificate(tmp_path / "bus.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    bus = LocalBus(tmp_path, ["readings"], 0, tls=context, tls_port=0)
+    await bus.start()
+    try:
+        trust = ssl.create_default_context(cafile=str(certificate))
+        opened = await asyncio.open_connection("127.0.0.1", bus.tls_port, ssl=trust, server_hostname="localhost")
+        wire = Wire(*opened)
+        client_socket = wire.writer.get_extra_info("socket")
+        assert client_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 16_384
+        await wire.open()
+        await _put(wire, bytes(60_000))
+        assert bus.counts["readings"].active == 1
+        wire.vanish()
+    finally:
+        await bus.stop()
+
+
+def self_made_certificate(path: Path) -> Path:
+    """Key and certificate of `localhost` in one PEM file, valid for an hour."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path

@@ -42,12 +42,14 @@ async def test_a_bcrypt_hash_of_the_older_server_verifies_once_and_is_replaced(w
 
     old = bcrypt.hashpw(b"from before", bcrypt.gensalt(4)).decode()
     await web.database.execute(
-        "INSERT INTO users (username, email, hashed_password, role) VALUES ('old', 'old@plant.example', $1, 'User')", old
+        "INSERT INTO users (username, email, hashed_password, role) VALUES ('old', 'old@plant.example', $1, 'User')",
+        old,
     )
     refused = await web.client.post("/auth/token", data={"username": "old", "password": "from then"})
     assert refused.status_code == 401
     await web.sign_in("old", "from before")
-    assert (await web.database.fetchval("SELECT hashed_password FROM users WHERE username = 'old'")).startswith("$argon2id$")
+    replaced: str = await web.database.fetchval("SELECT hashed_password FROM users WHERE username = 'old'")
+    assert replaced.startswith("$argon2id$")
     await web.sign_in("old@plant.example", "from before")
 
 
@@ -200,7 +202,8 @@ async def test_paging_both_ways(web: Web) -> None:
     admin = await web.admin()
     for n in range(12):
         await web.database.execute(
-            "INSERT INTO users (username, email, hashed_password, role) VALUES ($1, $1 || '@x', '-', 'User')", f"u{n:02}"
+            "INSERT INTO users (username, email, hashed_password, role) VALUES ($1, $1 || '@x', '-', 'User')",
+            f"u{n:02}",
         )
     by_skip = (await web.client.get("/users", headers=admin, params={"skip": 10, "limit": 10})).json()
     by_page = (await web.client.get("/users", headers=admin, params={"page": 2, "page_size": 10})).json()

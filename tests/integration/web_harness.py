@@ -1,4 +1,4 @@
-"""A real web server for tests: hypercorn on loopback over a real PostgreSQL, live values from a feed held by the test."""
+"""A real web server for tests: hypercorn on loopback, a real PostgreSQL, live values from a feed the test holds."""
 
 from __future__ import annotations
 
@@ -83,6 +83,8 @@ async def serving(app: Quart) -> AsyncIterator[int]:
     config.include_server_header = False
     config.websocket_ping_interval = 20.0
     config.errorlog = None
+    config.accesslog = "-"
+    config.access_log_format = "%(R)s %(s)s"
     stop = asyncio.Event()
     task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
     try:
@@ -150,9 +152,12 @@ class Web:
         pair = await self.sign_in(f"{name}@plant.example", "pw " + name)
         return made.json()["id"], bearer(pair), pair["access_token"]
 
-    async def facility(self, facility_id: str, name: str = "North", kind: str = "TankFarm", status: str = "Active") -> None:
+    async def facility(
+        self, facility_id: str, name: str = "North", kind: str = "TankFarm", status: str = "Active"
+    ) -> None:
         await self.database.execute(
-            """WITH place AS (INSERT INTO locations (address, longitude, latitude) VALUES ('Road 1', 7.5, 51.25) RETURNING id)
+            """WITH place AS (
+                   INSERT INTO locations (address, longitude, latitude) VALUES ('Road 1', 7.5, 51.25) RETURNING id)
                INSERT INTO facilities (id, name, status, type, location_id, created_at)
                SELECT $1, $2, $4, $3, id, $5 FROM place""",
             facility_id,
@@ -188,7 +193,8 @@ class Web:
                 value = None
             rows.append((sensor_no, tracked_at, value, None if value is not None and repr(value) == text else text))
         await self.database.executemany(
-            "INSERT INTO sensor_records (sensor_no, tracked_at, value, text_value, flags) VALUES ($1, $2, $3, $4, 0)", rows
+            "INSERT INTO sensor_records (sensor_no, tracked_at, value, text_value, flags) VALUES ($1, $2, $3, $4, 0)",
+            rows,
         )
 
     async def alert(self, facility_id: str, sensor_no: int | None, message: str, transition: str = "activated") -> int:
@@ -196,10 +202,10 @@ class Web:
         async with self.database.transaction():
             await self.database.execute("SELECT pg_advisory_xact_lock(1)")
             alert_id: int = await self.database.fetchval(
-                """INSERT INTO alarm_events (id, facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time,
-                       recorded_at, priority, alert_type, message, explanation, late, actor, reason)
-                   VALUES (nextval('alarm_events_id_seq'), $1, gen_random_uuid()::text, $2, 'high', 1, $4, now(), now(), 'high',
-                           'Anomaly', $3, '{}', false, 'system', '') RETURNING id""",
+                """INSERT INTO alarm_events (id, facility_id, alarm_key, sensor_no, rule, rule_version, transition,
+                       event_time, recorded_at, priority, alert_type, message, explanation, late, actor, reason)
+                   VALUES (nextval('alarm_events_id_seq'), $1, gen_random_uuid()::text, $2, 'high', 1, $4,
+                       now(), now(), 'high', 'Anomaly', $3, '{}', false, 'system', '') RETURNING id""",
                 facility_id,
                 sensor_no,
                 message,

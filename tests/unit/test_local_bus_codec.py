@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bus.local.codec import (
-    NESTING_MAX,
+from engine.bus.local.amqp_types import (
     Array,
     Byte,
     Char,
@@ -24,9 +23,8 @@ from engine.bus.local.codec import (
     UInt,
     ULong,
     UShort,
-    decode,
-    encode,
 )
+from engine.bus.local.codec import NESTING_MAX, decode, encode
 from engine.bus.local.errors import AmqpError
 from engine.bus.local.frames import (
     FRAME_BYTES_MAX,

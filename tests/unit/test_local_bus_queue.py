@@ -4,8 +4,9 @@ import sqlite3
 
 import pytest
 
+from engine.bus.local.amqp_types import Described, Symbol, Timestamp, ULong
 from engine.bus.local.broker import Broker
-from engine.bus.local.codec import Described, Symbol, Timestamp, ULong, decode, encode
+from engine.bus.local.codec import decode, encode
 from engine.bus.local.errors import AmqpError
 from engine.bus.local.message import Content, parse_message
 from engine.bus.local.queue import Counts, Rules

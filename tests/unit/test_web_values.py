@@ -1,0 +1,91 @@
+"""Frequencies, times and numbers of the wire contract."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.frequency import parse_frequency, spell_frequency
+from web.numbers import reading_text, shortest
+from web.times import contract_text, from_us, parse_time, to_us
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("15S", 15), ("3s", 3), ("15T", 900), ("15min", 900), ("1H", 3600), ("2h", 7200), ("1D", 86_400), ("1d", 86_400)],
+)
+def test_frequencies_that_are_accepted(text: str, seconds: int) -> None:
+    assert parse_frequency(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "S", "0S", "-1S", "1.5H", "15 T", " 15T", "15M", "1W", "15Min", "15t", "٣S", "1e3S", "9" * 30 + "S", "15T\n"],
+)
+def test_frequencies_that_are_not(text: str) -> None:
+    with pytest.raises(ValueError, match="15S, 15T or 1H"):
+        parse_frequency(text)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(1, "1S"), (45, "45S"), (60, "1T"), (90, "90S"), (86_400, "1440T")])
+def test_frequencies_are_spelled_in_seconds_or_whole_minutes(seconds: int, text: str) -> None:
+    assert spell_frequency(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("2026-11-22 10:15:00", "2026-11-22T10:15:00"),
+        ("2026-11-22T10:15", "2026-11-22T10:15:00"),
+        ("2026-11-22 10:15", "2026-11-22T10:15:00"),
+        ("2026-11-22", "2026-11-22T00:00:00"),
+        ("2026-11-22T10:15:00.5", "2026-11-22T10:15:00.500000"),
+        ("2026-11-22T10:15:00.123456789", "2026-11-22T10:15:00.123456"),
+        ("2026-11-22T10:15:00Z", "2026-11-22T10:15:00"),
+        ("2026-11-22T12:15:00+02:00", "2026-11-22T10:15:00"),
+        ("2026-11-22T12:15:00 02:00", "2026-11-22T10:15:00"),
+        ("2026-11-22T12:15:00.250 02:00", "2026-11-22T10:15:00.250000"),
+        ("2026-11-22T05:45:00-0430", "2026-11-22T10:15:00"),
+        ("2026-11-22T05:15:00-05", "2026-11-22T10:15:00"),
+    ],
+)
+def test_times_that_are_understood(text: str, iso: str) -> None:
+    assert contract_text(parse_time(text)) == iso
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Invalid date", "2026-13-01", "2026-02-30", "10:15", "2026-11-22T25:00", "2026-W47", "20261122", "now",
+     "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "2026-11-22T10:15:60", "٢٠٢٦-11-22",
+     "2026-11-22T10:15+99:99"],
+)  # fmt: skip
+def test_times_that_are_not(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_time(text)
+
+
+@given(st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29)))
+def test_times_survive_the_way_out_and_in(time: datetime) -> None:
+    aware = time.replace(tzinfo=UTC)
+    assert parse_time(contract_text(aware)) == aware
+    assert from_us(to_us(aware)) == aware
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_the_shortest_decimal_reads_back(value: float) -> None:
+    text = shortest(value)
+    assert float(text) == value
+    assert math.copysign(1, float(text)) == math.copysign(1, value)
+    assert not text.endswith(".0")
+
+
+def test_a_reading_comes_back_as_received() -> None:
+    assert reading_text(24.6, "24.60") == "24.60"
+    assert reading_text(24.61, None) == "24.61"
+    assert reading_text(5.0, None) == "5.0"
+    assert reading_text(None, "OPEN") == "OPEN"
+    assert reading_text(None, "") == ""
