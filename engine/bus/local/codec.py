@@ -1,8 +1,7 @@
 """AMQP 1.0 types to bytes and back (OASIS AMQP 1.0, part 1).
 
-Python's own types stand for the AMQP types that are meant most often (`int` is long, `float` is double, `str`,
-`bytes`, `bool`, `None`, `list`, `dict`, `uuid.UUID`); the classes here stand for the rest, so that what is decoded
-encodes to the same type again. Bad input raises AmqpError with `amqp:decode-error` and nothing else.
+What is decoded encodes to the same type again (amqp_types.py). Bad input raises AmqpError with `amqp:decode-error` and
+nothing else.
 """
 
 from __future__ import annotations
@@ -10,89 +9,28 @@ from __future__ import annotations
 import struct
 import uuid
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
+from engine.bus.local.amqp_types import (
+    Array,
+    Byte,
+    Char,
+    Described,
+    Float,
+    Int,
+    Opaque,
+    Short,
+    Symbol,
+    Timestamp,
+    UByte,
+    UInt,
+    ULong,
+    UShort,
+)
 from engine.bus.local.errors import DECODE_ERROR, AmqpError
 
 NESTING_MAX = 64
 ITEMS_MAX = 65_536
-
-
-class Symbol(str):
-    """ASCII name out of a known set."""
-
-    __slots__ = ()
-
-
-class UByte(int):
-    __slots__ = ()
-
-
-class UShort(int):
-    __slots__ = ()
-
-
-class UInt(int):
-    __slots__ = ()
-
-
-class ULong(int):
-    __slots__ = ()
-
-
-class Byte(int):
-    __slots__ = ()
-
-
-class Short(int):
-    __slots__ = ()
-
-
-class Int(int):
-    __slots__ = ()
-
-
-class Timestamp(int):
-    """Milliseconds since 1970-01-01T00:00:00Z."""
-
-    __slots__ = ()
-
-
-class Float(float):
-    """32 bits wide."""
-
-    __slots__ = ()
-
-
-class Char(str):
-    """One character."""
-
-    __slots__ = ()
-
-
-class Opaque(NamedTuple):
-    """A decimal, kept as it came: nothing here computes with it."""
-
-    constructor: int
-    octets: bytes
-
-
-class Described(NamedTuple):
-    descriptor: Any
-    value: Any
-
-
-class Array(list[Any]):
-    """Items of one type; `constructor` is the type byte of that item type."""
-
-    def __init__(self, constructor: int, items: list[Any] | None = None) -> None:
-        super().__init__(items or [])
-        self.constructor = constructor
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Array) and self.constructor == other.constructor and list.__eq__(self, other)
-
-    __hash__ = None
 
 
 Decoder = Callable[[bytes, int, int], tuple[Any, int]]

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
+from engine.bus.local.amqp_types import Array, Symbol
 from engine.bus.local.authorization import Authorization
-from engine.bus.local.codec import Array, Symbol
 from engine.bus.local.errors import FRAMING_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, NOT_ALLOWED, AmqpError
 from engine.bus.local.frames import (
     AMQP_HEADER,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from typing import Any, NamedTuple
 
-from engine.bus.local.codec import Described, Symbol, UByte, UInt, ULong, UShort, decode, encode, encode_compound
+from engine.bus.local.amqp_types import Described, Symbol, UByte, UInt, ULong, UShort
+from engine.bus.local.codec import decode, encode, encode_compound
 from engine.bus.local.errors import DECODE_ERROR, FRAMING_ERROR, AmqpError
 
 AMQP_HEADER = b"AMQP\x00\x01\x00\x00"

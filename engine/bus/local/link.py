@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.bus.local.codec import Described, ULong
+from engine.bus.local.amqp_types import Described, ULong
 from engine.bus.local.errors import DECODE_ERROR, LIMIT_EXCEEDED, SIZE_EXCEEDED, AmqpError
 from engine.bus.local.frames import Attach, Flow, Transfer, error_value
 from engine.bus.local.locks import Delivery, fresh_tokens

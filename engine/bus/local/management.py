@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from engine.bus.local.codec import Array, Int, Symbol, Timestamp
+from engine.bus.local.amqp_types import Array, Int, Symbol, Timestamp
 from engine.bus.local.errors import ARGUMENT_ERROR, LOCK_LOST, MESSAGE_NOT_FOUND, AmqpError
 from engine.bus.local.link import MESSAGE_BYTES_MAX
 from engine.bus.local.message import Content, Request, outgoing, parse_message

@@ -10,7 +10,8 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.bus.local.codec import Described, Symbol, UInt, ULong, decode, encode, encode_compound
+from engine.bus.local.amqp_types import Described, Symbol, UInt, ULong
+from engine.bus.local.codec import decode, encode, encode_compound
 from engine.bus.local.errors import DECODE_ERROR, AmqpError
 
 BATCH_FORMAT = 0x80013700

@@ -6,8 +6,8 @@ import asyncio
 from functools import partial
 from typing import Any
 
+from engine.bus.local.amqp_types import Described, Int
 from engine.bus.local.broker import DEAD_LETTER_SUFFIX, MANAGEMENT_SUFFIX, Broker, path_of
-from engine.bus.local.codec import Described, Int
 from engine.bus.local.errors import DECODE_ERROR, INTERNAL_ERROR, NOT_ALLOWED, NOT_FOUND, UNAUTHORIZED, AmqpError
 from engine.bus.local.frames import ROLE_SENDER, Attach
 from engine.bus.local.link import Inbound, Incoming, Outbound, QueueOutbound, ReplyOutbound, address_of

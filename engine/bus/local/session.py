@@ -6,7 +6,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.bus.local.codec import Described, ULong
+from engine.bus.local.amqp_types import Described, ULong
 from engine.bus.local.errors import DECODE_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, LOCK_LOST, NOT_ALLOWED, AmqpError
 from engine.bus.local.frames import (
     ROLE_SENDER,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from engine.bus.local.codec import Described, ULong, encode
+from engine.bus.local.amqp_types import Described, ULong
+from engine.bus.local.codec import encode
 from engine.bus.local.errors import AmqpError
 from engine.bus.local.frames import (
     AMQP_HEADER,
