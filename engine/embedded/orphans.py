@@ -19,7 +19,8 @@ def stop_orphans(data: Path) -> list[int]:
     Call only while holding the folder's lock: then whoever runs here has lost its owner.
     """
     found = processes_of(data)
-    for signal_number, patience_s in _ESCALATION:
+    # Without their postmaster sessions have nothing left to save, and the next server waits for their shared memory.
+    for signal_number, patience_s in _ESCALATION if _postmaster_of(data) in found else _ESCALATION[-1:]:
         if not _signal_and_wait(data, signal_number, patience_s):
             break
     left = processes_of(data)
@@ -52,25 +53,25 @@ def _runs_in(process: Path, directory: Path) -> bool:
 def _signal_and_wait(data: Path, signal_number: signal.Signals, patience_s: float) -> bool:
     """Signal what is left and wait; True when something is still there. SIGINT goes to the postmaster alone."""
     left = processes_of(data)
-    if not left:
-        return False
-    postmaster = [pid for pid in left if _parent_of(pid) not in left]
-    for pid in postmaster if signal_number == signal.SIGINT else left:
+    postmaster = _postmaster_of(data)
+    for pid in left:
+        if signal_number == signal.SIGINT and pid != postmaster:
+            continue
         try:
             os.kill(pid, signal_number)
         except ProcessLookupError:
             continue
     deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        if not processes_of(data):
-            return False
+    while processes_of(data):
+        if time.monotonic() > deadline:
+            return True
         time.sleep(_POLL_S)
-    return True
+    return False
 
 
-def _parent_of(pid: int) -> int:
+def _postmaster_of(data: Path) -> int:
+    """The pid in postmaster.pid, which may have died or become another program; 0 without the file."""
     try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
+        return int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
         return 0
-    return int(status.rpartition(")")[2].split()[1])

@@ -39,7 +39,7 @@ from engine.errors import StoreUnavailable
 ROLE = "gasinsight"
 DATABASE = "gasinsight"
 _LOG_BYTES_MAX = 16 * 1024 * 1024
-_START_S_MAX = 60.0
+_START_S_MAX = 600.0  # recovery may take long; a server that ends is noticed at once
 _STOP_S_MAX = 30.0
 _RESTART_PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
 _STEADY_S = 60.0

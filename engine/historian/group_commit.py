@@ -70,6 +70,11 @@ class GroupCommit:
                 for waiting in group:
                     if not waiting.answer.done():
                         waiting.answer.set_exception(error)
+            except BaseException:  # the process is ending: nobody may wait for an answer that never comes
+                for waiting in (*group, *self._queue):
+                    waiting.answer.cancel()
+                self._queue.clear()
+                raise
 
     def _next_group(self) -> list[_Waiting]:
         """The oldest outcomes, one a facility, up to the limits of a transaction."""
