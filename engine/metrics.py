@@ -111,6 +111,25 @@ def merged(*snapshots: Snapshot) -> Snapshot:
     return total
 
 
+class Ledger:
+    """Adds up snapshots of many processes; what a process counted before it was restarted is not lost."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, tuple[str, Snapshot]] = {}
+        self._gone: Snapshot = merged()
+
+    def put(self, source: str, incarnation: str, snapshot: Snapshot) -> None:
+        """The newest snapshot of a source. Gauges of an earlier incarnation are over."""
+        held = self._latest.get(source)
+        if held is not None and held[0] != incarnation:
+            self._gone = merged(self._gone, {**held[1], "gauges": {}})
+        self._latest[source] = (incarnation, snapshot)
+
+    def total(self) -> Snapshot:
+        """Everything counted so far, by everybody."""
+        return merged(self._gone, *(snapshot for _, snapshot in self._latest.values()))
+
+
 def _add_histogram(into: dict[str, Any], name: str, histogram: dict[str, Any]) -> None:
     target = into.setdefault(name, {"bounds": list(histogram["bounds"]), "series": {}})
     for key, series in histogram["series"].items():

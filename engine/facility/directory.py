@@ -51,7 +51,6 @@ class _Slot:
     restarts_s: list[float] = field(default_factory=list)
     paused_until_s: float = -1.0
     ticking: bool = False
-    fenced: set[str] = field(default_factory=set)
 
 
 class Directory:
@@ -132,11 +131,11 @@ class Directory:
         return await self._guarded(slot, lambda host: host.load(facility_id))
 
     async def probe(self, facility_id: str) -> bool:
-        """Whether the facility is loaded, or loads now. An unknown one has nothing that could crash."""
+        """Whether the facility can load and commit now. An unknown one has nothing that could crash."""
         slot = self._slot_of.get(facility_id)
         if slot is None:
             return True
-        return (await self._guarded(slot, lambda host: host.load(facility_id))).result is Result.DONE
+        return (await self._guarded(slot, lambda host: host.probe(facility_id))).result is Result.DONE
 
     async def tick(self, watermark_us: int) -> None:
         """Tell every facility how far the queue has been read; starts and loads what is not running.
@@ -159,11 +158,17 @@ class Directory:
 
     async def reclaim_fenced(self) -> list[str]:
         """For the one leader only: facilities that somebody else had taken are loaded again under a newer epoch."""
-        fenced = [facility_id for slot in self._slots.values() for facility_id in slot.fenced]
+        statuses = await self.statuses()
+        fenced = [
+            facility_id
+            for number, status in statuses.items()
+            if status is not None
+            for facility_id in self._slots[number].facilities
+            if status.facilities.get(facility_id) == "fenced"
+        ]
         for facility_id in fenced:
             log.warning("facility_reclaimed", facility_id=facility_id)
-            if (await self.reload(facility_id)).result is Result.DONE:
-                self._slot_of[facility_id].fenced.discard(facility_id)
+            await self.reload(facility_id)
         return fenced
 
     async def close(self) -> None:
@@ -223,14 +228,11 @@ class Directory:
         failed = await self._guarded(slot, call)
         if failed.result is not Result.DONE:
             return {share.facility_id: failed for share in shares}
-        slot.fenced |= {each for each, answer in answers.items() if answer.result is Result.FENCED}
         return answers
 
     async def _tick_slot(self, slot: _Slot, watermark_us: int) -> None:
-        answers: dict[str, Answer] = {}
-
         async def call(host: Host) -> Answer:
-            answers.update(await host.tick(tuple(slot.facilities), watermark_us))
+            await host.tick(tuple(slot.facilities), watermark_us)
             return DONE
 
         slot.ticking = True
@@ -238,7 +240,6 @@ class Directory:
             await self._guarded(slot, call)
         finally:
             slot.ticking = False
-        slot.fenced |= {each for each, answer in answers.items() if answer.result is Result.FENCED}
 
     async def _guarded(self, slot: _Slot, call: Callable[[Host], Awaitable[Answer]]) -> Answer:
         """Call a process; find out, when it does not answer, whether it died with the call."""

@@ -138,11 +138,11 @@ class Facility:
         async with self._serial():
             await self._take(_Step(((Kind.COMMAND, payload),)))
 
-    async def checkpoint(self) -> None:
-        """Write a checkpoint now if anything happened since the last one (clean shutdown)."""
-        if self._core is not None and not self._fenced:
+    async def checkpoint(self, *, even_if_nothing_new: bool = False) -> None:
+        """Write a checkpoint now, if anything happened since the last one or in any case."""
+        if even_if_nothing_new or (self._core is not None and not self._fenced):
             async with self._serial():
-                if self._entries_since:
+                if self._entries_since or even_if_nothing_new:
                     await self._take(_Step(), checkpoint=True)
 
     async def watch(self, cursor: Cursor | None, wait_s: float) -> tuple[Cursor, tuple[LiveChunk, ...]]:

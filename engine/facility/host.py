@@ -69,6 +69,10 @@ class FacilityHost:
         """Load the facility if it is not loaded; `again`: in any case, also after it was fenced."""
         return await _answer(facility_id, self._facility(facility_id).load(again=again))
 
+    async def probe(self, facility_id: str) -> Answer:
+        """Whether the facility can load and commit, proved by a checkpoint."""
+        return await _answer(facility_id, self._facility(facility_id).checkpoint(even_if_nothing_new=True))
+
     async def command(self, facility_id: str, payload: bytes) -> Answer:
         """A person's command to one facility."""
         return await _answer(facility_id, self._facility(facility_id).command(payload))

@@ -74,7 +74,7 @@ class Facilities(Protocol):
         """Setups, activations and deactivations of one facility, in this order."""
 
     async def probe(self, facility_id: str) -> bool:
-        """Whether the facility is loaded, or loads now; settles who is at fault when a share crashes its process."""
+        """Whether the facility can load and commit now; settles who is at fault when a share crashes its process."""
 
 
 class Host(Protocol):
@@ -91,6 +91,9 @@ class Host(Protocol):
 
     async def load(self, facility_id: str, *, again: bool = False) -> Answer:
         """Load the facility if it is not loaded; `again`: in any case, also after it was fenced."""
+
+    async def probe(self, facility_id: str) -> Answer:
+        """Whether the facility can load and commit, proved by doing it."""
 
     async def watch(
         self, facility_id: str, cursor: Cursor | None, wait_s: float

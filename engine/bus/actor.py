@@ -1,0 +1,176 @@
+"""The Ray edge of the readers: one actor that reads all four queues and knows where each facility is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import ray
+import structlog
+
+from engine.bus import messages
+from engine.bus.intake import EntityIntake, Intake, ReadingIntake
+from engine.bus.reader import BusReader
+from engine.bus.service_bus import ServiceBusSource, tame_sdk_logging
+from engine.clock import SystemClock
+from engine.errors import StoreUnavailable
+from engine.facility.actor import RayHostStarter
+from engine.facility.directory import Directory
+from engine.historian.actor import ACTOR_OPTIONS, RemoteHistorian
+from engine.logs import configure_logging, open_actor_log
+from engine.metrics import Metrics
+from engine.model import EntityMessage
+from engine.settings import Settings
+
+INTAKE_NAME = "intake"
+CRASH_STATUS = 70
+RETRY_S = 1.0
+
+log = structlog.get_logger()
+
+
+class IntakeActor:
+    """Readers, directory and ticks in one process. Does nothing until `start`, which may be called again."""
+
+    def __init__(self, settings: Settings, namespace: str) -> None:
+        configure_logging(settings, INTAKE_NAME, open_actor_log(settings))
+        tame_sdk_logging()
+        self._settings = settings
+        self._clock = SystemClock()
+        self._metrics = Metrics()
+        self._historian = RemoteHistorian(settings.historian_actors, namespace)
+        self._directory = Directory(
+            self._historian,
+            RayHostStarter(settings, namespace),
+            self._clock,
+            self._metrics,
+            per_host=settings.facilities_per_actor,
+        )
+        self._incarnation = uuid.uuid4().hex
+        self._readers: dict[str, BusReader] = {}
+        self._running: list[asyncio.Task[None]] = []
+        self._ticks: set[asyncio.Task[None]] = set()
+        self._starting = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Find what lives already, then read. Returns when the readers run."""
+        async with self._starting:
+            if self._running:
+                return
+            await self._directory.adopt_living()
+            await self._learn_facilities()
+            for kind, queue in self._settings.queues.items():
+                self._readers[kind] = self._reader(kind, queue)
+            work = [reader.run() for reader in self._readers.values()]
+            self._running = [asyncio.create_task(each) for each in (*work, self._tell_time())]
+            for task in self._running:
+                task.add_done_callback(_crash_on_error)
+
+    async def status(self) -> dict[str, Any]:
+        """For the supervisor: who reads, who is where, what was counted."""
+        hosts = await self._directory.statuses()
+        return {
+            "incarnation": self._incarnation,
+            "running": bool(self._running),
+            "pid": os.getpid(),
+            "readers": {reader.queue: reader.status() for reader in self._readers.values()},
+            "watermark_us": self._watermark_us(),
+            "metrics": self._metrics.snapshot(),
+            "hosts": hosts,
+        }
+
+    async def slot_of(self, facility_id: str) -> int | None:
+        """The actor slot that a facility has; None: not known."""
+        return self._directory.slot_of(facility_id)
+
+    async def reload(self, facility_ids: list[str]) -> None:
+        """Load these again: somebody else changed their configuration or parked rows."""
+        for facility_id in facility_ids:
+            await self._directory.reload(facility_id)
+
+    async def reclaim_fenced(self) -> list[str]:
+        """See Directory.reclaim_fenced; asked by the leader only."""
+        return await self._directory.reclaim_fenced()
+
+    async def stop(self) -> None:
+        """Finish what is under way, give back the rest, write checkpoints."""
+        if not self._running:
+            return
+        for reader in self._readers.values():
+            reader.stop()
+        *reading, telling = self._running
+        telling.cancel()
+        await asyncio.gather(*reading, telling, return_exceptions=True)
+        await self._directory.close()
+
+    def _reader(self, kind: str, queue: str) -> BusReader:
+        connection = self._settings.servicebus_connection_string
+        assert connection is not None
+        source = ServiceBusSource(
+            connection.get_secret_value(), queue, self._clock, silence_s_max=self._settings.receive_silence_s_max
+        )
+        return BusReader(
+            queue,
+            source,
+            self._intake(kind),
+            self._directory,
+            clock=self._clock,
+            metrics=self._metrics,
+            messages_max=self._settings.receive_messages_max,
+            wait_s=self._settings.receive_wait_s_max,
+        )
+
+    def _intake(self, kind: str) -> Intake:
+        if kind == "data":
+            decoding = ThreadPoolExecutor(1, "decode")
+            return ReadingIntake(self._directory, future_s_max=self._settings.future_s_max, executor=decoding)
+        parsers: dict[str, Callable[[bytes], EntityMessage]] = {
+            "setup": messages.setup_of,
+            "activation": messages.activation_of,
+            "deactivation": messages.deactivation_of,
+        }
+        return EntityIntake(self._directory, parsers[kind])
+
+    def _watermark_us(self) -> int | None:
+        reader = self._readers.get("data")
+        return None if reader is None else reader.watermark_us()
+
+    async def _tell_time(self) -> None:
+        """Every `tick_s`: see that each facility in the database has a process, and tell it how far we have read."""
+        while True:
+            try:
+                self._directory.add_known(await self._historian.facility_ids())
+            except StoreUnavailable as error:
+                log.info("facilities_not_listed", error=str(error))
+            tick = asyncio.create_task(self._directory.tick(self._watermark_us() or 0))
+            self._ticks.add(tick)
+            tick.add_done_callback(self._ticks.discard)
+            await self._clock.sleep(self._settings.tick_s)
+
+    async def _learn_facilities(self) -> None:
+        while True:
+            try:
+                self._directory.add_known(await self._historian.facility_ids())
+                return
+            except StoreUnavailable as error:
+                log.warning("waiting_for_the_store", error=str(error))
+                await self._clock.sleep(RETRY_S)
+
+
+def start_intake(settings: Settings, namespace: str) -> Any:
+    """The handle of the one intake actor: the living one, or a new one."""
+    actor = ray.remote(IntakeActor)
+    return actor.options(name=INTAKE_NAME, namespace=namespace, get_if_exists=True, **ACTOR_OPTIONS).remote(
+        settings, namespace
+    )
+
+
+def _crash_on_error(task: asyncio.Task[None]) -> None:
+    """A reader that fails in a way nobody foresaw takes the process with it; Ray starts it anew, the bus redelivers."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("reader_failed", exc_info=error)
+        os._exit(CRASH_STATUS)

@@ -1,0 +1,109 @@
+"""Starts a private Ray on this machine or joins a given one. Only engine processes and the link of the web side do so.
+
+Ray binds every interface, so token authentication is always on, and its ports are never published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+import socket
+import stat
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import ray
+
+from engine.errors import ClusterUnavailable, SettingsError
+from engine.settings import Settings
+
+NAMESPACE: Final = "gasinsight"
+OBJECT_STORE_BYTES: Final = 128 * 1024 * 1024
+CONNECT_S_MAX: Final = 2.0
+
+_OPTIONS: Final[dict[str, Any]] = {
+    "namespace": NAMESPACE,
+    "log_to_driver": False,
+    "configure_logging": False,
+    "logging_level": "ERROR",
+}
+
+
+def start_private_ray(settings: Settings) -> str:
+    """Start Ray with its folders private to us; returns its address. It ends with this process, however that ends."""
+    _prepare_environment(settings)
+    folder = _ray_folder(settings.data_dir)
+    context = ray.init(
+        address="local",
+        num_cpus=max(2, os.cpu_count() or 2),
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        _temp_dir=str(folder),
+        **_OPTIONS,
+    )
+    return str(context.address_info["address"])
+
+
+def join_ray(settings: Settings, address: str, *, private: bool) -> None:
+    """Become a driver of a running Ray; raises ClusterUnavailable at once when nobody listens there."""
+    if private:
+        _prepare_environment(settings)
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_S_MAX).close()
+    except (OSError, ValueError) as error:
+        raise ClusterUnavailable(f"nothing answers at {address}: {error}") from error
+    try:
+        ray.init(address=address, **_OPTIONS)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterUnavailable(f"Ray at {address} does not admit us: {str(error)[:300]}") from error
+
+
+def leave_ray(settings: Settings) -> None:
+    """Disconnect; a private Ray ends and takes its folder with it."""
+    ray.shutdown()
+    if settings.ray_address is None:
+        shutil.rmtree(_ray_folder(settings.data_dir), ignore_errors=True)
+
+
+def kill_leftovers() -> int:
+    """End the actors that an engine before us left in our namespace (on a Ray that outlives engines); how many."""
+    named = [each for each in ray.util.list_named_actors(all_namespaces=True) if each["namespace"] == NAMESPACE]
+    for each in named:
+        ray.kill(ray.get_actor(each["name"], namespace=NAMESPACE), no_restart=True)
+    return len(named)
+
+
+def token_path(data_dir: Path) -> Path:
+    """Where the token of the private Ray is kept, readable by its owner only."""
+    return data_dir / "secrets" / "ray_token"
+
+
+def _prepare_environment(settings: Settings) -> None:
+    path = token_path(settings.data_dir)
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_hex(32))
+    os.environ.update(
+        RAY_AUTH_MODE="token",
+        RAY_AUTH_TOKEN_PATH=str(path),
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_enable_metrics_collection="0",
+    )
+    os.environ.pop("RAY_ADDRESS", None)
+
+
+def _ray_folder(data_dir: Path) -> Path:
+    """A folder with a short path (Ray puts unix sockets in it), one a data folder and user, closed to others."""
+    name = hashlib.sha256(str(data_dir.absolute()).encode()).hexdigest()[:8]
+    folder = Path(tempfile.gettempdir()) / f"gi-{os.getuid()}-{name}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    held = folder.lstat()
+    if not stat.S_ISDIR(held.st_mode) or held.st_uid != os.getuid() or held.st_mode & 0o077:
+        raise SettingsError(f"{folder} belongs to somebody else or is open to others; remove it")
+    return folder

@@ -1,0 +1,220 @@
+"""The engine's own process: leads, keeps the actors alive, does the housekeeping, tells the database how things are.
+
+One engine of a database leads; a second one waits and takes over when the first is gone. Ray restarts what dies; the
+supervisor starts it working again, adds up the metrics and writes `engine_status` every two seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import ray
+import structlog
+from ray.exceptions import RayError
+
+from engine.bus.actor import start_intake
+from engine.clock import Clock
+from engine.cluster_ray import NAMESPACE, kill_leftovers
+from engine.errors import StoreError, StoreUnavailable
+from engine.historian.actor import historian_name, start_historians
+from engine.historian.historian import Historian
+from engine.historian.port import LeadershipPort
+from engine.metrics import ACTOR_RESTARTS, Ledger, Metrics
+from engine.settings import Settings
+
+STATUS_S: Final = 2.0
+CHECK_S: Final = 0.5
+ANSWER_S_MAX: Final = 15.0
+STOP_S_MAX: Final = 9.0
+LEAD_RETRY_S: Final = 2.0
+ROLLUP_S: Final = 2.0
+SWEEP_S: Final = 60.0
+HOURLY_S: Final = 3600.0
+SILENT_CHECKS_MAX: Final = 4
+
+log = structlog.get_logger()
+
+
+class Supervisor:
+    """Runs between a started Ray and its end. `stopping` is set by whoever received the signal."""
+
+    def __init__(self, settings: Settings, historian: Historian, clock: Clock, ray_address: str) -> None:
+        self._settings = settings
+        self._historian = historian
+        self._clock = clock
+        self._ray_address = ray_address
+        self._started_at_s = time.time()
+        self._metrics = Metrics()
+        self._ledger = Ledger()
+        self._leadership: LeadershipPort | None = None
+        self._intake: Any = None
+        self._intake_incarnation: str | None = None
+        self._intake_status: dict[str, Any] = {}
+        self._silent_checks = 0
+        self._state = "starting"
+        self.stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Lead until told to stop, or until another engine has taken over."""
+        await self._become_leader()
+        if self.stopping.is_set():
+            return
+        kill_leftovers()
+        start_historians(self._settings, NAMESPACE)
+        self._intake = start_intake(self._settings, NAMESPACE)
+        duties = [
+            self._every(CHECK_S, self._keep_intake),
+            self._every(STATUS_S, self._write_status),
+            self._every(CHECK_S, self._keep_leadership),
+            self._every(ROLLUP_S, self._roll_up),
+            self._every(SWEEP_S, self._sweep),
+            self._every(HOURLY_S, self._keep_house),
+        ]
+        tasks = [asyncio.create_task(duty) for duty in duties]
+        stop = asyncio.create_task(self.stopping.wait())
+        done, _ = await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        self._state = "stopping"
+        for task in (stop, *tasks):
+            task.cancel()
+        await asyncio.gather(stop, *tasks, return_exceptions=True)
+        await self._stop_actors()
+        for task in done - {stop}:
+            task.result()
+
+    async def _become_leader(self) -> None:
+        waiting = False
+        while not self.stopping.is_set():
+            try:
+                self._leadership = await self._historian.try_lead()
+            except StoreUnavailable as error:
+                log.warning("waiting_for_the_store", error=str(error))
+            if self._leadership is not None:
+                log.info("leading")
+                return
+            if not waiting:
+                waiting = True
+                log.info("waiting_to_lead")
+            await self._pause(LEAD_RETRY_S)
+
+    async def _keep_leadership(self) -> None:
+        """Lead again after the database was away; make room when another engine leads by then."""
+        if self._leadership is not None and self._leadership.held:
+            return
+        self._leadership = await self._historian.try_lead()
+        if self._leadership is None:
+            log.error("another_engine_leads")
+            self.stopping.set()
+
+    async def _keep_intake(self) -> None:
+        """Ask the readers how they are; start them after every restart of their process."""
+        try:
+            status = await asyncio.wait_for(self._intake.status.remote(), ANSWER_S_MAX)
+            if not status["running"]:
+                await self._intake.start.remote()
+        except (RayError, TimeoutError) as error:
+            await self._intake_silent(error)
+            return
+        self._silent_checks = 0
+        if self._intake_incarnation not in {None, status["incarnation"]}:
+            self._metrics.add(ACTOR_RESTARTS, kind="intake")
+            log.warning("intake_restarted", pid=status["pid"])
+        self._intake_incarnation = status["incarnation"]
+        self._intake_status = status
+        self._ledger.put("intake", status["incarnation"], status["metrics"])
+        for slot, host in status["hosts"].items():
+            if host is not None:
+                self._ledger.put(f"host {slot}", host.incarnation, host.metrics)
+        if any("fenced" in host.facilities.values() for host in status["hosts"].values() if host is not None):
+            await self._intake.reclaim_fenced.remote()
+
+    async def _intake_silent(self, error: Exception) -> None:
+        """A process that is gone comes back by itself; one that hangs is ended so that it can."""
+        self._intake_status = {}
+        log.warning("intake_silent", error=f"{type(error).__name__}: {str(error)[:200]}")
+        if isinstance(error, TimeoutError):
+            self._silent_checks += 1
+            if self._silent_checks >= SILENT_CHECKS_MAX:
+                self._silent_checks = 0
+                ray.kill(self._intake, no_restart=False)
+        else:
+            self._intake = start_intake(self._settings, NAMESPACE)
+
+    async def _write_status(self) -> None:
+        self._ledger.put("supervisor", "", self._metrics.snapshot())
+        await self._historian.write_engine_status("engine", self._status())
+
+    def _status(self) -> dict[str, Any]:
+        status = self._intake_status
+        hosts = status.get("hosts", {})
+        facilities = {each: state for host in hosts.values() if host for each, state in host.facilities.items()}
+        works = bool(status.get("running"))
+        if self._state != "stopping":
+            self._state = "running" if works else "starting"
+        return {
+            "state": self._state,
+            "ray_address": self._ray_address,
+            "namespace": NAMESPACE,
+            "started_at": self._started_at_s,
+            "readers": status.get("readers", {}),
+            "watermark_us": status.get("watermark_us"),
+            "facilities": sum(state == "loaded" for state in facilities.values()),
+            "actors": len(hosts),
+            "restarting": [slot for slot, host in hosts.items() if host is None],
+            "metrics": self._ledger.total(),
+            "nodes": [
+                {"node_id": node["NodeID"], "address": node["NodeManagerAddress"], "alive": node["Alive"]}
+                for node in ray.nodes()
+            ],
+        }
+
+    async def _roll_up(self) -> None:
+        handled = 1
+        while handled:
+            handled = await self._historian.rollup_pass()
+
+    async def _sweep(self) -> None:
+        """Parked rows that were missed by their parents are rare; their facilities load again."""
+        if facility_ids := await self._historian.sweep():
+            log.info("parked_rows_swept", facilities=facility_ids)
+            await self._intake.reload.remote(facility_ids)
+
+    async def _keep_house(self) -> None:
+        made = await self._historian.make_partitions()
+        dropped = await self._historian.drop_old_partitions()
+        expired = await self._historian.expire_parked()
+        log.info("housekeeping", partitions_made=len(made), partitions_dropped=dropped, parked_expired=expired)
+
+    async def _every(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
+        """Do it now and then. What is away comes back; anything else is ours and ends the engine."""
+        while True:
+            try:
+                await duty()
+            except (StoreError, RayError, TimeoutError) as error:
+                log.warning("duty_failed", duty=duty.__name__, error=f"{type(error).__name__}: {str(error)[:200]}")
+                await self._clock.sleep(seconds)
+            await self._clock.sleep(seconds)
+
+    async def _stop_actors(self) -> None:
+        """Readers first, then the facilities' checkpoints, then the historians; a bounded time."""
+        try:
+            async with asyncio.timeout(STOP_S_MAX):
+                await self._intake.stop.remote()
+                for number in range(self._settings.historian_actors):
+                    await ray.get_actor(historian_name(number), namespace=NAMESPACE).close.remote()
+                await self._historian.write_engine_status("engine", {**self._status(), "state": "stopped"})
+        except (RayError, StoreError, TimeoutError, ValueError) as error:
+            log.warning("not_stopped_in_good_order", error=f"{type(error).__name__}: {str(error)[:200]}")
+        kill_leftovers()
+        if self._leadership is not None:
+            await self._leadership.release()
+
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but not through a stop."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
+        except TimeoutError:
+            return
