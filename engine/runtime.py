@@ -45,7 +45,21 @@ def publish(data_dir: Path, component: str, **values: object) -> None:
     """State what this process offers, replacing what `component` stated before; kept until withdrawn or we die."""
     with _locked(data_dir):
         components = _read(data_dir)
-        components[component] = {"pid": os.getpid(), "started_ticks": _started_ticks(os.getpid()), "values": values}
+        components[component] = _stated(values)
+        _write(data_dir, components)
+
+
+def claim(data_dir: Path, component: str) -> None:
+    """Publish as the only `component` of this folder; raises SettingsError while another one lives."""
+    with _locked(data_dir):
+        components = _read(data_dir)
+        holder = components.get(component)
+        if holder and is_alive(int(holder["pid"]), holder["started_ticks"]):
+            raise SettingsError(
+                f"process {holder['pid']} runs `gasinsight {component}` with {data_dir} already;"
+                " end it with Ctrl-C, or choose another --data-dir"
+            )
+        components[component] = _stated({})
         _write(data_dir, components)
 
 
@@ -109,6 +123,10 @@ def secret_path(data_dir: Path, name: str) -> Path:
 def is_alive(pid: int, started_ticks: int | None) -> bool:
     """Whether that very process lives: a recycled pid has another start time."""
     return started_ticks is not None and _started_ticks(pid) == started_ticks
+
+
+def _stated(values: dict[str, object]) -> dict[str, object]:
+    return {"pid": os.getpid(), "started_ticks": _started_ticks(os.getpid()), "values": values}
 
 
 def _started_ticks(pid: int) -> int | None:
