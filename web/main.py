@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from engine.cluster import ClusterFeed
-
 from engine.runtime import effective_settings
 from web.app import create_app
 from web.server import set_server_defaults
 
 set_server_defaults()
 _settings = effective_settings()
-app = create_app(_settings, ClusterFeed(_settings))
+_feed = ClusterFeed(_settings)
+app = create_app(_settings, _feed)
+app.after_serving(_feed.close)

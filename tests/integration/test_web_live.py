@@ -113,6 +113,15 @@ async def test_values_sent_again_after_a_reload_are_dropped_and_late_ones_are_no
         await nothing_more(socket)
 
 
+async def test_a_snapshot_tells_what_was_missed_and_not_what_was_before(web: Web) -> None:
+    token = (await web.sign_in())["access_token"]
+    async with watching(web, "/ws/facility-data/f", token) as socket:
+        web.feed.publish("f", ("t", "2026-01-01T00:00:00", "old"), snapshot=True)
+        missed = web.feed.publish("f", ("s", "2199-01-01T00:00:00", "new"), snapshot=True)
+        later = web.feed.publish("f", ("t", "2026-01-01T00:00:01", "late, but read just now"))
+        assert await received(socket, 2) == missed + later
+
+
 async def test_the_stream_goes_on_after_the_engine_was_away(web: Web) -> None:
     token = (await web.sign_in())["access_token"]
     async with watching(web, "/ws/sensor-data/s", token) as socket:

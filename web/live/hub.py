@@ -1,8 +1,8 @@
 """Live values from the engine to whoever watches: one watch a facility, encoded once, fanned out.
 
 Values go one by one until a client is `QUEUE_FRAMES_MAX` behind, then the newest a sensor until it has caught up;
-what is left out is counted. After a reload the engine may send latest values again: an exact repeat of the last
-frame of a sensor is dropped, a late reading is not.
+what is left out is counted. After a reload the engine sends latest values again (a snapshot): an exact repeat of the
+last frame of a sensor is dropped, and so is a value from before anybody watched. A late reading is not.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Watcher:
 class _FacilityWatch:
     """The task that follows one facility, and who listens."""
 
-    def __init__(self) -> None:
+    def __init__(self, started_us: int) -> None:
+        self.started_us = started_us
         self.by_sensor: dict[str, list[Watcher]] = {}
         self.of_all: list[Watcher] = []
         self.last_frames: dict[str, bytes] = {}
@@ -84,12 +85,13 @@ class _FacilityWatch:
     def is_idle(self) -> bool:
         return not self.by_sensor and not self.of_all
 
-    def publish(self, frame: LiveFrame) -> None:
+    def publish(self, frame: LiveFrame, *, is_snapshot: bool) -> None:
         sensor_id, tracked_at_us, encoded = frame
-        listeners = self.by_sensor.get(sensor_id, ())
-        if self.last_frames.get(sensor_id) == encoded:
-            return
+        last = self.last_frames.get(sensor_id)
         self.last_frames[sensor_id] = encoded
+        if last == encoded or (is_snapshot and last is None and tracked_at_us < self.started_us):
+            return
+        listeners = self.by_sensor.get(sensor_id, ())
         if not listeners and not self.of_all:
             return
         text = encoded.decode()
@@ -113,7 +115,7 @@ class LiveHub:
         watcher = Watcher(sensor_id, self._metrics)
         watch = self._watches.get(facility_id)
         if watch is None:
-            watch = self._watches[facility_id] = _FacilityWatch()
+            watch = self._watches[facility_id] = _FacilityWatch(self._clock.now_us())
             watch.task = asyncio.create_task(self._follow(facility_id, watch), name=f"watch {facility_id}")
         watch.add(watcher)
         try:
@@ -137,7 +139,7 @@ class LiveHub:
                     if chunk.skipped:
                         self._metrics.add(CONFLATED, chunk.skipped)
                     for frame in chunk.frames:
-                        watch.publish(frame)
+                        watch.publish(frame, is_snapshot=chunk.snapshot)
             except (ClusterUnavailable, FacilityUnavailable) as error:
                 log.info("live_feed_interrupted", facility_id=facility_id, error=str(error))
             except Exception:  # a bug must not leave the watchers in silence: say it and watch again
