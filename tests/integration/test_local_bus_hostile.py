@@ -304,6 +304,21 @@ async def test_the_clients_window_is_kept_to(bus):
             await wire.frame(0.2)
 
 
+@pytest.mark.parametrize(("seen", "expected"), [(2, 3), (1, 2), (5, 3)], ids=["in step", "behind", "ahead"])
+async def test_credit_counts_what_is_under_way(bus, seen, expected):
+    """Two deliveries were made; the client gives three credits and says how many deliveries it has seen."""
+    async with connected(bus) as wire:
+        await _put(wire, *[b"a"] * 10)
+        await wire.receive_link(1, credit=2)
+        for _ in range(2):
+            await wire.until(Transfer)
+        wire.say(Flow(3, 1_000, 0, 1_000, 1, seen, 3))
+        for _ in range(expected):
+            await wire.until(Transfer)
+        with pytest.raises(TimeoutError):
+            await wire.frame(0.1)
+
+
 async def test_small_frames_carry_large_messages(bus):
     async with connected(bus) as sender:
         await sender.send_link()

@@ -140,7 +140,8 @@ class Outbound:
         if flow.link_credit is not None:
             seen = self._delivery_count if flow.delivery_count is None else flow.delivery_count
             unseen = (self._delivery_count - seen) % SERIAL
-            self._credit = max(0, flow.link_credit - unseen)
+            # Ahead of us is azure-servicebus before 7.15, which counts frames where it should count messages.
+            self._credit = max(0, flow.link_credit - (unseen if unseen < SERIAL // 2 else 0))
         self.on_credit()
         if flow.drain:
             self._delivery_count = (self._delivery_count + self._credit) % SERIAL

@@ -102,6 +102,7 @@ async def _receive_deferred(queue: Queue, body: dict[str, Any]) -> Answer:
     deliveries = await queue.receive_deferred(numbers, body.get("receiver-settle-mode") != 0)
     messages = []
     for message, token, until_us in deliveries:
+        lock_token = uuid.UUID(bytes_le=token)
         octets = outgoing(
             message.content,
             sequence_number=message.sequence_number,
@@ -109,8 +110,9 @@ async def _receive_deferred(queue: Queue, body: dict[str, Any]) -> Answer:
             delivery_count=message.delivery_count,
             locked_until_ms=None if until_us is None else until_us // 1_000,
             state=message.state,
+            lock_token=lock_token,
         )
-        messages.append({"lock-token": uuid.UUID(bytes_le=token), "message": octets})
+        messages.append({"lock-token": lock_token, "message": octets})
     return 200, "OK", {"messages": messages}
 
 

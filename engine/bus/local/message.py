@@ -7,6 +7,7 @@ they came as.
 from __future__ import annotations
 
 import struct
+import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -184,8 +185,12 @@ def outgoing(
     delivery_count: int,
     locked_until_ms: int | None = None,
     state: int = 0,
+    lock_token: uuid.UUID | None = None,
 ) -> bytes:
-    """The message as a receiver gets it: header, the broker's annotations, then what the sender wrote."""
+    """The message as a receiver gets it: header, the broker's annotations, then what the sender wrote.
+
+    `lock_token` is for messages that travel inside an answer and so have no delivery tag to carry it.
+    """
     entries = _STAMPS.pack(_ENQUEUED, 0x83, enqueued_ms, _SEQUENCE, 0x81, sequence_number)
     count = content.annotation_items + 4
     if locked_until_ms is not None:
@@ -196,11 +201,13 @@ def outgoing(
         count += 2
     ttl = b"\x40" if content.ttl_ms is None else encode(UInt(content.ttl_ms))
     header = b"\x41\x40" + ttl + b"\x42\x70" + delivery_count.to_bytes(4, "big")
+    token = b"" if lock_token is None else _LOCK_TOKEN + lock_token.bytes
     return b"".join(
         (
             b"\x00\x53\x70\xc0",
             bytes((len(header) + 1, 5)),
             header,
+            token,
             b"\x00\x53\x72",
             encode_compound(0xC1, 0xD1, count, entries + content.annotations),
             content.sections,
@@ -252,5 +259,7 @@ _PAIR = struct.Struct(">II")
 _ENQUEUED = encode(Symbol("x-opt-enqueued-time"))
 _SEQUENCE = encode(Symbol("x-opt-sequence-number"))
 _LOCKED = encode(Symbol("x-opt-locked-until"))
+# A section of delivery annotations up to the sixteen bytes of the one value in it.
+_LOCK_TOKEN = encode(Described(ULong(DELIVERY_ANNOTATIONS), {Symbol("x-opt-lock-token"): uuid.UUID(int=0)}))[:-16]
 _STAMPS = struct.Struct(f">{len(_ENQUEUED)}sBq{len(_SEQUENCE)}sBq")
 _STAMP = struct.Struct(f">{len(_LOCKED)}sBq")
