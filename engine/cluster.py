@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pickle
 import struct
 import sys
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import structlog
 
+from engine.cluster_environment import private_ray_environment, published_ray
 from engine.errors import ClusterUnavailable
 from engine.live import LiveChunk
 from engine.settings import Settings
@@ -112,15 +114,20 @@ class _Link:
     @classmethod
     async def start(cls, settings: Settings) -> _Link:
         """Start the child; it connects while we go on."""
+        private = published_ray(settings)
+        address = private or settings.ray_address
+        if address is None:
+            raise ClusterUnavailable(f"no engine runs on {settings.data_dir}, and RAY_ADDRESS is not set")
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "engine.cluster_link",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, **private_ray_environment(settings)} if private else None,
         )
         link = cls(process)
-        await link._send(("settings", settings))
+        await link._send(("join", address))
         return link
 
     async def subscribe(self, facility_id: str) -> _Inbox:

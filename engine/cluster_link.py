@@ -1,6 +1,6 @@
 """`python -m engine.cluster_link`: the child through which a web process watches facilities. Ends with its input.
 
-Requests on standard input, chunks on standard output, each a length-prefixed pickle: ("settings", Settings) first, then
+Requests on standard input, chunks on standard output, each a length-prefixed pickle: ("join", address) first, then
 ("watch" | "unwatch", facility_id); ("chunk", LiveChunk) and ("ending", text) come back.
 """
 
@@ -21,8 +21,6 @@ from engine.cluster_ray import NAMESPACE, join_ray
 from engine.errors import ClusterUnavailable, FacilityUnavailable
 from engine.facility.actor import RayHost, host_name
 from engine.facility.port import Cursor
-from engine.runtime import published_values
-from engine.settings import Settings
 
 POLL_S: Final = 10.0
 RETRY_S: Final = 0.5
@@ -98,8 +96,8 @@ async def serve() -> None:
             (size,) = FRAME.unpack(await reader.readexactly(FRAME.size))
             request: tuple[str, Any] = pickle.loads(await reader.readexactly(size))  # noqa: S301  from our parent
             kind, content = request
-            if kind == "settings":
-                _join(content)
+            if kind == "join":
+                join_ray(content)
             elif kind == "watch":
                 link.watch(content)
             else:
@@ -108,14 +106,6 @@ async def serve() -> None:
         os._exit(0)
     except ClusterUnavailable as error:
         link.end(str(error))
-
-
-def _join(settings: Settings) -> None:
-    published = published_values(settings.data_dir).get("ray_address")
-    address = published or settings.ray_address
-    if not address:
-        raise ClusterUnavailable(f"no engine runs with {settings.data_dir}, and RAY_ADDRESS is not set")
-    join_ray(settings, address, private=published is not None)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 """Starts a private Ray on this machine or joins a given one. Only engine processes and the link of the web side do so.
 
-Ray binds every interface, so token authentication is always on, and its ports are never published.
+Ray binds every interface, so token authentication is always on (`engine.cluster_environment`, before Ray is imported).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shutil
 import socket
 import stat
@@ -34,8 +33,8 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 def start_private_ray(settings: Settings) -> str:
     """Start Ray with its folders private to us; returns its address. It ends with this process, however that ends."""
-    _prepare_environment(settings)
-    folder = _ray_folder(settings.data_dir)
+    folder = _private_folder(settings.data_dir) / "ray"
+    shutil.rmtree(folder, ignore_errors=True)  # of an engine that was killed; two of one data folder cannot run
     context = ray.init(
         address="local",
         num_cpus=max(2, os.cpu_count() or 2),
@@ -47,10 +46,8 @@ def start_private_ray(settings: Settings) -> str:
     return str(context.address_info["address"])
 
 
-def join_ray(settings: Settings, address: str, *, private: bool) -> None:
+def join_ray(address: str) -> None:
     """Become a driver of a running Ray; raises ClusterUnavailable at once when nobody listens there."""
-    if private:
-        _prepare_environment(settings)
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), CONNECT_S_MAX).close()
@@ -66,7 +63,7 @@ def leave_ray(settings: Settings) -> None:
     """Disconnect; a private Ray ends and takes its folder with it."""
     ray.shutdown()
     if settings.ray_address is None:
-        shutil.rmtree(_ray_folder(settings.data_dir), ignore_errors=True)
+        shutil.rmtree(_private_folder(settings.data_dir), ignore_errors=True)
 
 
 def kill_leftovers() -> int:
@@ -77,29 +74,11 @@ def kill_leftovers() -> int:
     return len(named)
 
 
-def token_path(data_dir: Path) -> Path:
-    """Where the token of the private Ray is kept, readable by its owner only."""
-    return data_dir / "secrets" / "ray_token"
+def _private_folder(data_dir: Path) -> Path:
+    """A folder with a short path, because of the unix sockets in it; one a data folder and user, closed to others.
 
-
-def _prepare_environment(settings: Settings) -> None:
-    path = token_path(settings.data_dir)
-    if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32))
-    os.environ.update(
-        RAY_AUTH_MODE="token",
-        RAY_AUTH_TOKEN_PATH=str(path),
-        RAY_USAGE_STATS_ENABLED="0",
-        RAY_enable_metrics_collection="0",
-    )
-    os.environ.pop("RAY_ADDRESS", None)
-
-
-def _ray_folder(data_dir: Path) -> Path:
-    """A folder with a short path (Ray puts unix sockets in it), one a data folder and user, closed to others."""
+    Ray opens its own folder to everybody, so that has to be inside.
+    """
     name = hashlib.sha256(str(data_dir.absolute()).encode()).hexdigest()[:8]
     folder = Path(tempfile.gettempdir()) / f"gi-{os.getuid()}-{name}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -39,9 +39,11 @@ log = structlog.get_logger()
 
 
 class Supervisor:
-    """Runs between a started Ray and its end. `stopping` is set by whoever received the signal."""
+    """Runs between a started Ray and its end. `stopping` is set by whoever receives the signal."""
 
-    def __init__(self, settings: Settings, historian: Historian, clock: Clock, ray_address: str) -> None:
+    def __init__(
+        self, settings: Settings, historian: Historian, clock: Clock, ray_address: str, stopping: asyncio.Event
+    ) -> None:
         self._settings = settings
         self._historian = historian
         self._clock = clock
@@ -55,12 +57,12 @@ class Supervisor:
         self._intake_status: dict[str, Any] = {}
         self._silent_checks = 0
         self._state = "starting"
-        self.stopping = asyncio.Event()
+        self._stopping = stopping
 
     async def run(self) -> None:
         """Lead until told to stop, or until another engine has taken over."""
         await self._become_leader()
-        if self.stopping.is_set():
+        if self._stopping.is_set():
             return
         kill_leftovers()
         start_historians(self._settings, NAMESPACE)
@@ -74,7 +76,7 @@ class Supervisor:
             self._every(HOURLY_S, self._keep_house),
         ]
         tasks = [asyncio.create_task(duty) for duty in duties]
-        stop = asyncio.create_task(self.stopping.wait())
+        stop = asyncio.create_task(self._stopping.wait())
         done, _ = await asyncio.wait({stop, *tasks}, return_when=asyncio.FIRST_COMPLETED)
         self._state = "stopping"
         for task in (stop, *tasks):
@@ -86,7 +88,7 @@ class Supervisor:
 
     async def _become_leader(self) -> None:
         waiting = False
-        while not self.stopping.is_set():
+        while not self._stopping.is_set():
             try:
                 self._leadership = await self._historian.try_lead()
             except StoreUnavailable as error:
@@ -106,7 +108,7 @@ class Supervisor:
         self._leadership = await self._historian.try_lead()
         if self._leadership is None:
             log.error("another_engine_leads")
-            self.stopping.set()
+            self._stopping.set()
 
     async def _keep_intake(self) -> None:
         """Ask the readers how they are; start them after every restart of their process."""
@@ -215,6 +217,6 @@ class Supervisor:
         """Sleep, but not through a stop."""
         try:
             async with asyncio.timeout(seconds):
-                await self.stopping.wait()
+                await self._stopping.wait()
         except TimeoutError:
             return

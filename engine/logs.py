@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any, TextIO
+from pathlib import Path
+from typing import Any, Final, TextIO
 
 import structlog
 
 from engine.settings import Settings
+
+LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 
 
 def configure_logging(settings: Settings, component: str, stream: TextIO | None = None) -> None:
@@ -16,7 +19,7 @@ def configure_logging(settings: Settings, component: str, stream: TextIO | None 
     target = stream if stream is not None else sys.stderr
     level = logging.getLevelNamesMapping()[settings.log_level]
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        lambda _, __, event: {**event, "component": component},
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -32,7 +35,6 @@ def configure_logging(settings: Settings, component: str, stream: TextIO | None 
         logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
-    structlog.contextvars.bind_contextvars(component=component)
     handler = logging.StreamHandler(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -47,6 +49,17 @@ def open_actor_log(settings: Settings) -> TextIO | None:
     """Where actors log: beside the engine's log on this machine; on somebody else's Ray its own log files (None)."""
     if settings.ray_address is not None:
         return None
-    path = settings.data_dir / "logs" / "engine-actors.log"
+    path = _actor_log_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("a", encoding="utf-8", buffering=1)
+
+
+def rotate_actor_log(settings: Settings) -> None:
+    """Keep one older file; called by the engine before any actor runs."""
+    path = _actor_log_path(settings)
+    if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+        path.replace(path.with_suffix(".log.1"))
+
+
+def _actor_log_path(settings: Settings) -> Path:
+    return settings.data_dir / "logs" / "engine-actors.log"
