@@ -102,7 +102,10 @@ def encode_batch(facility_id: str, rows: Sequence[tuple[str, int, str]], receive
     """A batch of (sensor_id, tracked_at_us, data), for rows that did not come through `decode`. Checks no limits."""
 
 def batch_rows(batch: bytes) -> list[BatchRow]:
-    """The rows of a batch as dicts, slow: for parking, bisecting and people. Raises PayloadError."""
+    """The rows of a batch as dicts, slow: for parking, bisecting and people. Raises PayloadError.
+
+    In a batch from the commit log a sensor stands by its number: its id is shown as "#7".
+    """
 
 def batch_info(batch: bytes) -> tuple[str, int, int]:
     """(facility_id, number of rows, received_at_us) of a batch without reading its rows. Raises PayloadError."""
@@ -206,6 +209,13 @@ class Effects:
 
         sensor_no int4, tracked_at timestamptz, value float8 (NULL for text), text_value text (NULL exactly when
         `repr(value)` is the text received), score float4 (NULL when not scored), flags int2 (see `native.Flag`).
+        """
+
+    @property
+    def log_payload(self) -> bytes:
+        """What to append to the commit log: replaying it changes the state as this step did.
+
+        A batch in fewer bytes, its known sensors by number; any other payload as it was.
         """
 
     @property

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! "GIB" version(1)  facility_id  received_at_us  rows
-//! sensors: count, each: kind(0 text, 1 UUID in 16 bytes) and its bytes      distinct, in order of first appearance
+//! sensors: count, each: kind and its bytes; distinct, in order of first appearance
+//!   0 text · 1 UUID in 16 bytes · 2 sensor_no, in the commit log, where the sensor is known
 //! columns, each with its length in bytes:
 //!   sensor   index, as zig-zag difference from "the one after the row before"
 //!   time     tracked_at_us, as zig-zag difference from the row before
@@ -21,6 +22,7 @@ use crate::wire::{put_bytes, put_signed, put_varint, Reader, Wire, WireError};
 const MAGIC: [u8; 4] = *b"GIB\x01";
 const KIND_TEXT: u8 = 0;
 const KIND_UUID: u8 = 1;
+const KIND_NUMBER: u8 = 2;
 const CODE_TEXT: u8 = 255;
 
 /// Collects rows in arrival order; `encode` gives the bytes.
@@ -135,8 +137,22 @@ pub struct Batch<'a> {
     pub facility_id: &'a str,
     pub received_at_us: i64,
     pub rows: Vec<Row<'a>>,
+    sensors: Sensors,
+}
+
+/// The sensors of a batch: ids side by side, and the numbers of those that stand by number.
+#[derive(Debug, Default)]
+struct Sensors {
     ids: String,
     id_ends: Vec<u32>,
+    numbers: Vec<Option<i32>>,
+}
+
+/// How a batch names a sensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SensorName<'b> {
+    Id(&'b str),
+    Number(i32),
 }
 
 impl<'a> Batch<'a> {
@@ -145,7 +161,7 @@ impl<'a> Batch<'a> {
         let facility_id = reader.text()?;
         let received_at_us = reader.signed()?;
         let row_count = reader.count()?;
-        let (ids, id_ends) = read_sensors(&mut reader)?;
+        let sensors = Sensors::read(&mut reader)?;
         let columns = Columns {
             index: Reader::new(reader.bytes()?),
             time: Reader::new(reader.bytes()?),
@@ -155,21 +171,57 @@ impl<'a> Batch<'a> {
         if !reader.is_empty() {
             return Err(WireError::new("a batch has bytes after its columns"));
         }
-        let rows = columns.rows(row_count, id_ends.len())?;
-        Ok(Self { facility_id, received_at_us, rows, ids, id_ends })
+        let rows = columns.rows(row_count, sensors.numbers.len())?;
+        Ok(Self { facility_id, received_at_us, rows, sensors })
     }
 
     pub fn sensor_count(&self) -> usize {
-        self.id_ends.len()
+        self.sensors.numbers.len()
     }
 
-    /// The id of a sensor by its index in the batch; empty for an index that no row has.
+    /// The id of a sensor by its index in the batch; empty if it stands by number.
     pub fn sensor_id(&self, index: u32) -> &str {
-        let index = index as usize;
-        let start = index.checked_sub(1).and_then(|before| self.id_ends.get(before)).map_or(0, |end| *end as usize);
-        let end = self.id_ends.get(index).map_or(start, |end| *end as usize);
-        self.ids.get(start..end).unwrap_or("")
+        let (index, ends) = (index as usize, &self.sensors.id_ends);
+        let start = index.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| *end as usize);
+        let end = ends.get(index).map_or(start, |end| *end as usize);
+        self.sensors.ids.get(start..end).unwrap_or("")
     }
+
+    pub fn sensor_name(&self, index: u32) -> SensorName<'_> {
+        match self.sensors.numbers.get(index as usize).copied().flatten() {
+            Some(number) => SensorName::Number(number),
+            None => SensorName::Id(self.sensor_id(index)),
+        }
+    }
+}
+
+/// The same batch with known sensors by number, as the commit log keeps it: `numbers` has one entry for each sensor.
+pub fn with_numbers(bytes: &[u8], numbers: &[Option<i32>]) -> Wire<Vec<u8>> {
+    let mut reader = checked_body(bytes)?;
+    let mut out = Vec::with_capacity(bytes.len());
+    out.extend_from_slice(&MAGIC);
+    put_bytes(&mut out, reader.bytes()?);
+    put_signed(&mut out, reader.signed()?);
+    put_varint(&mut out, reader.varint()?);
+    let count = reader.count()?;
+    put_varint(&mut out, count as u64);
+    for index in 0..count {
+        let (kind, raw) = read_sensor(&mut reader)?;
+        match numbers.get(index).copied().flatten() {
+            Some(number) => {
+                out.push(KIND_NUMBER);
+                put_signed(&mut out, i64::from(number));
+            }
+            None => {
+                out.push(kind);
+                out.extend_from_slice(raw);
+            }
+        }
+    }
+    out.extend_from_slice(reader.take(reader.remaining())?);
+    let crc = crc32fast::hash(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    Ok(out)
 }
 
 /// Facility, number of rows and received_at_us, without reading the rows.
@@ -197,19 +249,39 @@ fn checked_body(bytes: &[u8]) -> Wire<Reader<'_>> {
     Ok(reader)
 }
 
-fn read_sensors(reader: &mut Reader<'_>) -> Wire<(String, Vec<u32>)> {
-    let count = reader.count()?;
-    let mut ids = String::with_capacity(count * 36);
-    let mut ends = Vec::with_capacity(count);
-    for _ in 0..count {
-        match reader.u8()? {
-            KIND_TEXT => ids.push_str(reader.text()?),
-            KIND_UUID => write_uuid(reader.take(16)?, &mut ids),
-            other => return Err(WireError::new(format!("a sensor id of kind {other}"))),
-        }
-        ends.push(u32::try_from(ids.len()).map_err(|_| WireError::new("the sensor ids take more than 4 GiB"))?);
+/// A sensor's kind and its bytes, length included, as they stand.
+fn read_sensor<'a>(reader: &mut Reader<'a>) -> Wire<(u8, &'a [u8])> {
+    let kind = reader.u8()?;
+    let mut start = *reader;
+    match kind {
+        KIND_TEXT => reader.bytes().map(|_| ())?,
+        KIND_UUID => reader.take(16).map(|_| ())?,
+        KIND_NUMBER => reader.signed().map(|_| ())?,
+        other => return Err(WireError::new(format!("a sensor of kind {other}"))),
     }
-    Ok((ids, ends))
+    Ok((kind, start.take(start.remaining() - reader.remaining())?))
+}
+
+impl Sensors {
+    fn read(reader: &mut Reader<'_>) -> Wire<Self> {
+        let count = reader.count()?;
+        let mut sensors = Self { ids: String::with_capacity(count * 36), ..Self::default() };
+        for _ in 0..count {
+            let (kind, raw) = read_sensor(reader)?;
+            let mut raw = Reader::new(raw);
+            let mut number = None;
+            match kind {
+                KIND_TEXT => sensors.ids.push_str(raw.text()?),
+                KIND_UUID => write_uuid(raw.take(16)?, &mut sensors.ids),
+                _ => number = Some(raw.signed()?),
+            }
+            let number = number.map(i32::try_from).transpose();
+            sensors.numbers.push(number.map_err(|_| WireError::new("a sensor number does not fit"))?);
+            let end = u32::try_from(sensors.ids.len());
+            sensors.id_ends.push(end.map_err(|_| WireError::new("the sensor ids take more than 4 GiB"))?);
+        }
+        Ok(sensors)
+    }
 }
 
 struct Columns<'a> {
@@ -326,6 +398,20 @@ mod tests {
             let _ = Batch::read(&bytes);
             let _ = info(&bytes);
         }
+    }
+
+    #[test]
+    fn known_sensors_may_stand_by_number() {
+        let id = "7f3c9a52-0b1e-4c55-9d0a-2f1f6f1f2a01";
+        let rows: Vec<_> = [id, "other", id, "b"].iter().map(|id| (id.to_string(), 5, "24.60".to_owned())).collect();
+        let bytes = encode(&rows);
+        let short = with_numbers(&bytes, &[Some(-7), None, Some(i32::MAX)]).unwrap();
+        let (whole, batch) = (Batch::read(&bytes).unwrap(), Batch::read(&short).unwrap());
+        assert_eq!(batch.rows, whole.rows);
+        let names: Vec<_> = (0..3).map(|index| batch.sensor_name(index)).collect();
+        assert_eq!(names, [SensorName::Number(-7), SensorName::Id("other"), SensorName::Number(i32::MAX)]);
+        assert_eq!(with_numbers(&bytes, &[None; 3]).unwrap(), bytes);
+        assert_eq!(with_numbers(&short, &[None; 3]).unwrap(), short);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, SensorName};
 use crate::config::{self, Config, PayloadError, Settings, Tick};
 use crate::effects::{Effects, Nobody, Sink};
 use crate::sensor::{Sensor, Surroundings};
@@ -45,7 +45,8 @@ pub struct Core {
     pub watermark_us: Option<i64>,
     /// In the order in which they became known.
     pub sensors: Vec<Sensor>,
-    pub index_by_id: HashMap<Box<str>, u32, RandomState>,
+    index_by_id: HashMap<Box<str>, u32, RandomState>,
+    index_by_no: HashMap<i32, u32, RandomState>,
 }
 
 impl Core {
@@ -59,6 +60,7 @@ impl Core {
             watermark_us: None,
             sensors: Vec::new(),
             index_by_id: HashMap::default(),
+            index_by_no: HashMap::default(),
         }
     }
 
@@ -95,15 +97,16 @@ impl Core {
                 batch.facility_id, self.facility_id
             )));
         }
-        let places: Vec<Option<u32>> = (0..batch.sensor_count())
-            .map(|index| self.index_by_id.get(batch.sensor_id(index as u32)).copied())
-            .collect();
+        let places = self.places(&batch)?;
         let around = Surroundings {
             facility: self.facility_name.as_deref().unwrap_or(&self.facility_id),
             settings: &self.settings,
             received_at_us: batch.received_at_us,
             listened_us: self.listened_us,
         };
+        let number =
+            |place: &Option<u32>| place.and_then(|place| self.sensors.get(place as usize)).map(|sensor| sensor.no);
+        sink.sensors(|| places.iter().map(number).collect());
         for row in &batch.rows {
             let place = places.get(row.sensor as usize).copied().flatten();
             match place.and_then(|place| self.sensors.get_mut(place as usize)) {
@@ -114,15 +117,52 @@ impl Core {
         Ok(())
     }
 
-    fn configure<S: Sink>(&mut self, config: &Config, sink: &mut S) -> Result<(), PayloadError> {
+    /// Where each sensor of the batch stands here; none: it is not known.
+    fn places(&self, batch: &Batch<'_>) -> Result<Vec<Option<u32>>, PayloadError> {
+        let place = |index| match batch.sensor_name(index) {
+            SensorName::Id(id) => Ok(self.index_by_id.get(id).copied()),
+            SensorName::Number(no) => match self.index_by_no.get(&no) {
+                Some(place) => Ok(Some(*place)),
+                None => Err(PayloadError(format!("batch: no sensor has the number {no}"))),
+            },
+        };
+        (0..batch.sensor_count() as u32).map(place).collect()
+    }
+
+    /// A sensor's id and number belong together for good: the commit log relies on it.
+    fn check_numbers(&self, config: &Config) -> Result<(), PayloadError> {
+        let mut no_by_id: HashMap<&str, i32> = HashMap::new();
+        let mut id_by_no: HashMap<i32, &str> = HashMap::new();
         for upsert in &config.sensors {
-            let known =
-                self.index_by_id.get(upsert.sensor_id.as_str()).and_then(|place| self.sensors.get(*place as usize));
-            if let Some(known) = known.filter(|known| known.no != upsert.sensor_no) {
-                let text = format!("config: sensor {:?} has number {}, not {}", known.id, known.no, upsert.sensor_no);
-                return Err(PayloadError(text));
+            let (id, no) = (upsert.sensor_id.as_str(), upsert.sensor_no);
+            let known_no = self.sensor(self.index_by_id.get(id)).map(|sensor| sensor.no);
+            let known_id = self.sensor(self.index_by_no.get(&no)).map(|sensor| sensor.id.as_ref());
+            let no_before = known_no.or(no_by_id.insert(id, no)).unwrap_or(no);
+            let id_before = known_id.or(id_by_no.insert(no, id)).unwrap_or(id);
+            if no_before != no {
+                return Err(PayloadError(format!("config: sensor {id:?} has number {no_before}, not {no}")));
+            }
+            if id_before != id {
+                return Err(PayloadError(format!("config: number {no} is of sensor {id_before:?}, not {id:?}")));
             }
         }
+        Ok(())
+    }
+
+    fn sensor(&self, place: Option<&u32>) -> Option<&Sensor> {
+        self.sensors.get(*place? as usize)
+    }
+
+    /// Append a sensor that is new here.
+    pub fn admit(&mut self, sensor: Sensor) {
+        let place = self.sensors.len() as u32;
+        self.index_by_id.insert(sensor.id.clone(), place);
+        self.index_by_no.insert(sensor.no, place);
+        self.sensors.push(sensor);
+    }
+
+    fn configure<S: Sink>(&mut self, config: &Config, sink: &mut S) -> Result<(), PayloadError> {
+        self.check_numbers(config)?;
         self.config_version = config.version;
         if config.facility_name.is_some() {
             self.facility_name.clone_from(&config.facility_name);
@@ -137,10 +177,7 @@ impl Core {
             let place = self.index_by_id.get(upsert.sensor_id.as_str()).map(|place| *place as usize);
             match place.and_then(|place| self.sensors.get_mut(place)) {
                 Some(sensor) => sensor.configure(upsert, config.version, config.at_us, &around, sink),
-                None => {
-                    self.index_by_id.insert(upsert.sensor_id.as_str().into(), self.sensors.len() as u32);
-                    self.sensors.push(Sensor::new(upsert, config.version, self.listened_us));
-                }
+                None => self.admit(Sensor::new(upsert, config.version, self.listened_us)),
             }
         }
         Ok(())

@@ -91,6 +91,8 @@ pub struct StoredRow<'a> {
 /// Where a step's effects go. A replay changes the same state and tells nobody.
 pub trait Sink {
     const WANTED: bool;
+    /// For each sensor of the batch that begins its number, if it is known.
+    fn sensors(&mut self, numbers: impl FnOnce() -> Vec<Option<i32>>);
     fn stored(&mut self, row: &StoredRow<'_>, is_news: bool);
     fn unknown(&mut self, sensor_id: &str, tracked_at_us: i64, datum: Datum<'_>);
     fn event(&mut self, event: Event);
@@ -115,8 +117,14 @@ pub struct Effects {
     pub events: Vec<Event>,
     pub unknown: Vec<(String, i64, String)>,
     pub counts: Counts,
+    /// For each sensor of the batch its number, if it is known.
+    pub sensor_numbers: Vec<Option<i32>>,
     /// For each row of the batch: the sensor's number if the row is news to those who watch.
     pub news: Vec<Option<i32>>,
+    /// (sensor_no, tracked_at_us) of each stored row, in order; the first `told_apart` of them are in `seen` too.
+    stored: Vec<(i32, i64)>,
+    seen: HashSet<(i32, i64)>,
+    told_apart: usize,
 }
 
 impl Effects {
@@ -136,15 +144,24 @@ impl Effects {
         wanted: Option<&[bool]>,
     ) -> Vec<(u32, i32, i64, Vec<u8>)> {
         let mut frames = Vec::new();
+        let mut shown = HashSet::new();
         for (row, news) in batch.rows.iter().zip(&self.news) {
             let Some(sensor_no) = *news else { continue };
             let is_wanted = wanted.is_none_or(|wanted| wanted.get(row.sensor as usize) == Some(&true));
-            if is_wanted && !hidden.contains(&(sensor_no, row.tracked_at_us)) {
+            let key = (sensor_no, row.tracked_at_us);
+            if is_wanted && !hidden.contains(&key) && shown.insert(key) {
                 let frame = frame(batch.sensor_id(row.sensor), batch.facility_id, row.tracked_at_us, &row.datum);
                 frames.push((row.sensor, sensor_no, row.tracked_at_us, frame));
             }
         }
         frames
+    }
+
+    /// Whether a row of this step stands before the present one; asked for late violations only.
+    fn has_stored(&mut self, key: (i32, i64)) -> bool {
+        self.seen.extend(self.stored.iter().skip(self.told_apart));
+        self.told_apart = self.stored.len();
+        self.seen.contains(&key)
     }
 
     fn count(&mut self, flags: u16) {
@@ -159,6 +176,10 @@ impl Effects {
 impl Sink for Effects {
     const WANTED: bool = true;
 
+    fn sensors(&mut self, numbers: impl FnOnce() -> Vec<Option<i32>>) {
+        self.sensor_numbers = numbers();
+    }
+
     #[inline]
     fn stored(&mut self, row: &StoredRow<'_>, is_news: bool) {
         self.count(row.flags);
@@ -167,6 +188,7 @@ impl Sink for Effects {
             self.dirty_minutes.push(minute);
         }
         write_tuple(row, &mut self.copy_rows);
+        self.stored.push((row.sensor_no, row.tracked_at_us));
         self.news.push(is_news.then_some(row.sensor_no));
         if !is_news {
             let counter =
@@ -182,7 +204,10 @@ impl Sink for Effects {
     }
 
     fn event(&mut self, event: Event) {
-        self.events.push(event);
+        // The same reading twice in one step: the second is a redelivery like one of an earlier step.
+        if event.only_if_stored.is_none_or(|key| !self.has_stored(key)) {
+            self.events.push(event);
+        }
     }
 }
 
@@ -192,6 +217,7 @@ pub struct Nobody;
 
 impl Sink for Nobody {
     const WANTED: bool = false;
+    fn sensors(&mut self, _: impl FnOnce() -> Vec<Option<i32>>) {}
     #[inline]
     fn stored(&mut self, _: &StoredRow<'_>, _: bool) {}
     fn unknown(&mut self, _: &str, _: i64, _: Datum<'_>) {}

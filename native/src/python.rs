@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::batch::{self, Batch, BatchBuilder};
+use crate::batch::{self, Batch, BatchBuilder, SensorName};
 use crate::config::{us_of, PayloadError as BadPayload, Settings};
 use crate::core::{Core, Kind, CORE_VERSION};
 use crate::decode;
@@ -194,7 +194,10 @@ fn batch_rows<'py>(py: Python<'py>, batch: &[u8]) -> PyResult<Vec<Bound<'py, PyD
     let rows = batch.rows.iter().map(|row| {
         let dict = PyDict::new(py);
         dict.set_item("facility_id", batch.facility_id)?;
-        dict.set_item("sensor_id", batch.sensor_id(row.sensor))?;
+        match batch.sensor_name(row.sensor) {
+            SensorName::Id(id) => dict.set_item("sensor_id", id)?,
+            SensorName::Number(number) => dict.set_item("sensor_id", format!("#{number}"))?,
+        }
         dict.set_item("tracked_at_us", row.tracked_at_us)?;
         dict.set_item("data", row.datum.text())?;
         Ok(dict)
@@ -293,7 +296,8 @@ type Frame<'py> = (String, i32, i64, Bound<'py, PyBytes>);
 struct Effects {
     effects: CoreEffects,
     events: Py<PyList>,
-    /// The batch these are the effects of; empty for other kinds.
+    /// What these are the effects of.
+    kind: Kind,
     payload: Vec<u8>,
 }
 
@@ -307,6 +311,16 @@ impl Effects {
     #[getter]
     fn copy_rows<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.effects.copy_rows)
+    }
+
+    #[getter]
+    fn log_payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let numbers = &self.effects.sensor_numbers;
+        let bytes = match self.kind {
+            Kind::Batch => guarded(py, || Ok(batch::with_numbers(&self.payload, numbers)?))?,
+            _ => self.payload.clone(),
+        };
+        Ok(PyBytes::new(py, &bytes))
     }
 
     #[getter]
@@ -349,7 +363,7 @@ impl Effects {
         not_stored: Option<&Bound<'py, PyAny>>,
         sensor_ids: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Vec<Frame<'py>>> {
-        if self.payload.is_empty() {
+        if self.kind != Kind::Batch {
             return Ok(Vec::new());
         }
         let batch = guarded(py, || Ok(Batch::read(&self.payload)?))?;
@@ -396,11 +410,11 @@ impl FacilityCore {
         let kind = Kind::read(kind).map_err(Failure::from)?;
         let (mut effects, payload) = guarded(py, || {
             let effects = locked(&self.core)?.apply(kind, payload)?;
-            Ok((effects, if kind == Kind::Batch { payload.to_vec() } else { Vec::new() }))
+            Ok((effects, payload.to_vec()))
         })?;
         let events = std::mem::take(&mut effects.events).into_iter().map(|event| Py::new(py, CoreEvent::from(event)));
         let events = PyList::new(py, events.collect::<PyResult<Vec<_>>>()?)?.unbind();
-        Ok(Effects { effects, events, payload })
+        Ok(Effects { effects, events, kind, payload })
     }
 
     fn replay(&self, py: Python<'_>, kind: &str, payload: &[u8]) -> PyResult<()> {

@@ -1,7 +1,5 @@
 //! A core's state as bytes and back, to the bit: "GIS" version length body crc32.
 
-use std::collections::HashMap;
-
 use crate::alarm::Alarm;
 use crate::config::{Settings, Status};
 use crate::core::{Core, CORE_VERSION};
@@ -72,15 +70,9 @@ fn load_body(facility_id: &str, reader: &mut Reader<'_>, settings: Settings) -> 
     core.listened_us = reader.signed()?;
     core.watermark_us = reader.option_i64()?;
     let count = reader.count()?;
-    let mut index_by_id = HashMap::with_capacity_and_hasher(count, Default::default());
-    for index in 0..count {
-        let sensor = load_sensor(reader)?;
-        if index_by_id.insert(sensor.id.clone(), index as u32).is_some() {
-            return Err(WireError::new(format!("sensor {:?} stands twice", sensor.id)));
-        }
-        core.sensors.push(sensor);
+    for _ in 0..count {
+        core.admit(load_sensor(reader)?);
     }
-    core.index_by_id = index_by_id;
     if reader.is_empty() {
         Ok(core)
     } else {

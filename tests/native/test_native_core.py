@@ -195,6 +195,21 @@ def test_a_restored_core_is_the_same(core: FacilityCore) -> None:
     assert core.latest()[0].score == 0.0
 
 
+def test_the_log_keeps_a_batch_in_fewer_bytes(core: FacilityCore) -> None:
+    before = core.snapshot()
+    payload = batch(("t", 0, "24.60"), ("x", 1, "9"), ("g", 61, "leak"))
+    effects = core.apply("batch", payload)
+    other = FacilityCore.restore("plant", before, "{}")
+    other.replay("batch", effects.log_payload)
+    assert other.snapshot() == core.snapshot()
+    assert [row["sensor_id"] for row in native.batch_rows(effects.log_payload)] == ["#1", "x", "#2"]
+    assert core.apply("tick", tick(5)).log_payload == tick(5)
+    ids = [f"7f3c9a52-0b1e-4c55-9d0a-2f1f6f{number:06x}" for number in range(1000)]
+    core.apply("config", config(2, *(sensor(id_, number + 10, "Flow") for number, id_ in enumerate(ids))))
+    log = core.apply("batch", batch(*((id_, 100, "250.25") for id_ in ids))).log_payload
+    assert len(log) < 10 * 1000
+
+
 def test_snapshots_that_cannot_be_read(core: FacilityCore) -> None:
     state = core.snapshot()
     for damaged in (b"", state[:-1], bytes([*state[:20], state[20] ^ 1, *state[21:]])):
