@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Protocol
 
 import pytest
+from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient
 
+from engine.bus.local import LocalBus
+from engine.bus.service_bus import ServiceBusSource
 from engine.bus.source import BusMessage, BusSource
-from engine.clock import ManualClock
+from engine.clock import ManualClock, SystemClock
 from engine.errors import LockLost
 from tests.faults.model_broker import ModelBroker
 
@@ -64,10 +69,50 @@ class Model:
         await self._clock.advance(seconds)
 
 
-@pytest.fixture(params=["model"])
-async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
-    assert request.param == "model"
-    yield Model()
+class Real:
+    """The azure SDK over AMQP to a local bus of this process; time is real."""
+
+    def __init__(self, bus: LocalBus) -> None:
+        self._bus = bus
+
+    async def open(self) -> BusSource:
+        return ServiceBusSource(self._bus.connection_string, QUEUE, SystemClock(), silence_s_max=60)
+
+    async def send(self, *bodies: bytes) -> None:
+        async with self._client() as client, client.get_queue_sender(QUEUE) as sender:
+            for body in bodies:
+                await sender.send_messages(ServiceBusMessage(body))
+
+    async def dead_letters(self) -> list[tuple[bytes, str, str]]:
+        async with (
+            self._client() as client,
+            client.get_queue_receiver(QUEUE, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
+        ):
+            dead = await receiver.peek_messages(max_message_count=10)
+        return [
+            (b"".join(message.body), message.dead_letter_reason or "", message.dead_letter_error_description or "")
+            for message in dead
+        ]
+
+    async def receive(self, source: BusSource, max_messages: int, wait_s: float = WAIT_S) -> list[BusMessage]:
+        return await source.receive(max_messages, wait_s)
+
+    async def pass_time(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def _client(self) -> ServiceBusClient:
+        return ServiceBusClient.from_connection_string(self._bus.connection_string)
+
+
+@pytest.fixture(params=["model", pytest.param("azure-servicebus on the local bus", marks=pytest.mark.bus)])
+async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Broker]:
+    if request.param == "model":
+        yield Model()
+        return
+    bus = LocalBus(tmp_path, [QUEUE], 0, key="c2VjcmV0", lock_s=LOCK_S)
+    await bus.start()
+    yield Real(bus)
+    await bus.stop()
 
 
 async def test_messages_come_in_order_with_rising_sequence_numbers(broker: Broker) -> None:
