@@ -75,6 +75,10 @@ class Holding:
     def settle(self, held: Sequence[Held], settled: Callable[[], object]) -> None:
         """Complete or dead-letter in the background, many at once; `settled` is called when there is room again."""
         if held:
+            now_us = self._clock.now_us()
+            for each in held:
+                if each.refusal is None:
+                    self._metrics.observe(INGEST_LAG, max(0.0, (now_us - each.message.enqueued_at_us) / US_PER_S))
             task = asyncio.create_task(self._settle_all(held, settled))
             self._settling.add(task)
             task.add_done_callback(self._settling.discard)
@@ -112,10 +116,7 @@ class Holding:
                 self._metrics.add(DEAD_LETTERS, reason=reason)
                 log.warning("message_dead_lettered", queue=self._queue, reason=reason, description=description)
         else:
-            outcome = await self._settled(held, self._source.complete(message), "completed")
-            if outcome == "completed":
-                lag_us = self._clock.now_us() - message.enqueued_at_us
-                self._metrics.observe(INGEST_LAG, max(0.0, lag_us / US_PER_S))
+            await self._settled(held, self._source.complete(message), "completed")
         await reached("between_completes")
 
     async def _settled(self, held: Held, work: Awaitable[None], outcome: str) -> str:

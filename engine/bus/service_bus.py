@@ -31,6 +31,12 @@ from engine.errors import BusUnavailable, LockLost
 
 HANG_S: Final = 30.0  # a receive that is so much later than asked hangs
 SETTLE_S_MAX: Final = 30.0
+OPEN_S_MAX: Final = 20.0  # connection, SASL, token and link, on a slow line
+# The SDK holds the connection while it listens for a frame, and whatever is to be sent waits so long (default 0.2 s).
+LISTEN_S: Final = 0.03
+# How long a receive goes on after its first message when it was asked for more. The SDK has no option for it; its own
+# 0.2 s would be the latency of every message at a low rate (`engine.bus.appetite` lives with either).
+FILL_S: Final = 0.02
 CLOSE_S_MAX: Final = 3.0
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,11 +110,20 @@ class ServiceBusSource:
             raise BusUnavailable(f"the source of {self._queue} is closed")
         if self._receiver is None:
             self._client = ServiceBusClient.from_connection_string(
-                self._connection_string, retry_total=1, retry_backoff_factor=0.2, retry_backoff_max=1.0
+                self._connection_string,
+                retry_total=1,
+                retry_backoff_factor=0.2,
+                retry_backoff_max=1.0,
+                socket_timeout=LISTEN_S,
             )
             self._receiver = self._client.get_queue_receiver(
                 self._queue, receive_mode=ServiceBusReceiveMode.PEEK_LOCK, prefetch_count=0
             )
+            if hasattr(self._receiver, "_further_pull_receive_timeout"):
+                self._receiver._further_pull_receive_timeout = FILL_S
+            # Opened here, because a receive would allow the link no longer than it waits for a message.
+            async with asyncio.timeout(OPEN_S_MAX):
+                await self._receiver.__aenter__()
             self._heard_at_s = self._clock.monotonic_s()
         return self._receiver
 

@@ -290,13 +290,14 @@ class Facility:
         self._publish(effects, answer, outcome.rows)
 
     def _outcome(self, step: _Step, inputs: Sequence[tuple[Kind, bytes]], effects: Sequence[native.Effects]) -> Outcome:
-        numbered = enumerate(inputs, start=self._commit_no + 1)
+        logged = zip(inputs, effects, strict=True)
+        numbered = enumerate(logged, start=self._commit_no + 1)
         unknown = [row for effect in effects for row in effect.unknown]
         parked = [payloads.parked_reading(self.facility_id, *row) for row in unknown]
         return Outcome(
             facility_id=self.facility_id,
             epoch=self._epoch,
-            entries=tuple(LogEntry(number, kind, payload) for number, (kind, payload) in numbered),
+            entries=tuple(LogEntry(number, kind, effect.log_payload) for number, ((kind, _), effect) in numbered),
             copy_rows=b"".join(effect.copy_rows for effect in effects),
             rows=sum(effect.rows for effect in effects),
             dirty_minutes=tuple(sorted({minute for effect in effects for minute in effect.dirty_minutes})),

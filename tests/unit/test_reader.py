@@ -158,10 +158,13 @@ class House:
     async def stop(self) -> None:
         self.reader.stop()
         assert self.running is not None
-        while not self.running.done():
+        for _ in range(200):
+            if self.running.done():
+                return await self.running
             await self.clock.advance(0.5)
             await asyncio.sleep(0.0005)
-        await self.running
+        self.running.cancel()
+        raise AssertionError("the reader does not stop")
 
 
 def house_with(intake: str = "readings", messages_max: int = 500) -> House:

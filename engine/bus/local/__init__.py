@@ -3,6 +3,10 @@
 For a first start, for tests and for sites without Azure; limits are Azure's (256 KiB a message, locks of 60 s, 10
 deliveries). `LocalBus` runs it inside a process, `python -m engine.bus.local` as one of its own.
 
+Not there: sessions (a session receiver is refused), topics, transactions, duplicate detection; a message's time to live
+is handed on but does not end it. Seen to work with azure-servicebus 7.11.4, 7.14.3 and 7.15.0 and with JavaScript's
+@azure/service-bus 7.9.5.
+
 `bus_status(port, key)` asks a running one what its queues hold: active, locked, deferred, scheduled and dead-lettered
 messages. On the wire that is the operation `gasinsight:status` at the node `$management`.
 

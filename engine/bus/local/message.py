@@ -50,25 +50,42 @@ class Content:
 
 
 def parse_message(payload: bytes) -> Content:
-    """A single message off the wire; AmqpError when its sections cannot be read."""
+    """A single message off the wire; AmqpError when its sections cannot be read. One without an id is given one."""
     ttl_ms: int | None = None
     scheduled_ms: int | None = None
-    items, annotations, sections = 0, b"", []
+    items, annotations = 0, b""
+    properties: bytes | None = None
+    rest: list[bytes] = []
     at = 0
     while at < len(payload):
         start = at
         code, body, at = _section(payload, at)
         if code == HEADER:
-            fields = decode(payload, body)[0]
-            if isinstance(fields, list) and len(fields) > 2 and isinstance(fields[2], int):
-                ttl_ms = fields[2]
+            ttl_ms = _ttl(decode(payload, body)[0])
         elif code == ANNOTATIONS:
             items, annotations, scheduled_ms = _foreign_annotations(payload, body)
+        elif code == PROPERTIES:
+            properties = _identified(payload[start:at], decode(payload, body)[0])
         elif code != DELIVERY_ANNOTATIONS:
-            if code in (PROPERTIES, APPLICATION_PROPERTIES):
+            if code == APPLICATION_PROPERTIES:
                 _check_readable(code, decode(payload, body)[0])
-            sections.append(payload[start:at])
-    return Content(ttl_ms, items, annotations, b"".join(sections), scheduled_ms)
+            rest.append(payload[start:at])
+    sections = b"".join((properties or _identified(b"", []), *rest))
+    return Content(ttl_ms, items, annotations, sections, scheduled_ms)
+
+
+def _ttl(header: Any) -> int | None:
+    if isinstance(header, list) and len(header) > 2 and isinstance(header[2], int):
+        return header[2]
+    return None
+
+
+def _identified(section: bytes, properties: Any) -> bytes:
+    """The properties section, with a message id of ours when the sender set none: clients count on it."""
+    _check_readable(PROPERTIES, properties)
+    if properties and properties[0] is not None:
+        return section
+    return encode(Described(ULong(PROPERTIES), [uuid.uuid4().hex, *properties[1:]]))
 
 
 def parse_batch(payload: bytes) -> list[Content]:

@@ -23,6 +23,7 @@ from engine.clock import US_PER_S, Clock
 
 TURN_MESSAGES_MAX = 64
 BROWSE_MESSAGES_MAX = 250
+DUE_LOOK_S_MAX = 60.0  # scheduled times are wall time, which may be set while we wait
 BROWSE_BYTES_MAX = 256 * 1024
 
 
@@ -167,7 +168,7 @@ class Queue:
     def _set_due_alarm(self) -> None:
         if self._due:
             wait_s = (self._due[0][0] - self._clock.now_us()) / US_PER_S
-            self._due_alarm.set(self._clock.monotonic_s() + max(wait_s, 0.001))
+            self._due_alarm.set(self._clock.monotonic_s() + min(max(wait_s, 0.001), DUE_LOOK_S_MAX))
 
     def _activate_due(self) -> None:
         now_us = self._clock.now_us()

@@ -288,10 +288,8 @@ def apply_outcome(queue: Queue, token: bytes, state: Any, done: Any) -> None:
         queue.release(token, done)
     elif code == 0x27 and len(fields) > 1 and fields[1]:
         queue.defer(token, done)
-    elif code == 0x27 and fields and fields[0]:
+    elif code == 0x27:  # the JavaScript client abandons without the flag delivery-failed
         queue.abandon(token, done)
-    elif code == 0x27:
-        queue.release(token, done)
     else:
         raise AmqpError(DECODE_ERROR, f"no outcome is known as {code!r:.40}")
 
