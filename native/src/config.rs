@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::instant::US_PER_S;
+use crate::instant::{self, US_PER_S};
 use crate::rules;
 
 /// A payload that cannot be applied; the core is as it was before.
@@ -103,6 +103,9 @@ impl Config {
     pub fn read(payload: &[u8]) -> Result<Self, PayloadError> {
         let raw: RawConfig =
             serde_json::from_slice(payload).map_err(|error| PayloadError(format!("config: {error}")))?;
+        if let Some(at_us) = raw.at_us {
+            check_time("config: at_us", at_us)?;
+        }
         let sensors = raw.sensors.into_iter().map(SensorUpsert::of).collect::<Result<_, _>>()?;
         Ok(Self { version: raw.version, facility_name: raw.facility_name, at_us: raw.at_us, sensors })
     }
@@ -140,8 +143,17 @@ pub struct Tick {
 
 impl Tick {
     pub fn read(payload: &[u8]) -> Result<Self, PayloadError> {
-        serde_json::from_slice(payload).map_err(|error| PayloadError(format!("tick: {error}")))
+        let tick: Self = serde_json::from_slice(payload).map_err(|error| PayloadError(format!("tick: {error}")))?;
+        check_time("tick: watermark_us", tick.watermark_us)?;
+        Ok(tick)
     }
+}
+
+fn check_time(field: &str, us: i64) -> Result<(), PayloadError> {
+    if instant::is_accepted(us) {
+        return Ok(());
+    }
+    Err(PayloadError(format!("{field} {us} is outside the years 1970 to 2200")))
 }
 
 #[derive(Debug, Deserialize)]

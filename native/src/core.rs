@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use crate::batch::{Batch, SensorName};
 use crate::config::{self, Config, PayloadError, Settings, Tick};
 use crate::effects::{Effects, Nobody, Sink};
+use crate::instant;
 use crate::sensor::{Sensor, Surroundings};
 
 /// Version of the state's meaning; a snapshot of another version is not read.
@@ -95,6 +96,12 @@ impl Core {
             return Err(PayloadError(format!(
                 "batch: of facility {:?}, this is {:?}",
                 batch.facility_id, self.facility_id
+            )));
+        }
+        if let Some(row) = batch.rows.iter().find(|row| !instant::is_accepted(row.tracked_at_us)) {
+            return Err(PayloadError(format!(
+                "batch: tracked_at_us {} is outside the years 1970 to 2200",
+                row.tracked_at_us
             )));
         }
         let places = self.places(&batch)?;
@@ -186,7 +193,8 @@ impl Core {
     /// Gaps longer than a tick's usual distance are our own absence and count as one usual distance at most.
     fn tick<S: Sink>(&mut self, tick: Tick, sink: &mut S) {
         let heard_us = self.watermark_us.map_or(0, |last_us| tick.watermark_us.saturating_sub(last_us));
-        self.listened_us += heard_us.clamp(0, config::us_of(self.settings.tick_gap_s_max));
+        let heard_us = heard_us.clamp(0, config::us_of(self.settings.tick_gap_s_max));
+        self.listened_us = self.listened_us.saturating_add(heard_us);
         self.watermark_us = Some(self.watermark_us.map_or(tick.watermark_us, |last_us| last_us.max(tick.watermark_us)));
         let around = Surroundings {
             facility: self.facility_name.as_deref().unwrap_or(&self.facility_id),

@@ -13,6 +13,11 @@ pub const END_US: i64 = 7_289_654_400 * US_PER_S;
 /// Microseconds between 1970-01-01 and PostgreSQL's own beginning, 2000-01-01.
 pub const POSTGRES_EPOCH_US: i64 = 946_684_800 * US_PER_S;
 
+/// Whether this is a time that readings, ticks and changes may have.
+pub fn is_accepted(us: i64) -> bool {
+    (FIRST_US..END_US).contains(&us)
+}
+
 pub fn minute_of(us: i64) -> i64 {
     us - us.rem_euclid(US_PER_MINUTE)
 }

@@ -262,7 +262,9 @@ impl Sensor {
     ) {
         let Some(score) = judged.score else { return };
         let condition = match score {
-            Score { alarming: true, .. } => Condition::Violated,
+            // what a limit says already needs no second voice
+            Score { alarming: true, .. } if judged.violated().next().is_none() => Condition::Violated,
+            Score { alarming: true, .. } => Condition::Between,
             Score { calm: true, .. } => Condition::Clear,
             _ => Condition::Between,
         };

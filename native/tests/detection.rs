@@ -124,6 +124,21 @@ fn the_score_warms_up_before_it_speaks() {
 }
 
 #[test]
+fn a_limit_that_speaks_is_not_spoken_over() {
+    let mut chance = Chance(3);
+    let mut core = one_sensor("Temperature");
+    let rows: Vec<(&str, i64, String)> = (0..2000)
+        .map(|step| {
+            ("s", step * INTERVAL_S, (22.5 + 0.1 * chance.normal() + if step == 1900 { 10.0 } else { 0.0 }).to_string())
+        })
+        .collect();
+    let effects = core.apply(Kind::Batch, &plant::batch(&rows, 0)).unwrap();
+    assert_eq!(plant::told(&effects)[0], ("high", "activated", 1900 * INTERVAL_S));
+    assert!(effects.events.iter().all(|event| event.rule.name() == "high"));
+    assert!(effects.events[0].score.unwrap() > 6.0, "its score is told beside it");
+}
+
+#[test]
 fn a_signal_that_stands_still_is_not_scored() {
     let told = anomalies(DAY, |step| if step == 4000 { 9.0 } else { 5.0 });
     assert!(told.is_empty());

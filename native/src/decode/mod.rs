@@ -87,7 +87,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub fn time_fault(&self, tracked_at_us: i64) -> Option<Fault> {
-        if !(instant::FIRST_US..instant::END_US).contains(&tracked_at_us) {
+        if !instant::is_accepted(tracked_at_us) {
             return Some(Fault::new("time_out_of_range", "tracked_at is outside the years 1970 to 2200"));
         }
         (tracked_at_us > self.latest_us).then(|| {
