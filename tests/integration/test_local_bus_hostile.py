@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from engine.bus.local import Counts, LocalBus, bus_status
 from engine.bus.local.amqp_types import Described, Symbol, ULong
-from engine.bus.local.codec import encode
+from engine.bus.local.codec import decode, encode
 from engine.bus.local.frames import (
     AMQP_HEADER,
     SASL_HEADER,
@@ -358,6 +358,19 @@ async def test_a_range_of_deliveries_is_settled_at_once(bus):
         settled = (await wire.until(Disposition)).performative
         assert (settled.first, settled.last, settled.state) == (numbers[0], numbers[-1], ACCEPTED)
         assert bus.counts["readings"] == Counts(0, 0, 0, 0, 0)
+
+
+async def test_modified_without_flags_is_an_abandon(bus):
+    """As the JavaScript client says it."""
+    async with connected(bus) as wire:
+        await _put(wire, b"a")
+        await wire.receive_link(1, credit=1)
+        number = (await wire.until(Transfer)).performative.delivery_id
+        wire.say(Disposition(True, number, None, False, Described(ULong(0x27), [])))
+        assert (await wire.until(Disposition)).performative.state.descriptor == 0x27
+        wire.say(Flow(2, 1_000, 0, 1_000, 1, 1, 1))
+        header = decode((await wire.until(Transfer)).payload)[0]
+        assert header.value[4] == 1
 
 
 async def test_connections_are_limited(bus):

@@ -231,6 +231,14 @@ def test_a_message_goes_out_with_the_brokers_stamps_and_the_senders_words():
     assert sections[0x75] == b"21.5"
 
 
+@pytest.mark.parametrize("properties", [b"", encode(Described(ULong(0x73), [None, None, "to"]))])
+def test_a_message_without_an_id_is_given_one(properties):
+    content = parse_message(properties + encode(Described(ULong(0x75), b"21.5")))
+    fields = _sections(content.sections)[0x73]
+    assert len(fields[0]) == 32
+    assert fields[1:] == ([None, "to"] if properties else [])
+
+
 def test_a_dead_letter_keeps_its_properties_and_gains_the_reason():
     content = with_application_properties(parse_message(_message()), {"DeadLetterReason": "not_json"})
     sections = _sections(outgoing(content, sequence_number=1, enqueued_ms=0, delivery_count=0))

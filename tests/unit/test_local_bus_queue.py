@@ -23,13 +23,16 @@ def _annotations(entries: dict[str, object]) -> bytes:
     return encode(Described(ULong(0x72), {Symbol(name): value for name, value in entries.items()}))
 
 
-def body(message: Content) -> str:
-    at, text = 0, ""
+def sections(message: Content) -> dict[int, object]:
+    found, at = {}, 0
     while at < len(message.sections):
         section, at = decode(message.sections, at)
-        if section.descriptor == 0x75:
-            text = section.value.decode()
-    return text
+        found[int(section.descriptor)] = section.value
+    return found
+
+
+def body(message: Content) -> str:
+    return sections(message)[0x75].decode()
 
 
 class Receiver:
@@ -175,8 +178,7 @@ async def test_the_tenth_failed_delivery_makes_a_dead_letter(house):
         house.queue.abandon(a.token, house.done)
     assert await house.receive(1) == []
     (dead,) = await house.receive(1, house.dead_letters)
-    sections = dead.message.content.sections
-    assert decode(sections)[0].value["DeadLetterReason"] == "MaxDeliveryCountExceeded"
+    assert sections(dead.message.content)[0x74]["DeadLetterReason"] == "MaxDeliveryCountExceeded"
     assert (body(dead.message.content), dead.message.delivery_count) == ("a", 10)
     assert house.counts.dead_lettered == 1
     await house.restart()
@@ -220,6 +222,16 @@ async def test_a_deferred_message_is_found_by_its_number_only(house):
     assert again.message.delivery_count == 1
     house.queue.complete(again.token, house.done)
     await house.settled()
+    assert house.counts == Counts(0, 0, 0, 0, 0)
+
+
+async def test_a_deferred_message_can_be_taken_for_good(house):
+    await house.put("a")
+    (a,) = await house.receive(1)
+    house.queue.defer(a.token, house.done)
+    (taken,) = await house.queue.receive_deferred([a.message.sequence_number], peek_lock=False)
+    assert body(taken.message.content) == "a"
+    await house.restart()
     assert house.counts == Counts(0, 0, 0, 0, 0)
 
 
