@@ -115,9 +115,7 @@ def _live_and_die(app: Quart, services: Services) -> None:
         services.background.start("rights", services.sockets.run)
         services.background.start(
             "first admin",
-            lambda: ensure_first_admin(
-                services.database, services.passwords, services.settings, services.clock
-            ),
+            lambda: ensure_first_admin(services.database, services.passwords, services.settings, services.clock),
         )
 
     @app.after_serving

@@ -195,4 +195,3 @@ def _checked(model: type[BaseModel], fields: object, where: str) -> BaseModel:
                 for item in error.errors(include_url=False, include_context=False, include_input=False)
             ]
         ) from error
-

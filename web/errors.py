@@ -1,10 +1,10 @@
 """How a request is refused: every refusal is JSON `{"detail": …}` with the status and headers of the wire contract.
 
-    HttpRefusal              any status
-    ├── NotAuthenticated     401, no token or a bad one
-    ├── NotPermitted         403
-    ├── NotFound             404
-    └── NotUsable            422, a list of {loc, msg, type}
+HttpRefusal              any status
+├── NotAuthenticated     401, no token or a bad one
+├── NotPermitted         403
+├── NotFound             404
+└── NotUsable            422, a list of {loc, msg, type}
 """
 
 from __future__ import annotations

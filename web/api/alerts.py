@@ -72,9 +72,7 @@ async def list_facility_alerts(call: Call, facility_id: str, query: FacilityAler
 
 
 async def _alerts(call: Call, offset: int, rows_max: int) -> list[AlertWithDetails]:
-    rows = await call.services.database.rows(
-        LIST_ALERTS, call.caller.is_admin, call.caller.user_id, offset, rows_max
-    )
+    rows = await call.services.database.rows(LIST_ALERTS, call.caller.is_admin, call.caller.user_id, offset, rows_max)
     return [_alert(row) for row in rows]
 
 

@@ -40,9 +40,7 @@ async def sign_in(call: Call) -> TokenPair:
     if user is None or not verification.is_right:
         log.info("sign_in_refused")
         raise NotAuthenticated("Incorrect username or password")
-    await services.database.execute(
-        RECORD_LOGIN, user["id"], verification.replacement_hash, user["hashed_password"]
-    )
+    await services.database.execute(RECORD_LOGIN, user["id"], verification.replacement_hash, user["hashed_password"])
     return _pair(await services.sessions.begin(Subject(user["id"], user["username"], user["sessions_valid_from"])))
 
 

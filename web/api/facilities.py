@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from web.auth.guard import Need
+from web.configuration import TELL_ENGINE
 from web.declare import Call, Noun
 from web.errors import NotFound
 from web.shapes import Facility, FacilityChanges, Location, Paging
@@ -44,7 +45,9 @@ async def read_facility(call: Call, facility_id: str) -> Facility:
 @noun.put("/facilities/{facility_id}", Need.EDIT, Facility, statuses=(401, 403, 404, 422))
 async def update_facility(call: Call, facility_id: str, body: FacilityChanges) -> Facility:
     """A new name."""
-    await call.services.database.execute(RENAME_FACILITY, facility_id, body.name)
+    async with call.services.database.transaction() as connection:
+        await connection.execute(RENAME_FACILITY, facility_id, body.name)
+        await connection.execute(TELL_ENGINE, facility_id)
     return await _read(call, facility_id)
 
 

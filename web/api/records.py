@@ -5,12 +5,15 @@ PostgreSQL groups the raw readings into cells; only the cells travel.
 
 from __future__ import annotations
 
+import asyncio
 import math
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import asyncpg
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator
 from pydantic_core import to_json
 
@@ -47,12 +50,12 @@ SELECT date_bin($4, tracked_at, (SELECT t0 FROM first)) AS start_at,
   FROM sensor_records
  WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3
  GROUP BY 1
- ORDER BY 1
 """
 READ_AT = """
 SELECT tracked_at, value, text_value FROM sensor_records WHERE sensor_no = $1 AND tracked_at = ANY($2::timestamptz[])
 """
 SMALL_SCALE = 2.0**-64
+LARGE_VALUE = 1e280  # sums of larger ones may not be finite
 
 Time = Annotated[datetime, BeforeValidator(lambda text: parse_time(str(text)))]
 
@@ -80,84 +83,94 @@ async def read_records(call: Call, sensor_id: str, query: RecordsQuery) -> bytes
         raise NotUsable.of(
             "query", "freq", f"makes {window.cells_max} cells of {step_s} s; at most {CELLS_MAX} are given"
         )
-    rows = await _cells(call, sensor["sensor_no"], query.start_date, end, timedelta(seconds=step_s))
-    if not rows:
+    cells = await _cells(call, sensor["sensor_no"], query.start_date, end, timedelta(seconds=step_s))
+    if not cells.rows:
         return _encoded(sensor_id, [], [], Analytics(mean=None, min=None, max=None))
-    cells = await _filled(call, sensor["sensor_no"], window, rows, query.aggregation)
-    starts_us, texts = grid_texts(window, to_us(rows[0]["t0"]), cells)
-    return _encoded(sensor_id, _zulu(starts_us), texts, _analytics(rows))
+    last_texts = await _last_texts(call, sensor["sensor_no"], window, cells.rows)
+    # up to 100,000 cells are made into text: not on the loop that also serves the websockets
+    return await asyncio.to_thread(_body, sensor_id, window, cells, last_texts, query.aggregation)
 
 
-async def _cells(call: Call, sensor_no: int, start: datetime, end: datetime, step: timedelta) -> list[dict[str, Any]]:
-    """Rows of READ_CELLS with `mean`."""
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Rows of READ_CELLS in order of time; their `total` is the sum of the readings times `scale`."""
+
+    rows: list[Any]
+    scale: float
+
+
+async def _cells(call: Call, sensor_no: int, start: datetime, end: datetime, step: timedelta) -> _Cells:
     scale = 1.0
     try:
         rows = await call.services.database.rows(READ_CELLS, sensor_no, start, end, step, scale)
     except asyncpg.NumericValueOutOfRangeError:  # the sum of finite readings is not finite
         scale = SMALL_SCALE
         rows = await call.services.database.rows(READ_CELLS, sensor_no, start, end, step, scale)
-    return [{**row, "scale": scale} for row in rows]
+    rows.sort(key=lambda row: row["start_at"])  # PostgreSQL would sort every reading for it
+    return _Cells(rows, scale)
 
 
-async def _filled(
-    call: Call, sensor_no: int, window: Window, rows: list[dict[str, Any]], aggregation: str
-) -> FilledCells:
-    starts_us = np.array([to_us(row["start_at"]) for row in rows], dtype=np.int64)
-    last_at_us = np.array([to_us(row["last_at"]) for row in rows], dtype=np.int64)
-    is_repeated = needs_last_text(window, starts_us, last_at_us)
+async def _last_texts(call: Call, sensor_no: int, window: Window, rows: list[Any]) -> dict[datetime, str]:
+    """The last reading of each cell that shows it: in the empty cells that follow, or because it holds only texts."""
+    is_repeated = needs_last_text(window, _times_us(rows, "start_at"), _times_us(rows, "last_at"))
     wanted = [
         row["last_at"]
         for row, repeated in zip(rows, is_repeated.tolist(), strict=True)
         if row["readings"] > 1 and (repeated or row["numbers"] == 0)
     ]
-    last = {
-        row["tracked_at"]: reading_text(row["value"], row["text_value"])
-        for row in (await call.services.database.rows(READ_AT, sensor_no, wanted) if wanted else [])
-    }
-    return FilledCells(
-        starts_us,
-        [_cell_text(row, aggregation, last) for row in rows],
-        last_at_us,
-        [last[row["last_at"]] if row["last_at"] in last else _only_text(row) for row in rows],
+    found = await call.services.database.rows(READ_AT, sensor_no, wanted) if wanted else []
+    return {row["tracked_at"]: reading_text(row["value"], row["text_value"]) for row in found}
+
+
+def _body(sensor_id: str, window: Window, cells: _Cells, last_texts: dict[datetime, str], aggregation: str) -> bytes:
+    filled = FilledCells(
+        _times_us(cells.rows, "start_at"),
+        [_cell_text(row, cells.scale, aggregation, last_texts) for row in cells.rows],
+        _times_us(cells.rows, "last_at"),
+        [_last_text(row, last_texts) for row in cells.rows],
     )
+    starts_us, texts = grid_texts(window, to_us(cells.rows[0]["t0"]), filled)
+    return _encoded(sensor_id, _zulu(starts_us), texts, _analytics(cells))
 
 
-def _cell_text(row: dict[str, Any], aggregation: str, last: dict[datetime, str]) -> str:
-    if row["readings"] == 1:
-        return _only_text(row)
-    if row["numbers"] == 0:
-        return last[row["last_at"]]
+def _times_us(rows: list[Any], column: str) -> NDArray[np.int64]:
+    return np.array([to_us(row[column]) for row in rows], dtype=np.int64)
+
+
+def _cell_text(row: Any, scale: float, aggregation: str, last_texts: dict[datetime, str]) -> str:
+    if row["readings"] == 1 or row["numbers"] == 0:
+        return _last_text(row, last_texts)
     if aggregation == "mean":
-        return shortest(_mean(row["total"], row["numbers"], row["scale"], row["lowest"], row["highest"]))
+        return shortest(_mean(row["total"], row["numbers"], scale, row["lowest"], row["highest"]))
     return shortest(row["lowest"] if aggregation == "min" else row["highest"])
 
 
-def _only_text(row: dict[str, Any]) -> str:
-    return reading_text(row["lowest"], row["a_text"])
+def _last_text(row: Any, last_texts: dict[datetime, str]) -> str:
+    """Of a cell with one reading its own; else what was looked up, and nothing where it is never shown."""
+    if row["readings"] == 1:
+        return reading_text(row["lowest"], row["a_text"])
+    return last_texts.get(row["last_at"], "")
 
 
 def _mean(total: float, numbers: int, scale: float, lowest: float, highest: float) -> float:
     """Never outside its readings, whatever the rounding."""
-    return min(max(total / numbers / scale, lowest), highest)
+    mean: float = min(max(total / numbers / scale, lowest), highest)
+    return mean
 
 
-def _analytics(rows: list[dict[str, Any]]) -> Analytics:
-    numeric = [row for row in rows if row["numbers"]]
+def _analytics(cells: _Cells) -> Analytics:
+    numeric = [row for row in cells.rows if row["numbers"]]
     if not numeric:
         return Analytics(mean=None, min=None, max=None)
-    lowest = min(row["lowest"] for row in numeric)
-    highest = max(row["highest"] for row in numeric)
+    lowest, highest = min(row["lowest"] for row in numeric), max(row["highest"] for row in numeric)
     numbers = sum(row["numbers"] for row in numeric)
-    scale = numeric[0]["scale"]
-    try:
-        total = math.fsum(row["total"] for row in numeric)
-    except OverflowError:
-        scale *= SMALL_SCALE
-        total = math.fsum(row["total"] * SMALL_SCALE for row in numeric)
-    return Analytics(mean=_mean(total, numbers, scale, lowest, highest), min=lowest, max=highest)
+    scale = SMALL_SCALE if max(abs(lowest), abs(highest)) > LARGE_VALUE else 1.0
+    total = math.fsum(row["total"] * scale for row in numeric)
+    mean = _mean(total, numbers, cells.scale * scale, lowest, highest)
+    return Analytics(mean=mean, min=lowest, max=highest)
 
 
-def _zulu(starts_us: np.ndarray[Any, np.dtype[np.int64]]) -> list[str]:
+def _zulu(starts_us: NDArray[np.int64]) -> list[str]:
     """Whole seconds with Z."""
     seconds = starts_us.astype("datetime64[us]").astype("datetime64[s]")
     return [f"{text}Z" for text in np.datetime_as_string(seconds).tolist()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from web.auth.guard import Need
+from web.configuration import TELL_ENGINE
 from web.declare import Call, Noun
 from web.errors import NotFound
 from web.frequency import parse_frequency, spell_frequency
@@ -46,7 +47,6 @@ UPDATE sensors
        signal_interval_s = coalesce($5, signal_interval_s)
  WHERE id = $1
 """
-TELL_ENGINE = "SELECT pg_notify('facility_config', $1)"
 
 
 class SensorQuery(Paging):

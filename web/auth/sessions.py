@@ -82,9 +82,7 @@ class Sessions:
                 raise NotAuthenticated
             if old.generation != to_us(held["sessions_valid_from"]) or not held["may_continue"]:
                 raise NotAuthenticated
-            subject = Subject(
-                held["user_id"], held["username"], held["sessions_valid_from"], held["impersonated_by"]
-            )
+            subject = Subject(held["user_id"], held["username"], held["sessions_valid_from"], held["impersonated_by"])
             claims = _claims(subject, str(held["family"]), self._tokens.successor_id(old.token_id))
             used_at = held["used_at"]
             if used_at is None:
