@@ -1,0 +1,53 @@
+"""`python -m bench [NAME …] [--runs N] [--json]`: starts what it needs, prints a table a bench, cleans up."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+
+from bench.ingest import ingest_batch, ingest_single
+from bench.latency import latency
+from bench.report import Figure, Say, load, print_figures
+
+Bench = Callable[[int, Say], Awaitable[list[Figure]]]
+BENCHES: dict[str, Bench] = {"ingest-single": ingest_single, "ingest-batch": ingest_batch, "latency": latency}
+BENCH_S_MAX = 900.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)}; all without")
+    parser.add_argument("--runs", type=int, default=3, help="the median of so many runs counts (3)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a bench, for programs")
+    options = parser.parse_args()
+    unknown = [name for name in options.names if name not in BENCHES]
+    if unknown or options.runs < 1:
+        parser.error(f"there is no bench {unknown[0]!r}" if unknown else "--runs must be at least 1")
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
+    for name in options.names or BENCHES:
+        before = load()
+        figures = asyncio.run(_bounded(BENCHES[name], options.runs))
+        print_figures(name, figures, before, options.json)
+    return 0
+
+
+async def _bounded(bench: Bench, runs: int) -> list[Figure]:
+    """Ctrl-C and SIGTERM end the bench in good order: what it started goes with it."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    async with asyncio.timeout(BENCH_S_MAX):
+        return await bench(runs, _say)
+
+
+def _say(text: str) -> None:
+    print(f"  {text} …", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""`latency`: from just before a message is sent to its websocket frame, and to the alarm's notification."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from bench.house import House, open_house
+from bench.ingest import single_rates
+from bench.report import Figure, Say, at_most, percentile
+from engine.commands.client import Login, Server
+from engine.runtime import read_secret
+
+SECONDS = 20.0
+SETTLE_S = 3.0
+SHARES = (0.2, 0.7)
+P50_MS_MAX, P99_MS_MAX = 40.0, 150.0
+
+
+async def latency(runs: int, say: Say) -> list[Figure]:
+    async with open_house(say, with_web=True) as house:
+        say("measuring ingest-single first, which sets the pace")
+        rate = statistics.median((await single_rates(house, 1, say))["ours"])
+        figures = [Figure("ingest-single in this run", rate, "readings/s")]
+        alarm = 0
+        for share in SHARES:
+            values: list[list[float]] = []
+            alarms: list[list[float]] = []
+            for run in range(runs):
+                say(f"run {run + 1} of {runs}: {share:.0%} of it, {share * rate:.0f} readings/s for {SECONDS:.0f} s")
+                seen = await _watched(house, share * rate, alarm)
+                alarm += len(seen.alarm_sent)
+                values.append(seen.value_ms)
+                alarms.append(seen.alarm_ms())
+            figures += _figures(f"value at {share:.0%}", values, judged=share == max(SHARES))
+            figures += _figures(f"alarm at {share:.0%}", alarms, judged=share == max(SHARES))
+        return figures
+
+
+class _Seen:
+    """What came back, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.value_ms: list[float] = []
+        self.alarm_sent: dict[str, int] = {}
+        self._alarm_seen: dict[str, int] = {}
+
+    def value(self, frame: dict[str, str]) -> None:
+        self.value_ms.append((time.time_ns() // 1000 - _us(frame["tracked_at"])) / 1000)
+
+    def alarm(self, frame: dict[str, str]) -> None:
+        self._alarm_seen.setdefault(frame["sensor_id"], time.time_ns() // 1000)
+
+    def alarm_ms(self) -> list[float]:
+        missing = self.alarm_sent.keys() - self._alarm_seen.keys()
+        assert not missing, f"{len(missing)} of {len(self.alarm_sent)} alarms were not notified"
+        return [(self._alarm_seen[sensor] - sent) / 1000 for sensor, sent in self.alarm_sent.items()]
+
+
+async def _watched(house: House, rate: float, first_alarm: int) -> _Seen:
+    """Watch everything while the pacer sends."""
+    seen = _Seen()
+    password = read_secret(house.settings.data_dir, "admin_password")
+    assert house.url and password
+    server = Server(house.url, Login(house.settings.admin_email, password))
+    paths = [f"/ws/facility-data/{place.facility_id}" for place in house.plant.facilities]
+    watching = [asyncio.create_task(_pass_on(server, path, seen.value)) for path in paths]
+    watching.append(asyncio.create_task(_pass_on(server, "/ws/notifications", seen.alarm)))
+    await asyncio.sleep(SETTLE_S)
+    seen.value_ms.clear()  # latest values, sent at connection
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.pacer", house.data_queue, f"{rate:.1f}", f"{SECONDS}", f"{first_alarm}",
+        env={**os.environ, "BENCH_BUS": house.bus}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    output, _ = await asyncio.wait_for(process.communicate(), SECONDS + 30)
+    assert process.returncode == 0, "the pacer failed"
+    await asyncio.sleep(SETTLE_S)
+    for line in output.splitlines():
+        planted = json.loads(line)
+        seen.alarm_sent[planted["sensor_id"]] = planted["sent_us"]
+    for task in watching:
+        task.cancel()
+    await asyncio.gather(*watching, return_exceptions=True)
+    await server.close()
+    return seen
+
+
+async def _pass_on(server: Server, path: str, tell: Callable[[dict[str, str]], None]) -> None:
+    with suppress(asyncio.CancelledError):
+        async for frame in server.frames(path):
+            tell(frame)
+
+
+def _figures(name: str, runs: list[list[float]], *, judged: bool) -> list[Figure]:
+    found = []
+    for label, part, limit in (("p50", 0.5, P50_MS_MAX), ("p99", 0.99, P99_MS_MAX)):
+        values = [percentile(run, part) for run in runs]
+        name_of = f"{name} {label} (n = {sum(map(len, runs)):,})"
+        found.append(
+            at_most(name_of, values, "ms", limit)
+            if judged
+            else Figure(name_of, statistics.median(values), "ms", values)
+        )
+    return found
+
+
+def _us(text: str) -> int:
+    at = datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return int(at.timestamp()) * 1_000_000 + at.microsecond
