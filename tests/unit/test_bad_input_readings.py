@@ -1,0 +1,130 @@
+"""Bad readings through the real reader and decoder: a dead letter with its reason, a row set aside, or none of both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+import native
+from engine.bus.intake import EntityIntake, Intake, ReadingIntake
+from engine.bus.messages import activation_of, deactivation_of, setup_of
+from engine.bus.reader import BusReader
+from engine.clock import ManualClock
+from engine.facility.port import DONE, Answer, Share
+from engine.metrics import Metrics
+from engine.model import EntityMessage, ParkedItem
+from tests.faults.bad_input import CASES, FUTURE_S_MAX, RECEIVED_AT, Case, body, reading, rows
+from tests.faults.model_broker import ModelBroker
+from tests.unit.test_bad_input_entities import KINDS
+
+QUEUE = "queue"
+
+
+@dataclass
+class Accepting:
+    """Facilities that take in everything and remember it."""
+
+    readings: list[dict[str, object]] = field(default_factory=list)
+    refused: list[ParkedItem] = field(default_factory=list)
+    messages: list[EntityMessage] = field(default_factory=list)
+
+    def lane(self, facility_id: str) -> str:
+        return facility_id
+
+    async def ingest(self, shares: Sequence[Share]) -> dict[str, Answer]:
+        for share in shares:
+            self.readings += native.batch_rows(share.batch)  # type: ignore[arg-type]
+            self.refused += share.refused
+        return dict.fromkeys((share.facility_id for share in shares), DONE)
+
+    async def apply(self, facility_id: str, messages: Sequence[EntityMessage]) -> Answer:
+        self.messages += messages
+        return DONE
+
+    async def probe(self, facility_id: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+async def test_where_a_body_ends(case: Case) -> None:
+    taken, broker = await read(case.body)
+    dead = broker.dead_letters(QUEUE)
+    assert [letter.reason for letter in dead] == ([case.dead] if case.dead else [])
+    assert [letter.body for letter in dead] == ([case.body] if case.dead else [])
+    assert all(letter.description and len(letter.description) <= 4096 for letter in dead)
+    assert len(taken.readings) == case.good
+    assert [item.reason.partition(":")[0] for item in taken.refused] == list(case.refused)
+    assert all(item.kind == "refused" and item.body for item in taken.refused)
+    assert broker.waiting(QUEUE) == 0
+    assert broker.counts["deliveries"] == 1, "at its first delivery"
+
+
+async def test_bad_bodies_delay_nobody_and_spoil_no_neighbour() -> None:
+    bad = [case.body for case in CASES if case.dead]
+    taken, broker = await read(*bad, body(sensor_id="healthy"), *bad)
+    assert [row["sensor_id"] for row in taken.readings] == ["healthy"]
+    assert len(broker.dead_letters(QUEUE)) == 2 * len(bad)
+    assert broker.counts["redeliveries"] == 0
+
+
+async def test_a_good_row_comes_out_as_it_went_in() -> None:
+    taken, _ = await read(rows(reading(data="24.60"), reading(data=...), reading(sensor_id="é", data=" 007 ")))
+    assert [(row["sensor_id"], row["data"]) for row in taken.readings] == [("s-1", "24.60"), ("é", " 007 ")]
+
+
+@pytest.mark.parametrize("data", ["NaN", "Infinity", "-inf", "1e999", "open", ""])
+def test_what_is_no_number_is_kept_as_text_and_never_scored(data: str) -> None:
+    """It is stored with its flags, and returns no alarm to normal."""
+    core = native.FacilityCore("f-1", "{}")
+    sensor = {"op": "upsert", "sensor_id": "s-1", "sensor_no": 1, "type": "Temperature", "status": "Active"}
+    core.apply("config", json_bytes({"version": 1, "sensors": [{**sensor, "expected_interval_s": 15}]}))
+    start_us = round(RECEIVED_AT.timestamp() * 1e6)
+    hot = core.apply("batch", native.encode_batch("f-1", [("s-1", start_us, "99.5")], start_us))
+    assert [event.transition for event in hot.events] == ["activated"]
+    later_us = start_us + 600_000_000
+    effects = core.apply("batch", native.encode_batch("f-1", [("s-1", later_us, data)], later_us))
+    assert effects.rows == 1
+    assert effects.events == []
+    assert [alarm.active for alarm in core.alarms()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("parse", "good", "bad", "reason"),
+    [
+        (setup_of, "setup", b'{"facility_id": "f-1"}', "missing_field"),
+        (activation_of, "activation", b"\xff", "not_utf8"),
+        (deactivation_of, "deactivation", b"[" * 10_000 + b"]" * 10_000, "too_deep"),
+    ],
+)
+async def test_bad_entity_messages_die_at_their_first_delivery(parse, good: str, bad: bytes, reason: str) -> None:  # type: ignore[no-untyped-def]
+    taken, broker = await read(bad, json_bytes(KINDS[good][1]), intake_of=lambda held: EntityIntake(held, parse))
+    assert [(letter.reason, letter.delivery_count) for letter in broker.dead_letters(QUEUE)] == [(reason, 0)]
+    assert [message.facility_id for message in taken.messages] == ["f-1"]
+    assert broker.waiting(QUEUE) == 0
+
+
+def json_bytes(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+async def read(*bodies: bytes, intake_of=None) -> tuple[Accepting, ModelBroker]:  # type: ignore[no-untyped-def]
+    """What became of `bodies` once the queue has nothing left."""
+    clock = ManualClock(round(RECEIVED_AT.timestamp() * 1e6))
+    broker, taken = ModelBroker(clock), Accepting()
+    intake: Intake = ReadingIntake(taken, future_s_max=FUTURE_S_MAX) if intake_of is None else intake_of(taken)
+    reader = BusReader(QUEUE, broker.source(QUEUE), intake, taken, clock=clock, metrics=Metrics())
+    for each in bodies:
+        broker.send(QUEUE, each)
+    running = asyncio.create_task(reader.run())
+    async with asyncio.timeout(30):
+        while broker.waiting(QUEUE):
+            await asyncio.sleep(0.001)
+    reader.stop()
+    while not running.done():
+        await clock.advance(0.5)
+    await running
+    return taken, broker
