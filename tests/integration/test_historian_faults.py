@@ -353,8 +353,8 @@ async def test_postgres_killed_and_restarted_under_a_running_historian(server_fo
             1.0,
             2.0,
         ]
-        assert await connection.fetchval("SELECT count(*) FROM alarm_events") == 3
-        await connection.close()
+        assert await database.fetchval("SELECT count(*) FROM alarm_events") == 3
+        await database.close()
         await historian.close()
     finally:
         await asyncio.to_thread(postgres.stop)
