@@ -132,10 +132,16 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| WireError::new("a text is not UTF-8"))
     }
 
+    /// A number of ours is always finite.
     pub fn f64(&mut self) -> Wire<f64> {
         let mut raw = [0u8; 8];
         raw.copy_from_slice(self.take(8)?);
-        Ok(f64::from_bits(u64::from_le_bytes(raw)))
+        let value = f64::from_bits(u64::from_le_bytes(raw));
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(WireError::new(format!("a number is {value}")))
+        }
     }
 
     pub fn u32_le(&mut self) -> Wire<u32> {

@@ -157,6 +157,18 @@ fn the_same_violation_twice_in_one_batch_is_told_once() {
 }
 
 #[test]
+fn a_late_reading_is_scored_against_the_present_and_not_learned() {
+    let mut core = core();
+    let rows: Vec<_> = (0..400).map(|at| ("t", 1000 + at, format!("{}", 22.0 + (at % 9) as f64 / 10.0))).collect();
+    core.apply(Kind::Batch, &batch(&rows, 1500)).unwrap();
+    let before = snapshot::save(&core);
+    let late = core.apply(Kind::Batch, &batch(&[("t", 900, "24.9"), ("t", 901, "22.4")], 1500)).unwrap();
+    let scores: Vec<_> = tuples(&late.copy_rows).iter().map(|tuple| tuple.score.unwrap()).collect();
+    assert!(scores[0] > 5.0 && scores[1] == 0.0, "{scores:?}");
+    assert_eq!(snapshot::save(&core), before);
+}
+
+#[test]
 fn an_old_late_violation_is_a_journal_entry_only() {
     let mut core = core();
     apply(&mut core, &[("g", 1000, "15")]);
@@ -451,6 +463,25 @@ proptest! {
             prop_assert_eq!(one.events, other.events);
         }
         prop_assert_eq!(snapshot::save(&whole), snapshot::save(&resumed));
+    }
+
+    #[test]
+    fn a_snapshot_of_nonsense_with_a_right_crc_is_an_answer(steps in prop::collection::vec(step(), 1..6), flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4), after in step()) {
+        let mut core = core();
+        for (kind, payload) in &steps {
+            core.replay(*kind, payload).unwrap();
+        }
+        let mut state = snapshot::save(&core);
+        state.truncate(state.len() - 4);
+        for (position, byte) in flips {
+            let position = position.index(state.len());
+            state[position] = byte;
+        }
+        state.extend(crc32fast::hash(&state).to_le_bytes());
+        if let Ok(mut core) = snapshot::load(FACILITY, &state, Settings::default()) {
+            prop_assert_eq!(snapshot::save(&core).len() > 4, true);
+            let _ = core.apply(after.0, &after.1);
+        }
     }
 
     #[test]

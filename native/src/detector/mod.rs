@@ -8,7 +8,7 @@ mod tail;
 use ewma_residual::EwmaResidual;
 use tail::Tail;
 
-use crate::wire::{put_f64, put_signed, put_varint, Reader, Wire};
+use crate::wire::{put_f64, put_signed, put_varint, Reader, Wire, WireError};
 
 /// Readings a sensor must have given before its score has a say.
 pub const WARMING_READINGS: u64 = 300;
@@ -211,7 +211,7 @@ impl Scorer {
     }
 
     pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
-        Ok(Self {
+        let scorer = Self {
             readings: reader.varint()?,
             last_us: reader.signed()?,
             peak_us: reader.signed()?,
@@ -221,6 +221,99 @@ impl Scorer {
             peak: reader.f64()?,
             view: EwmaResidual::load(reader)?,
             tail: Tail::load(reader)?,
-        })
+        };
+        if scorer.readings > 0 && scorer.interval_s <= 0.0 {
+            return Err(WireError::new(format!("a usual interval of {} s", scorer.interval_s)));
+        }
+        Ok(scorer)
+    }
+}
+
+#[cfg(test)]
+mod contract {
+    //! What every view must keep; a new one adds a line to `every_view`.
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn observation(value: f64, elapsed_s: f64) -> Observation {
+        Observation { value: value.clamp(-VALUE_MAX, VALUE_MAX), elapsed_s, interval_s: 10.0 }
+    }
+
+    fn saved<V: View>(view: &V) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        view.save(&mut bytes);
+        bytes
+    }
+
+    fn residuals_are_finite_and_not_negative<V: View>(readings: &[(f64, f64)]) {
+        let mut view = V::default();
+        for (index, (value, elapsed_s)) in readings.iter().enumerate() {
+            let observation = observation(*value, *elapsed_s);
+            let residual = view.residual(observation.value);
+            assert!(residual.is_finite() && residual >= 0.0, "{}: {residual} at {index}", V::NAME);
+            assert!(view.expected().is_finite(), "{}", V::NAME);
+            view.learn(&observation, if index < 5 { 0.0 } else { residual / 2.0 });
+        }
+    }
+
+    fn a_snapshot_changes_nothing<V: View>(readings: &[(f64, f64)], cut: usize) {
+        let (mut whole, mut resumed) = (V::default(), V::default());
+        for (index, (value, elapsed_s)) in readings.iter().enumerate() {
+            if index == cut % readings.len() {
+                let bytes = saved(&resumed);
+                let mut reader = Reader::new(&bytes);
+                resumed = V::load(&mut reader).unwrap();
+                assert!(reader.is_empty() && saved(&resumed) == bytes, "{}", V::NAME);
+            }
+            for view in [&mut whole, &mut resumed] {
+                view.learn(&observation(*value, *elapsed_s), 1.0);
+            }
+        }
+        assert_eq!(saved(&whole), saved(&resumed), "{}", V::NAME);
+    }
+
+    fn the_present_is_expected<V: View>() {
+        let mut view = V::default();
+        for _ in 0..200 {
+            view.learn(&observation(7.0, 10.0), 0.0);
+        }
+        assert!((view.expected() - 7.0).abs() < 1e-9, "{}", V::NAME);
+        assert!(view.residual(8.0) > view.residual(7.0), "{}", V::NAME);
+    }
+
+    macro_rules! every_view {
+        ($check:ident($($argument:expr),*)) => {
+            $check::<EwmaResidual>($($argument),*);
+        };
+    }
+
+    #[test]
+    fn views_follow_the_signal() {
+        every_view!(the_present_is_expected());
+    }
+
+    proptest! {
+        #![proptest_config(crate::seeded::cases(256))]
+
+        #[test]
+        fn views_keep_the_contract(
+            readings in prop::collection::vec((prop_oneof![any::<f64>().prop_filter("finite", |value| value.is_finite()), -5.0..5.0f64], 2.5..80.0f64), 1..60),
+            cut in 0usize..60,
+        ) {
+            every_view!(residuals_are_finite_and_not_negative(&readings));
+            every_view!(a_snapshot_changes_nothing(&readings, cut));
+        }
+
+        #[test]
+        fn surprise_grows_with_the_residual(learned in prop::collection::vec(0.0..1e6f64, 40..200), one in 0.0..1e9f64, other in 0.0..1e9f64) {
+            let mut tail = Tail::default();
+            for residual in &learned {
+                tail.learn(*residual, 2_000.0);
+            }
+            let (small, large) = (one.min(other), one.max(other));
+            prop_assert!(tail.surprise(small, 0.0) <= tail.surprise(large, 0.0));
+            prop_assert!(tail.surprise(large, 0.0).is_finite());
+        }
     }
 }
