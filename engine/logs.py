@@ -12,6 +12,10 @@ import structlog
 from engine.settings import Settings
 
 LOG_BYTES_MAX: Final = 16 * 1024 * 1024
+# Without local variables: those hold passwords and tokens.
+TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
 
 
 def configure_logging(settings: Settings, component: str, stream: TextIO | None = None) -> None:
@@ -25,9 +29,9 @@ def configure_logging(settings: Settings, component: str, stream: TextIO | None 
     ]
     as_json = settings.log_format == "json"
     rendering: list[Any] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [TRACEBACKS, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=target.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback)]
     )
     structlog.configure(
         processors=[*shared, *rendering],

@@ -18,8 +18,12 @@ OWN_HELP = {
 
 
 def exposition(snapshots: Sequence[Snapshot]) -> str:
-    """All of them added up, in the text format 0.0.4."""
-    return "".join(f"{line}\n" for line in _lines(merged(*snapshots)))
+    """All of them added up, in the text format 0.0.4. What was never counted is there, as 0."""
+    total = merged(*snapshots)
+    for name in HELP:
+        if name.endswith("_total"):
+            total["counters"].setdefault(name, {"": 0})
+    return "".join(f"{line}\n" for line in _lines(total))
 
 
 def _lines(total: Snapshot) -> Iterator[str]:
@@ -27,7 +31,7 @@ def _lines(total: Snapshot) -> Iterator[str]:
         for name, series in sorted(total[kind].items()):
             yield from _head(name, kind.removesuffix("s"))
             for labels, value in sorted(series.items()):
-                yield f"{name}{_braced(labels)} {value:.17g}"
+                yield f"{name}{_braced(labels)} {_number(value)}"
     for name, histogram in sorted(total["histograms"].items()):
         yield from _head(name, "histogram")
         for labels, series in sorted(histogram["series"].items()):
@@ -43,12 +47,16 @@ def _head(name: str, kind: str) -> Iterator[str]:
 
 def _histogram(name: str, labels: str, bounds: list[float], series: dict[str, Any]) -> Iterator[str]:
     cumulated = list(accumulate(series["counts"]))
-    for bound, count in zip([f"{bound:.17g}" for bound in bounds] + ["+Inf"], cumulated, strict=True):
+    for bound, count in zip([_number(bound) for bound in bounds] + ["+Inf"], cumulated, strict=True):
         within = ",".join(part for part in (labels, f'le="{bound}"') if part)
         yield f"{name}_bucket{{{within}}} {count:g}"
-    yield f"{name}_sum{_braced(labels)} {series['sum']:.17g}"
+    yield f"{name}_sum{_braced(labels)} {_number(series['sum'])}"
     yield f"{name}_count{_braced(labels)} {cumulated[-1]:g}"
 
 
 def _braced(labels: str) -> str:
     return f"{{{labels}}}" if labels else ""
+
+
+def _number(value: float) -> str:
+    return repr(value).removesuffix(".0")

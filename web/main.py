@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from engine.cluster import ClusterFeed
+from engine.logs import configure_logging
 from engine.runtime import effective_settings
 from web.app import create_app
 from web.server import set_server_defaults
 
 set_server_defaults()
 _settings = effective_settings()
+configure_logging(_settings, "web")
 _feed = ClusterFeed(_settings)
 app = create_app(_settings, _feed)
 app.after_serving(_feed.close)

@@ -106,6 +106,7 @@ class LiveHub:
     def __init__(self, feed: LiveFeed, metrics: Metrics, clock: Clock) -> None:
         self._feed = feed
         self._metrics = metrics
+        self._metrics.add(CONFLATED, 0)  # so that it is there before anything happens
         self._clock = clock
         self._watches: dict[str, _FacilityWatch] = {}
 
