@@ -24,6 +24,7 @@ _EPOCH_2000_US = 946_684_800_000_000
 # SQLSTATE classes that speak about the content of an outcome: data, integrity, program limits. Everything else (disk
 # full, shutting down, lock timeout, missing table, missing right) is a failure of ours and must not cost good data.
 _CONTENT_CLASSES = ("22", "23", "54")
+_LOG_KEY = "facility_commits_pkey"
 # Raised by asyncpg while it encodes arguments, before anything is sent.
 _UNENCODABLE = (ValueError, TypeError, OverflowError)
 
@@ -39,6 +40,8 @@ class Failure(Enum):
 def failure_of(error: Exception, committing: bool) -> Failure:
     """Judge an error of a transaction; `committing` once COMMIT was sent."""
     if isinstance(error, asyncpg.PostgresError):
+        if getattr(error, "constraint_name", None) == _LOG_KEY:
+            return Failure.UNKNOWN  # somebody commits for the same facility at this moment; its log says who
         state = str(getattr(error, "sqlstate", "") or "")
         if state.startswith(_CONTENT_CLASSES):
             return Failure.CONTENT

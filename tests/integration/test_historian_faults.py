@@ -148,6 +148,28 @@ async def test_taking_an_epoch_waits_for_the_commit_in_flight_and_sees_it(
     assert loaded is not None and loaded.last_commit_no == 2
 
 
+async def test_two_commits_of_one_facility_at_once_are_not_mistaken_for_bad_input(
+    historian: Historian, database: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, (sensor_no,) = await facility_with_sensors(historian, "f")
+    other = await open_historian(database_url)
+    written, go_on = asyncio.Event(), asyncio.Event()
+
+    async def gate(_: Sequence[Outcome]) -> None:
+        written.set()
+        await go_on.wait()
+
+    hold_before_commit(monkeypatch, gate)
+    first = asyncio.create_task(historian.commit(outcome(state, 2, [(sensor_no, T0_US, 1.0, None)])))
+    await written.wait()
+    second = asyncio.create_task(other.commit(outcome(state, 2, [(sensor_no, T0_US + 1, 2.0, None)])))
+    await asyncio.sleep(0.2)
+    go_on.set()
+    assert [answer.verdict for answer in await asyncio.gather(first, second)] == [Verdict.COMMITTED, Verdict.UNKNOWN]
+    assert await database.fetchval("SELECT array_agg(value) FROM sensor_records") == [1.0]
+    await other.close()
+
+
 async def test_journal_readers_miss_no_row_when_writers_would_commit_in_reverse_order(
     historian: Historian, database: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
