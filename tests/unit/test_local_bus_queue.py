@@ -1,6 +1,8 @@
 """What a queue of the local bus does with its messages, at the exact moment: clock moved by hand, real SQLite."""
 
+import asyncio
 import sqlite3
+import threading
 
 import pytest
 
@@ -321,6 +323,36 @@ async def test_a_turn_of_sends_is_one_transaction(house):
     await house.settled()
     assert len([error for error in house.errors if error is None]) == 200
     assert statements.count("COMMIT") == 1
+
+
+async def test_nothing_is_answered_before_it_is_on_disk(house):
+    """SQLite is held at its COMMIT: until it goes on, nobody has been told anything."""
+    await house.put("a", "b", "c", "d")
+    a, b, c, d = await house.receive(4)
+    at_commit, go_on = threading.Event(), threading.Event()
+
+    def hold(statement: str) -> None:
+        if statement == "COMMIT":
+            at_commit.set()
+            go_on.wait(10)
+
+    house.errors.clear()
+    await house.broker._store.read(lambda connection: connection.set_trace_callback(hold))
+    house.queue.put([content("e")], house.done)
+    house.queue.complete(a.token, house.done)
+    house.queue.abandon(b.token, house.done)
+    house.queue.defer(c.token, house.done)
+    house.queue.dead_letter(d.token, "reason", None, house.done)
+    while not at_commit.is_set():
+        await asyncio.sleep(0.001)
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    told = list(house.errors)
+    go_on.set()
+    await house.settled()
+    assert told == []
+    assert house.errors == [None] * 5
+    assert house.counts == Counts(2, 0, 1, 0, 1)
 
 
 async def test_a_second_bus_on_the_same_file_is_refused(house, tmp_path):
