@@ -109,17 +109,21 @@ class EntityIntake:
 
 
 def _by_facility(decoded: native.Decoded, sources: Sequence[tuple[int, ...]]) -> dict[str, tuple[ParkedItem, ...]]:
-    """Bad rows of good bodies, each with the first facility that its body has good rows for."""
+    """Bad rows of good bodies, each with a facility that its body has good rows for: its own, or the first by id.
+
+    The body alone decides, so that a redelivery among other messages finds the row parked already.
+    """
     rows = [refusal for refusal in decoded.refused if refusal.row is not None]
     if not rows:
         return {}
-    first_of: dict[int, str] = {}
+    homes: dict[int, set[str]] = defaultdict(set)
     for facility_id, indices in zip(decoded.facility_ids, sources, strict=True):
         for index in indices:
-            first_of.setdefault(index, facility_id)
+            homes[index].add(facility_id)
     found: dict[str, list[ParkedItem]] = defaultdict(list)
     for refusal in rows:
-        facility_id = first_of[refusal.message]
+        home = homes[refusal.message]
+        facility_id = refusal.facility_id if refusal.facility_id in home else min(home)
         item = ParkedItem(
             "refused", facility_id, refusal.sensor_id, None, refusal.body, f"{refusal.reason}: {refusal.detail}"
         )
