@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from tests.faults.scheduler import START_US
@@ -52,13 +52,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One body. `rows` are its good readings, `refused_rows` counts its bad ones, `dead` is why all of it dies."""
+    """One body. `rows` are its good readings, `refused_rows` counts its bad ones, `dead` is why all of it dies.
+
+    `quietly`: sent only when everything before it is settled.
+    """
 
     queue: str
     body: bytes
     rows: tuple[Row, ...] = ()
     refused_rows: int = 0
     dead: str | None = None
+    quietly: bool = False
 
 
 @dataclass(slots=True)
@@ -100,10 +104,11 @@ def plan(tag: str, chance: random.Random, *, seconds: float = 60.0) -> Plan:
         for number in range(chance.randint(1, 2)):
             _add_sensor(made, chance, f"{facility_id}-sensor-{number}", facility_id, seconds)
     _add_readings(made, chance, seconds)
+    _add_impostor(made, chance, seconds)
     for queue, body, reason in chance.sample(NONSENSE, 2):
         _send(made, chance.uniform(0, seconds), Sent(queue, body, dead=reason))
     for at_s, sent in chance.sample(made.sends, min(4, len(made.sends))):
-        if sent.dead is None:
+        if sent.dead is None and not sent.quietly:
             made.sends.append((at_s + chance.uniform(0, 30), sent))
     made.sends.sort(key=lambda send: send[0])
     return made
@@ -134,6 +139,17 @@ def _deactivate(made: Plan, sensor: Sensor, tracked_s: float, sent_s: float) -> 
     _send(made, max(sent_s, tracked_s), Sent(DEACTIVATION, json.dumps(body).encode()))
 
 
+def _add_impostor(made: Plan, chance: random.Random, seconds: float) -> None:
+    """An activation of a sensor that another facility has had for long: accepted and without effect."""
+    owned = [
+        sensor for sensor in made.sensors.values() if sensor.activated and sensor.facility_id != made.facilities[0]
+    ]
+    if owned:
+        impostor = replace(chance.choice(owned), facility_id=made.facilities[0])
+        at_us = START_US + round(seconds * 1e6)
+        _send(made, seconds * 2, Sent(ACTIVATION, _activation(impostor, at_us), quietly=True))
+
+
 def _add_readings(made: Plan, chance: random.Random, seconds: float) -> None:
     """Readings off any grid; one sensor without status changes may get one violation, alone between normal values."""
     taken: set[tuple[str, int]] = set()
@@ -150,11 +166,14 @@ def _add_readings(made: Plan, chance: random.Random, seconds: float) -> None:
             if number == violation and sensor.activated:
                 sensor.planted_us = tracked_at_us
             sent_s = max(tracked_s, 0) + (chance.uniform(0, 40) if chance.random() < 0.3 else 0)
-            sends.setdefault(round(sent_s / 5), []).append(
-                Row(sensor.facility_id, sensor.sensor_id, tracked_at_us, data)
-            )
+            row = Row(sensor.facility_id, sensor.sensor_id, tracked_at_us, data)
+            sends.setdefault(round(sent_s / 5), []).append(row)
+            if number != violation and chance.random() < 0.05:
+                other = replace(row, data=_value(chance, sensor.type, outside=False) + "0")
+                sends.setdefault(round(sent_s / 5) + chance.randint(0, 3), []).append(other)
     for slot, rows in sorted(sends.items()):
-        rows.sort(key=lambda row: row.tracked_at_us)
+        if chance.random() < 0.8:
+            rows.sort(key=lambda row: row.tracked_at_us)
         _send_readings(made, chance, slot * 5 + 5.0, rows)
 
 

@@ -25,7 +25,7 @@ from engine.settings import Settings
 from tests.faults.checks import check_alerts, check_fold, check_ledger
 from tests.faults.cluster import Hosts
 from tests.faults.history import History, Store, Weather
-from tests.faults.hub import ACTIVATION, DATA, DEACTIVATION, SETUP, Plan
+from tests.faults.hub import ACTIVATION, DATA, DEACTIVATION, QUEUES, SETUP, Plan
 from tests.faults.menu import Fault, Menu
 from tests.faults.model_broker import Chaos, ModelBroker
 from tests.faults.scheduler import START_US, InlineLoop, Process, Scheduler, current_process
@@ -68,6 +68,7 @@ class Tweaks:
     readers: Callable[[BusReader], BusReader] = lambda reader: reader
     settings: dict[str, object] = field(default_factory=dict)
     after_s: float = 10.0
+    closes: bool = False  # ends with a clean shutdown: every facility writes a checkpoint
 
 
 class Run:
@@ -152,6 +153,8 @@ class Run:
         hub = current_process.get()
         for at_s, sent in self.plan.sends:
             await hub.sleep(at_s - hub.monotonic_s())
+            while sent.quietly and self._waiting():
+                await hub.sleep(1.0)
             self.broker.send(sent.queue, sent.body)
             self._sent += 1
 
@@ -167,6 +170,8 @@ class Run:
         self._closing = True
         while self.scheduler.outstanding() or not self._drained():
             await self.fate.sleep(5.0)
+        if self.tweaks.closes and self.intake is not None and self._directory is not None:
+            await self.intake.spawn(self._directory.close())
 
     async def _be_away(self, start_s: float, end_s: float) -> None:
         await self.fate.sleep(start_s)
@@ -174,10 +179,12 @@ class Run:
         await self.fate.sleep(end_s - start_s)
 
     def _drained(self) -> bool:
-        waiting = any(self.broker.waiting(queue) for queue in (SETUP, ACTIVATION, DATA, DEACTIVATION))
         paused = any(process.state == "paused" for process in self._every_process())
         over = self.menu.away is None or self.scheduler.now_us >= START_US + round(self.menu.away[1] * 1e6)
-        return self._sent == len(self.plan.sends) and not waiting and not paused and over
+        return self._sent == len(self.plan.sends) and not self._waiting() and not paused and over
+
+    def _waiting(self) -> bool:
+        return any(self.broker.waiting(queue) for queue in QUEUES)
 
     def _start_intake(self) -> None:
         self.intake = Process(f"intake.{len(self.metrics)}", self.scheduler)
@@ -190,6 +197,7 @@ class Run:
         store = self._store_of(process)
         directory = Directory(store, self.hosts, process, metrics, per_host=self.settings.facilities_per_actor)
         await directory.adopt_living()
+        self._directory = directory
         entity = {SETUP: setup_of, ACTIVATION: activation_of, DEACTIVATION: deactivation_of}
         intakes = {queue: EntityIntake(directory, parse) for queue, parse in entity.items()}
         intakes[DATA] = ReadingIntake(directory, future_s_max=self.settings.future_s_max)
