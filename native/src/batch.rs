@@ -17,6 +17,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::number::{Datum, SCALE_MAX};
+use crate::uuid;
 use crate::wire::{put_bytes, put_signed, put_varint, Reader, Wire, WireError};
 
 const MAGIC: [u8; 4] = *b"GIB\x01";
@@ -91,7 +92,7 @@ impl BatchBuilder {
         }
         let index = self.index_by_sensor.len() as i64;
         self.index_by_sensor.insert(sensor_id.into(), index);
-        match uuid_bytes(sensor_id) {
+        match uuid::to_bytes(sensor_id) {
             Some(raw) => {
                 self.sensors.push(KIND_UUID);
                 self.sensors.extend_from_slice(&raw);
@@ -272,7 +273,7 @@ impl Sensors {
             let mut number = None;
             match kind {
                 KIND_TEXT => sensors.ids.push_str(raw.text()?),
-                KIND_UUID => write_uuid(raw.take(16)?, &mut sensors.ids),
+                KIND_UUID => uuid::write(raw.take(16)?, &mut sensors.ids),
                 _ => number = Some(raw.signed()?),
             }
             let number = number.map(i32::try_from).transpose();
@@ -314,42 +315,6 @@ impl<'a> Columns<'a> {
             Ok(rows)
         } else {
             Err(WireError::new("a column has bytes after its last row"))
-        }
-    }
-}
-
-/// The 16 bytes of a UUID in its canonical spelling (lower case, hyphens), so that the very text comes back.
-fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
-    let text: &[u8; 36] = text.as_bytes().try_into().ok()?;
-    let mut raw = [0u8; 16];
-    let mut nibbles = 0usize;
-    for (position, byte) in text.iter().enumerate() {
-        if matches!(position, 8 | 13 | 18 | 23) {
-            if *byte != b'-' {
-                return None;
-            }
-            continue;
-        }
-        let nibble = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'a'..=b'f' => byte - b'a' + 10,
-            _ => return None,
-        };
-        let slot = raw.get_mut(nibbles / 2)?;
-        *slot = (*slot << 4) | nibble;
-        nibbles += 1;
-    }
-    Some(raw)
-}
-
-fn write_uuid(raw: &[u8], out: &mut String) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    for (position, byte) in raw.iter().enumerate() {
-        if matches!(position, 4 | 6 | 8 | 10) {
-            out.push('-');
-        }
-        for nibble in [byte >> 4, byte & 15] {
-            out.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
         }
     }
 }
@@ -425,8 +390,5 @@ mod tests {
             let batch = Batch::read(&bytes).unwrap();
             assert_eq!(batch.sensor_id(0), id);
         }
-        let mut raw = String::new();
-        write_uuid(&uuid_bytes("7f3c9a52-0b1e-4c55-9d0a-2f1f6f1f2a01").unwrap(), &mut raw);
-        assert_eq!(raw, "7f3c9a52-0b1e-4c55-9d0a-2f1f6f1f2a01");
     }
 }

@@ -18,10 +18,12 @@ pub mod detector;
 pub mod effects;
 pub mod instant;
 pub mod late;
+pub mod newest;
 pub mod number;
 pub mod rules;
 pub mod sensor;
 pub mod snapshot;
+pub mod uuid;
 pub mod wire;
 mod words;
 

@@ -6,42 +6,12 @@ use crate::detector::{Score, Scorer};
 use crate::effects::{flag, Event, Rule, Sink, StoredRow, ACTIVATED, LATE_EXCEEDANCE};
 use crate::instant::US_PER_S;
 use crate::late::Excursions;
+use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
 use crate::rules::{self, Priority, TypeRules};
 
 /// An anomaly that is over must have been so for this long.
 const ANOMALY_OFF_US: i64 = 60 * US_PER_S;
-
-/// The text of a reading, kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
-    Decimal { mantissa: i64, scale: u8 },
-    Text(Box<str>),
-}
-
-impl Kept {
-    pub fn of(datum: &Datum<'_>) -> Self {
-        match *datum {
-            Datum::Decimal { mantissa, scale } => Self::Decimal { mantissa, scale },
-            Datum::Text(text) => Self::Text(text.into()),
-        }
-    }
-
-    pub fn datum(&self) -> Datum<'_> {
-        match self {
-            Self::Decimal { mantissa, scale } => Datum::Decimal { mantissa: *mantissa, scale: *scale },
-            Self::Text(text) => Datum::Text(text),
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Newest {
-    pub tracked_at_us: i64,
-    pub data: Kept,
-    pub score: Option<f32>,
-    pub flags: u16,
-}
 
 /// A limit's alarm and the excursions it remembers for late readings.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -5,9 +5,9 @@ use crate::config::{Settings, Status};
 use crate::core::{Core, CORE_VERSION};
 use crate::detector::Scorer;
 use crate::late::Excursions;
-use crate::number::SCALE_MAX;
+use crate::newest::Newest;
 use crate::rules;
-use crate::sensor::{Kept, LimitAlarm, Newest, Sensor};
+use crate::sensor::{LimitAlarm, Sensor};
 use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
 
 const MAGIC: [u8; 3] = *b"GIS";
@@ -95,7 +95,7 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
     put_signed(out, sensor.heard_us);
     put_bool(out, sensor.newest.is_some());
     if let Some(newest) = &sensor.newest {
-        save_newest(newest, out);
+        newest.save(out);
     }
     for limit in [&sensor.low, &sensor.high] {
         limit.alarm.save(out);
@@ -124,7 +124,7 @@ fn load_sensor(reader: &mut Reader<'_>) -> Wire<Sensor> {
         expected_interval_s: reader.f64()?,
         rule_version: reader.signed()?,
         heard_us: reader.signed()?,
-        newest: if reader.bool()? { Some(load_newest(reader)?) } else { None },
+        newest: if reader.bool()? { Some(Newest::load(reader)?) } else { None },
         low: load_limit(reader)?,
         high: load_limit(reader)?,
         anomaly: Alarm::load(reader)?,
@@ -135,38 +135,6 @@ fn load_sensor(reader: &mut Reader<'_>) -> Wire<Sensor> {
 
 fn load_limit(reader: &mut Reader<'_>) -> Wire<LimitAlarm> {
     Ok(LimitAlarm { alarm: Alarm::load(reader)?, excursions: Excursions::load(reader)? })
-}
-
-fn save_newest(newest: &Newest, out: &mut Vec<u8>) {
-    put_signed(out, newest.tracked_at_us);
-    match &newest.data {
-        Kept::Decimal { mantissa, scale } => {
-            out.push(*scale);
-            put_signed(out, *mantissa);
-        }
-        Kept::Text(text) => {
-            out.push(u8::MAX);
-            put_bytes(out, text.as_bytes());
-        }
-    }
-    put_bool(out, newest.score.is_some());
-    if let Some(score) = newest.score {
-        out.extend_from_slice(&score.to_bits().to_le_bytes());
-    }
-    put_varint(out, u64::from(newest.flags));
-}
-
-fn load_newest(reader: &mut Reader<'_>) -> Wire<Newest> {
-    Ok(Newest {
-        tracked_at_us: reader.signed()?,
-        data: match reader.u8()? {
-            u8::MAX => Kept::Text(reader.text()?.into()),
-            scale if scale <= SCALE_MAX => Kept::Decimal { scale, mantissa: reader.signed()? },
-            other => return Err(WireError::new(format!("a value of kind {other}"))),
-        },
-        score: if reader.bool()? { Some(f32::from_bits(reader.u32_le()?)) } else { None },
-        flags: u16::try_from(reader.varint()?).map_err(|_| WireError::new("flags do not fit"))?,
-    })
 }
 
 fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) {
