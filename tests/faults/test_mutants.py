@@ -1,0 +1,163 @@
+"""The fault runs can fail: each engine that is broken on purpose is caught within a few seeds."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from engine.bus.reader import Batch, BusReader
+from engine.facility import commit, facility
+from engine.facility.directory import Directory
+from engine.historian import group
+from engine.historian.port import HistorianPort
+from engine.model import CommitAnswer, FacilityState, Outcome, ParkedItem, Verdict
+from tests.faults.run import World
+from tests.faults.test_runs import seeded
+
+SEEDS_MAX = 60
+PROGRAMMING_ERROR = re.compile("TypeError|AttributeError|NameError")
+
+Mutant = Callable[[pytest.MonkeyPatch], None]
+
+
+def complete_before_commit(patch: pytest.MonkeyPatch) -> None:
+    """Messages are completed as soon as they are decoded."""
+    put = BusReader._put
+
+    def eager(self: BusReader, name: str, batch: Batch, parts: list[Any]) -> None:
+        put(self, name, batch, parts)
+        for part in parts:
+            self.finish(batch, part)
+
+    patch.setattr(BusReader, "_put", eager)
+
+
+def no_epoch(patch: pytest.MonkeyPatch) -> None:
+    """Nobody asks whose facility it is; a commit takes the next free number."""
+
+    async def nobody_left_out(connection: Any, outcomes: Sequence[Outcome]) -> dict[str, CommitAnswer]:
+        return {}
+
+    patch.setattr(group, "_left_out", nobody_left_out)
+
+
+def redelivered_events_count(patch: pytest.MonkeyPatch) -> None:
+    """Events of readings that were stored already are journaled all the same."""
+    outcome_of = facility.Facility._outcome
+
+    def careless(self: Any, *arguments: Any) -> Outcome:
+        outcome = outcome_of(self, *arguments)
+        return replace(outcome, events=tuple(replace(event, only_if_stored=None) for event in outcome.events))
+
+    patch.setattr(facility.Facility, "_outcome", careless)
+
+
+def unknown_means_done(patch: pytest.MonkeyPatch) -> None:
+    """A lost answer to COMMIT is taken for a good one."""
+    ask = commit.commit_until_answered
+
+    async def hopeful(historian: HistorianPort, outcome: Outcome, *others: Any) -> CommitAnswer:
+        class Hopeful:
+            async def commit(self, wanted: Outcome) -> CommitAnswer:
+                answer = await historian.commit(wanted)
+                return replace(answer, verdict=Verdict.COMMITTED) if answer.verdict is Verdict.UNKNOWN else answer
+
+        return await ask(Hopeful(), outcome, *others)  # type: ignore[arg-type]
+
+    patch.setattr(facility, "commit_until_answered", hopeful)
+
+
+def no_reload_after_a_failure(patch: pytest.MonkeyPatch) -> None:
+    """The core is kept although it may be ahead of the log."""
+    serial = facility.Facility._serial
+
+    def keeping(self: Any) -> Any:
+        facility, context = self, serial(self)
+
+        class Keeping:
+            async def __aenter__(self) -> None:
+                await context.__aenter__()
+
+            async def __aexit__(self, *error: Any) -> Any:
+                core = facility._core
+                try:
+                    return await context.__aexit__(*error)
+                finally:
+                    facility._core = core
+
+        return Keeping()
+
+    patch.setattr(facility.Facility, "_serial", keeping)
+
+
+def replay_forgets_the_last_entry(patch: pytest.MonkeyPatch) -> None:
+    """Recovery stops one entry short."""
+    recovered = facility.recovered_core
+
+    async def short(state: FacilityState, *others: Any) -> Any:
+        return await recovered(replace(state, log=state.log[:-1]), *others)
+
+    patch.setattr(facility, "recovered_core", short)
+
+
+def parked_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """What belongs to no facility yet is completed and dropped."""
+
+    async def dropped(self: Directory, facility_id: str, items: Sequence[ParkedItem]) -> bool:
+        return True
+
+    patch.setattr(Directory, "_park", dropped)
+
+
+def two_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Two steps of one facility may overlap."""
+
+    class NoLock:
+        async def __aenter__(self) -> None:
+            await asyncio.sleep(0)
+
+        async def __aexit__(self, *error: object) -> None:
+            return None
+
+    made = facility.Facility.__init__
+
+    def unlocked(self: Any, *arguments: Any, **options: Any) -> None:
+        made(self, *arguments, **options)
+        self._lock = NoLock()
+
+    patch.setattr(facility.Facility, "__init__", unlocked)
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [
+        complete_before_commit,
+        no_epoch,
+        redelivered_events_count,
+        unknown_means_done,
+        no_reload_after_a_failure,
+        replay_forgets_the_last_entry,
+        parked_is_forgotten,
+        two_at_once,
+    ],
+)
+def test_a_broken_engine_is_caught(
+    world: World, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, mutant: Mutant
+) -> None:
+    mutant(monkeypatch)
+    for seed in range(1000, 1000 + SEEDS_MAX):
+        run = seeded(world, seed)
+        try:
+            runner.run(run.go())
+            runner.run(run.check())
+        except AssertionError as caught:
+            assert not PROGRAMMING_ERROR.search(str(caught)), f"the mutant itself is broken: {caught}"
+            sys.stdout.write(f"seed {seed}: {str(caught)[:300]}\n")
+            return
+    pytest.fail(f"{SEEDS_MAX} runs did not notice: {mutant.__doc__}")
