@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from engine.commands.undertaker import Undertaker
 from engine.errors import GasInSightError
 
 RESTART_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -48,12 +49,19 @@ class ChildSpec:
 class Child:
     """One process, started again with growing pauses whenever it ends by itself, until it failed too often."""
 
-    def __init__(self, spec: ChildSpec, logs_dir: Path, report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        spec: ChildSpec,
+        logs_dir: Path,
+        report: Callable[[str], None],
+        undertaker: Undertaker | None = None,
+    ) -> None:
         self.name = spec.name
         self.log_path = logs_dir / f"{spec.name}.log"
         self.restarts = 0
         self._spec = spec
         self._report = report
+        self._undertaker = undertaker
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
 
@@ -75,6 +83,8 @@ class Child:
                 pass_fds=self._spec.pass_fds,
                 preexec_fn=_die_with(os.getpid()),
             )
+        if self._undertaker is not None:
+            self._undertaker.take_on(self._process.pid)
 
     async def ended(self) -> int:
         """The exit status of the present process, when it has ended (-n: killed by signal n)."""
@@ -94,7 +104,7 @@ class Child:
                 raise self.failure(f"ended {failures} times in a row, at last with {describe_status(status)}")
             pause_s = RESTART_PAUSES_S[min(failures - 1, len(RESTART_PAUSES_S) - 1)]
             self._report(f"{self.name} ended with {describe_status(status)}; it starts again in {pause_s:g} s")
-            _kill_group(self._process)
+            self._end_group()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
                 return
@@ -112,12 +122,21 @@ class Child:
                 process.terminate()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), self._spec.stop_s)
-        _kill_group(process)
+        self._end_group()
         await process.wait()
 
     def failure(self, what: str) -> ChildFailed:
         """What went wrong, with the end of the log."""
         return ChildFailed(f"{self.name} {what}; {self.log_path} ends with:\n{last_lines(self.log_path)}")
+
+    def _end_group(self) -> None:
+        """End what the child left behind in its group; the group's number is the child's pid."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._undertaker is not None:
+            self._undertaker.let_go(self._process.pid)
 
 
 def become_reaper() -> None:
@@ -188,13 +207,6 @@ def _die_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return before_exec
-
-
-def _kill_group(process: asyncio.subprocess.Process | None) -> None:
-    """End what the child left behind in its group; the group's number is the child's pid."""
-    if process is not None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _reap() -> None:

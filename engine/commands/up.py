@@ -26,6 +26,7 @@ from engine.commands.following import HubFollower, Summary
 from engine.commands.parts import LOOPBACK, absolute, bus_spec, child_environment, engine_spec, web_specs
 from engine.commands.ports import check_free, free_port, listen
 from engine.commands.steps import Screen
+from engine.commands.undertaker import Undertaker
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.historian.connection import translated_errors
 from engine.historian.upgrade import upgrade
@@ -53,8 +54,9 @@ def run_up(options: UpOptions) -> None:
     settings = absolute(load_settings(**options.settings))
     screen = Screen(options.as_json)
     become_reaper()
+    undertaker = Undertaker()
     try:
-        asyncio.run(_until_stopped(Installation(settings, options, screen)))
+        asyncio.run(_until_stopped(Installation(settings, options, screen, undertaker)))
     finally:
         end_descendants()
 
@@ -81,10 +83,11 @@ async def _until_stopped(installation: Installation) -> None:
 class Installation:
     """What one `up` started. `stop` ends it in the order in which nothing is lost or retried in vain."""
 
-    def __init__(self, settings: Settings, options: UpOptions, screen: Screen) -> None:
+    def __init__(self, settings: Settings, options: UpOptions, screen: Screen, undertaker: Undertaker) -> None:
         self.screen = screen
         self._settings = settings
         self._options = options
+        self._undertaker = undertaker
         self._data_dir = settings.data_dir
         self._logs_dir = settings.data_dir / "logs"
         self._postgres: EmbeddedPostgres | None = None
@@ -189,7 +192,7 @@ class Installation:
         return ChildSpec("hub", command, child_environment(self._settings))
 
     async def _begin(self, spec: ChildSpec) -> Child:
-        child = Child(spec, self._logs_dir, self._tell_restart)
+        child = Child(spec, self._logs_dir, self._tell_restart, self._undertaker)
         self._children.append(child)
         await child.start()
         return child

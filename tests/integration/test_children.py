@@ -84,43 +84,43 @@ async def test_a_stubborn_child_is_killed_with_its_group(tmp_path: Path) -> None
     await until(lambda: not any(is_running(member) for member in group))
 
 
-def starter(tmp_path: Path, after: str) -> subprocess.Popen[str]:
-    """A process that keeps a stubborn child with a grandchild in a session of its own, and prints both pids."""
+def starter(tmp_path: Path, after: str, own_session: bool) -> subprocess.Popen[str]:
+    """A process that keeps a stubborn child with a grandchild, in a session of its own or not; prints both pids."""
     grandchild = "import os, subprocess, sys; "
-    grandchild += f"p = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session=True); "
+    grandchild += f"p = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session={own_session}); "
     grandchild += f"print(p.pid, flush=True); {STUBBORN}"
     script = f"""
 import asyncio, pathlib, sys, time
 from engine.commands.children import Child, ChildSpec, become_reaper, end_descendants
+from engine.commands.undertaker import Undertaker
 async def main():
-    child = Child(ChildSpec("part", [sys.executable, "-c", {grandchild!r}]), pathlib.Path({str(tmp_path)!r}), print)
+    spec = ChildSpec("part", [sys.executable, "-c", {grandchild!r}])
+    child = Child(spec, pathlib.Path({str(tmp_path)!r}), print, undertaker)
     await child.start()
     while len(child.log_path.read_text().split()) < 2:
         await asyncio.sleep(0.02)
     print(child.pid, child.log_path.read_text().split()[0], flush=True)
     {after}
 become_reaper()
+undertaker = Undertaker()
 asyncio.run(main())
 """
     return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-async def test_kill_9_of_the_starter_ends_the_child(tmp_path: Path) -> None:
-    process = starter(tmp_path, "time.sleep(600)")
+async def test_kill_9_of_the_starter_ends_the_child_and_its_group(tmp_path: Path) -> None:
+    process = starter(tmp_path, "time.sleep(600)", own_session=False)
     assert process.stdout is not None
     child, grandchild = map(int, process.stdout.readline().split())
-    try:
-        assert is_running(child)
-        process.kill()
-        process.wait()
-        await until(lambda: not is_running(child), 3)
-    finally:
-        os.kill(grandchild, signal.SIGKILL)  # in a session of its own, no promise covers it
-        process.stdout.close()
+    assert is_running(child) and is_running(grandchild)
+    process.kill()
+    process.wait()
+    await until(lambda: not is_running(child) and not is_running(grandchild), 3)
+    process.stdout.close()
 
 
 async def test_orphans_end_with_the_starter(tmp_path: Path) -> None:
-    process = starter(tmp_path, "await child.stop(); print(end_descendants())")
+    process = starter(tmp_path, "await child.stop(); print(end_descendants())", own_session=True)
     assert process.stdout is not None
     child, grandchild = map(int, process.stdout.readline().split())
     output, _ = process.communicate(timeout=30)
