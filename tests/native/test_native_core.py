@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -250,6 +251,23 @@ def test_an_inactive_sensor_is_stored_and_silent(core: FacilityCore) -> None:
     assert returned.reason == "the sensor was deactivated"
     effects = core.apply("batch", batch(("g", 15, "99")))
     assert (effects.rows, effects.events) == (1, [])
+
+
+def test_a_known_history_gives_known_bits(core: FacilityCore) -> None:
+    """The same constants stand in the cargo tests: an unoptimised build and the wheel agree to the bit."""
+    chance, copied = 0, 0
+    for number in range(200):
+        rows: list[Row] = []
+        for step in range(20):
+            chance = (chance * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**64
+            draw = chance >> 33
+            sensor_id = "tg"[draw % 2]
+            hundredths = (2100 if sensor_id == "t" else 1300) + draw % 300 + (900 if draw % 997 == 0 else 0)
+            seconds = (number * 20 + step) * 15 + draw % 40
+            rows.append((sensor_id, seconds, f"{hundredths // 100}.{hundredths % 100:02}"))
+        copied = zlib.crc32(core.apply("batch", batch(*rows, received_s=number * 300 + 300)).copy_rows, copied)
+        core.apply("tick", tick(number * 300))
+    assert (zlib.crc32(core.snapshot()), copied) == (558_161_692, 4_171_286_490)
 
 
 def test_state_stays_small(core: FacilityCore) -> None:
