@@ -20,6 +20,7 @@ from engine.runtime import effective_settings, running_components
 from engine.settings import Settings
 
 FACILITIES_SHOWN = 50
+ID_SHOWN = 13
 MESSAGES_COUNTED = 2000
 REPORT_AGE_S_MAX = 15.0
 
@@ -91,11 +92,13 @@ def _print(console: Console, state: dict[str, Any]) -> None:
             console.print(f"stored {1000 * lag['mean_s']:.0f} ms after arrival on average")
         if engine.get("restarting"):
             console.print(f"[yellow]restarting: {', '.join(map(str, engine['restarting']))}[/]")
-    _print_table(console, "nodes", engine.get("nodes") or [])
+    nodes = [{**node, "node_id": str(node.get("node_id"))[:ID_SHOWN]} for node in engine.get("nodes") or []]
+    _print_table(console, "nodes", nodes)
     readers = engine.get("readers") or {}
     _print_table(console, "readers", [{"queue": queue, **reader} for queue, reader in readers.items()])
     _print_queues(console, state["queues"])
-    _print_table(console, "facilities", state["facilities"])
+    shown = [{**facility, "id": facility["id"][:ID_SHOWN]} for facility in state["facilities"]]
+    _print_table(console, "facilities", shown)
     counts = state["counts"]
     more = counts["facilities"] - len(state["facilities"])
     console.print(
@@ -125,6 +128,6 @@ def _print_table(console: Console, title: str, rows: list[dict[str, Any]]) -> No
 
 
 def _shown(value: object) -> str:
-    if value is None:
+    if value is None or value == {}:
         return "-"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
