@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusSubQueue
@@ -16,18 +17,19 @@ WAIT_S_MAX = 10.0
 
 async def queue_lengths(connection_string: str, queues: Iterable[str], at_most: int) -> dict[str, tuple[int, int]]:
     """Queue -> (messages waiting or locked, dead letters); counting stops at `at_most`. Raises BusUnavailable."""
-    lengths: dict[str, tuple[int, int]] = {}
+    names = list(queues)
     try:
         async with ServiceBusClient.from_connection_string(connection_string, retry_total=0) as client:
-            for queue in queues:
-                waiting = await _length(client, queue, None, at_most)
-                dead = await _length(client, queue, ServiceBusSubQueue.DEAD_LETTER, at_most)
-                lengths[queue] = (waiting, dead)
+            # Side by side: opening a link and asking takes the SDK about a second.
+            waiting, dead = await asyncio.gather(
+                asyncio.gather(*(_length(client, name, None, at_most) for name in names)),
+                asyncio.gather(*(_length(client, name, ServiceBusSubQueue.DEAD_LETTER, at_most) for name in names)),
+            )
     except ValueError as error:
         raise SettingsError(f"SERVICEBUS_CONNECTION_STRING is not usable: {error}") from error
     except (ServiceBusError, OSError) as error:
         raise BusUnavailable(f"the bus does not answer: {error}") from error
-    return lengths
+    return {name: (count, dead_count) for name, count, dead_count in zip(names, waiting, dead, strict=True)}
 
 
 async def _length(client: ServiceBusClient, queue: str, part: ServiceBusSubQueue | None, at_most: int) -> int:
