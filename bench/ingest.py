@@ -39,29 +39,33 @@ _US_TO_2000 = 946_684_800_000_000
 async def ingest_single(runs: int, say: Say) -> list[Figure]:
     async with open_house(say) as house:
         rates = await single_rates(house, runs, say)
-        bare, naive = rates["bare"], rates["naive"]
-        ours = rates["ours"]
-        of_bare = [mine / theirs for mine, theirs in zip(ours, bare, strict=True)]
-        factors = [mine / theirs for mine, theirs in zip(ours, naive, strict=True)]
         return [
-            median("ingest-single", ours, "readings/s"),
-            median("(a) bare SDK receive + complete", bare, "messages/s"),
-            median("(b) naive server", naive, "readings/s"),
-            median("ratio to (a)", of_bare, "", ">= 0.8", 0.8),
-            median("factor over (b)", factors, ""),
+            median("ingest-single", rates["ours"], "readings/s"),
+            median("(a) bare SDK receive + complete", rates["bare"], "messages/s"),
+            median("(a') the same with our shorter waits", rates["brief"], "messages/s"),
+            median("(b) naive server", rates["naive"], "readings/s"),
+            median("ratio to (a)", _ratios(rates, "bare"), "", ">= 0.8", 0.8),
+            median("ratio to (a')", _ratios(rates, "brief"), ""),
+            median("factor over (b)", _ratios(rates, "naive"), ""),
         ]
 
 
+def _ratios(rates: dict[str, list[float]], other: str) -> list[float]:
+    """Ours to the other's, run by run."""
+    return [mine / theirs for mine, theirs in zip(rates["ours"], rates[other], strict=True)]
+
+
 async def single_rates(house: House, runs: int, say: Say) -> dict[str, list[float]]:
-    """Rates of ours, bare and naive, run after run, the three after each other within each run."""
+    """Rates of ours and of what it is compared with, after each other within each run."""
     feed = Feed(house.plant, _start_us())
     await _drain(house, feed, lambda: iter(feed.singles(1000)), 1000)  # warm: every facility has its actor
-    rates: dict[str, list[float]] = {"ours": [], "bare": [], "naive": []}
+    rates: dict[str, list[float]] = {"ours": [], "bare": [], "brief": [], "naive": []}
     for run in range(runs):
         say(f"run {run + 1} of {runs}: one reading a message")
         spare = feed.singles(SINGLE_READINGS)
-        await house.send(BARE_QUEUE, spare)
-        rates["bare"].append(SINGLE_READINGS / await _loop(house, "bare", BARE_QUEUE, SINGLE_READINGS))
+        for kind in ("bare", "brief"):
+            await house.send(BARE_QUEUE, spare)
+            rates[kind].append(SINGLE_READINGS / await _loop(house, kind, BARE_QUEUE, SINGLE_READINGS))
         seconds = await _drain(house, feed, lambda: iter(feed.singles(SINGLE_READINGS)), SINGLE_READINGS)
         rates["ours"].append(SINGLE_READINGS / seconds)
         await house.send(NAIVE_QUEUE, spare[:NAIVE_READINGS])

@@ -1,6 +1,7 @@
-"""What our ingest is compared with, as processes of their own: `python -m bench.loops bare|naive QUEUE COUNT`.
+"""What our ingest is compared with, as processes of their own: `python -m bench.loops KIND QUEUE COUNT`.
 
-bare    the SDK's receive and complete, gathered in chunks as our reader does, and nothing else
+bare    the SDK's receive and complete, gathered in chunks, as it comes
+brief   the same through our bus source, which shortens the SDK's fixed waits
 naive   one message at a time: json, pydantic, SELECT exists, INSERT and commit through SQLAlchemy, complete
 
 Prints the seconds from the first receive to the last complete. Addresses come from the environment.
@@ -20,6 +21,9 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from pydantic import BaseModel
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from engine.bus.service_bus import ServiceBusSource
+from engine.clock import SystemClock
 
 RECEIVE_MAX = 500
 SETTLE_AT_ONCE = 100
@@ -48,6 +52,16 @@ async def bare(receiver: ServiceBusReceiver, count: int) -> None:
         left -= len(messages)
 
 
+async def brief(source: ServiceBusSource, count: int) -> None:
+    left = count
+    while left:
+        messages = await source.receive(min(left, RECEIVE_MAX), 10)
+        assert messages, f"{left} messages are missing"
+        for start in range(0, len(messages), SETTLE_AT_ONCE):
+            await asyncio.gather(*(source.complete(one) for one in messages[start : start + SETTLE_AT_ONCE]))
+        left -= len(messages)
+
+
 async def naive(receiver: ServiceBusReceiver, count: int, engine: Any) -> None:
     left = count
     while left:
@@ -67,6 +81,14 @@ async def naive(receiver: ServiceBusReceiver, count: int, engine: Any) -> None:
 
 async def main(kind: str, queue: str, count: int) -> None:
     address = os.environ["BENCH_BUS"]
+    if kind == "brief":
+        source = ServiceBusSource(address, queue, SystemClock(), silence_s_max=90)
+        await brief(source, 1)  # connects
+        started_s = time.perf_counter()
+        await brief(source, count - 1)
+        print(time.perf_counter() - started_s)
+        await source.close()
+        return
     engine = create_async_engine(os.environ["BENCH_DATABASE"].replace("postgresql://", "postgresql+asyncpg://"))
     async with engine.begin() as connection:
         await connection.execute(NAIVE_TABLE)
