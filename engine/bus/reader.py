@@ -278,9 +278,9 @@ class BusReader:
 
     async def _wait_at_most(self, tasks: Sequence[asyncio.Task[Any]], seconds: float) -> None:
         """Until all are done, or so much time of our clock has passed."""
-        together = asyncio.gather(*tasks, return_exceptions=True)
-        sleep = asyncio.create_task(self._clock.sleep(seconds))
-        await asyncio.wait({asyncio.shield(together), sleep}, return_when=asyncio.FIRST_COMPLETED)
+        together = asyncio.ensure_future(asyncio.gather(*tasks, return_exceptions=True))
+        sleep = asyncio.ensure_future(self._clock.sleep(seconds))
+        await asyncio.wait([asyncio.shield(together), sleep], return_when=asyncio.FIRST_COMPLETED)
         sleep.cancel()
 
     async def _wind_up(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -32,11 +33,15 @@ from engine.errors import BusUnavailable, LockLost
 HANG_S: Final = 30.0  # a receive that is so much later than asked hangs
 SETTLE_S_MAX: Final = 30.0
 OPEN_S_MAX: Final = 20.0  # connection, SASL, token and link, on a slow line
-# The SDK holds the connection while it listens for a frame, and whatever is to be sent waits so long (default 0.2 s).
-LISTEN_S: Final = 0.03
-# How long a receive goes on after its first message when it was asked for more. The SDK has no option for it; its own
-# 0.2 s would be the latency of every message at a low rate (`engine.bus.appetite` lives with either).
+# Waits of the SDK that are 0.2 s and have no option in its async client (socket_timeout does not reach the receiver).
+# FILL: for more messages after the first of a receive. LISTEN: of a receive, for one frame. ANSWER: of a settlement,
+# for one frame, and for its turn to read one; when the broker settles several messages with one frame, the others wait
+# it out. It grows with their number, or none would ever get its turn in time.
 FILL_S: Final = 0.02
+LISTEN_S: Final = 0.02
+ANSWER_S: Final = 0.004
+ANSWER_S_EACH: Final = 0.0003
+SETTLE_AT_ONCE: Final = 100
 CLOSE_S_MAX: Final = 3.0
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -62,12 +67,15 @@ class ServiceBusSource:
         self._receiver: ServiceBusReceiver | None = None
         self._heard_at_s = 0.0
         self._closed = False
+        self._being_settled = 0
+        self._places = asyncio.Semaphore(SETTLE_AT_ONCE)
 
     async def receive(self, max_messages: int, wait_s: float) -> list[BusMessage]:
         """See BusSource. Raises BusUnavailable after it has let the connection go."""
         try:
-            receiver = await self._connected()
             async with asyncio.timeout(wait_s + HANG_S):
+                receiver = await self._connected()
+                _make_brief(receiver, 0)
                 received = await receiver.receive_messages(max_message_count=max_messages, max_wait_time=wait_s)
         except (AzureError, OSError, TimeoutError, ValueError) as error:
             await self._let_go()
@@ -114,13 +122,10 @@ class ServiceBusSource:
                 retry_total=1,
                 retry_backoff_factor=0.2,
                 retry_backoff_max=1.0,
-                socket_timeout=LISTEN_S,
             )
             self._receiver = self._client.get_queue_receiver(
                 self._queue, receive_mode=ServiceBusReceiveMode.PEEK_LOCK, prefetch_count=0
             )
-            if hasattr(self._receiver, "_further_pull_receive_timeout"):
-                self._receiver._further_pull_receive_timeout = FILL_S
             # Opened here, because a receive would allow the link no longer than it waits for a message.
             async with asyncio.timeout(OPEN_S_MAX):
                 await self._receiver.__aenter__()
@@ -128,13 +133,17 @@ class ServiceBusSource:
         return self._receiver
 
     @contextlib.asynccontextmanager
-    async def _settling(self):  # type: ignore[no-untyped-def]
-        receiver = self._receiver
-        if receiver is None:
-            raise BusUnavailable(f"no connection to {self._queue}")
+    async def _settling(self) -> AsyncIterator[ServiceBusReceiver]:
         try:
-            async with asyncio.timeout(SETTLE_S_MAX):
-                yield receiver
+            async with self._places, asyncio.timeout(SETTLE_S_MAX):
+                if self._receiver is None:
+                    raise BusUnavailable(f"no connection to {self._queue}")
+                self._being_settled += 1
+                _make_brief(self._receiver, self._being_settled)
+                try:
+                    yield self._receiver
+                finally:
+                    self._being_settled -= 1
         except (MessageLockLostError, MessageNotFoundError, MessageAlreadySettled) as error:
             raise LockLost(str(error)) from error
         except (AzureError, OSError, TimeoutError, ValueError) as error:
@@ -157,6 +166,17 @@ class ServiceBusSource:
         if isinstance(error, ServiceBusAuthenticationError | ServiceBusAuthorizationError):
             return f"Service Bus does not admit us to {self._queue}: check SERVICEBUS_CONNECTION_STRING"
         return f"{self._queue}: {type(error).__name__}: {str(error)[:300]}"
+
+
+def _make_brief(receiver: ServiceBusReceiver, settling: int) -> None:
+    """Shorten the SDK's waits where it has them; without them all is as right, and slower."""
+    answer_s = ANSWER_S + settling * ANSWER_S_EACH
+    handler = getattr(receiver, "_handler", None)
+    connection = getattr(handler, "_connection", None)
+    waits = ((receiver, "_further_pull_receive_timeout", FILL_S), (handler, "_socket_timeout", LISTEN_S))
+    for part, name, seconds in (*waits, (connection, "_socket_timeout", answer_s)):
+        if isinstance(getattr(part, name, None), float):
+            setattr(part, name, seconds)
 
 
 def _bus_message(message: ServiceBusReceivedMessage) -> BusMessage:
