@@ -5,9 +5,11 @@ Ray binds every interface, so token authentication is always on (`engine.cluster
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import stat
 import tempfile
@@ -34,7 +36,7 @@ _OPTIONS: Final[dict[str, Any]] = {
 def start_private_ray(settings: Settings) -> str:
     """Start Ray with its folders private to us; returns its address. It ends with this process, however that ends."""
     folder = _private_folder(settings.data_dir) / "ray"
-    shutil.rmtree(folder, ignore_errors=True)  # of an engine that was killed; two of one data folder cannot run
+    _clear(folder)
     context = ray.init(
         address="local",
         num_cpus=max(2, os.cpu_count() or 2),
@@ -72,6 +74,25 @@ def kill_leftovers() -> int:
     for each in named:
         ray.kill(ray.get_actor(each["name"], namespace=NAMESPACE), no_restart=True)
     return len(named)
+
+
+def _clear(folder: Path) -> None:
+    """End what a killed engine's Ray left running (two agents outlive it), known by the files they hold, and its files.
+
+    No other engine can be using the folder: one data folder has one.
+    """
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid() and _holds_files_in(folder, process):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _holds_files_in(folder: Path, process: Path) -> bool:
+    try:
+        return any((descriptor.readlink()).is_relative_to(folder) for descriptor in (process / "fd").iterdir())
+    except OSError:  # somebody else's, or gone
+        return False
 
 
 def _private_folder(data_dir: Path) -> Path:

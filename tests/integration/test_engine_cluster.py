@@ -1,0 +1,162 @@
+"""The engine as it runs: Ray, actors, the real SDK, the local bus, PostgreSQL; and kill -9 of each under load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from azure.servicebus.aio import ServiceBusClient
+
+from engine.bus.messages import time_text
+from engine.clock import SystemClock
+from engine.cluster import ClusterFeed
+from engine.errors import ClusterUnavailable
+from tests.integration.engine_harness import QUEUES, Engine, Hub, eventually, is_running, rows_of
+from tests.integration.local_bus_harness import running_bus
+
+FACILITIES = ("north", "south", "east")
+SETUPS, ACTIVATIONS, READINGS, _ = QUEUES
+
+
+def setup_body(facility: str) -> dict[str, object]:
+    return {
+        "facility_id": facility,
+        "facility_name": facility.title(),
+        "address": None,
+        "longitude": 10.0,
+        "latitude": 59.0,
+        "facility_type": "TankFarm",
+        "tracked_at": "2026-01-01T00:00:00",
+    }
+
+
+def activation_body(facility: str) -> dict[str, object]:
+    return {
+        "sensor_id": f"{facility}-t",
+        "facility_id": facility,
+        "address": None,
+        "longitude": 10.0,
+        "latitude": 59.0,
+        "sensor_type": "Temperature",
+        "signal_interval": 15,
+        "tracked_at": "2026-01-01T00:00:00",
+    }
+
+
+class Field:
+    """Numbered readings, a millisecond apart, round robin over the facilities."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._start_us = SystemClock().now_us() - 60_000_000
+        self.sent = 0
+
+    async def send(self, count: int) -> None:
+        bodies = []
+        for number in range(self.sent, self.sent + count):
+            facility = FACILITIES[number % len(FACILITIES)]
+            body = {"sensor_id": f"{facility}-t", "facility_id": facility, "data": f"{20 + number % 5}"}
+            bodies.append({**body, "tracked_at": time_text(self._start_us + number * 1000)})
+        self.sent += count
+        await self._hub.send(READINGS, bodies)
+
+
+@pytest.mark.ray
+@pytest.mark.bus
+@pytest.mark.postgres
+@pytest.mark.timeout(240)
+async def test_nothing_is_lost_or_doubled_when_processes_are_killed(tmp_path: Path, database_url: str) -> None:
+    async with running_bus(tmp_path / "bus", lock_s=5.0, queues=QUEUES) as bus:
+        engine = Engine(tmp_path, database_url, bus.connection_string)
+        await engine.start()
+        feed = ClusterFeed(engine.settings)
+        try:
+            async with (
+                ServiceBusClient.from_connection_string(bus.connection_string) as client,
+                rows_of(database_url) as rows,
+            ):
+                hub = Hub(client)
+                field = Field(hub)
+
+                async def all_stored() -> bool:
+                    return await rows.fetchval("SELECT count(*) FROM sensor_records") == field.sent
+
+                async def all_settled() -> bool:
+                    counts = [bus.counts[queue] for queue in QUEUES]
+                    return all(each.active == 0 and each.locked == 0 for each in counts)
+
+                # The wrong way round: readings, activations, setups.
+                await field.send(30)
+                await hub.send(ACTIVATIONS, [activation_body(facility) for facility in FACILITIES])
+                await hub.send(SETUPS, [setup_body(facility) for facility in FACILITIES])
+                await eventually(all_stored, 90, engine.log_text)
+
+                live = asyncio.create_task(first_frame(feed, "north"))
+                await asyncio.sleep(3)
+                while not live.done():
+                    await field.send(3)
+                    await asyncio.sleep(0.2)
+                assert json.loads(await live)["sensor_id"] == "north-t"
+
+                for victim in ("FacilityActor", "HistorianActor", "IntakeActor"):
+                    for _ in range(5):
+                        await field.send(30)
+                        await asyncio.sleep(0.05)
+                    killed = engine.kill_actor(victim)
+                    await field.send(30)
+                    await eventually(all_stored, 40, engine.log_text)
+                    assert killed not in engine.pids_of(victim)
+
+                left = await engine.kill()
+                await field.send(30)
+                await engine.start()
+                await eventually(lambda: _gone(left), 15, lambda: f"still there: {left}")
+                await eventually(all_stored, 60, engine.log_text)
+                await eventually(all_settled, 20, engine.log_text)
+                assert await rows.fetchval("SELECT count(*) FROM parked") == 0
+                assert sum(bus.counts[queue].dead_lettered for queue in QUEUES) == 0
+                assert await rows.fetchval("SELECT count(*) FROM alarm_events WHERE rule <> 'stale'") == 0
+
+                await eventually(lambda: _lives(feed, "south", field), 60, engine.log_text)
+                left = set(engine.pids_of(""))
+                assert await engine.stop() == 0
+                await eventually(lambda: _gone(left), 10, lambda: f"still there: {left}")
+                state = json.loads(await rows.fetchval("SELECT state FROM engine_status WHERE component = 'engine'"))
+                assert state["state"] == "stopped"
+                assert await rows.fetchval("SELECT count(*) FROM checkpoints") == len(FACILITIES)
+        finally:
+            await feed.close()
+            if engine.process is not None and engine.process.returncode is None:
+                os.killpg(engine.process.pid, signal.SIGKILL)
+
+
+async def first_frame(feed: ClusterFeed, facility: str) -> bytes:
+    async for chunk in feed.watch(facility):
+        if chunk.frames:
+            return chunk.frames[0][2]
+    raise AssertionError("a watch has no end")
+
+
+async def _lives(feed: ClusterFeed, facility: str, field: Field) -> bool:
+    """A watcher of the new engine gets values, after the end of the old one was told."""
+    live = asyncio.create_task(first_frame(feed, facility))
+    try:
+        for _ in range(20):
+            await asyncio.sleep(0.5)
+            if live.done():
+                return bool(live.result())
+            await field.send(3)
+    except ClusterUnavailable:
+        return False
+    finally:
+        live.cancel()
+        await asyncio.gather(live, return_exceptions=True)
+    return False
+
+
+async def _gone(pids: set[int]) -> bool:
+    return not any(is_running(pid) for pid in pids)
