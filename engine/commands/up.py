@@ -22,12 +22,14 @@ from engine import runtime
 from engine.bus.local.server import connection_string
 from engine.bus.simulation.field import FieldOptions
 from engine.commands.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
+from engine.commands.doctor import check_secret_key
 from engine.commands.following import HubFollower, Summary
 from engine.commands.parts import LOOPBACK, absolute, bus_spec, child_environment, engine_spec, web_specs
 from engine.commands.ports import check_free, free_port, listen
 from engine.commands.steps import Screen
 from engine.commands.undertaker import Undertaker
 from engine.embedded.postgres import EmbeddedPostgres
+from engine.errors import SettingsError
 from engine.historian.connection import translated_errors
 from engine.historian.upgrade import upgrade
 from engine.settings import Settings, load_settings
@@ -52,6 +54,8 @@ class UpOptions:
 def run_up(options: UpOptions) -> None:
     """Blocks until Ctrl-C, SIGTERM or the end of `duration_s`; nothing it started is left then."""
     settings = absolute(load_settings(**options.settings))
+    if (finding := check_secret_key(settings)).verdict == "wrong":
+        raise SettingsError(f"SECRET_KEY has {finding.found}: {finding.advice}")
     screen = Screen(options.as_json)
     become_reaper()
     undertaker = Undertaker()

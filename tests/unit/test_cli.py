@@ -101,6 +101,14 @@ def test_a_bad_setting_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert "WEB_PORT" in err
 
 
+def test_production_wants_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.delenv("SECRET_KEY", raising=False)
+    status, _, err = gasinsight(monkeypatch, capsys, "up")
+    assert status == 2
+    assert "SECRET_KEY has 0 characters in production: set at least 32 random ones" in err
+
+
 def test_a_second_up_in_one_folder_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
