@@ -37,6 +37,7 @@ from engine.settings import Settings, load_settings
 START_S_MAX = 120.0
 POLL_S = 0.1
 FOLLOW_EVERY_S = 1.0
+LOGIN_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,9 @@ class Installation:
     async def _welcome(self, first_start: bool) -> None:
         settings = self._settings
         where = runtime.secret_path(self._data_dir, "admin_password")
-        if settings.admin_password is not None:
+        if not await self._login_works():
+            login_with = "that of this database's own admin (it had one before, or its password was changed)"
+        elif settings.admin_password is not None:
             login_with = "as set in ADMIN_PASSWORD"
         elif first_start:
             login_with = f"{runtime.read_secret(self._data_dir, 'admin_password')}   (shown this once; kept in {where})"
@@ -265,6 +268,19 @@ class Installation:
   Ctrl-C ends everything; the data stay in {self._data_dir}.
 """
         self.screen.event("ready", text, url=self.url, email=settings.admin_email, password_file=str(where))
+
+    async def _login_works(self) -> bool:
+        """Whether the first admin is ours; the web server makes it a moment after it answers."""
+        given = self._settings.admin_password
+        password = given.get_secret_value() if given else runtime.read_secret(self._data_dir, "admin_password")
+        form = {"username": self._settings.admin_email, "password": password}
+        for _ in range(LOGIN_TRIES):
+            async with httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False) as client:
+                with contextlib.suppress(httpx.HTTPError):  # asked again, and in doubt told
+                    if (await client.post("/auth/token", data=form)).is_success:
+                        return True
+            await asyncio.sleep(1.0)
+        return False
 
     async def _follow(self) -> None:
         """Tell about planted faults as they come and sum up now and then."""
