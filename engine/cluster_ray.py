@@ -37,7 +37,7 @@ def start_private_ray(settings: Settings) -> str:
     """Start Ray with its folders private to us; returns its address. It ends with this process, however that ends."""
     folder = _private_folder(settings.data_dir) / "ray"
     _clear(folder)
-    context = ray.init(
+    context: Any = ray.init(
         address="local",
         num_cpus=max(2, os.cpu_count() or 2),
         object_store_memory=OBJECT_STORE_BYTES,

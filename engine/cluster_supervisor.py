@@ -21,6 +21,7 @@ from engine.cluster_ray import NAMESPACE, kill_leftovers
 from engine.errors import StoreError, StoreUnavailable
 from engine.historian.actor import historian_name, start_historians
 from engine.historian.historian import Historian
+from engine.historian.notifications import ConfigurationNews
 from engine.historian.port import LeadershipPort
 from engine.metrics import ACTOR_RESTARTS, Ledger, Metrics
 from engine.settings import Settings
@@ -56,6 +57,7 @@ class Supervisor:
         self._intake_incarnation: str | None = None
         self._intake_status: dict[str, Any] = {}
         self._silent_checks = 0
+        self._heard_before = False
         self._state = "starting"
         self._stopping = stopping
 
@@ -74,6 +76,7 @@ class Supervisor:
             self._every(ROLLUP_S, self._roll_up),
             self._every(SWEEP_S, self._sweep),
             self._every(HOURLY_S, self._keep_house),
+            self._every(CHECK_S, self._follow_changes),
         ]
         tasks = [asyncio.create_task(duty) for duty in duties]
         stop = asyncio.create_task(self._stopping.wait())
@@ -168,7 +171,7 @@ class Supervisor:
             "metrics": self._ledger.total(),
             "nodes": [
                 {"node_id": node["NodeID"], "address": node["NodeManagerAddress"], "alive": node["Alive"]}
-                for node in ray.nodes()
+                for node in _nodes()
             ],
         }
 
@@ -182,6 +185,22 @@ class Supervisor:
         if facility_ids := await self._historian.sweep():
             log.info("parked_rows_swept", facilities=facility_ids)
             await self._intake.reload.remote(facility_ids)
+
+    async def _follow_changes(self) -> None:
+        """Facilities whose name or sensors were changed over REST load again. Ends with its database connection.
+
+        What was changed while nobody listened is told by loading all.
+        """
+        assert self._settings.database_url is not None
+        news = await ConfigurationNews.open(self._settings.database_url, self._settings)
+        try:
+            if self._heard_before:
+                await self._intake.reload.remote(await self._historian.facility_ids())
+            self._heard_before = True
+            while True:
+                await self._intake.reload.remote(sorted(await news.next()))
+        finally:
+            news.close()
 
     async def _keep_house(self) -> None:
         made = await self._historian.make_partitions()
@@ -220,3 +239,9 @@ class Supervisor:
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _nodes() -> list[dict[str, Any]]:
+    nodes: Any = ray.nodes
+    found: list[dict[str, Any]] = nodes()
+    return found
