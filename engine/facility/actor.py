@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
+import structlog
 from ray.exceptions import RayActorError, RayError
 
 from engine.clock import SystemClock
@@ -22,6 +23,8 @@ from engine.settings import Settings
 
 NAME_PREFIX = "facilities-"
 WATCHERS_MAX = 2000
+
+log = structlog.get_logger()
 
 
 class FacilityActor(FacilityHost):
@@ -117,6 +120,13 @@ class RayHostStarter:
         names = [each["name"] for each in named if each["namespace"] == self._namespace]
         slots = sorted(int(name.removeprefix(NAME_PREFIX)) for name in names if name.startswith(NAME_PREFIX))
         return {slot: RayHost(ray.get_actor(host_name(slot), namespace=self._namespace)) for slot in slots}
+
+    async def end(self, slot: int) -> None:
+        """Kill the slot's process; Ray starts it anew."""
+        try:
+            ray.kill(ray.get_actor(host_name(slot), namespace=self._namespace), no_restart=False)
+        except (ValueError, RayError) as error:
+            log.info("process_gone_already", slot=slot, error=str(error))
 
 
 async def _answered(reference: Any) -> Any:

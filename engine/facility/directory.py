@@ -26,6 +26,7 @@ RESTARTS_MAX = 5
 RESTARTS_SPAN_S = 60.0
 RESTART_PAUSE_S = 30.0
 STATUS_S_MAX = 10.0
+SILENCES_MAX = 3
 
 log = structlog.get_logger()
 
@@ -39,6 +40,9 @@ class HostStarter(Protocol):
     async def living(self) -> dict[int, Host]:
         """Processes that an earlier directory has started."""
 
+    async def end(self, slot: int) -> None:
+        """Kill a process that hangs; the next start finds a new one."""
+
 
 @dataclass(slots=True)
 class _Slot:
@@ -51,6 +55,7 @@ class _Slot:
     restarts_s: list[float] = field(default_factory=list)
     paused_until_s: float = -1.0
     ticking: bool = False
+    silences: int = 0
 
 
 class Directory:
@@ -271,11 +276,24 @@ class Directory:
             if slot.host is None:
                 slot.host = await self._starter.start(slot.number)
             status = await asyncio.wait_for(slot.host.status(), STATUS_S_MAX)
-        except (FacilityUnavailable, TimeoutError) as error:
-            log.warning("process_silent", slot=slot.number, error=str(error) or "no answer")
+        except FacilityUnavailable as error:
+            log.warning("process_unavailable", slot=slot.number, error=str(error))
             return None
+        except TimeoutError:
+            await self._silent(slot)
+            return None
+        slot.silences = 0
         self._seen(slot, status)
         return status
+
+    async def _silent(self, slot: _Slot) -> None:
+        """A process that does not even say how it is hangs; after a while it is ended, so that it can start anew."""
+        slot.silences += 1
+        log.warning("process_silent", slot=slot.number, times=slot.silences)
+        if slot.silences >= SILENCES_MAX:
+            log.error("process_ended", slot=slot.number, facilities=slot.facilities)
+            slot.silences, slot.host = 0, None
+            await self._starter.end(slot.number)
 
     def _seen(self, slot: _Slot, status: HostStatus) -> None:
         """Notice restarts; a process that restarts too often is left alone for a while."""

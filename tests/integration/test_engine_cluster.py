@@ -55,11 +55,11 @@ class Field:
         self._start_us = SystemClock().now_us() - 60_000_000
         self.sent = 0
 
-    async def send(self, count: int) -> None:
+    async def send(self, count: int, data: str | None = None) -> None:
         bodies = []
         for number in range(self.sent, self.sent + count):
             facility = FACILITIES[number % len(FACILITIES)]
-            body = {"sensor_id": f"{facility}-t", "facility_id": facility, "data": f"{20 + number % 5}"}
+            body = {"sensor_id": f"{facility}-t", "facility_id": facility, "data": data or f"{20 + number % 5}"}
             bodies.append({**body, "tracked_at": time_text(self._start_us + number * 1000)})
         self.sent += count
         await self._hub.send(READINGS, bodies)
@@ -102,6 +102,22 @@ async def test_nothing_is_lost_or_doubled_when_processes_are_killed(tmp_path: Pa
                     await asyncio.sleep(0.2)
                 assert json.loads(await live)["sensor_id"] == "north-t"
 
+                epoch = await rows.fetchval("SELECT epoch FROM facility_epochs WHERE facility_id = 'north'")
+                await rows.execute("UPDATE facilities SET name = 'Northern' WHERE id = 'north'")
+                await rows.execute("SELECT pg_notify('facility_config', 'north')")  # as the web server does
+
+                async def loaded_again() -> bool:
+                    now = await rows.fetchval("SELECT epoch FROM facility_epochs WHERE facility_id = 'north'")
+                    return bool(now > epoch)
+
+                await eventually(loaded_again, 10, engine.log_text)
+                await field.send(-field.sent % len(FACILITIES) + 1, "26.0")  # up to and with one of north
+                await eventually(all_stored, 20, engine.log_text)
+                message = await rows.fetchval("SELECT message FROM alarm_events WHERE message LIKE '%Northern%'")
+                assert message.endswith("in Northern is above maximum threshold (25.0)")
+                activated = "SELECT count(*) FROM alarm_events WHERE transition = 'activated' AND rule <> 'stale'"
+                alerts = await rows.fetchval(activated)
+
                 for victim in ("FacilityActor", "HistorianActor", "IntakeActor"):
                     for _ in range(5):
                         await field.send(30)
@@ -119,7 +135,7 @@ async def test_nothing_is_lost_or_doubled_when_processes_are_killed(tmp_path: Pa
                 await eventually(all_settled, 20, engine.log_text)
                 assert await rows.fetchval("SELECT count(*) FROM parked") == 0
                 assert sum(bus.counts[queue].dead_lettered for queue in QUEUES) == 0
-                assert await rows.fetchval("SELECT count(*) FROM alarm_events WHERE rule <> 'stale'") == 0
+                assert await rows.fetchval(activated) == alerts
 
                 await eventually(lambda: _lives(feed, "south", field), 60, engine.log_text)
                 left = set(engine.pids_of(""))
