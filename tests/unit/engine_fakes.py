@@ -106,7 +106,9 @@ class FakeHistorian:
     def _write(self, outcome: Outcome) -> CommitAnswer:
         self.outcomes.append(outcome)
         self.log.setdefault(outcome.facility_id, []).extend(outcome.entries)
-        self.last_commit_no[outcome.facility_id] = self.last_commit_no.get(outcome.facility_id, 0) + len(outcome.entries)
+        self.last_commit_no[outcome.facility_id] = self.last_commit_no.get(outcome.facility_id, 0) + len(
+            outcome.entries
+        )
         for change in outcome.changes:
             self._change(change)
         for row_id in outcome.unparked_ids:

@@ -42,7 +42,9 @@ def recovered_state(historian: FakeHistorian) -> bytes:
     """The core as the stored checkpoint and log give it back."""
     settings = core_settings(Settings(_env_file=None))  # type: ignore[call-arg]
     held = historian.checkpoints.get("f")
-    core = native.FacilityCore("f", settings) if held is None else native.FacilityCore.restore("f", held.state, settings)
+    core = (
+        native.FacilityCore("f", settings) if held is None else native.FacilityCore.restore("f", held.state, settings)
+    )
     for entry in historian.log["f"]:
         core.replay(entry.kind.value, entry.payload)
     return core.snapshot()

@@ -175,9 +175,7 @@ def house_with(intake: str = "readings", messages_max: int = 500) -> House:
     directory = Directory(historian, OneHost(host), clock, metrics, per_host=100)
     parse = {"setup": messages.setup_of, "activation": messages.activation_of, "deactivation": messages.deactivation_of}
     chosen = (
-        ReadingIntake(directory, future_s_max=300)
-        if intake == "readings"
-        else EntityIntake(directory, parse[intake])
+        ReadingIntake(directory, future_s_max=300) if intake == "readings" else EntityIntake(directory, parse[intake])
     )
     reader = BusReader("q", queue, chosen, directory, clock=clock, metrics=metrics, messages_max=messages_max)
     return House(clock, historian, host, directory, metrics, queue, reader)
