@@ -33,6 +33,7 @@ class Failure(Enum):
     """What an error means for the transaction it ended."""
 
     UNAVAILABLE = "nothing was written, try again"
+    MOVED = "a day's partition was made meanwhile, the same again finds it"
     CONTENT = "PostgreSQL refuses the content and would again"
     UNKNOWN = "the answer to COMMIT was lost"
 
@@ -42,6 +43,8 @@ def failure_of(error: Exception, committing: bool) -> Failure:
     if isinstance(error, asyncpg.PostgresError):
         if getattr(error, "constraint_name", None) == _LOG_KEY:
             return Failure.UNKNOWN  # somebody commits for the same facility at this moment; its log says who
+        if isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name:
+            return Failure.MOVED  # only a partition's bounds have no name: the row was routed before they changed
         state = str(getattr(error, "sqlstate", "") or "")
         if state.startswith(_CONTENT_CLASSES):
             return Failure.CONTENT

@@ -97,6 +97,9 @@ class GroupCommit:
     async def _write(self, group: Sequence[_Waiting]) -> None:
         """One transaction; after a definite refusal of the content, one for each facility."""
         failure, reason, answers = await self._transact([waiting.outcome for waiting in group])
+        if failure is Failure.MOVED:
+            await self._write(group)
+            return
         if failure is Failure.CONTENT and len(group) > 1:
             _log.warning("group_commit_split", facilities=len(group), reason=reason)
             for waiting in group:
@@ -142,7 +145,7 @@ class GroupCommit:
 
     async def _leave_transaction(self, failure: Failure) -> None:
         """Roll back where the connection is sound; otherwise a new one is cheaper than finding out."""
-        if failure is not Failure.CONTENT or self._connection is None or self._connection.is_closed():
+        if failure not in {Failure.CONTENT, Failure.MOVED} or self._connection is None or self._connection.is_closed():
             self._drop_connection()
             return
         try:
