@@ -93,7 +93,8 @@ async def check_ledger(db: asyncpg.Connection, broker: ModelBroker, plan: Plan) 
         row["id"]: row
         for row in await db.fetch("SELECT * FROM sensors WHERE facility_id = ANY($1::text[])", plan.facilities)
     }
-    assert set(sensors) == {sensor.sensor_id for sensor in plan.sensors.values() if sensor.activated}
+    activated = {sensor.sensor_id for sensor in plan.sensors.values() if sensor.activated}
+    assert set(sensors) == activated, f"sensors {set(sensors)}, activated were {activated}"
     for sensor_id, row in sensors.items():
         assert row["status"] == plan.sensors[sensor_id].final_status(), f"status of {sensor_id}"
     await _check_rows(db, plan, sensors)

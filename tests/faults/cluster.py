@@ -6,9 +6,11 @@ What is real here: Directory, FacilityHost, Facility and below. What is played: 
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import native
 from engine.errors import FacilityUnavailable
 from engine.facility.host import FacilityHost
 from engine.facility.port import Answer, Cursor, Host, HostStatus, SensorMessage, Share
@@ -30,6 +32,7 @@ class Hosts:
         self._settings = settings
         self._store_of = store_of
         self._current: dict[int, tuple[Process, FacilityHost]] = {}
+        self._given: dict[str, list[bytes]] = defaultdict(list)
 
     async def start(self, slot: int) -> Host:
         """The living process of the slot, or a new one after the time a start takes."""
@@ -43,6 +46,14 @@ class Hosts:
 
     async def living(self) -> dict[int, Host]:
         return {slot: HostFace(self, slot) for slot in self._current}
+
+    def holds(self, process: Process, data: str) -> bool:
+        """Whether a batch that `process` was given and has not answered holds this value."""
+        return any(data == row["data"] for batch in self._given[process.name] for row in native.batch_rows(batch))
+
+    def given(self, process: Process, batches: list[bytes]) -> None:
+        """Remember what a process works on."""
+        self._given[process.name] = batches
 
     def current(self, slot: int) -> tuple[Process, FacilityHost]:
         """Raises FacilityUnavailable when nobody answers for the slot."""
@@ -94,11 +105,15 @@ class HostFace:
         caller = current_process.get()
         await caller.scheduler.step(caller, f"asks {self._slot} to {name}")
         process, host = self._hosts.current(self._slot)
+        if name == "ingest":
+            self._hosts.given(process, [share.batch for share in arguments[0]])
         work = process.spawn(getattr(host, name)(*arguments, **options))
         died = asyncio.ensure_future(process.died.wait())
         await asyncio.wait({work, died}, return_when=asyncio.FIRST_COMPLETED)
         died.cancel()
         if not work.done():
             raise FacilityUnavailable(f"{process.name} died while it had the call")
+        if name == "ingest":
+            self._hosts.given(process, [])
         await caller.scheduler.step(caller, f"hears {self._slot} did {name}")
         return work.result()

@@ -56,7 +56,6 @@ async def _open(server_url: str, url: str, name: str, folder: Path) -> World:
     await server.execute(f"CREATE DATABASE {name} TEMPLATE gasinsight_template")
     # These runs kill clients, never the server: waiting for its disk would only make them slow.
     await server.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-    await server.close()
     settings = Settings(
         _env_file=None,
         data_dir=folder,
@@ -67,9 +66,10 @@ async def _open(server_url: str, url: str, name: str, folder: Path) -> World:
         tick_s=20,
     )
     clock = WorldClock()
-    return World(settings, await Historian.open(url, settings, clock), await asyncpg.connect(url), clock)
+    return World(settings, await Historian.open(url, settings, clock), await asyncpg.connect(url), server, clock)
 
 
 async def _close(world: World) -> None:
     await world.historian.close()
     await world.db.close()
+    await world.server.close()

@@ -27,6 +27,7 @@ class History:
     commits: dict[str, list[Commit]] = field(default_factory=lambda: defaultdict(list))
     epochs: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
+    loads: Counter[str] = field(default_factory=Counter)
     _unknown: dict[str, list[Outcome]] = field(default_factory=lambda: defaultdict(list))
 
     def last_commit_no(self, facility_id: str) -> int:
@@ -45,6 +46,7 @@ class History:
         """A load shows which of the unknown commits happened, and must show every known one."""
         facility_id = state.config.facility_id
         self.counts["loads"] += 1
+        self.loads[facility_id] += 1
         for outcome in self._unknown.pop(facility_id, []):
             first, last = outcome.entries[0].commit_no, outcome.entries[-1].commit_no
             if first == self.last_commit_no(facility_id) + 1 and last <= state.last_commit_no:

@@ -100,7 +100,7 @@ def plan(tag: str, chance: random.Random, *, seconds: float = 60.0) -> Plan:
     facilities = [f"{tag}-facility-{number}" for number in range(chance.choice((1, 1, 1, 2)))]
     made = Plan(facilities, {}, [])
     for facility_id in facilities:
-        _send(made, chance.uniform(0, seconds / 4), Sent(SETUP, _setup(facility_id)))
+        _send(made, chance.uniform(0, seconds / 4), Sent(SETUP, setup_body(facility_id)))
         for number in range(chance.randint(1, 2)):
             _add_sensor(made, chance, f"{facility_id}-sensor-{number}", facility_id, seconds)
     _add_readings(made, chance, seconds)
@@ -129,7 +129,7 @@ def _add_sensor(made: Plan, chance: random.Random, sensor_id: str, facility_id: 
 def _activate(made: Plan, sensor: Sensor, tracked_s: float, sent_s: float) -> None:
     tracked_at_us = START_US + round(tracked_s * 1e6)
     sensor.activations_us.append(tracked_at_us)
-    _send(made, max(sent_s, tracked_s), Sent(ACTIVATION, _activation(sensor, tracked_at_us)))
+    _send(made, max(sent_s, tracked_s), Sent(ACTIVATION, activation_body(sensor, tracked_at_us)))
 
 
 def _deactivate(made: Plan, sensor: Sensor, tracked_s: float, sent_s: float) -> None:
@@ -147,7 +147,7 @@ def _add_impostor(made: Plan, chance: random.Random, seconds: float) -> None:
     if owned:
         impostor = replace(chance.choice(owned), facility_id=made.facilities[0])
         at_us = START_US + round(seconds * 1e6)
-        _send(made, seconds * 2, Sent(ACTIVATION, _activation(impostor, at_us), quietly=True))
+        _send(made, seconds * 2, Sent(ACTIVATION, activation_body(impostor, at_us), quietly=True))
 
 
 def _add_readings(made: Plan, chance: random.Random, seconds: float) -> None:
@@ -181,14 +181,14 @@ def _send_readings(made: Plan, chance: random.Random, at_s: float, rows: list[Ro
     shape = chance.choice(("single", "single", "array", "lines", "spoiled"))
     if shape == "single":
         for row in rows:
-            _send(made, at_s, Sent(DATA, json.dumps(_reading(row)).encode(), (row,)))
+            _send(made, at_s, Sent(DATA, json.dumps(reading_fields(row)).encode(), (row,)))
     elif shape == "array":
-        _send(made, at_s, Sent(DATA, json.dumps([_reading(row) for row in rows]).encode(), tuple(rows)))
+        _send(made, at_s, Sent(DATA, json.dumps([reading_fields(row) for row in rows]).encode(), tuple(rows)))
     elif shape == "lines":
-        _send(made, at_s, Sent(DATA, b"\n".join(json.dumps(_reading(row)).encode() for row in rows), tuple(rows)))
+        _send(made, at_s, Sent(DATA, b"\n".join(json.dumps(reading_fields(row)).encode() for row in rows), tuple(rows)))
     else:
-        bad = {**_reading(rows[0]), "tracked_at": f"not a time but {at_s}"}
-        body = json.dumps([*(_reading(row) for row in rows), bad]).encode()
+        bad = {**reading_fields(rows[0]), "tracked_at": f"not a time but {at_s}"}
+        body = json.dumps([*(reading_fields(row) for row in rows), bad]).encode()
         _send(made, at_s, Sent(DATA, body, tuple(rows), refused_rows=1))
 
 
@@ -206,7 +206,7 @@ def _send(made: Plan, at_s: float, sent: Sent) -> None:
     made.sends.append((at_s, sent))
 
 
-def _setup(facility_id: str) -> bytes:
+def setup_body(facility_id: str) -> bytes:
     return json.dumps(
         {
             "facility_id": facility_id,
@@ -220,7 +220,7 @@ def _setup(facility_id: str) -> bytes:
     ).encode()
 
 
-def _activation(sensor: Sensor, tracked_at_us: int) -> bytes:
+def activation_body(sensor: Sensor, tracked_at_us: int) -> bytes:
     return json.dumps(
         {
             "sensor_id": sensor.sensor_id,
@@ -235,7 +235,7 @@ def _activation(sensor: Sensor, tracked_at_us: int) -> bytes:
     ).encode()
 
 
-def _reading(row: Row) -> dict[str, str]:
+def reading_fields(row: Row) -> dict[str, str]:
     return {
         "sensor_id": row.sensor_id,
         "facility_id": row.facility_id,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 
@@ -17,6 +18,7 @@ from engine import faultpoints
 from engine.bus.intake import EntityIntake, ReadingIntake
 from engine.bus.messages import activation_of, deactivation_of, setup_of
 from engine.bus.reader import BusReader
+from engine.errors import StoreUnavailable
 from engine.facility.directory import Directory
 from engine.facility.payloads import core_settings
 from engine.historian.historian import Historian
@@ -42,6 +44,7 @@ class World:
     settings: Settings
     historian: Historian
     db: asyncpg.Connection
+    server: asyncpg.Connection  # to another database of the same server
     clock: WorldClock
 
 
@@ -63,9 +66,14 @@ class WorldClock:
 
 @dataclass(slots=True)
 class Tweaks:
-    """What a scenario or a mutant changes about the engine of a run."""
+    """What a seed or a scenario changes about a run.
 
-    readers: Callable[[BusReader], BusReader] = lambda reader: reader
+    errands   work of the scenario itself, each in the run's time; the run ends after them
+    at_point  called at each named point before the menu's faults
+    """
+
+    errands: Sequence[Callable[[Run], Coroutine[Any, Any, None]]] = ()
+    at_point: Callable[[Run, str, Process | None], None] | None = None
     settings: dict[str, object] = field(default_factory=dict)
     after_s: float = 10.0
     closes: bool = False  # ends with a clean shutdown: every facility writes a checkpoint
@@ -95,6 +103,7 @@ class Run:
         self.hosts = Hosts(self.scheduler, self.settings, self._store_of)
         self.fate = Process("fate", self.scheduler)
         self.intake: Process | None = None
+        self.no_intake_until_us = 0
         self.metrics: list[Metrics] = []
         self._chance = random.Random(f"{seed} run")
         self._chaos = chaos or Chaos()
@@ -162,8 +171,10 @@ class Run:
         """Starts the intake again when it died, until the run has drained."""
         if self.menu.away is not None:
             self.fate.spawn(self._be_away(*self.menu.away))
-        while not self._drained():
-            if self.intake is None or self.intake.state == "dead":
+        errands = [self.fate.spawn_vital(errand(self)) for errand in self.tweaks.errands]
+        while not (self._drained() and all(errand.done() for errand in errands)):
+            is_due = self.scheduler.now_us >= self.no_intake_until_us
+            if is_due and (self.intake is None or self.intake.state == "dead"):
                 self._start_intake()
             await self.fate.sleep(1.0)
         await self.fate.sleep(self.tweaks.after_s)
@@ -197,21 +208,21 @@ class Run:
         store = self._store_of(process)
         directory = Directory(store, self.hosts, process, metrics, per_host=self.settings.facilities_per_actor)
         await directory.adopt_living()
+        known = set(await self._until_reachable(process, store.facility_ids))
+        directory.add_known(each for each in self.plan.facilities if each in known)  # the database holds other runs too
         self._directory = directory
         entity = {SETUP: setup_of, ACTIVATION: activation_of, DEACTIVATION: deactivation_of}
         intakes = {queue: EntityIntake(directory, parse) for queue, parse in entity.items()}
         intakes[DATA] = ReadingIntake(directory, future_s_max=self.settings.future_s_max)
         readers = {
-            queue: self.tweaks.readers(
-                BusReader(
-                    queue,
-                    SteppedSource(process, self.broker.source(queue, self._chaos, self._chance)),
-                    intake,
-                    directory,
-                    clock=process,
-                    metrics=metrics,
-                    messages_max=20,
-                )
+            queue: BusReader(
+                queue,
+                SteppedSource(process, self.broker.source(queue, self._chaos, self._chance)),
+                intake,
+                directory,
+                clock=process,
+                metrics=metrics,
+                messages_max=20,
             )
             for queue, intake in intakes.items()
         }
@@ -223,6 +234,14 @@ class Run:
             if watermark_us is not None and not self._closing:
                 process.spawn_vital(directory.tick(watermark_us))
 
+    async def _until_reachable(self, process: Process, ask: Callable[[], Coroutine[Any, Any, list[str]]]) -> list[str]:
+        """As the supervisor starts: it waits for the store."""
+        while True:
+            try:
+                return await ask()
+            except StoreUnavailable:
+                await process.sleep(2.0)
+
     def _store_of(self, process: Process) -> Store:
         return Store(process, self.world.historian, self.history, self.weather)
 
@@ -232,6 +251,10 @@ class Run:
     async def _at_point(self, point: str) -> None:
         """The handler of the named points: nothing, or the fault that is due here."""
         process = current_process.get(None)
+        if self.tweaks.at_point is not None:
+            self.tweaks.at_point(self, point, process)
+            if process is not None and process.state == "dead":
+                await asyncio.get_running_loop().create_future()
         fault = self.menu.due(point)
         if fault is None:
             return
