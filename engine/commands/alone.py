@@ -54,9 +54,9 @@ def run_web(overrides: dict[str, object]) -> None:
 def run_bus(overrides: dict[str, object]) -> None:
     """Keeps a local bus until Ctrl-C, and tells the other commands where it is."""
     settings = absolute(load_settings(**overrides))
-    check_free(LOOPBACK, settings.bus_port, "--port")
     data_dir = settings.data_dir
     runtime.claim(data_dir, "bus")
+    check_free(LOOPBACK, settings.bus_port, "--port")
     key = runtime.development_secret(data_dir, "bus_key")
     runtime.publish(data_dir, "bus", servicebus_connection_string=connection_string(settings.bus_port, key))
     screen = Screen()
