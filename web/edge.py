@@ -22,6 +22,7 @@ Headers = list[tuple[bytes, bytes]]
 
 METHODS = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 PREFLIGHT_AGE_S = b"600"
+HEADER_BYTES_MAX = 16_384  # a token in the query and one in a header fit many times
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +41,9 @@ class Edge:
         _hide_secrets(scope)
         headers = dict(scope["headers"])
         origin: bytes | None = headers.get(b"origin")
-        if scope["type"] == "websocket":
+        if _header_bytes(scope) > HEADER_BYTES_MAX:
+            await self._too_large(scope, receive, send, origin)
+        elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send, origin)
         elif origin is not None and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             await self._preflight(send, origin, headers.get(b"access-control-request-headers"))
@@ -56,6 +59,14 @@ class Edge:
             await send({"type": "websocket.close", "code": 1008, "reason": "origin not admitted"})
             return
         await self._app(scope, receive, send)
+
+    async def _too_large(self, scope: Scope, receive: Receive, send: Send, origin: bytes | None) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1009, "reason": "headers too large"})
+        else:
+            cors = _cors(origin) if origin is not None and self._admits(origin) else []
+            await _answer(send, 431, f"Headers are larger than {HEADER_BYTES_MAX} bytes", cors)
 
     async def _preflight(self, send: Send, origin: bytes, requested_headers: bytes | None) -> None:
         if not self._admits(origin):
@@ -92,6 +103,10 @@ class Edge:
 
 def _cors(origin: bytes) -> Headers:
     return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+
+
+def _header_bytes(scope: Scope) -> int:
+    return len(scope["query_string"]) + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _hide_secrets(scope: Scope) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from engine.model import AlertType, FacilityStatus, FacilityType, SensorStatus, SensorType
 from web.frequency import spelled_frequency
@@ -65,11 +65,11 @@ class NewUser(BaseModel):
 
 
 class UserChanges(BaseModel):
-    """What is absent or null stays as it is."""
+    """What is absent or null stays as it is; so does the password when the form's field was left empty."""
 
     username: Username | None = None
     email: Email | None = None
-    password: Password | None = None
+    password: Annotated[Password | None, BeforeValidator(lambda text: text or None)] = None
     role: Role | None = None
 
 

@@ -66,6 +66,34 @@ async def test_errors_of_every_kind_are_json_with_cors_headers(web: Web) -> None
     assert answers[1][1].headers["allow"]
 
 
+async def test_what_is_no_http_gets_json_too(web: Web) -> None:
+    for request in (b"nonsense\r\n\r\n", b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x00\r\n\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+        writer.write(request)
+        head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+        writer.close()
+        assert head.startswith(b"HTTP/1.1 400"), head
+        assert b"access-control-allow-origin: *" in head
+        assert json.loads(body) == {"detail": "Bad Request"}
+
+
+async def test_large_headers_are_431_and_a_token_fits(web: Web) -> None:
+    for size, status in ((8_000, 200), (40_000, 431)):
+        answer = await web.client.get("/livez", headers={**ORIGIN, "X-Odd": "x" * size})
+        assert answer.status_code == status
+        assert answer.headers["access-control-allow-origin"] == ORIGIN["Origin"]
+
+
+async def test_slow_and_broken_bodies_cost_nobody_anything(web: Web) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", web.port)
+    writer.write(b"POST /auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nusername=")
+    await asyncio.sleep(0.1)
+    writer.close()
+    answer = await web.client.post("/auth/token", content=b"username=a&password=b", headers={"Content-Type": "text/x"})
+    assert answer.status_code == 401
+    assert (await web.client.get("/livez")).status_code == 200
+
+
 async def test_bodies_that_cannot_be_used_are_422(web: Web) -> None:
     headers = {**await web.admin(), "Content-Type": "application/json"}
     routes = (("POST", "/users"), ("PUT", "/users/1"), ("POST", "/permissions"), ("POST", "/auth/token"))

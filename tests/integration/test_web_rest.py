@@ -101,6 +101,9 @@ async def test_tokens_of_the_wrong_type_or_key_are_refused(web: Web) -> None:
 async def test_a_new_password_works_and_ends_old_sessions(web: Web) -> None:
     user_id, old_headers, _ = await web.user("kim")
     admin = await web.admin()
+    unchanged = await web.client.put(f"/users/{user_id}", headers=admin, json={"password": "", "email": "k@x.org"})
+    assert (unchanged.status_code, unchanged.json()["email"]) == (200, "k@x.org")
+    assert (await web.client.get("/users/me", headers=old_headers)).status_code == 200
     changed = await web.client.put(f"/users/{user_id}", headers=admin, json={"password": "another"})
     assert changed.status_code == 200
     assert (await web.client.get("/users/me", headers=old_headers)).status_code == 401

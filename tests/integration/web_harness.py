@@ -24,6 +24,7 @@ from engine.live import LiveChunk
 from engine.settings import Settings
 from web.app import create_app
 from web.auth.passwords import Passwords
+from web.server import set_server_defaults
 
 ADMIN_EMAIL = "boss@plant.example"
 ADMIN_PASSWORD = "correct horse battery"
@@ -76,12 +77,11 @@ async def serving(app: Quart) -> AsyncIterator[int]:
     """The port on which hypercorn serves `app`."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    set_server_defaults()
     config = Config()
     port = listener.getsockname()[1]
     config.bind = [f"fd://{listener.detach()}"]  # hypercorn closes it
     config.graceful_timeout = 0.2
-    config.include_server_header = False
-    config.websocket_ping_interval = 20.0
     config.errorlog = None
     config.accesslog = "-"
     config.access_log_format = "%(R)s %(s)s"
