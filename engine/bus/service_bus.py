@@ -126,6 +126,8 @@ class ServiceBusSource:
             self._receiver = self._client.get_queue_receiver(
                 self._queue, receive_mode=ServiceBusReceiveMode.PEEK_LOCK, prefetch_count=0
             )
+            if hasattr(self._receiver, "_receive_context"):
+                self._receiver._receive_context = _AlwaysReceiving()
             # Opened here, because a receive would allow the link no longer than it waits for a message.
             async with asyncio.timeout(OPEN_S_MAX):
                 await self._receiver.__aenter__()
@@ -166,6 +168,19 @@ class ServiceBusSource:
         if isinstance(error, ServiceBusAuthenticationError | ServiceBusAuthorizationError):
             return f"Service Bus does not admit us to {self._queue}: check SERVICEBUS_CONNECTION_STRING"
         return f"{self._queue}: {type(error).__name__}: {str(error)[:300]}"
+
+
+class _AlwaysReceiving(asyncio.Event):
+    """The SDK gives back what arrives between two receives, and it comes again behind its followers: readings of a
+    sensor out of order, made by ourselves. Told that it is always receiving, it keeps them for the next receive.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set()
+
+    def clear(self) -> None:
+        """Never."""
 
 
 def _make_brief(receiver: ServiceBusReceiver, settling: int) -> None:
