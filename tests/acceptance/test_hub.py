@@ -40,6 +40,7 @@ DEACTIVATION = "sensor-deactivation-queue"
 QUEUES = (SETUP, ACTIVATION, DATA, DEACTIVATION)
 PASSWORD = "correct horse battery staple 7"
 READY_S_MAX = 180.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ def system() -> Iterator[System]:
     log_path = directory / "up.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("gasinsight")), "up"],
+            [sys.executable, "-m", "engine.cli", "up"],
             env=environment,
-            cwd=directory,
+            cwd=ROOT,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -95,8 +96,7 @@ def system() -> Iterator[System]:
     try:
         url = f"http://127.0.0.1:{web_port}"
         wait_until_ready(process, url, log_path)
-        runtime = json.loads((directory / "data" / "runtime.json").read_text())
-        yield System(url, runtime["servicebus_connection_string"], directory / "data")
+        yield System(url, bus_of(directory / "data" / "runtime.json"), directory / "data")
     finally:
         stop(process)
         shutil.rmtree(directory, ignore_errors=True)
@@ -168,7 +168,9 @@ async def test_a_committed_reading_reaches_who_watches_the_sensor(system: System
         await asyncio.sleep(1.0)
         fresh = Reading(watched.sensor_id, watched.facility_id, now(), "21.50")
         await asyncio.to_thread(send, system.bus, DATA, [json.dumps(fresh.body()).encode()])
-        await eventually(lambda: holds(fresh.body() in frames, "the reading has not come"), seconds=20)
+        await eventually(
+            lambda: holds(fresh.body() in frames, f"{fresh.body()} has not come, but {frames}; {watching}"), seconds=20
+        )
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
@@ -341,6 +343,16 @@ def left_on_queues(connection_string: str) -> dict[str, int]:
 def peeked(client: ServiceBusClient, queue: str) -> int:
     with client.get_queue_receiver(queue) as receiver:
         return len(receiver.peek_messages(max_message_count=250))
+
+
+def bus_of(runtime_file: Path) -> str:
+    """The connection string that the running system publishes for hubs on this machine."""
+    parts = json.loads(runtime_file.read_text())["components"].values()
+    return next(
+        values["servicebus_connection_string"]
+        for part in parts
+        if "servicebus_connection_string" in (values := part["values"])
+    )
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], url: str, log_path: Path) -> None:

@@ -46,6 +46,12 @@ class World:
     db: asyncpg.Connection
     server: asyncpg.Connection  # to another database of the same server
     clock: WorldClock
+    runs: int = 0
+
+    def tag(self) -> str:
+        """A new beginning of ids: a database holds many runs, also of the same seed."""
+        self.runs += 1
+        return f"r{self.runs:06d}"
 
 
 class WorldClock:
@@ -168,21 +174,27 @@ class Run:
             self._sent += 1
 
     async def _watch_over(self) -> None:
-        """Starts the intake again when it died, until the run has drained."""
+        """Starts the intake again when it died, until the run has drained and every fault has bitten."""
         if self.menu.away is not None:
             self.fate.spawn(self._be_away(*self.menu.away))
         errands = [self.fate.spawn_vital(errand(self)) for errand in self.tweaks.errands]
-        while not (self._drained() and all(errand.done() for errand in errands)):
+        await self._live_until(lambda: self._drained() and all(errand.done() for errand in errands))
+        await self.fate.sleep(self.tweaks.after_s)
+        patience_us = self.scheduler.now_us + 600_000_000  # the ticks go on, and with them facility and commit
+        await self._live_until(
+            lambda: self._drained() and (not self.menu.missed() or self.scheduler.now_us > patience_us)
+        )
+        self._closing = True
+        await self._live_until(lambda: self._drained() and not self.scheduler.outstanding())
+        if self.tweaks.closes and self.intake is not None and self._directory is not None:
+            await self.intake.spawn(self._directory.close())
+
+    async def _live_until(self, done: Callable[[], bool]) -> None:
+        while not done():
             is_due = self.scheduler.now_us >= self.no_intake_until_us
             if is_due and (self.intake is None or self.intake.state == "dead"):
                 self._start_intake()
             await self.fate.sleep(1.0)
-        await self.fate.sleep(self.tweaks.after_s)
-        self._closing = True
-        while self.scheduler.outstanding() or not self._drained():
-            await self.fate.sleep(5.0)
-        if self.tweaks.closes and self.intake is not None and self._directory is not None:
-            await self.intake.spawn(self._directory.close())
 
     async def _be_away(self, start_s: float, end_s: float) -> None:
         await self.fate.sleep(start_s)

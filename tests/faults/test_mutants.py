@@ -18,7 +18,7 @@ from engine.historian import group
 from engine.historian.port import HistorianPort
 from engine.model import CommitAnswer, FacilityState, Outcome, ParkedItem, Verdict
 from tests.faults.run import World
-from tests.faults.test_runs import seeded
+from tests.faults.seeds import seeded
 
 SEEDS_MAX = 60
 PROGRAMMING_ERROR = re.compile("TypeError|AttributeError|NameError")

@@ -6,20 +6,14 @@ A failing seed says how to replay it; `pytest tests/faults --seeds 20000` runs m
 from __future__ import annotations
 
 import asyncio
-import random
 import sys
 from collections import Counter
-from itertools import count
 
 import pytest
 
-from tests.faults.hub import plan
-from tests.faults.menu import draw
-from tests.faults.model_broker import Chaos
-from tests.faults.run import Run, Tweaks, World
+from tests.faults.run import World
+from tests.faults.seeds import seeded
 
-CALM, ROUGH = Chaos(), Chaos(lost_answer=0.05, lost_settle=0.05, forgotten=0.05, receive_error=0.02, lost_delivery=0.02)
-_tags = count(1)
 _totals: Counter[str] = Counter()
 
 
@@ -37,19 +31,6 @@ def test_run(world: World, runner: asyncio.Runner, seed: int) -> None:
     _totals.update(fault.kind for fault in run.menu.faults)
     _totals["runs"] += 1
     _totals["steps"] += run.scheduler.steps
-
-
-def seeded(world: World, seed: int) -> Run:
-    """The run of a seed; the ids differ each time, so that a database can hold many runs."""
-    chance = random.Random(f"{seed} plan")
-    tag = f"r{next(_tags):06d}"
-    sent, menu, chaos = plan(tag, chance), draw(chance), chance.choice((CALM, ROUGH))
-    tweaks = Tweaks(
-        settings={"facilities_per_actor": chance.choice((1, 3))},
-        after_s=chance.choice((5, 5, 150)),  # long enough for silent sensors to become stale
-        closes=chance.random() < 0.3,
-    )
-    return Run(world, seed, sent, menu, chaos, tweaks)
 
 
 def test_the_faults_bit(request: pytest.FixtureRequest) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import random
 from dataclasses import replace
@@ -30,7 +29,6 @@ from tests.faults.menu import Menu
 from tests.faults.run import Run, Tweaks, World
 from tests.faults.scheduler import START_US, Process
 
-_tags = itertools.count(1)
 POISON = "66.6"
 FRESH = {"checkpoint_readings_max": 50_000, "checkpoint_s_max": 60.0, "tick_s": 10.0}
 
@@ -43,9 +41,9 @@ def play(world: World, runner: asyncio.Runner, sent: Plan, tweaks: Tweaks, menu:
     return run
 
 
-def steady(facilities: int = 1, *, until_s: float = 60.0, every_s: float = 10.0) -> Plan:
+def steady(world: World, facilities: int = 1, *, until_s: float = 60.0, every_s: float = 10.0) -> Plan:
     """Facilities with one temperature sensor each; setup at 1 s, activation at 2 s, then a message a reading."""
-    tag = f"s{next(_tags):04d}"
+    tag = world.tag()
     made = Plan([f"{tag}-facility-{number:02d}" for number in range(facilities)], {}, [])
     for facility_id in made.facilities:
         sensor = Sensor(f"{facility_id}-sensor", facility_id, "Temperature", activated=True, activations_us=[START_US])
@@ -96,7 +94,7 @@ def test_postgresql_away_for_fifteen_minutes(world: World, runner: asyncio.Runne
         assert run.broker.waiting(DATA), "nothing was waiting: the outage had no effect"
         await world.server.execute(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true")
 
-    sent = steady(2, until_s=900, every_s=45)
+    sent = steady(world, 2, until_s=900, every_s=45)
     run = play(world, runner, sent, Tweaks(errands=[outage], settings=FRESH))
     assert not any(run.broker.dead_letters(queue) for queue in (SETUP, ACTIVATION, DATA))
     assert run.broker.counts["deliveries_exceeded"] == 0
@@ -113,14 +111,14 @@ def test_an_actor_that_dies_at_every_call_for_a_minute(world: World, runner: asy
             deaths.append(at_s)
             process.kill()
 
-    run = play(world, runner, steady(1, until_s=120, every_s=5), Tweaks(at_point=die, settings=FRESH))
+    run = play(world, runner, steady(world, 1, until_s=120, every_s=5), Tweaks(at_point=die, settings=FRESH))
     assert len(deaths) >= 5, "it did not crash-loop"
     assert not any(run.broker.dead_letters(queue) for queue in (SETUP, ACTIVATION, DATA))
 
 
 def test_a_message_that_kills_its_facility_is_found_and_dies_alone(world: World, runner: asyncio.Runner) -> None:
     """Its batch is halved until it stands alone; its neighbours, received with it, are stored."""
-    sent = steady(1, until_s=60, every_s=10)
+    sent = steady(world, 1, until_s=60, every_s=10)
     [sensor] = sent.sensors.values()
     neighbours = [reading(sensor, 70 + number / 10, f"22.{number}") for number in range(8)]
     poison = reading(sensor, 70.35, POISON, dead="poisoned")
@@ -146,7 +144,7 @@ def test_a_message_that_kills_its_facility_is_found_and_dies_alone(world: World,
 
 def test_one_poisoned_outcome_among_twenty(world: World, runner: asyncio.Runner) -> None:
     """What PostgreSQL refuses costs its own facility a retry; the other nineteen commit without loading again."""
-    sent = steady(20, until_s=30, every_s=10)
+    sent = steady(world, 20, until_s=30, every_s=10)
     victim = sent.facilities[7]
     [sensor] = [sensor for sensor in sent.sensors.values() if sensor.facility_id == victim]
     poison = reading(sensor, 22.0, POISON, dead="rejected")
@@ -180,7 +178,7 @@ def test_a_silent_facility_raises_a_stale_alarm_across_a_restart(world: World, r
             process.kill()
         await run.fate.sleep(90)
 
-    sent = steady(1, until_s=40, every_s=10)
+    sent = steady(world, 1, until_s=40, every_s=10)
     play(world, runner, sent, Tweaks(errands=[restart], settings=FRESH))
     [(transition, at_s)] = runner.run(transitions(world, sent.facilities[0], "stale"))
     assert transition == "activated"
@@ -202,7 +200,7 @@ def test_time_without_the_engine_is_not_silence(world: World, runner: asyncio.Ru
         assert stale == [], f"downtime was taken for silence: {stale}"
         await run.fate.sleep(120)
 
-    sent = steady(1, until_s=40, every_s=10)
+    sent = steady(world, 1, until_s=40, every_s=10)
     play(world, runner, sent, Tweaks(errands=[downtime], settings=FRESH))
     [(transition, at_s)] = runner.run(transitions(world, sent.facilities[0], "stale"))
     assert transition == "activated"
@@ -219,7 +217,7 @@ def test_a_backlog_is_no_silence(world: World, runner: asyncio.Runner) -> None:
         run.intake.kill()
         await run.fate.sleep(700)
 
-    sent = steady(1, until_s=700, every_s=10)
+    sent = steady(world, 1, until_s=700, every_s=10)
     play(world, runner, sent, Tweaks(errands=[downtime], settings=FRESH))
     assert [each for each in runner.run(transitions(world, sent.facilities[0], "stale")) if each[1] < 690] == []
 
@@ -227,6 +225,6 @@ def test_a_backlog_is_no_silence(world: World, runner: asyncio.Runner) -> None:
 @pytest.mark.parametrize("number", range(3))
 def test_fifteen_minutes_away_in_the_middle_of_everything(world: World, runner: asyncio.Runner, number: int) -> None:
     """As above, but with all that a hub sends, and the store merely unreachable."""
-    sent = planned(f"s{next(_tags):04d}", random.Random(number))
+    sent = planned(world.tag(), random.Random(number))
     run = play(world, runner, sent, Tweaks(), Menu([], away=(10.0, 910.0)))
     assert run.history.counts["unreachable"] > 50

@@ -1,0 +1,25 @@
+"""What a seed stands for: what is sent, which faults are due, how the broker behaves and how the engine is set up."""
+
+from __future__ import annotations
+
+import random
+
+from tests.faults.hub import plan
+from tests.faults.menu import draw
+from tests.faults.model_broker import Chaos
+from tests.faults.run import Run, Tweaks, World
+
+CALM = Chaos()
+ROUGH = Chaos(lost_answer=0.05, lost_settle=0.05, forgotten=0.05, receive_error=0.02, lost_delivery=0.02)
+
+
+def seeded(world: World, seed: int) -> Run:
+    """The run of a seed; the ids differ each time, so that a database can hold many runs."""
+    chance = random.Random(f"{seed} plan")
+    sent, menu, chaos = plan(world.tag(), chance), draw(chance), chance.choice((CALM, ROUGH))
+    tweaks = Tweaks(
+        settings={"facilities_per_actor": chance.choice((1, 3))},
+        after_s=chance.choice((5, 5, 150)),  # long enough for silent sensors to become stale
+        closes=chance.random() < 0.3,
+    )
+    return Run(world, seed, sent, menu, chaos, tweaks)
