@@ -41,21 +41,24 @@ class Failure(Enum):
 def failure_of(error: Exception, committing: bool) -> Failure:
     """Judge an error of a transaction; `committing` once COMMIT was sent."""
     if isinstance(error, asyncpg.PostgresError):
-        if getattr(error, "constraint_name", None) == _LOG_KEY:
-            return Failure.UNKNOWN  # somebody commits for the same facility at this moment; its log says who
-        if isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name:
-            return Failure.MOVED  # only a partition's bounds have no name: the row was routed before they changed
-        state = str(getattr(error, "sqlstate", "") or "")
-        if state.startswith(_CONTENT_CLASSES):
-            return Failure.CONTENT
-        # An answer of the server other than "I am going down" means that the transaction was rolled back.
-        rolled_back = state[:2] not in {"", "08", "57"}
-        return Failure.UNKNOWN if committing and not rolled_back else Failure.UNAVAILABLE
+        return _answer_of_server(error, committing)
     if committing:
         return Failure.UNKNOWN
-    if isinstance(error, _UNENCODABLE):
+    return Failure.CONTENT if isinstance(error, _UNENCODABLE) else Failure.UNAVAILABLE
+
+
+def _answer_of_server(error: asyncpg.PostgresError, committing: bool) -> Failure:
+    constraint = getattr(error, "constraint_name", None)
+    if constraint == _LOG_KEY:
+        return Failure.UNKNOWN  # somebody commits for the same facility at this moment; its log says who
+    if isinstance(error, asyncpg.CheckViolationError) and not constraint:
+        return Failure.MOVED  # only a partition's bounds have no name: the row was routed before they changed
+    state = str(getattr(error, "sqlstate", "") or "")
+    if state.startswith(_CONTENT_CLASSES):
         return Failure.CONTENT
-    return Failure.UNAVAILABLE
+    # An answer of the server other than "I am going down" means that the transaction was rolled back.
+    rolled_back = state[:2] not in {"", "08", "57"}
+    return Failure.UNKNOWN if committing and not rolled_back else Failure.UNAVAILABLE
 
 
 @asynccontextmanager

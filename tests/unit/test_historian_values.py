@@ -35,6 +35,7 @@ def test_queries_are_split_by_name_without_their_comments() -> None:
     [
         (asyncpg.CharacterNotInRepertoireError("NUL"), Failure.CONTENT, Failure.CONTENT),
         (asyncpg.UniqueViolationError("twice"), Failure.CONTENT, Failure.CONTENT),
+        (asyncpg.CheckViolationError("violates partition constraint"), Failure.MOVED, Failure.MOVED),
         (asyncpg.ProgramLimitExceededError("index row"), Failure.CONTENT, Failure.CONTENT),
         (asyncpg.exceptions._base.DataError("cannot encode"), Failure.CONTENT, Failure.UNKNOWN),
         (ValueError("contradiction"), Failure.CONTENT, Failure.UNKNOWN),
