@@ -39,7 +39,7 @@ class History:
         self.counts[answer.verdict.value] += 1
         if answer.verdict is Verdict.COMMITTED:
             self._append(outcome)
-        elif answer.verdict is Verdict.UNKNOWN and not answer.reason.startswith("out_of_sequence"):
+        elif outcome.entries and answer.verdict is Verdict.UNKNOWN and not answer.reason.startswith("out_of_sequence"):
             self._unknown[outcome.facility_id].append(outcome)
 
     def loaded(self, state: FacilityState) -> None:
