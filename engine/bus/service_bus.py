@@ -1,7 +1,8 @@
 """The bus source on the azure SDK: Azure Service Bus or the local bus, told apart by the connection string only.
 
-One client and one long-lived receiver a queue. When anything about the connection is in doubt both are thrown away, and
-the next receive makes new ones; how long to wait in between is the reader's business.
+One client and one long-lived receiver a queue. Receiving and settling take turns: side by side they wait for each
+other's frames inside the SDK, at a tenth of the rate (docs/decisions/0023). When anything about the connection is in
+doubt both are thrown away, and the next receive makes new ones; how long to wait in between is the reader's business.
 """
 
 from __future__ import annotations
@@ -27,21 +28,16 @@ from azure.servicebus.exceptions import (
 )
 
 from engine.bus.source import BusMessage
+from engine.bus.turns import Turns
 from engine.clock import Clock
 from engine.errors import BusUnavailable, LockLost
 
 HANG_S: Final = 30.0  # a receive that is so much later than asked hangs
 SETTLE_S_MAX: Final = 30.0
 OPEN_S_MAX: Final = 20.0  # connection, SASL, token and link, on a slow line
-# Waits of the SDK that are 0.2 s and have no option in its async client (socket_timeout does not reach the receiver).
-# FILL: for more messages after the first of a receive. LISTEN: of a receive, for one frame. ANSWER: of a settlement,
-# for one frame, and for its turn to read one; when the broker settles several messages with one frame, the others wait
-# it out. It grows with their number, or none would ever get its turn in time.
-FILL_S: Final = 0.02
-LISTEN_S: Final = 0.02
-ANSWER_S: Final = 0.004
-ANSWER_S_EACH: Final = 0.0003
+FILL_S: Final = 0.02  # how long a receive waits for more messages after its first; 0.2 s in the SDK, without an option
 SETTLE_AT_ONCE: Final = 100
+TURN_S: Final = 0.05  # longest wait of a receive while messages are out that will want to be settled
 CLOSE_S_MAX: Final = 3.0
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,22 +63,23 @@ class ServiceBusSource:
         self._receiver: ServiceBusReceiver | None = None
         self._heard_at_s = 0.0
         self._closed = False
-        self._being_settled = 0
+        self._turns = Turns()
         self._places = asyncio.Semaphore(SETTLE_AT_ONCE)
+        self._out: set[int] = set()  # sequence numbers of messages that are not settled yet
 
     async def receive(self, max_messages: int, wait_s: float) -> list[BusMessage]:
         """See BusSource. Raises BusUnavailable after it has let the connection go."""
         try:
             async with asyncio.timeout(wait_s + HANG_S):
                 receiver = await self._connected()
-                _make_brief(receiver, 0)
-                received = await receiver.receive_messages(max_message_count=max_messages, max_wait_time=wait_s)
+                received = await self._receive(receiver, max_messages, wait_s)
         except (AzureError, OSError, TimeoutError, ValueError) as error:
             await self._let_go()
             raise BusUnavailable(self._told(error)) from error
         now_s = self._clock.monotonic_s()
         if received:
             self._heard_at_s = now_s
+            self._out.update(message.sequence_number or 0 for message in received)
         elif now_s - self._heard_at_s > self._silence_s_max:
             log.debug("receiver_replaced", queue=self._queue, silent_s=round(now_s - self._heard_at_s))
             await self._let_go()
@@ -90,22 +87,22 @@ class ServiceBusSource:
 
     async def complete(self, message: BusMessage) -> None:
         """See BusSource."""
-        async with self._settling() as receiver:
+        async with self._settling(message) as receiver:
             await receiver.complete_message(message.token)
 
     async def abandon(self, message: BusMessage) -> None:
         """See BusSource."""
-        async with self._settling() as receiver:
+        async with self._settling(message) as receiver:
             await receiver.abandon_message(message.token)
 
     async def dead_letter(self, message: BusMessage, reason: str, description: str) -> None:
         """See BusSource."""
-        async with self._settling() as receiver:
+        async with self._settling(message) as receiver:
             await receiver.dead_letter_message(message.token, reason=reason, error_description=description)
 
     async def renew_lock(self, message: BusMessage) -> int:
         """See BusSource."""
-        async with self._settling() as receiver:
+        async with self._settling(None) as receiver:
             return _time_us(await receiver.renew_message_lock(message.token))
 
     async def close(self) -> None:
@@ -131,30 +128,47 @@ class ServiceBusSource:
             # Opened here, because a receive would allow the link no longer than it waits for a message.
             async with asyncio.timeout(OPEN_S_MAX):
                 await self._receiver.__aenter__()
+            if isinstance(getattr(self._receiver, "_further_pull_receive_timeout", None), float):
+                self._receiver._further_pull_receive_timeout = FILL_S
             self._heard_at_s = self._clock.monotonic_s()
         return self._receiver
 
+    async def _receive(
+        self, receiver: ServiceBusReceiver, max_messages: int, wait_s: float
+    ) -> list[ServiceBusReceivedMessage]:
+        """Wait in short turns while anything may want to be settled meanwhile."""
+        until_s = self._clock.monotonic_s() + wait_s
+        while True:
+            left_s = until_s - self._clock.monotonic_s()
+            turn_s = min(TURN_S, left_s) if self._out else left_s
+            async with self._turns.receive():
+                received: list[ServiceBusReceivedMessage] = await receiver.receive_messages(
+                    max_message_count=max_messages, max_wait_time=max(turn_s, 0.001)
+                )
+            if received or turn_s >= left_s:
+                return received
+
     @contextlib.asynccontextmanager
-    async def _settling(self) -> AsyncIterator[ServiceBusReceiver]:
+    async def _settling(self, settled: BusMessage | None) -> AsyncIterator[ServiceBusReceiver]:
+        """A place among those who settle; whatever comes of it, `settled` is not waited for any more."""
         try:
-            async with self._places, asyncio.timeout(SETTLE_S_MAX):
+            async with asyncio.timeout(SETTLE_S_MAX), self._turns.settle(), self._places:
                 if self._receiver is None:
                     raise BusUnavailable(f"no connection to {self._queue}")
-                self._being_settled += 1
-                _make_brief(self._receiver, self._being_settled)
-                try:
-                    yield self._receiver
-                finally:
-                    self._being_settled -= 1
+                yield self._receiver
         except (MessageLockLostError, MessageNotFoundError, MessageAlreadySettled) as error:
             raise LockLost(str(error)) from error
         except (AzureError, OSError, TimeoutError, ValueError) as error:
             raise BusUnavailable(self._told(error)) from error
+        finally:
+            if settled is not None:
+                self._out.discard(settled.sequence_number)
 
     async def _let_go(self) -> None:
         """Close without waiting long: the other side may be gone."""
         receiver, client = self._receiver, self._client
         self._receiver = self._client = None
+        self._out.clear()
         for part in (receiver, client):
             if part is not None:
                 with contextlib.suppress(AzureError, OSError, TimeoutError, ValueError, RuntimeError):
@@ -181,17 +195,6 @@ class _AlwaysReceiving(asyncio.Event):
 
     def clear(self) -> None:
         """Never."""
-
-
-def _make_brief(receiver: ServiceBusReceiver, settling: int) -> None:
-    """Shorten the SDK's waits where it has them; without them all is as right, and slower."""
-    answer_s = ANSWER_S + settling * ANSWER_S_EACH
-    handler = getattr(receiver, "_handler", None)
-    connection = getattr(handler, "_connection", None)
-    waits = ((receiver, "_further_pull_receive_timeout", FILL_S), (handler, "_socket_timeout", LISTEN_S))
-    for part, name, seconds in (*waits, (connection, "_socket_timeout", answer_s)):
-        if isinstance(getattr(part, name, None), float):
-            setattr(part, name, seconds)
 
 
 def _bus_message(message: ServiceBusReceivedMessage) -> BusMessage:
