@@ -21,6 +21,7 @@ from engine.cluster_ray import NAMESPACE, join_ray
 from engine.errors import ClusterUnavailable, FacilityUnavailable
 from engine.facility.actor import RayHost, host_name
 from engine.facility.port import Cursor
+from engine.live import LiveChunk
 
 POLL_S: Final = 10.0
 RETRY_S: Final = 0.5
@@ -58,8 +59,11 @@ class Link:
             try:
                 host = await self._host_of(facility_id)
                 while host is not None:
-                    cursor, chunks = await host.watch(facility_id, cursor, POLL_S if cursor else 0)
+                    stood = cursor is not None
+                    cursor, chunks = await host.watch(facility_id, cursor, POLL_S if stood else 0)
                     self._works_at_s = loop.time()
+                    if not stood:
+                        self.send("chunk", LiveChunk(facility_id, ()))  # whatever is committed from here on will come
                     for chunk in chunks:
                         self.send("chunk", chunk)
                 self._works_at_s = loop.time()

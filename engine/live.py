@@ -29,7 +29,7 @@ class LiveFeed(Protocol):
     """Where live values come from."""
 
     def watch(self, facility_id: str) -> AsyncIterator[LiveChunk]:
-        """Committed readings from now on, without end.
+        """Committed readings from now on, without end. The first chunk, perhaps empty, says that the watch stands.
 
         Raises ClusterUnavailable when the engine cannot be reached; the caller watches again after a pause. A facility
         that is not known (yet) gives nothing until it is.

@@ -88,9 +88,10 @@ class BusReader:
         self._read_to_us: int | None = None
         self._received_at_s: float | None = None
         self._error: str | None = None
+        self._bug: BaseException | None = None
 
     async def run(self) -> None:
-        """Read until `stop`. Returns when everything held is settled or given back."""
+        """Read until `stop`. Returns when everything held is settled or given back; raises what a lane died of."""
         keeper = asyncio.create_task(self._holding.keep_locks())
         try:
             while not self._stopping.is_set():
@@ -103,6 +104,8 @@ class BusReader:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
             await self._source.close()
+        if self._bug is not None:
+            raise self._bug
 
     def stop(self) -> None:
         """Receive no more; `run` finishes what it can within a few seconds and gives the rest back."""
@@ -195,6 +198,13 @@ class BusReader:
         lane.waiting.append((batch, parts))
         if lane.worker is None:
             lane.worker = asyncio.create_task(self._work(name, lane))
+            lane.worker.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
+        """A lane that died of a bug of ours must not stand still unseen: the reader ends, and whoever runs it knows."""
+        if not worker.cancelled() and (bug := worker.exception()) is not None:
+            self._bug = bug
+            self.stop()
 
     async def _work(self, name: str, lane: _Lane) -> None:
         """One batch's parts at a time, until the lane is empty."""

@@ -132,6 +132,19 @@ async def test_the_stream_goes_on_after_the_engine_was_away(web: Web) -> None:
         assert await received(socket, 1) == frames
 
 
+async def test_a_socket_is_accepted_when_the_watch_stands_so_that_nothing_is_missed(web: Web) -> None:
+    token = (await web.sign_in())["access_token"]
+    web.feed.stands.clear()
+    connecting = asyncio.create_task(connect(web.ws("/ws/sensor-data/s", token=token)).__aenter__())
+    await asyncio.sleep(0.5)
+    assert not connecting.done()
+    web.feed.stands.set()
+    socket = await connecting
+    frames = web.feed.publish("f", READING)
+    assert await received(socket, 1) == frames
+    await socket.close()
+
+
 async def test_many_sockets_share_one_watch_of_the_facility(web: Web) -> None:
     token = (await web.sign_in())["access_token"]
     sockets = [await connect(web.ws("/ws/sensor-data/s", token=token)) for _ in range(20)]

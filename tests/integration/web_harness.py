@@ -38,6 +38,8 @@ class HeldFeed:
     def __init__(self) -> None:
         self.watching: dict[str, list[asyncio.Queue[LiveChunk | None]]] = {}
         self.is_away = False
+        self.stands = asyncio.Event()
+        self.stands.set()
 
     async def watch(self, facility_id: str) -> AsyncIterator[LiveChunk]:
         if self.is_away:
@@ -45,6 +47,8 @@ class HeldFeed:
         queue: asyncio.Queue[LiveChunk | None] = asyncio.Queue()
         self.watching.setdefault(facility_id, []).append(queue)
         try:
+            await self.stands.wait()
+            yield LiveChunk(facility_id, ())
             while (chunk := await queue.get()) is not None:
                 yield chunk
             raise ClusterUnavailable("the test ended it")

@@ -415,3 +415,20 @@ async def test_entity_messages_in_any_order_end_the_same(seed: int) -> None:
     assert statuses == {"a": "Inactive", "b": "Active"}
     assert sorted(house.historian.readings.values()) == ["21", "22"]
     assert house.historian.parking == {}
+
+
+async def test_a_bug_in_a_lane_ends_the_reader_so_that_it_is_seen(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise LookupError("a bug of ours")
+
+    monkeypatch.setattr(house.reader, "finish", broken)
+    house.queue.send(reading_body("s", 1, "21.5"))
+    house.start()
+    running = house.running
+    assert running is not None
+    await house.until(running.done)
+    house.running = None
+    with pytest.raises(LookupError, match="a bug of ours"):
+        await running

@@ -21,6 +21,7 @@ from engine.metrics import Metrics
 
 QUEUE_FRAMES_MAX = 256
 RETRY_S = 1.0
+STAND_S_MAX = 8.0
 CONFLATED = "gasinsight_conflated_values_total"
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,7 @@ class _FacilityWatch:
         self.of_all: list[Watcher] = []
         self.last_frames: dict[str, bytes] = {}
         self.task: asyncio.Task[None] | None = None
+        self.answered = asyncio.Event()  # the watch stands, or is known not to
 
     def add(self, watcher: Watcher) -> None:
         self._listeners(watcher).append(watcher)
@@ -112,7 +114,10 @@ class LiveHub:
 
     @asynccontextmanager
     async def watching(self, facility_id: str, sensor_id: str | None) -> AsyncIterator[Watcher]:
-        """A queue that fills with the readings committed from now on."""
+        """A queue that fills with the readings committed from now on: it is given when the engine's watch stands.
+
+        An engine that is away is not waited for, a slow one `STAND_S_MAX` seconds.
+        """
         watcher = Watcher(sensor_id, self._metrics)
         watch = self._watches.get(facility_id)
         if watch is None:
@@ -120,12 +125,20 @@ class LiveHub:
             watch.task = asyncio.create_task(self._follow(facility_id, watch), name=f"watch {facility_id}")
         watch.add(watcher)
         try:
+            await self._until_answered(facility_id, watch)
             yield watcher
         finally:
             watch.remove(watcher)
             if watch.is_idle and watch.task is not None:
                 del self._watches[facility_id]
                 watch.task.cancel()
+
+    async def _until_answered(self, facility_id: str, watch: _FacilityWatch) -> None:
+        try:
+            async with asyncio.timeout(STAND_S_MAX):
+                await watch.answered.wait()
+        except TimeoutError:
+            log.warning("live_feed_slow", facility_id=facility_id, waited_s=STAND_S_MAX)
 
     async def close(self) -> None:
         tasks = [watch.task for watch in self._watches.values() if watch.task is not None]
@@ -137,6 +150,7 @@ class LiveHub:
         while True:
             try:
                 async for chunk in self._feed.watch(facility_id):
+                    watch.answered.set()
                     if chunk.skipped:
                         self._metrics.add(CONFLATED, chunk.skipped)
                     for frame in chunk.frames:
@@ -145,4 +159,5 @@ class LiveHub:
                 log.info("live_feed_interrupted", facility_id=facility_id, error=str(error))
             except Exception:  # a bug must not leave the watchers in silence: say it and watch again
                 log.exception("live_feed_crashed", facility_id=facility_id)
+            watch.answered.set()
             await self._clock.sleep(RETRY_S)
