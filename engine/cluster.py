@@ -26,19 +26,33 @@ from engine.settings import Settings
 
 CHUNKS_WAITING_MAX: Final = 256
 RESTART_PAUSE_S: Final = 2.0
+RECONNECT_S: Final = 5.0
 FRAME = struct.Struct("!I")
 
 log = structlog.get_logger()
 
 
 class ClusterFeed:
-    """LiveFeed over the running engine. Cheap until the first watch; `close` ends the child."""
+    """LiveFeed over the running engine. `close` ends the child."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._link: _Link | None = None
         self._opening: asyncio.Lock | None = None
         self._last_start_s = float("-inf")
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect before anybody watches, and again after the engine's restart: joining Ray takes seconds."""
+        self._keeper = asyncio.create_task(self._stay_connected(), name="cluster feed")
+
+    async def _stay_connected(self) -> None:
+        while True:
+            try:
+                await self._linked()
+            except ClusterUnavailable as error:
+                log.debug("engine_not_there_yet", error=str(error))
+            await asyncio.sleep(RECONNECT_S)
 
     async def watch(self, facility_id: str) -> AsyncIterator[LiveChunk]:
         """See LiveFeed."""
@@ -53,6 +67,9 @@ class ClusterFeed:
 
     async def close(self) -> None:
         """End the child."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
         if self._link is not None:
             await self._link.close()
 
