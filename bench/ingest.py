@@ -42,7 +42,7 @@ async def ingest_single(runs: int, say: Say) -> list[Figure]:
         return [
             median("ingest-single", rates["ours"], "readings/s"),
             median("(a) bare SDK receive + complete", rates["bare"], "messages/s"),
-            median("(a') the same with our shorter waits", rates["brief"], "messages/s"),
+            median("(a') the same through our bus source", rates["brief"], "messages/s"),
             median("(b) naive server", rates["naive"], "readings/s"),
             median("ratio to (a)", _ratios(rates, "bare"), "", ">= 0.8", 0.8),
             median("ratio to (a')", _ratios(rates, "brief"), ""),
