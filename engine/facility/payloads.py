@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import native
@@ -102,16 +102,6 @@ def alarm_events(effects: native.Effects) -> list[AlarmEvent]:
             reason=event.reason,
         )
         for event in effects.events
-    ]
-
-
-def batches_of(
-    facility_id: str, rows: Sequence[tuple[str, int, str]], rows_max: int, received_at_us: int
-) -> list[bytes]:
-    """Rows (sensor_id, tracked_at_us, data) as batches of bounded size, in the order given."""
-    return [
-        native.encode_batch(facility_id, list(rows[start : start + rows_max]), received_at_us)
-        for start in range(0, len(rows), rows_max)
     ]
 
 
