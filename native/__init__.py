@@ -2,6 +2,7 @@
 
 decoded = decode(bodies, received_at_us, future_s_max)     bodies to one batch a facility, and refusals with reasons
 effects = core.apply("batch", decoded.batch(i))            a facility's state moves; effects say what to do
+score_series(at_us, values, interval_s)                     the same scores of a series in numpy columns
 core.snapshot() / FacilityCore.restore(...)                the state as bytes and back, to the bit
 """
 
@@ -11,41 +12,57 @@ from enum import IntFlag
 
 from native._native import (
     CORE_VERSION,
+    REASON_NAMES,
+    VIEW_NAMES,
     AlarmState,
     CoreEvent,
     Decoded,
     Effects,
     FacilityCore,
+    FacilityScore,
     LatestValue,
     NativeBug,
     PayloadError,
     Refusal,
+    SeriesScorer,
+    SeriesScores,
     SnapshotCorruptError,
     SnapshotVersionError,
     batch_info,
     batch_rows,
     decode,
+    detection_defaults,
     encode_batch,
+    score_facility,
+    score_series,
 )
 
 __all__ = [
     "CORE_VERSION",
+    "REASON_NAMES",
+    "VIEW_NAMES",
     "AlarmState",
     "CoreEvent",
     "Decoded",
     "Effects",
     "FacilityCore",
+    "FacilityScore",
     "Flag",
     "LatestValue",
     "NativeBug",
     "PayloadError",
     "Refusal",
+    "SeriesScorer",
+    "SeriesScores",
     "SnapshotCorruptError",
     "SnapshotVersionError",
     "batch_info",
     "batch_rows",
     "decode",
+    "detection_defaults",
     "encode_batch",
+    "score_facility",
+    "score_series",
 ]
 
 

@@ -8,25 +8,39 @@ import numpy.typing as npt
 
 __all__ = [
     "CORE_VERSION",
+    "REASON_NAMES",
+    "VIEW_NAMES",
     "AlarmState",
     "CoreEvent",
     "Decoded",
     "Effects",
     "FacilityCore",
+    "FacilityScore",
     "LatestValue",
     "NativeBug",
     "PayloadError",
     "Refusal",
+    "SeriesScorer",
+    "SeriesScores",
     "SnapshotCorruptError",
     "SnapshotVersionError",
     "batch_info",
     "batch_rows",
     "decode",
+    "detection_defaults",
     "encode_batch",
+    "score_facility",
+    "score_series",
 ]
 
 CORE_VERSION: int
 """Version of the core's state; a snapshot of another version is refused."""
+
+REASON_NAMES: tuple[str, ...]
+"""Why a score is high where it is not the views', by the numbers of `SeriesScores.reason`."""
+
+VIEW_NAMES: tuple[str, ...]
+"""The detector's views, in the order of the columns of `SeriesScores.shares`."""
 
 class PayloadError(ValueError):
     """A batch, config, tick or command that cannot be applied; the core is as it was before."""
@@ -110,9 +124,23 @@ def batch_rows(batch: bytes) -> list[BatchRow]:
 def batch_info(batch: bytes) -> tuple[str, int, int]:
     """(facility_id, number of rows, received_at_us) of a batch without reading its rows. Raises PayloadError."""
 
+@type_check_only
+class DetectionDefaults(TypedDict):
+    budget_days: float
+    warming_readings: int
+    physical_low: float
+    physical_high: float
+    is_on: bool
+
+def detection_defaults(sensor_type: str) -> DetectionDefaults:
+    """How anomalies are looked for where nothing is set, by type of sensor. Raises ValueError for an unknown one."""
+
 @final
 class CoreEvent:
-    """One transition of one alarm, with the fields of `engine.model.AlarmEvent`."""
+    """One transition of one alarm, with the fields of `engine.model.AlarmEvent`.
+
+    An alarm of the facility as a whole has no `sensor_no` and an empty `sensor_id`.
+    """
 
     @property
     def alarm_key(self) -> str: ...
@@ -121,7 +149,7 @@ class CoreEvent:
     @property
     def sensor_id(self) -> str: ...
     @property
-    def rule(self) -> Literal["low", "high", "anomaly", "stale"]: ...
+    def rule(self) -> Literal["low", "high", "anomaly", "stale", "facility_anomaly"]: ...
     @property
     def transition(self) -> Literal["activated", "returned", "late_exceedance"]: ...
     @property
@@ -170,14 +198,17 @@ class LatestValue:
 
 @final
 class AlarmState:
-    """An alarm that is not normal. `state` is what people see, derived from the memories beside it."""
+    """An alarm that is not normal. `state` is what people see, derived from the memories beside it.
+
+    Without a sensor it is the facility's.
+    """
 
     @property
     def alarm_key(self) -> str: ...
     @property
-    def sensor_no(self) -> int: ...
+    def sensor_no(self) -> int | None: ...
     @property
-    def sensor_id(self) -> str: ...
+    def sensor_id(self) -> str | None: ...
     @property
     def rule(self) -> str: ...
     @property
@@ -194,6 +225,37 @@ class AlarmState:
     def since_us(self) -> int: ...
     @property
     def state(self) -> str: ...
+
+@final
+class FacilityScore:
+    """How unusual the sensors of a facility are together, at one tick.
+
+    tracked_at_us   event time of the tick's newest reading
+    score           decades of surprise; an alarm needs `threshold`
+    statistics      the raw ones by name: distances t2_now, t2_4, t2_16 (root mean square over the channels, of their z
+                    and of its means at half-lives of 4 and 16 ticks), top_three (decades of the three loudest sensors)
+    channels        sensors that take part; `stale`: silent for more than three ticks
+    contributors    (sensor_id, share of the whole), largest first; empty while the score is low
+    """
+
+    @property
+    def tracked_at_us(self) -> int: ...
+    @property
+    def score(self) -> float: ...
+    @property
+    def threshold(self) -> float: ...
+    @property
+    def alarming(self) -> bool: ...
+    @property
+    def statistics(self) -> dict[str, float]: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def stale(self) -> int: ...
+    @property
+    def tick_s(self) -> float: ...
+    @property
+    def contributors(self) -> list[tuple[str, float]]: ...
 
 @final
 class Effects:
@@ -258,6 +320,14 @@ class FacilityCore:
     def replay(self, kind: str, payload: bytes) -> None:
         """The same change of state as `apply`, telling nobody."""
 
+    def recall(self, alarms: Sequence[tuple[int | None, str, bool, bool, int]]) -> list[str]:
+        """After a rebuild from stored readings: every alarm as the journal left it, and silence counted from now on.
+
+        `alarms` are (sensor_no, rule, active, acknowledged, since_us), `sensor_no` None for one of the facility as a
+        whole; one that is missing was never announced.
+        Returns the keys of those that no sensor and rule here can have.
+        """
+
     def snapshot(self) -> bytes:
         """The whole state, with version and crc. Equal states give equal bytes."""
 
@@ -274,8 +344,111 @@ class FacilityCore:
     def sensor_ids(self) -> list[str]:
         """All known sensors, in the order in which they became known."""
 
+    def facility_score(self) -> FacilityScore | None:
+        """What the facility as a whole said of its last tick; None while it knows too little."""
+
     def state_bytes(self) -> int:
         """Memory of the state, about."""
 
     def alarms(self) -> list[AlarmState]:
         """Alarms that are not normal: active, or returned and not acknowledged, or suppressed, or latched."""
+
+@final
+class SeriesScores:
+    """What the core says of each reading of a series, in their order; NaN (and in `shares` 0) where it says nothing."""
+
+    @property
+    def score(self) -> npt.NDArray[np.float32]:
+        """Decades of surprise, as they are stored; NaN while the score has no say."""
+
+    @property
+    def threshold(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def expected(self) -> npt.NDArray[np.float64]:
+        """The value that was expected."""
+
+    @property
+    def band(self) -> npt.NDArray[np.float64]:
+        """Half the width of what most readings keep to, around `expected`."""
+
+    @property
+    def flags(self) -> npt.NDArray[np.int16]:
+        """As they are stored, see `native.Flag`."""
+
+    @property
+    def alarming(self) -> npt.NDArray[np.bool_]:
+        """Above the threshold, and above what the score was lately; while an alarm is active, `Flag.ANOMALY` is set."""
+
+    @property
+    def shares(self) -> npt.NDArray[np.float32]:
+        """Decades of each view, a column each in the order of `VIEW_NAMES`."""
+
+    @property
+    def reason(self) -> npt.NDArray[np.int8]:
+        """Why the score is high where it is not the views': an index of `REASON_NAMES`, or -1."""
+
+    @property
+    def events(self) -> list[tuple[int, CoreEvent]]:
+        """(row, transition of an alarm) in order, as told live; `sensor_no` is the sensor's number here.
+
+        Readings that came late tell nothing here: that depends on what a database held before.
+        """
+
+    @property
+    def facility_score(self) -> npt.NDArray[np.float32]:
+        """Of all sensors together, in decades: in the row that ended a tick, what was said of it; NaN in all others."""
+
+    @property
+    def facility_threshold(self) -> npt.NDArray[np.float32]: ...
+    @property
+    def facility_alarming(self) -> npt.NDArray[np.bool_]: ...
+    @property
+    def contributors(self) -> list[tuple[int, list[tuple[int, float]]]]:
+        """(row, [(sensor, its share)]) where the facility's score is unusual; the largest share first."""
+
+    def __len__(self) -> int: ...
+
+@final
+class SeriesScorer:
+    """Sensors without a facility, numbered from 0, that score series piece by piece. Calls are serialised."""
+
+    def __new__(
+        cls,
+        intervals: Sequence[float],
+        tuning_json: str | Sequence[str] = "{}",
+        types: Sequence[str | None] | None = None,
+    ) -> SeriesScorer:
+        """`intervals`: each sensor's usual distance of readings, in seconds; the rest is as in `score_facility`."""
+
+    def score(
+        self, sensor: npt.NDArray[np.int32], at_us: npt.NDArray[np.int64], values: npt.NDArray[np.float64]
+    ) -> SeriesScores:
+        """Score the next readings and learn them. Raises PayloadError and then has learned nothing."""
+
+def score_series(
+    at_us: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    expected_interval_s: float,
+    tuning_json: str = "{}",
+    sensor_type: str | None = None,
+) -> SeriesScores:
+    """Score a sensor's readings in their order of arrival: the same bits as `FacilityCore.apply` stores.
+
+    The columns must be contiguous; they are read where they lie, without the GIL. A value that is not finite is a
+    reading of text. Without a sensor type there are no limits, and any value below 1e12 is physical.
+    `tuning_json` is what a configuration sets of `detection` (budget_days, warming_readings, physical_low,
+    physical_high, is_on). Raises PayloadError.
+    """
+
+def score_facility(
+    sensor: npt.NDArray[np.int32],
+    at_us: npt.NDArray[np.int64],
+    values: npt.NDArray[np.float64],
+    intervals: Sequence[float],
+    tuning_json: str | Sequence[str] = "{}",
+    types: Sequence[str | None] | None = None,
+) -> SeriesScores:
+    """The same for all sensors of a facility, numbered from 0, their readings in the one order of arrival.
+
+    `types` and `tuning_json` are of each sensor; a `tuning_json` alone is of all.
+    """

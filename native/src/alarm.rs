@@ -130,6 +130,17 @@ impl Alarm {
         Some(Transition::Returned)
     }
 
+    /// Be as it was announced. A delay that runs towards the other state goes on, one towards this state is over.
+    pub fn recall(&mut self, active: bool, acknowledged: bool, since_us: i64) {
+        if self.active != active {
+            self.violated_since_us = None;
+            self.clear_since_us = None;
+        }
+        self.active = active;
+        self.acknowledged = acknowledged;
+        self.since_us = since_us;
+    }
+
     pub fn is_pending(&self) -> bool {
         self.violated_since_us.is_some()
     }

@@ -76,14 +76,17 @@ impl BatchBuilder {
                 self.code_column.push(scale);
                 put_signed(&mut self.value_column, mantissa);
             }
-            Datum::Text(text) => {
-                self.code_column.push(CODE_TEXT);
-                put_bytes(&mut self.value_column, text.as_bytes());
-            }
+            Datum::Text(text) => self.push_text(text),
+            Datum::Bits(_) => self.push_text(&datum.text()),
         }
         self.last_index = index;
         self.last_time = tracked_at_us;
         self.rows += 1;
+    }
+
+    fn push_text(&mut self, text: &str) {
+        self.code_column.push(CODE_TEXT);
+        put_bytes(&mut self.value_column, text.as_bytes());
     }
 
     fn sensor_index(&mut self, sensor_id: &str) -> i64 {

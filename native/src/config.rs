@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::detection::{Detection, RawDetection};
 use crate::instant::{self, US_PER_S};
 use crate::rules;
 
@@ -58,7 +59,7 @@ pub enum Status {
 }
 
 /// Most seconds between two expected readings that mean anything: a year.
-const INTERVAL_S_MAX: f64 = 366.0 * 86_400.0;
+pub const INTERVAL_S_MAX: f64 = 366.0 * 86_400.0;
 
 #[derive(Debug, Deserialize)]
 struct RawSensor {
@@ -68,6 +69,9 @@ struct RawSensor {
     r#type: String,
     expected_interval_s: f64,
     status: Status,
+    /// Absent in entries of versions before 2, and where nothing is set.
+    #[serde(default)]
+    detection: RawDetection,
 }
 
 #[derive(Debug, Deserialize)]
@@ -88,6 +92,7 @@ pub struct SensorUpsert {
     pub type_index: u8,
     pub expected_interval_s: f64,
     pub status: Status,
+    pub detection: Detection,
 }
 
 /// A configuration change, checked as a whole.
@@ -126,12 +131,17 @@ impl SensorUpsert {
         let Some(type_index) = rules::find(&raw.r#type) else {
             return wrong(format!("unknown type {:?}", raw.r#type));
         };
+        let detection = match raw.detection.over(Detection::of_type(type_index)) {
+            Ok(detection) => detection,
+            Err(error) => return wrong(error),
+        };
         Ok(Self {
             sensor_id: raw.sensor_id,
             sensor_no: raw.sensor_no,
             type_index,
             expected_interval_s: raw.expected_interval_s,
             status: raw.status,
+            detection,
         })
     }
 }

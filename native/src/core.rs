@@ -1,17 +1,20 @@
 //! A facility: its sensors side by side, its listening clock, and the four things that may change them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
 use crate::batch::{Batch, SensorName};
 use crate::config::{self, Config, PayloadError, Settings, Tick};
-use crate::effects::{Effects, Nobody, Sink};
+use crate::detector::Scorer;
+use crate::effects::{alarm_key, Effects, Nobody, Rule, Sink};
 use crate::instant;
+use crate::plant::{self, Plant};
 use crate::sensor::{Sensor, Surroundings};
 
-/// Version of the state's meaning; a snapshot of another version is not read.
-pub const CORE_VERSION: u32 = 1;
+/// Version of the state's meaning. A snapshot of another version is not read, it is rebuilt from stored readings; to
+/// convert an older one instead, read it in `snapshot.rs` and keep its golden file in tests/native/data.
+pub const CORE_VERSION: u32 = 2;
 
 /// What one entry of the commit log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,17 @@ impl Kind {
     }
 }
 
+/// An alarm as the journal left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldAlarm {
+    /// None: the facility as a whole.
+    pub sensor_no: Option<i32>,
+    pub rule: String,
+    pub active: bool,
+    pub acknowledged: bool,
+    pub since_us: i64,
+}
+
 /// Serial by nature: whoever owns it calls one step after the other.
 #[derive(Debug, Clone)]
 pub struct Core {
@@ -46,6 +60,7 @@ pub struct Core {
     pub watermark_us: Option<i64>,
     /// In the order in which they became known.
     pub sensors: Vec<Sensor>,
+    pub plant: Plant,
     index_by_id: HashMap<Box<str>, u32, RandomState>,
     index_by_no: HashMap<i32, u32, RandomState>,
 }
@@ -60,6 +75,7 @@ impl Core {
             listened_us: 0,
             watermark_us: None,
             sensors: Vec::new(),
+            plant: Plant::default(),
             index_by_id: HashMap::default(),
             index_by_no: HashMap::default(),
         }
@@ -116,6 +132,9 @@ impl Core {
         sink.sensors(|| places.iter().map(number).collect());
         for row in &batch.rows {
             let place = places.get(row.sensor as usize).copied().flatten();
+            if place.is_some() && self.plant.is_due(row.tracked_at_us) {
+                self.plant.turn(row.tracked_at_us, &self.sensors, self.config_version, &around, sink);
+            }
             match place.and_then(|place| self.sensors.get_mut(place as usize)) {
                 Some(sensor) => sensor.reading(row.tracked_at_us, row.datum, &around, sink),
                 None => sink.unknown(batch.sensor_id(row.sensor), row.tracked_at_us, row.datum),
@@ -166,6 +185,7 @@ impl Core {
         self.index_by_id.insert(sensor.id.clone(), place);
         self.index_by_no.insert(sensor.no, place);
         self.sensors.push(sensor);
+        self.plant.add_sensor();
     }
 
     fn configure<S: Sink>(&mut self, config: &Config, sink: &mut S) -> Result<(), PayloadError> {
@@ -187,6 +207,13 @@ impl Core {
                 None => self.admit(Sensor::new(upsert, config.version, self.listened_us)),
             }
         }
+        let around = Surroundings {
+            facility: self.facility_name.as_deref().unwrap_or(&self.facility_id),
+            settings: &self.settings,
+            received_at_us: 0,
+            listened_us: self.listened_us,
+        };
+        self.plant.configured(config.at_us, &self.sensors, config.version, &around, sink);
         Ok(())
     }
 
@@ -207,6 +234,23 @@ impl Core {
         }
     }
 
+    /// After a rebuild from stored readings: alarms as the journal left them, and silence counted from now on.
+    ///
+    /// Readings told the detectors and the delays; whether an alarm was announced only the journal knows. An alarm that
+    /// `told` does not name never was. Answers with the keys of those that no sensor and rule here can have.
+    pub fn recall(&mut self, told: &[ToldAlarm]) -> Vec<String> {
+        let by_key = told.iter().map(|alarm| ((alarm.sensor_no, alarm.rule.as_str()), alarm));
+        let mut left: BTreeMap<_, _> = by_key.collect();
+        for sensor in &mut self.sensors {
+            sensor.heard_us = self.listened_us;
+            for rule in Rule::ALL {
+                sensor.recall(rule, left.remove(&(Some(sensor.no), rule.name())));
+            }
+        }
+        self.plant.recall(left.remove(&(None, plant::RULE.name())));
+        left.keys().map(|(sensor_no, rule)| alarm_key(*sensor_no, rule)).collect()
+    }
+
     /// Memory of the state, about.
     pub fn state_bytes(&self) -> usize {
         let sensors: usize = self
@@ -214,9 +258,10 @@ impl Core {
             .iter()
             .map(|sensor| {
                 let excursions = sensor.low.excursions.heap_bytes() + sensor.high.excursions.heap_bytes();
-                std::mem::size_of::<Sensor>() + 2 * sensor.id.len() + 40 + excursions
+                let views = sensor.scorer.bytes() - std::mem::size_of::<Scorer>();
+                std::mem::size_of::<Sensor>() + 2 * sensor.id.len() + 40 + excursions + views
             })
             .sum();
-        std::mem::size_of::<Self>() + sensors
+        std::mem::size_of::<Self>() + sensors + self.plant.heap_bytes()
     }
 }

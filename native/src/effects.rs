@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use crate::batch::Batch;
+use crate::detector::Score;
 use crate::instant::{self, POSTGRES_EPOCH_US};
 use crate::number::Datum;
+use crate::plant::Verdict;
 use crate::rules::Priority;
 
 /// Bits of a stored reading's `flags`.
@@ -26,15 +28,21 @@ pub enum Rule {
     High,
     Anomaly,
     Stale,
+    /// Of the facility as a whole; all others are a sensor's.
+    FacilityAnomaly,
 }
 
 impl Rule {
+    /// Those of a sensor.
+    pub const ALL: [Self; 4] = [Self::Low, Self::High, Self::Anomaly, Self::Stale];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Low => "low",
             Self::High => "high",
             Self::Anomaly => "anomaly",
             Self::Stale => "stale",
+            Self::FacilityAnomaly => "facility_anomaly",
         }
     }
 
@@ -50,7 +58,8 @@ impl Rule {
 /// One transition of one alarm, ready for the journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    pub sensor_no: i32,
+    /// None, and an empty id: the facility as a whole.
+    pub sensor_no: Option<i32>,
     pub sensor_id: String,
     pub rule: Rule,
     pub transition: &'static str,
@@ -69,8 +78,12 @@ pub struct Event {
 
 impl Event {
     pub fn alarm_key(&self) -> String {
-        format!("{}:{}", self.sensor_no, self.rule.name())
+        alarm_key(self.sensor_no, self.rule.name())
     }
+}
+
+pub fn alarm_key(sensor_no: Option<i32>, rule: &str) -> String {
+    sensor_no.map_or_else(|| format!("facility:{rule}"), |sensor_no| format!("{sensor_no}:{rule}"))
 }
 
 /// The name in the journal of a late violation that is no news.
@@ -93,9 +106,14 @@ pub trait Sink {
     const WANTED: bool;
     /// For each sensor of the batch that begins its number, if it is known.
     fn sensors(&mut self, numbers: impl FnOnce() -> Vec<Option<i32>>);
+    /// What the detector says of the reading that is stored next; only of one in order.
+    #[inline]
+    fn scored(&mut self, _: &Score) {}
     fn stored(&mut self, row: &StoredRow<'_>, is_news: bool);
     fn unknown(&mut self, sensor_id: &str, tracked_at_us: i64, datum: Datum<'_>);
     fn event(&mut self, event: Event);
+    /// What the facility as a whole says of a tick.
+    fn facility(&mut self, _: &Verdict) {}
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -274,7 +292,7 @@ pub fn frame(sensor_id: &str, facility_id: &str, tracked_at_us: i64, datum: &Dat
     instant::write(tracked_at_us, &mut out);
     out.push_str("\",\"data\":");
     match datum {
-        Datum::Decimal { .. } => {
+        Datum::Decimal { .. } | Datum::Bits(_) => {
             out.push('"');
             datum.write_text(&mut out);
             out.push('"');

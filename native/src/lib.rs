@@ -1,7 +1,7 @@
 //! The native core of GasInSight: message bodies become columns, columns become alarms and rows to store.
 //!
 //! Pure Rust, deterministic to the bit on every machine: fixed order of summation, `libm` from a crate, no iteration over
-//! hash maps into anything that leaves. Only `python.rs` knows Python; everything else is tested with cargo alone.
+//! hash maps into anything that leaves. Only `python.rs` (with its folder) knows Python; everything else is tested with cargo alone.
 //!
 //! In the order of the walk: `decode` (bodies to batches), `batch` (the one binary form of readings), `core` (a facility's
 //! sensors side by side), which asks `detector` for scores and `alarm` for transitions and writes `effects`;
@@ -14,14 +14,18 @@ pub mod batch;
 pub mod config;
 pub mod core;
 pub mod decode;
+pub mod detection;
 pub mod detector;
 pub mod effects;
+mod explain;
 pub mod instant;
 pub mod late;
 pub mod newest;
 pub mod number;
+pub mod plant;
 pub mod rules;
 pub mod sensor;
+pub mod series;
 pub mod snapshot;
 pub mod uuid;
 pub mod wire;

@@ -8,6 +8,7 @@ use crate::wire::{put_bool, put_bytes, put_signed, put_varint, Reader, Wire, Wir
 pub enum Kept {
     Decimal { mantissa: i64, scale: u8 },
     Text(Box<str>),
+    Bits(u64),
 }
 
 impl Kept {
@@ -15,6 +16,7 @@ impl Kept {
         match *datum {
             Datum::Decimal { mantissa, scale } => Self::Decimal { mantissa, scale },
             Datum::Text(text) => Self::Text(text.into()),
+            Datum::Bits(bits) => Self::Bits(bits),
         }
     }
 
@@ -22,6 +24,7 @@ impl Kept {
         match self {
             Self::Decimal { mantissa, scale } => Datum::Decimal { mantissa: *mantissa, scale: *scale },
             Self::Text(text) => Datum::Text(text),
+            Self::Bits(bits) => Datum::Bits(*bits),
         }
     }
 }
@@ -45,6 +48,10 @@ impl Newest {
             Kept::Text(text) => {
                 out.push(u8::MAX);
                 put_bytes(out, text.as_bytes());
+            }
+            Kept::Bits(_) => {
+                out.push(u8::MAX);
+                put_bytes(out, self.data.datum().text().as_bytes());
             }
         }
         put_bool(out, self.score.is_some());

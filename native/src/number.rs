@@ -12,7 +12,7 @@ pub const SCALE_MAX: u8 = 18;
 const POWERS: [f64; SCALE_MAX as usize + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
 
-/// A reading's text in its compact form.
+/// A reading's data in its compact form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Datum<'a> {
     /// `mantissa / 10^scale`, whose canonical spelling is the text received.
@@ -21,6 +21,8 @@ pub enum Datum<'a> {
         scale: u8,
     },
     Text(&'a str),
+    /// A number that never was text, of a recording. Two are equal when their bits are.
+    Bits(u64),
 }
 
 /// What a reading's text means.
@@ -46,6 +48,17 @@ impl<'a> Datum<'a> {
         match *self {
             Self::Decimal { mantissa, scale } => Meaning::Number(decimal_value(mantissa, scale)),
             Self::Text(text) => text_meaning(text),
+            Self::Bits(bits) => match f64::from_bits(bits) {
+                value if value.is_finite() => Meaning::Number(value),
+                _ => Meaning::NonFinite,
+            },
+        }
+    }
+
+    pub fn number(&self) -> Option<f64> {
+        match self.meaning() {
+            Meaning::Number(value) => Some(value),
+            _ => None,
         }
     }
 
@@ -54,6 +67,7 @@ impl<'a> Datum<'a> {
         match *self {
             Self::Decimal { mantissa, scale } => write_decimal(mantissa, scale, out),
             Self::Text(text) => out.push_str(text),
+            Self::Bits(bits) => out.push_str(&repr(f64::from_bits(bits))),
         }
     }
 
@@ -72,6 +86,7 @@ impl<'a> Datum<'a> {
                 Meaning::Number(value) => repr(value) == text,
                 _ => false,
             },
+            Self::Bits(_) => true,
         }
     }
 }
@@ -165,8 +180,11 @@ fn text_meaning(text: &str) -> Meaning {
     }
 }
 
-/// A finite number as Python's `repr` writes it: the shortest digits that read back as the same number.
+/// A number as Python's `repr` writes it: the shortest digits that read back as the same number.
 pub fn repr(value: f64) -> String {
+    if !value.is_finite() {
+        return format!("{value}").to_ascii_lowercase();
+    }
     if value == 0.0 {
         return if value.is_sign_negative() { "-0.0".into() } else { "0.0".into() };
     }
@@ -185,6 +203,19 @@ pub fn repr(value: f64) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_number_that_never_was_text_means_itself() {
+        for (value, text) in [(24.6, "24.6"), (-0.0, "-0.0"), (5e-324, "5e-324")] {
+            let datum = Datum::Bits(f64::to_bits(value));
+            assert_eq!((datum.meaning(), datum.text().as_str()), (Meaning::Number(value), text));
+        }
+        for (value, text) in [(f64::NAN, "nan"), (f64::NEG_INFINITY, "-inf")] {
+            let datum = Datum::Bits(value.to_bits());
+            assert_eq!((datum.meaning(), datum.text().as_str()), (Meaning::NonFinite, text));
+            assert_eq!(Datum::of(text).meaning(), Meaning::NonFinite);
+        }
+    }
 
     #[test]
     fn every_spelling_comes_back_to_the_letter() {
@@ -270,7 +301,7 @@ mod tests {
             let parsed: f64 = text.parse().unwrap();
             match Datum::of(&text) {
                 Datum::Decimal { .. } => prop_assert_eq!(Datum::of(&text).meaning(), Meaning::Number(parsed)),
-                Datum::Text(_) => prop_assert!(false, "{} is a plain decimal", text),
+                _ => prop_assert!(false, "{} is a plain decimal", text),
             }
             prop_assert_eq!(Datum::of(&text).is_repr(), repr(parsed) == text);
         }

@@ -1,6 +1,8 @@
 //! The Python face: conversion only. Errors become exceptions in one place, a panic never crosses, the GIL is released.
 
-use std::collections::HashSet;
+mod series;
+
+use std::collections::{HashMap, HashSet};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::{Mutex, MutexGuard};
 
@@ -8,14 +10,22 @@ use numpy::{IntoPyArray, PyArray1};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
+use crate::alarm::Alarm;
 use crate::batch::{self, Batch, BatchBuilder, SensorName};
 use crate::config::{us_of, PayloadError as BadPayload, Settings};
-use crate::core::{Core, Kind, CORE_VERSION};
+use crate::core::{Core, Kind, ToldAlarm, CORE_VERSION};
 use crate::decode;
-use crate::effects::{self, Effects as CoreEffects, Event};
+use crate::detection::Detection;
+use crate::detector::Reason;
+use crate::effects::{self, Effects as CoreEffects, Event, Rule};
 use crate::number::Datum;
+use crate::plant::block::STATISTIC_NAMES;
+use crate::plant::{self, Contributor, Verdict};
+use crate::rules::{self, Priority};
+use crate::sensor::Sensor;
+use crate::series::VIEW_NAMES;
 use crate::snapshot::{self, SnapshotError};
 use crate::wire::WireError;
 
@@ -210,6 +220,21 @@ fn batch_info<'a>(py: Python<'_>, batch: &'a [u8]) -> PyResult<(&'a str, u64, i6
     guarded(py, || Ok(batch::info(batch)?))
 }
 
+#[pyfunction]
+fn detection_defaults<'py>(py: Python<'py>, sensor_type: &str) -> PyResult<Bound<'py, PyDict>> {
+    let Some(type_index) = rules::find(sensor_type) else {
+        return Err(PyValueError::new_err(format!("unknown type {sensor_type:?}; known are {}", rules::names())));
+    };
+    let default = Detection::of_type(type_index);
+    let dict = PyDict::new(py);
+    dict.set_item("budget_days", default.budget_days())?;
+    dict.set_item("warming_readings", default.tuning.warming_readings)?;
+    dict.set_item("physical_low", default.physical.0)?;
+    dict.set_item("physical_high", default.physical.1)?;
+    dict.set_item("is_on", default.tuning.is_on)?;
+    Ok(dict)
+}
+
 #[pyclass(frozen, get_all, module = "native._native")]
 struct CoreEvent {
     alarm_key: String,
@@ -236,7 +261,7 @@ impl From<Event> for CoreEvent {
     fn from(event: Event) -> Self {
         Self {
             alarm_key: event.alarm_key(),
-            sensor_no: Some(event.sensor_no),
+            sensor_no: event.sensor_no,
             sensor_id: event.sensor_id,
             rule: event.rule.name(),
             transition: event.transition,
@@ -277,8 +302,8 @@ struct LatestValue {
 #[pyclass(frozen, get_all, module = "native._native")]
 struct AlarmState {
     alarm_key: String,
-    sensor_no: i32,
-    sensor_id: String,
+    sensor_no: Option<i32>,
+    sensor_id: Option<String>,
     rule: &'static str,
     active: bool,
     acknowledged: bool,
@@ -287,6 +312,57 @@ struct AlarmState {
     priority: &'static str,
     since_us: i64,
     state: &'static str,
+}
+
+impl AlarmState {
+    /// None: it is normal. Without a sensor it is the facility's.
+    fn of(sensor: Option<&Sensor>, rule: Rule, alarm: &Alarm, priority: Priority) -> Option<Self> {
+        let sensor_no = sensor.map(|sensor| sensor.no);
+        (!alarm.is_normal()).then(|| Self {
+            alarm_key: effects::alarm_key(sensor_no, rule.name()),
+            sensor_no,
+            sensor_id: sensor.map(|sensor| sensor.id.to_string()),
+            rule: rule.name(),
+            active: alarm.active,
+            acknowledged: alarm.acknowledged,
+            suppression: alarm.suppression.name(),
+            latched: alarm.latched,
+            priority: priority.name(),
+            since_us: alarm.since_us,
+            state: alarm.shown_as(),
+        })
+    }
+}
+
+/// What the facility as a whole said of its last tick.
+#[pyclass(frozen, get_all, module = "native._native")]
+struct FacilityScore {
+    tracked_at_us: i64,
+    score: f32,
+    threshold: f32,
+    alarming: bool,
+    statistics: HashMap<&'static str, f32>,
+    channels: u32,
+    stale: u32,
+    tick_s: f64,
+    contributors: Vec<(String, f32)>,
+}
+
+impl FacilityScore {
+    fn of(verdict: &Verdict, sensors: &[Sensor]) -> Self {
+        let named = |one: &Contributor| Some((sensors.get(one.place as usize)?.id.to_string(), one.share));
+        Self {
+            tracked_at_us: verdict.at_us,
+            score: verdict.decades,
+            threshold: verdict.threshold,
+            alarming: verdict.alarming,
+            statistics: STATISTIC_NAMES.into_iter().zip(verdict.statistics).collect(),
+            channels: verdict.members,
+            stale: verdict.stale,
+            tick_s: verdict.tick_s,
+            contributors: verdict.contributors.iter().filter_map(named).collect(),
+        }
+    }
 }
 
 /// sensor_id, sensor_no, tracked_at_us, frame.
@@ -427,6 +503,18 @@ impl FacilityCore {
         Ok(PyBytes::new(py, &bytes))
     }
 
+    fn recall(&self, py: Python<'_>, alarms: Vec<(Option<i32>, String, bool, bool, i64)>) -> PyResult<Vec<String>> {
+        let told = alarms.into_iter().map(|(sensor_no, rule, active, acknowledged, since_us)| ToldAlarm {
+            sensor_no,
+            rule,
+            active,
+            acknowledged,
+            since_us,
+        });
+        let told: Vec<ToldAlarm> = told.collect();
+        guarded(py, || Ok(locked(&self.core)?.recall(&told)))
+    }
+
     #[staticmethod]
     fn restore(py: Python<'_>, facility_id: &str, state: &[u8], settings_json: &str) -> PyResult<Self> {
         let settings = Settings::read(settings_json).map_err(Failure::from)?;
@@ -477,6 +565,13 @@ impl FacilityCore {
         guarded(py, || Ok(locked(&self.core)?.sensors.iter().map(|sensor| sensor.id.to_string()).collect()))
     }
 
+    fn facility_score(&self, py: Python<'_>) -> PyResult<Option<FacilityScore>> {
+        guarded(py, || {
+            let core = locked(&self.core)?;
+            Ok(core.plant.latest.as_ref().map(|verdict| FacilityScore::of(verdict, &core.sensors)))
+        })
+    }
+
     fn state_bytes(&self, py: Python<'_>) -> PyResult<usize> {
         guarded(py, || Ok(locked(&self.core)?.state_bytes()))
     }
@@ -484,24 +579,11 @@ impl FacilityCore {
     fn alarms(&self, py: Python<'_>) -> PyResult<Vec<AlarmState>> {
         guarded(py, || {
             let core = locked(&self.core)?;
-            let alarms = core.sensors.iter().flat_map(|sensor| {
-                sensor.alarms().into_iter().filter(|(_, alarm, _)| !alarm.is_normal()).map(|(rule, alarm, priority)| {
-                    AlarmState {
-                        alarm_key: format!("{}:{}", sensor.no, rule.name()),
-                        sensor_no: sensor.no,
-                        sensor_id: sensor.id.to_string(),
-                        rule: rule.name(),
-                        active: alarm.active,
-                        acknowledged: alarm.acknowledged,
-                        suppression: alarm.suppression.name(),
-                        latched: alarm.latched,
-                        priority: priority.name(),
-                        since_us: alarm.since_us,
-                        state: alarm.shown_as(),
-                    }
-                })
+            let of_sensors = core.sensors.iter().flat_map(|sensor| {
+                sensor.alarms().map(|(rule, alarm, priority)| AlarmState::of(Some(sensor), rule, alarm, priority))
             });
-            Ok(alarms.collect())
+            let of_facility = AlarmState::of(None, plant::RULE, &core.plant.alarm, plant::PRIORITY);
+            Ok(of_sensors.chain([of_facility]).flatten().collect())
         })
     }
 }
@@ -519,11 +601,19 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<CoreEvent>()?;
     module.add_class::<LatestValue>()?;
     module.add_class::<AlarmState>()?;
+    module.add_class::<FacilityScore>()?;
     module.add_class::<Effects>()?;
     module.add_class::<FacilityCore>()?;
+    module.add("VIEW_NAMES", PyTuple::new(py, VIEW_NAMES)?)?;
+    module.add("REASON_NAMES", PyTuple::new(py, Reason::ALL.map(Reason::name))?)?;
+    module.add_class::<series::SeriesScores>()?;
+    module.add_class::<series::SeriesScorer>()?;
+    module.add_function(wrap_pyfunction!(series::score_series, module)?)?;
+    module.add_function(wrap_pyfunction!(series::score_facility, module)?)?;
     module.add_function(wrap_pyfunction!(decode_bodies, module)?)?;
     module.add_function(wrap_pyfunction!(encode_batch, module)?)?;
     module.add_function(wrap_pyfunction!(batch_rows, module)?)?;
     module.add_function(wrap_pyfunction!(batch_info, module)?)?;
+    module.add_function(wrap_pyfunction!(detection_defaults, module)?)?;
     Ok(())
 }

@@ -114,9 +114,17 @@ pub static TYPES: [TypeRules; 23] = [
     any_one("LeakDetection"),
 ];
 
+/// The index of no type: no limits, any physical range.
+pub const UNKNOWN: u8 = u8::MAX;
+
 /// Position of a type's rules in `TYPES`.
 pub fn find(name: &str) -> Option<u8> {
     TYPES.iter().position(|rules| rules.name == name).map(|index| index as u8)
+}
+
+/// All types, for people.
+pub fn names() -> String {
+    TYPES.map(|rules| rules.name).join(", ")
 }
 
 pub fn get(index: u8) -> &'static TypeRules {

@@ -2,16 +2,22 @@
 
 use crate::alarm::{Alarm, Condition, Delays};
 use crate::config::{SensorUpsert, Settings, Status};
+use crate::core::ToldAlarm;
+use crate::detection::Detection;
 use crate::detector::{Score, Scorer};
 use crate::effects::{flag, Event, Rule, Sink, StoredRow, ACTIVATED, LATE_EXCEEDANCE};
 use crate::instant::US_PER_S;
 use crate::late::Excursions;
 use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
+use crate::plant::block::Sample;
 use crate::rules::{self, Priority, TypeRules};
 
 /// An anomaly that is over must have been so for this long.
 const ANOMALY_OFF_US: i64 = 60 * US_PER_S;
+
+/// Beyond this nothing is a measurement.
+const VALUE_MAX: f64 = 1e30;
 
 /// A limit's alarm and the excursions it remembers for late readings.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -34,7 +40,10 @@ pub struct Sensor {
     pub low: LimitAlarm,
     pub high: LimitAlarm,
     pub anomaly: Alarm,
+    /// The first reading of those that are unusual now, alarm or not.
+    pub unusual_since_us: Option<i64>,
     pub stale: Alarm,
+    pub detection: Detection,
     pub scorer: Scorer,
 }
 
@@ -77,7 +86,9 @@ impl Sensor {
             low: LimitAlarm::default(),
             high: LimitAlarm::default(),
             anomaly: Alarm::default(),
+            unusual_since_us: None,
             stale: Alarm::default(),
+            detection: upsert.detection,
             scorer: Scorer::default(),
         }
     }
@@ -86,11 +97,37 @@ impl Sensor {
         rules::get(self.type_index)
     }
 
+    /// Whether its readings count in the facility's score.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.status == Status::Active && self.detection.tuning.is_on
+    }
+
+    pub(crate) fn is_in_alarm(&self) -> bool {
+        self.low.alarm.active || self.high.alarm.active || self.anomaly.active
+    }
+
+    /// Seconds between its readings, as observed or else as configured.
+    pub(crate) fn interval_s(&self) -> f64 {
+        self.scorer.interval_s().unwrap_or(if self.expected_interval_s > 0.0 { self.expected_interval_s } else { 60.0 })
+    }
+
+    /// The newest reading for the facility's score, with its event time; none where it is no measurement.
+    pub(crate) fn sample(&self) -> Option<(i64, Sample)> {
+        const NO_MEASUREMENT: u16 = flag::TEXT | flag::NON_FINITE | flag::OUT_OF_PHYSICAL_RANGE;
+        let newest = self.newest.as_ref().filter(|newest| newest.flags & NO_MEASUREMENT == 0 && self.is_watched())?;
+        match newest.data.datum().meaning() {
+            Meaning::Number(value) if value.abs() <= VALUE_MAX => {
+                Some((newest.tracked_at_us, Sample { value, decades: newest.score.unwrap_or(0.0) }))
+            }
+            _ => None,
+        }
+    }
+
     /// Take a reading in, in order of arrival.
     #[inline]
     pub fn reading<S: Sink>(&mut self, at_us: i64, datum: Datum<'_>, around: &Surroundings<'_>, sink: &mut S) {
         let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
-        let mut judged = self.judge_text(&datum);
+        let mut judged = self.judge_datum(&datum);
         let mut is_news = true;
         match newest_us {
             Some(newest_us) if at_us == newest_us => {
@@ -99,6 +136,9 @@ impl Sensor {
             }
             Some(newest_us) if at_us < newest_us => self.late(at_us, &mut judged, around, sink),
             _ => self.in_order(at_us, &datum, &mut judged, around, sink),
+        }
+        if let Some(score) = &judged.score {
+            sink.scored(score);
         }
         let score = judged.decades.map(|decades| decades as f32);
         sink.stored(
@@ -114,7 +154,7 @@ impl Sensor {
         );
     }
 
-    fn judge_text(&self, datum: &Datum<'_>) -> Judged {
+    fn judge_datum(&self, datum: &Datum<'_>) -> Judged {
         let rules = self.rules();
         let mut judged = Judged { value: None, score: None, decades: None, flags: 0 };
         match datum.meaning() {
@@ -128,7 +168,8 @@ impl Sensor {
                 if rules.high.is_some_and(|high| value > high) {
                     judged.flags |= flag::ABOVE_HIGH;
                 }
-                if value < rules.physical.0 || value > rules.physical.1 {
+                let (floor, ceiling) = self.detection.physical;
+                if value < floor || value > ceiling {
                     judged.flags |= flag::OUT_OF_PHYSICAL_RANGE;
                 }
             }
@@ -186,7 +227,7 @@ impl Sensor {
         if judged.flags & flag::OUT_OF_PHYSICAL_RANGE != 0 {
             return;
         }
-        let score = self.scorer.observe(at_us, value, self.expected_interval_s);
+        let score = self.scorer.observe(at_us, value, self.expected_interval_s, &self.detection.tuning);
         if score.warming {
             judged.flags |= flag::WARMING;
         }
@@ -231,6 +272,11 @@ impl Sensor {
         sink: &mut S,
     ) {
         let Some(score) = judged.score else { return };
+        if score.calm {
+            self.unusual_since_us = None;
+        } else if score.decades.is_some() {
+            self.unusual_since_us.get_or_insert(at_us);
+        }
         let condition = match score {
             // what a limit says already needs no second voice
             Score { alarming: true, .. } if judged.violated().next().is_none() => Condition::Violated,
@@ -257,7 +303,7 @@ impl Sensor {
         }
         let Some(value) = judged.value else { return };
         if judged.flags & flag::OUT_OF_PHYSICAL_RANGE == 0 {
-            judged.decades = self.scorer.peek(value);
+            judged.decades = self.scorer.peek(value, &self.detection.tuning);
         }
         for rule in judged.violated() {
             let is_news = self.is_late_news(rule, at_us, around);
@@ -294,6 +340,26 @@ impl Sensor {
         }
     }
 
+    fn alarm_of(&mut self, rule: Rule) -> &mut Alarm {
+        match rule {
+            Rule::Low => &mut self.low.alarm,
+            Rule::High => &mut self.high.alarm,
+            Rule::Anomaly | Rule::FacilityAnomaly => &mut self.anomaly,
+            Rule::Stale => &mut self.stale,
+        }
+    }
+
+    /// Be as the journal left an alarm (none: it is not in it). An active limit's excursion is known, however long it lasts.
+    pub(crate) fn recall(&mut self, rule: Rule, told: Option<&ToldAlarm>) {
+        let Some(told) = told else {
+            return self.alarm_of(rule).recall(false, true, 0);
+        };
+        self.alarm_of(rule).recall(told.active, told.acknowledged, told.since_us);
+        if told.active && matches!(rule, Rule::Low | Rule::High) {
+            self.limit_alarm(rule).excursions.open(told.since_us);
+        }
+    }
+
     /// Judge silence against the facility's listening clock.
     pub fn tick<S: Sink>(&mut self, watermark_us: i64, around: &Surroundings<'_>, sink: &mut S) {
         if self.status != Status::Active || self.stale.active {
@@ -321,7 +387,7 @@ impl Sensor {
     pub(crate) fn priority(&self, rule: Rule) -> Priority {
         match rule {
             Rule::Low | Rule::High => self.rules().priority,
-            Rule::Anomaly | Rule::Stale => Priority::Low,
+            Rule::Anomaly | Rule::Stale | Rule::FacilityAnomaly => Priority::Low,
         }
     }
 
@@ -345,48 +411,55 @@ impl Sensor {
         }
         let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
         if upsert.status == Status::Inactive {
-            self.retire(at_us, newest_us, around, sink);
+            self.retire(at_us, around, sink);
         } else if upsert.status != Status::Active {
             let end_us = ending(&self.stale, at_us, newest_us);
             if let Some(transition) = self.stale.end(end_us) {
                 self.tell_stale(transition, end_us, around, sink, "the sensor is under maintenance or faulty");
             }
         }
+        if !upsert.detection.tuning.is_on {
+            self.retire_rule(Rule::Anomaly, "detection was switched off", at_us, around, sink);
+        }
         self.type_index = upsert.type_index;
+        self.detection = upsert.detection;
         self.expected_interval_s = upsert.expected_interval_s;
         self.rule_version = version;
     }
 
-    fn retire<S: Sink>(&mut self, at_us: Option<i64>, newest_us: Option<i64>, around: &Surroundings<'_>, sink: &mut S) {
-        const REASON: &str = "the sensor was deactivated";
-        if let Some(newest_us) = newest_us {
-            self.low.excursions.forget(newest_us);
-            self.high.excursions.forget(newest_us);
+    fn retire<S: Sink>(&mut self, at_us: Option<i64>, around: &Surroundings<'_>, sink: &mut S) {
+        if let Some(newest) = &self.newest {
+            self.low.excursions.forget(newest.tracked_at_us);
+            self.high.excursions.forget(newest.tracked_at_us);
         }
-        for rule in [Rule::Low, Rule::High, Rule::Anomaly, Rule::Stale] {
-            let alarm = match rule {
-                Rule::Low => &mut self.low.alarm,
-                Rule::High => &mut self.high.alarm,
-                Rule::Anomaly => &mut self.anomaly,
-                Rule::Stale => &mut self.stale,
-            };
-            let end_us = ending(alarm, at_us, newest_us);
-            let transition = alarm.end(end_us);
-            match rule {
-                Rule::Low => self.low.excursions.close(end_us),
-                Rule::High => self.high.excursions.close(end_us),
-                Rule::Anomaly | Rule::Stale => {}
-            }
-            if let Some(transition) = transition {
-                if S::WANTED {
-                    let message = format!("{}: {REASON}", self.named(around));
-                    let explanation = serde_json::json!({"rule": rule.name(), "reason": REASON});
-                    sink.event(Event {
-                        reason: REASON,
-                        ..self.event(rule, transition.name(), end_us, message, &explanation)
-                    });
-                }
-            }
+        for rule in Rule::ALL {
+            self.retire_rule(rule, "the sensor was deactivated", at_us, around, sink);
+        }
+    }
+
+    /// End a rule's alarm because of a configuration, and say why.
+    fn retire_rule<S: Sink>(
+        &mut self,
+        rule: Rule,
+        reason: &'static str,
+        at_us: Option<i64>,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+    ) {
+        let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
+        let alarm = self.alarm_of(rule);
+        let end_us = ending(alarm, at_us, newest_us);
+        let transition = alarm.end(end_us);
+        match rule {
+            Rule::Low => self.low.excursions.close(end_us),
+            Rule::High => self.high.excursions.close(end_us),
+            Rule::Anomaly | Rule::Stale | Rule::FacilityAnomaly => {}
+        }
+        let Some(transition) = transition else { return };
+        if S::WANTED {
+            let message = format!("{}: {reason}", self.named(around));
+            let explanation = serde_json::json!({"rule": rule.name(), "reason": reason});
+            sink.event(Event { reason, ..self.event(rule, transition.name(), end_us, message, &explanation) });
         }
     }
 }

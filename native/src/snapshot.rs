@@ -3,9 +3,11 @@
 use crate::alarm::Alarm;
 use crate::config::{Settings, Status};
 use crate::core::{Core, CORE_VERSION};
+use crate::detection::Detection;
 use crate::detector::Scorer;
 use crate::late::Excursions;
 use crate::newest::Newest;
+use crate::plant::Plant;
 use crate::rules;
 use crate::sensor::{LimitAlarm, Sensor};
 use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
@@ -37,6 +39,7 @@ pub fn save(core: &Core) -> Vec<u8> {
     for sensor in &core.sensors {
         save_sensor(sensor, &mut out);
     }
+    core.plant.save(&mut out);
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
     out
@@ -54,7 +57,10 @@ pub fn load(facility_id: &str, state: &[u8], settings: Settings) -> Result<Core,
     }
     let version = reader.varint()?;
     if version != u64::from(CORE_VERSION) {
-        return Err(SnapshotError::Version(format!("written by core version {version}, this is {CORE_VERSION}")));
+        let age = if version > u64::from(CORE_VERSION) { "newer" } else { "older" };
+        return Err(SnapshotError::Version(format!(
+            "written by the {age} core version {version}, this is {CORE_VERSION}"
+        )));
     }
     let owner = reader.text()?;
     if owner != facility_id {
@@ -73,10 +79,11 @@ fn load_body(facility_id: &str, reader: &mut Reader<'_>, settings: Settings) -> 
     for _ in 0..count {
         core.admit(load_sensor(reader)?);
     }
+    core.plant = Plant::load(reader, core.sensors.len())?;
     if reader.is_empty() {
         Ok(core)
     } else {
-        Err(WireError::new("bytes after the last sensor"))
+        Err(WireError::new("bytes after the facility"))
     }
 }
 
@@ -91,6 +98,7 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
         Status::Fault => 3,
     });
     put_f64(out, sensor.expected_interval_s);
+    sensor.detection.save(out);
     put_signed(out, sensor.rule_version);
     put_signed(out, sensor.heard_us);
     put_bool(out, sensor.newest.is_some());
@@ -102,6 +110,7 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
         limit.excursions.save(out);
     }
     sensor.anomaly.save(out);
+    put_option_i64(out, sensor.unusual_since_us);
     sensor.stale.save(out);
     sensor.scorer.save(out);
 }
@@ -122,12 +131,14 @@ fn load_sensor(reader: &mut Reader<'_>) -> Wire<Sensor> {
             other => return Err(WireError::new(format!("a status of kind {other}"))),
         },
         expected_interval_s: reader.f64()?,
+        detection: Detection::load(reader)?,
         rule_version: reader.signed()?,
         heard_us: reader.signed()?,
         newest: if reader.bool()? { Some(Newest::load(reader)?) } else { None },
         low: load_limit(reader)?,
         high: load_limit(reader)?,
         anomaly: Alarm::load(reader)?,
+        unusual_since_us: reader.option_i64()?,
         stale: Alarm::load(reader)?,
         scorer: Scorer::load(reader)?,
     })

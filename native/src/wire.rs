@@ -36,6 +36,14 @@ pub fn put_f64(out: &mut Vec<u8>, value: f64) {
     out.extend_from_slice(&value.to_bits().to_le_bytes());
 }
 
+pub fn put_f64s(out: &mut Vec<u8>, values: &[f64]) {
+    values.iter().for_each(|value| put_f64(out, *value));
+}
+
+pub fn put_f32s(out: &mut Vec<u8>, values: &[f32]) {
+    values.iter().for_each(|value| out.extend_from_slice(&value.to_bits().to_le_bytes()));
+}
+
 pub fn put_bool(out: &mut Vec<u8>, value: bool) {
     out.push(u8::from(value));
 }
@@ -142,6 +150,25 @@ impl<'a> Reader<'a> {
         } else {
             Err(WireError::new(format!("a number is {value}")))
         }
+    }
+
+    pub fn f64s<const N: usize>(&mut self) -> Wire<[f64; N]> {
+        let mut values = [0.0; N];
+        for value in &mut values {
+            *value = self.f64()?;
+        }
+        Ok(values)
+    }
+
+    pub fn f32s<const N: usize>(&mut self) -> Wire<[f32; N]> {
+        let mut values = [0.0; N];
+        for value in &mut values {
+            *value = f32::from_bits(self.u32_le()?);
+            if !value.is_finite() {
+                return Err(WireError::new(format!("a number is {value}")));
+            }
+        }
+        Ok(values)
     }
 
     pub fn u32_le(&mut self) -> Wire<u32> {

@@ -3,6 +3,7 @@
 use crate::alarm::Transition;
 use crate::detector::Score;
 use crate::effects::{Event, Rule, Sink};
+use crate::explain::Picture;
 use crate::instant::{self, US_PER_S};
 use crate::number::repr;
 use crate::sensor::{Sensor, Surroundings};
@@ -21,7 +22,7 @@ impl Sensor {
         explanation: &serde_json::Value,
     ) -> Event {
         Event {
-            sensor_no: self.no,
+            sensor_no: Some(self.no),
             sensor_id: self.id.to_string(),
             rule,
             transition,
@@ -80,28 +81,20 @@ impl Sensor {
         around: &Surroundings<'_>,
     ) -> Event {
         let named = self.named(around);
-        let (low, high) = (score.expected - score.band, score.expected + score.band);
+        let picture = Picture {
+            value,
+            before: self.newest.as_ref().and_then(|before| before.data.datum().number()),
+            unit: self.rules().unit,
+            at_us,
+            since_us: self.unusual_since_us.unwrap_or(at_us),
+            score,
+            course: self.scorer.course(at_us).unwrap_or_default(),
+        };
         let message = match transition {
-            Transition::Activated => {
-                format!(
-                    "Problem detected: {named} is unusual ({}, expected {} to {})",
-                    repr(value),
-                    rounded(low),
-                    rounded(high)
-                )
-            }
+            Transition::Activated => format!("Problem detected: {named} {}", picture.text()),
             Transition::Returned => format!("Back to normal: {named} is as expected again"),
         };
-        let explanation = serde_json::json!({
-            "rule": Rule::Anomaly.name(),
-            "value": value,
-            "score_decades": score.decades,
-            "threshold_decades": score.threshold,
-            "expected": score.expected,
-            "band": [low, high],
-            "views": {self.scorer.view_name(): score.decades},
-            "unit": self.rules().unit,
-        });
+        let explanation = picture.fields();
         let event = self.event(Rule::Anomaly, transition.name(), at_us, message, &explanation);
         Event { value: Some(value), score: score.decades, ..event }
     }
@@ -133,26 +126,5 @@ impl Sensor {
             "reason": reason,
         });
         sink.event(Event { reason, ..self.event(Rule::Stale, transition.name(), at_us, message, &explanation) });
-    }
-}
-
-/// A number for people: a few digits, never a wall of them.
-fn rounded(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".into(),
-        size if !(1e-3..1e9).contains(&size) => format!("{value:.2e}"),
-        size if size < 1.0 => format!("{value:.4}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rounded;
-
-    #[test]
-    fn numbers_for_people_stay_short() {
-        let texts = [0.0, 22.456, -0.01234, 1e300, 5e-324, 999_999_999.0].map(rounded);
-        assert_eq!(texts, ["0", "22.46", "-0.0123", "1.00e300", "4.94e-324", "999999999.00"]);
     }
 }

@@ -4,49 +4,13 @@ mod plant;
 
 use _native::batch::with_numbers;
 use _native::config::Settings;
-use _native::core::{Core, Kind};
+use _native::core::{Core, Kind, ToldAlarm};
 use _native::effects::{flag, Effects};
 use _native::snapshot;
 use std::collections::HashSet;
 
-use plant::{apply, batch, config, core, sensor, tick, told, FACILITY, S, START_US};
+use plant::{apply, batch, config, core, sensor, tick, told, tuples, FACILITY, S, START_US};
 use proptest::prelude::*;
-
-/// The six columns of a binary COPY tuple.
-#[derive(Debug, PartialEq)]
-struct Tuple {
-    sensor_no: i32,
-    tracked_at_us: i64,
-    value: Option<f64>,
-    text: Option<String>,
-    score: Option<f32>,
-    flags: u16,
-}
-
-fn tuples(mut bytes: &[u8]) -> Vec<Tuple> {
-    fn take<'a>(bytes: &mut &'a [u8], length: usize) -> &'a [u8] {
-        let (head, rest) = bytes.split_at(length);
-        *bytes = rest;
-        head
-    }
-    fn field<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-        let length = i32::from_be_bytes(take(bytes, 4).try_into().unwrap());
-        (length >= 0).then(|| take(bytes, length as usize))
-    }
-    let mut found = Vec::new();
-    while !bytes.is_empty() {
-        assert_eq!(take(&mut bytes, 2), 6i16.to_be_bytes());
-        found.push(Tuple {
-            sensor_no: i32::from_be_bytes(field(&mut bytes).unwrap().try_into().unwrap()),
-            tracked_at_us: i64::from_be_bytes(field(&mut bytes).unwrap().try_into().unwrap()) + 946_684_800 * S,
-            value: field(&mut bytes).map(|raw| f64::from_be_bytes(raw.try_into().unwrap())),
-            text: field(&mut bytes).map(|raw| String::from_utf8(raw.to_vec()).unwrap()),
-            score: field(&mut bytes).map(|raw| f32::from_be_bytes(raw.try_into().unwrap())),
-            flags: u16::from_be_bytes(field(&mut bytes).unwrap().try_into().unwrap()),
-        });
-    }
-    found
-}
 
 fn flags_of(effects: &Effects) -> Vec<u16> {
     tuples(&effects.copy_rows).iter().map(|tuple| tuple.flags & !flag::WARMING).collect()
@@ -58,7 +22,7 @@ fn the_first_reading_outside_alerts_with_the_contracts_words() {
     assert_eq!(told(&effects), [("high", "activated", 15)]);
     let event = &effects.events[0];
     assert_eq!(event.message, "Problem detected: Temperature Sensor value in Alpha is above maximum threshold (25.0)");
-    assert_eq!((event.value, event.limit, event.sensor_no, event.rule_version), (Some(25.01), Some(25.0), 1, 1));
+    assert_eq!((event.value, event.limit, event.sensor_no, event.rule_version), (Some(25.01), Some(25.0), Some(1), 1));
     assert_eq!(
         (event.alarm_key().as_str(), event.priority.name(), event.rule.alert_type()),
         ("1:high", "medium", "Anomaly")
@@ -164,7 +128,7 @@ fn a_late_reading_is_scored_against_the_present_and_not_learned() {
     let before = snapshot::save(&core);
     let late = core.apply(Kind::Batch, &batch(&[("t", 900, "24.9"), ("t", 901, "22.4")], 1500)).unwrap();
     let scores: Vec<_> = tuples(&late.copy_rows).iter().map(|tuple| tuple.score.unwrap()).collect();
-    assert!(scores[0] > 5.0 && scores[1] == 0.0, "{scores:?}");
+    assert!(scores[0] > 5.0 && scores[1] < scores[0] / 2.0, "{scores:?}");
     assert_eq!(snapshot::save(&core), before);
 }
 
@@ -361,7 +325,9 @@ fn a_known_history_gives_known_bits() {
         core.apply(Kind::Tick, &tick(number * 300)).unwrap();
     }
     assert!(core.sensors.iter().all(|sensor| sensor.newest.as_ref().unwrap().score.is_some()));
-    assert_eq!((crc32fast::hash(&snapshot::save(&core)), copied.finalize()), (558_161_692, 4_171_286_490));
+    let state = snapshot::save(&core);
+    let hashed = crc32fast::hash(&state[..state.len() - 4]); // with its own crc every state would hash alike
+    assert_eq!((hashed, copied.finalize()), (2_260_863_055, 2_118_808_850));
 }
 
 type Reading = (&'static str, i64, String);
@@ -516,6 +482,34 @@ proptest! {
         for (kind, payload) in &steps {
             for event in core.apply(*kind, payload).unwrap().events.iter().filter(|event| !event.late) {
                 prop_assert!(seen.insert((event.alarm_key(), event.transition, event.event_time_us, event.rule_version)), "{:?}", event);
+            }
+        }
+    }
+
+    #[test]
+    fn a_core_that_knows_only_what_was_told_goes_on_from_there(steps in prop::collection::vec(step(), 2..24), cut in 1usize..24) {
+        let mut core = core();
+        let mut journal = std::collections::BTreeMap::new();
+        for (index, (kind, payload)) in steps.iter().enumerate() {
+            if index == cut % steps.len() {
+                core = plant::core();
+                for (_, config) in steps.iter().take(index).filter(|(kind, _)| *kind == Kind::Config) {
+                    core.replay(Kind::Config, config).unwrap();
+                }
+                let told: Vec<ToldAlarm> = journal.values().cloned().collect();
+                prop_assert_eq!(core.recall(&told), Vec::<String>::new());
+            }
+            for event in core.apply(*kind, payload).unwrap().events.iter().filter(|event| !event.late) {
+                let active = event.transition == "activated";
+                let told = ToldAlarm {
+                    sensor_no: event.sensor_no,
+                    rule: event.rule.name().to_owned(),
+                    active,
+                    acknowledged: false,
+                    since_us: event.event_time_us,
+                };
+                let was = journal.insert(event.alarm_key(), told).is_some_and(|told| told.active);
+                prop_assert_ne!(was, active, "{:?}", event);
             }
         }
     }

@@ -1,56 +1,71 @@
-//! The anomaly score of one sensor: views turn readings into residuals, a tail model turns residuals into decades.
+//! The anomaly score of one sensor: views turn readings into residuals, a tail model each turns those into decades.
 //!
-//! One view a file, one list (`Scorer`). A view sees readings in order of event time and before it learns them.
+//! One view a file, one list (`Views`). A view sees readings in order of event time, before anything has learned them.
 
-mod ewma_residual;
-mod tail;
+pub(crate) mod combine;
+#[cfg(test)]
+mod contract;
+mod counter;
+mod course;
+mod gap;
+mod kind;
+mod levels;
+mod memory;
+mod prediction;
+mod prototypes;
+mod shape;
+mod shift;
+mod signal;
+mod stuck;
+pub(crate) mod tail;
+mod time_of_day;
+mod tuning;
+mod views;
+mod volatility;
 
-use ewma_residual::EwmaResidual;
-use tail::Tail;
+use combine::{Peak, Restraint};
+pub use course::{Course, BLOCKS, SCALES};
+use gap::{Clock, Step};
+pub use kind::{Kind, Reason, Say};
+use kind::{Kinds, Reading};
+use signal::Seen;
+pub use tuning::Tuning;
+pub use views::{Views, VIEWS, VIEW_NAMES};
 
-use crate::wire::{put_f64, put_signed, put_varint, Reader, Wire, WireError};
+use crate::wire::{put_bool, put_f64s, put_varint, Reader, Wire};
 
-/// Readings a sensor must have given before its score has a say.
-pub const WARMING_READINGS: u64 = 300;
-/// One false alarm in this time is what a sensor may cost.
-const BUDGET_S: f64 = 20.0 * 86_400.0;
-/// Decades above the budget's own threshold, since no tail model is exact.
+/// Readings after which views are kept of a sensor: many never give more.
+const FIRST_READINGS: u64 = 4;
+/// Readings from which the usual interval is known.
+const INTERVAL_READINGS: u64 = 50;
+/// Decades above those of the budget, since views speak together and no tail model is exact: see docs/decisions/0052.
 const MARGIN_DECADES: f64 = 1.0;
-const DECADES_MIN: f64 = 5.0;
-/// The recent peak that a new alarm must exceed loses half its decades in this time.
-const PEAK_HALF_S: f64 = 6.0 * 3_600.0;
-/// Beyond this many usual intervals a reading has no neighbour.
-const GAP_INTERVALS: f64 = 8.0;
-/// Below this share of readings that differ from the one before, a signal has levels or stands still.
-const MOVED_SHARE_MIN: f64 = 0.25;
-/// Values are clipped to this before any arithmetic, so that squares stay finite.
-const VALUE_MAX: f64 = 1e150;
+/// Readings after which views have a say that began anew, on a signal that turned out to be of another kind.
+const ANEW_READINGS: u64 = 200;
+/// Values beyond are no measurement: they are neither scored nor learned.
+const VALUE_MAX: f64 = 1e30;
 
-/// A reading as views see it.
-#[derive(Debug, Clone, Copy)]
-pub struct Observation {
-    pub value: f64,
-    /// Seconds since the reading before, clipped to 0.25..8 usual intervals.
-    pub elapsed_s: f64,
-    /// The usual interval, seconds.
-    pub interval_s: f64,
+/// What a view says of a reading.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Look {
+    /// Nothing yet.
+    Rest,
+    /// Nothing new: what it said before holds.
+    Hold,
+    /// How far the reading is from what was expected: finite, not negative, in spreads of the signal.
+    Residual(f32),
 }
 
 /// One way of looking at a signal.
-pub trait View: Clone + Default {
-    const NAME: &'static str;
-    /// What the view takes for normal now.
-    fn expected(&self) -> f64;
-    /// How far a value is from that; not negative, finite.
-    fn residual(&self, value: f64) -> f64;
-    /// Take the reading in. A residual beyond `usual` is clipped.
-    fn learn(&mut self, observation: &Observation, usual: f64);
+pub trait View: Default {
+    /// Look at a reading, then learn it. `usual` is what 98 % of residuals keep to.
+    fn look(&mut self, seen: &Seen, usual: f32) -> Look;
     fn save(&self, out: &mut Vec<u8>);
     fn load(reader: &mut Reader<'_>) -> Wire<Self>;
 }
 
 /// What a score says and why.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Score {
     /// Decades of surprise; none while the score has no say.
     pub decades: Option<f64>,
@@ -63,257 +78,162 @@ pub struct Score {
     pub expected: f64,
     /// Half width of what 98 % of readings keep to.
     pub band: f64,
+    /// Decades of each view, in the order of `VIEW_NAMES`.
+    pub shares: [f32; VIEWS],
+    /// Why the score is high, where that is not the views of the value.
+    pub reason: Option<Reason>,
+    pub kind: Kind,
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scorer {
     readings: u64,
-    last_us: i64,
     last_value: f64,
-    interval_s: f64,
-    moved_share: f64,
-    peak: f64,
-    peak_us: i64,
-    view: EwmaResidual,
-    tail: Tail,
+    clock: Clock,
+    kinds: Kinds,
+    peak: Peak,
+    restraint: Restraint,
+    /// Readings from which the views have a say.
+    views_from: u64,
+    views: Option<Box<Views>>,
 }
 
 impl Scorer {
     /// Score a reading and learn it. `expected_interval_s` is the configured one, where the estimate begins.
-    pub fn observe(&mut self, at_us: i64, value: f64, expected_interval_s: f64) -> Score {
-        let value = value.clamp(-VALUE_MAX, VALUE_MAX);
-        if self.readings == 0 {
-            self.begin(at_us, value, expected_interval_s);
-            return self.no_say();
+    pub fn observe(&mut self, at_us: i64, value: f64, expected_interval_s: f64, tuning: &Tuning) -> Score {
+        // NaN is not within anything either
+        if !(-VALUE_MAX..=VALUE_MAX).contains(&value) || self.clock.is_late(at_us) {
+            return Score { calm: false, ..self.no_say(tuning) };
         }
-        let elapsed_s = (at_us - self.last_us) as f64 / 1e6;
-        let after_gap = elapsed_s > GAP_INTERVALS * self.interval_s;
-        let observation = Observation {
-            value,
-            elapsed_s: elapsed_s.clamp(0.25 * self.interval_s, GAP_INTERVALS * self.interval_s),
-            interval_s: self.interval_s,
+        let step = self.clock.step(at_us, expected_interval_s);
+        let found = self.kinds.see(&self.reading(at_us, value, &step, tuning));
+        if found.is_other {
+            self.views = None;
+            self.views_from = self.readings.saturating_add(ANEW_READINGS);
+        }
+        let before = self.no_say(tuning);
+        let shares = found.feed.and_then(|fed| self.look(at_us, fed, &step));
+        let score = match shares {
+            None if found.say.is_none() => Score { calm: before.calm && step.gap_intervals.is_none(), ..before },
+            _ if before.warming => before,
+            _ => self.judge(at_us, shares, found.say, before, tuning),
         };
-        let residual = self.view.residual(value);
-        let score = if after_gap { Score { calm: false, ..self.no_say() } } else { self.judge(at_us, residual) };
-        self.learn(&observation, residual, after_gap);
-        self.follow_signal(value, elapsed_s);
-        self.last_us = at_us;
+        self.readings = self.readings.saturating_add(1);
+        self.last_value = value;
         score
     }
 
-    /// Score a late reading against the present; nothing is learned.
-    pub fn peek(&self, value: f64) -> Option<f64> {
-        self.has_say().then(|| self.decades(self.view.residual(value.clamp(-VALUE_MAX, VALUE_MAX))))
+    /// Score a late reading as if it came now; nothing is learned.
+    pub fn peek(&self, value: f64, tuning: &Tuning) -> Option<f64> {
+        let next_us = self.clock.last_us.saturating_add((self.clock.interval_s * 1e6) as i64);
+        self.clone().observe(next_us, value, self.clock.interval_s, tuning).decades
     }
 
-    fn begin(&mut self, at_us: i64, value: f64, expected_interval_s: f64) {
-        self.readings = 1;
-        self.last_us = at_us;
-        self.last_value = value;
-        self.interval_s = if expected_interval_s > 0.0 { expected_interval_s } else { 60.0 };
-        self.moved_share = 1.0;
-        self.learn_view(&Observation { value, elapsed_s: self.interval_s, interval_s: self.interval_s });
-    }
-
-    fn learn(&mut self, observation: &Observation, residual: f64, after_gap: bool) {
-        if !after_gap {
-            self.tail.learn(residual, self.memory_readings());
+    fn reading(&self, at_us: i64, value: f64, step: &Step, tuning: &Tuning) -> Reading {
+        Reading {
+            at_us,
+            value,
+            elapsed_s: step.elapsed_s,
+            interval_s: step.interval_s,
+            after_gap: step.gap_intervals.is_some(),
+            is_strange_gap: step.is_strange,
+            budget_s: tuning.budget_s,
         }
-        self.learn_view(observation);
-        self.readings += 1;
     }
 
-    fn learn_view(&mut self, observation: &Observation) {
-        let usual = self.tail.usual();
-        self.view.learn(observation, usual);
-    }
-
-    fn follow_signal(&mut self, value: f64, elapsed_s: f64) {
-        let moved = f64::from(u8::from(value != self.last_value));
-        self.moved_share += 0.02 * (moved - self.moved_share);
-        self.last_value = value;
-        // a running median: as many steps up as down
-        self.interval_s *= if elapsed_s > self.interval_s { 1.02 } else { 1.0 / 1.02 };
-        self.interval_s = self.interval_s.clamp(1e-3, 7.0 * 86_400.0);
-    }
-
-    /// About a day's half-life, in readings.
-    fn memory_readings(&self) -> f64 {
-        (1.44 * 86_400.0 / self.interval_s).clamp(2_000.0, 50_000.0)
-    }
-
-    fn is_warming(&self) -> bool {
-        self.readings < WARMING_READINGS
-    }
-
-    fn has_say(&self) -> bool {
-        !self.is_warming() && self.moved_share >= MOVED_SHARE_MIN
-    }
-
-    fn decades(&self, residual: f64) -> f64 {
-        // far below the resolution of the value itself nothing is a surprise
-        let floor = self.view.expected().abs() * 1e-9;
-        self.tail.surprise(residual, floor)
-    }
-
-    fn threshold(&self) -> f64 {
-        (libm::log10(BUDGET_S / self.interval_s) + MARGIN_DECADES).max(DECADES_MIN)
-    }
-
-    fn judge(&mut self, at_us: i64, residual: f64) -> Score {
-        if !self.has_say() {
-            return self.no_say();
-        }
-        let decades = self.decades(residual);
-        let mut score = Score { decades: Some(decades), calm: true, ..self.no_say() };
-        if decades > DECADES_MIN / 2.0 {
-            let threshold = self.threshold();
-            score.threshold = threshold;
-            score.calm = decades < threshold / 2.0;
-            if decades >= threshold {
-                let since_peak_s = (at_us - self.peak_us) as f64 / 1e6;
-                let decayed = self.peak * libm::exp2(-since_peak_s / PEAK_HALF_S);
-                score.alarming = decades > decayed;
-                if score.alarming {
-                    self.peak = decades;
-                    self.peak_us = at_us;
-                }
+    /// What the views say of a reading: nothing while there are none, or after a gap.
+    fn look(&mut self, at_us: i64, fed: f64, step: &Step) -> Option<[f32; VIEWS]> {
+        let Some(views) = &mut self.views else {
+            if self.readings >= FIRST_READINGS {
+                self.views = Some(Box::new(Views::begin(fed)));
             }
-        }
-        score
+            return None;
+        };
+        let shares = views.look(at_us, fed, step.pace, step.gap_intervals, step.interval_s);
+        (step.gap_intervals.is_none() && self.readings >= self.views_from).then_some(shares)
     }
 
-    fn no_say(&self) -> Score {
+    /// The usual distance of its readings, once it is known better than the configuration does.
+    pub fn interval_s(&self) -> Option<f64> {
+        (self.readings >= INTERVAL_READINGS).then_some(self.clock.interval_s)
+    }
+
+    fn threshold(&self, at_us: i64, tuning: &Tuning) -> f64 {
+        let readings = (tuning.budget_s / self.clock.interval_s).max(1.0);
+        libm::log10(readings) + MARGIN_DECADES + self.restraint.decades(at_us, tuning.budget_s)
+    }
+
+    /// The views' score or the kind's, whichever is higher.
+    fn judge(
+        &mut self,
+        at_us: i64,
+        shares: Option<[f32; VIEWS]>,
+        say: Option<Say>,
+        before: Score,
+        tuning: &Tuning,
+    ) -> Score {
+        let threshold = self.threshold(at_us, tuning);
+        let of_views = shares.as_ref().map_or(0.0, combine::combine);
+        let of_kind = say.map_or(0.0, |say| f64::from(say.share) * threshold);
+        let decades = of_views.max(of_kind);
+        // what is not told is no peak for later either
+        let is_loud = tuning.is_on && decades >= threshold && self.peak.exceeds(decades, at_us, self.clock.interval_s);
+        if is_loud && of_views >= of_kind {
+            self.restraint.raise(at_us, tuning.budget_s);
+        }
+        let reason = match say {
+            Some(say) if of_kind > of_views => Some(say.reason),
+            _ => (self.kinds.kind() == Kind::Counter).then_some(Reason::CounterRate),
+        };
         Score {
-            decades: None,
-            warming: self.is_warming(),
-            alarming: false,
-            calm: !self.is_warming(),
-            threshold: 0.0,
-            expected: self.view.expected(),
-            band: self.tail.level(),
+            decades: Some(decades),
+            shares: shares.unwrap_or_default(),
+            threshold,
+            calm: decades < threshold / 2.0,
+            // silence has an alarm of its own
+            alarming: is_loud && reason != Some(Reason::Gap),
+            reason,
+            ..before
         }
     }
 
-    pub fn view_name(&self) -> &'static str {
-        EwmaResidual::NAME
+    fn no_say(&self, tuning: &Tuning) -> Score {
+        let warming = self.readings < tuning.warming_readings;
+        let (expected, band) = self.views.as_ref().map_or((self.last_value, 0.0), |views| views.expected());
+        Score { warming, calm: !warming, expected, band, kind: self.kinds.kind(), ..Score::default() }
+    }
+
+    /// How the signal has gone, up to the reading at `at_us`.
+    pub fn course(&self, at_us: i64) -> Option<Course> {
+        let interval_s = self.clock.interval_s;
+        self.views.as_ref().map(|views| Course { interval_s, ..views.course(at_us) })
+    }
+
+    /// What the scorer takes in memory.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.kinds.bytes_apart() + self.views.as_ref().map_or(0, |_| size_of::<Views>())
     }
 
     pub fn save(&self, out: &mut Vec<u8>) {
         put_varint(out, self.readings);
-        put_signed(out, self.last_us);
-        put_signed(out, self.peak_us);
-        for number in [self.last_value, self.interval_s, self.moved_share, self.peak] {
-            put_f64(out, number);
+        put_varint(out, self.views_from);
+        put_f64s(out, &[self.last_value]);
+        self.clock.save(out);
+        self.kinds.save(out);
+        self.peak.save(out);
+        self.restraint.save(out);
+        put_bool(out, self.views.is_some());
+        if let Some(views) = &self.views {
+            views.save(out);
         }
-        self.view.save(out);
-        self.tail.save(out);
     }
 
     pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
-        let scorer = Self {
-            readings: reader.varint()?,
-            last_us: reader.signed()?,
-            peak_us: reader.signed()?,
-            last_value: reader.f64()?,
-            interval_s: reader.f64()?,
-            moved_share: reader.f64()?,
-            peak: reader.f64()?,
-            view: EwmaResidual::load(reader)?,
-            tail: Tail::load(reader)?,
-        };
-        if scorer.readings > 0 && scorer.interval_s <= 0.0 {
-            return Err(WireError::new(format!("a usual interval of {} s", scorer.interval_s)));
-        }
-        Ok(scorer)
-    }
-}
-
-#[cfg(test)]
-mod contract {
-    //! What every view must keep; a new one adds a line to `every_view`.
-
-    use super::*;
-    use proptest::prelude::*;
-
-    fn observation(value: f64, elapsed_s: f64) -> Observation {
-        Observation { value: value.clamp(-VALUE_MAX, VALUE_MAX), elapsed_s, interval_s: 10.0 }
-    }
-
-    fn saved<V: View>(view: &V) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        view.save(&mut bytes);
-        bytes
-    }
-
-    fn residuals_are_finite_and_not_negative<V: View>(readings: &[(f64, f64)]) {
-        let mut view = V::default();
-        for (index, (value, elapsed_s)) in readings.iter().enumerate() {
-            let observation = observation(*value, *elapsed_s);
-            let residual = view.residual(observation.value);
-            assert!(residual.is_finite() && residual >= 0.0, "{}: {residual} at {index}", V::NAME);
-            assert!(view.expected().is_finite(), "{}", V::NAME);
-            view.learn(&observation, if index < 5 { 0.0 } else { residual / 2.0 });
-        }
-    }
-
-    fn a_snapshot_changes_nothing<V: View>(readings: &[(f64, f64)], cut: usize) {
-        let (mut whole, mut resumed) = (V::default(), V::default());
-        for (index, (value, elapsed_s)) in readings.iter().enumerate() {
-            if index == cut % readings.len() {
-                let bytes = saved(&resumed);
-                let mut reader = Reader::new(&bytes);
-                resumed = V::load(&mut reader).unwrap();
-                assert!(reader.is_empty() && saved(&resumed) == bytes, "{}", V::NAME);
-            }
-            for view in [&mut whole, &mut resumed] {
-                view.learn(&observation(*value, *elapsed_s), 1.0);
-            }
-        }
-        assert_eq!(saved(&whole), saved(&resumed), "{}", V::NAME);
-    }
-
-    fn the_present_is_expected<V: View>() {
-        let mut view = V::default();
-        for _ in 0..200 {
-            view.learn(&observation(7.0, 10.0), 0.0);
-        }
-        assert!((view.expected() - 7.0).abs() < 1e-9, "{}", V::NAME);
-        assert!(view.residual(8.0) > view.residual(7.0), "{}", V::NAME);
-    }
-
-    macro_rules! every_view {
-        ($check:ident($($argument:expr),*)) => {
-            $check::<EwmaResidual>($($argument),*);
-        };
-    }
-
-    #[test]
-    fn views_follow_the_signal() {
-        every_view!(the_present_is_expected());
-    }
-
-    proptest! {
-        #![proptest_config(crate::seeded::cases(256))]
-
-        #[test]
-        fn views_keep_the_contract(
-            readings in prop::collection::vec((prop_oneof![any::<f64>().prop_filter("finite", |value| value.is_finite()), -5.0..5.0f64], 2.5..80.0f64), 1..60),
-            cut in 0usize..60,
-        ) {
-            every_view!(residuals_are_finite_and_not_negative(&readings));
-            every_view!(a_snapshot_changes_nothing(&readings, cut));
-        }
-
-        #[test]
-        fn surprise_grows_with_the_residual(learned in prop::collection::vec(0.0..1e6f64, 40..200), one in 0.0..1e9f64, other in 0.0..1e9f64) {
-            let mut tail = Tail::default();
-            for residual in &learned {
-                tail.learn(*residual, 2_000.0);
-            }
-            let (small, large) = (one.min(other), one.max(other));
-            prop_assert!(tail.surprise(small, 0.0) <= tail.surprise(large, 0.0));
-            prop_assert!(tail.surprise(large, 0.0).is_finite());
-        }
+        let (readings, views_from) = (reader.varint()?, reader.varint()?);
+        let [last_value] = reader.f64s()?;
+        let (clock, kinds) = (Clock::load(reader)?, Kinds::load(reader)?);
+        let (peak, restraint) = (Peak::load(reader)?, Restraint::load(reader)?);
+        let views = if reader.bool()? { Some(Box::new(Views::load(reader)?)) } else { None };
+        Ok(Self { readings, last_value, clock, kinds, peak, restraint, views_from, views })
     }
 }

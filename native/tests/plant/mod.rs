@@ -65,3 +65,39 @@ pub fn told(effects: &Effects) -> Vec<(&'static str, &'static str, i64)> {
         |event: &_native::effects::Event| (event.rule.name(), event.transition, (event.event_time_us - START_US) / S);
     effects.events.iter().map(tell).collect()
 }
+
+/// The six columns of a binary COPY tuple.
+#[derive(Debug, PartialEq)]
+pub struct Tuple {
+    pub sensor_no: i32,
+    pub tracked_at_us: i64,
+    pub value: Option<f64>,
+    pub text: Option<String>,
+    pub score: Option<f32>,
+    pub flags: u16,
+}
+
+pub fn tuples(mut bytes: &[u8]) -> Vec<Tuple> {
+    fn take<'a>(bytes: &mut &'a [u8], length: usize) -> &'a [u8] {
+        let (head, rest) = bytes.split_at(length);
+        *bytes = rest;
+        head
+    }
+    fn field<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+        let length = i32::from_be_bytes(take(bytes, 4).try_into().unwrap());
+        (length >= 0).then(|| take(bytes, length as usize))
+    }
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        assert_eq!(take(&mut bytes, 2), 6i16.to_be_bytes());
+        found.push(Tuple {
+            sensor_no: i32::from_be_bytes(field(&mut bytes).unwrap().try_into().unwrap()),
+            tracked_at_us: i64::from_be_bytes(field(&mut bytes).unwrap().try_into().unwrap()) + 946_684_800 * S,
+            value: field(&mut bytes).map(|raw| f64::from_be_bytes(raw.try_into().unwrap())),
+            text: field(&mut bytes).map(|raw| String::from_utf8(raw.to_vec()).unwrap()),
+            score: field(&mut bytes).map(|raw| f32::from_be_bytes(raw.try_into().unwrap())),
+            flags: u16::from_be_bytes(field(&mut bytes).unwrap().try_into().unwrap()),
+        });
+    }
+    found
+}

@@ -1,0 +1,100 @@
+//! What the facility's transitions say, to people and to programs.
+
+use super::block::STATISTIC_NAMES;
+use super::{Verdict, PRIORITY, RULE};
+use crate::alarm::Transition;
+use crate::effects::Event;
+use crate::sensor::{Sensor, Surroundings};
+
+/// Sensors named in a message; all contributors are in the explanation.
+const NAMED_MAX: usize = 4;
+
+pub fn event(
+    transition: Transition,
+    verdict: &Verdict,
+    sensors: &[Sensor],
+    version: i64,
+    around: &Surroundings<'_>,
+) -> Event {
+    let message = match transition {
+        Transition::Activated => activated(verdict, sensors, around.facility),
+        Transition::Returned => format!("Back to normal: the sensors of {} move together as before", around.facility),
+    };
+    let by_name = |numbers: &[f32]| -> serde_json::Map<String, serde_json::Value> {
+        STATISTIC_NAMES
+            .iter()
+            .zip(numbers)
+            .map(|(name, number)| ((*name).to_owned(), number.to_owned().into()))
+            .collect()
+    };
+    let contributors: Vec<serde_json::Value> = verdict
+        .contributors
+        .iter()
+        .filter_map(|one| Some((sensors.get(one.place as usize)?, one.share)))
+        .map(|(sensor, share)| {
+            serde_json::json!({"sensor_id": &*sensor.id, "sensor_type": sensor.rules().name, "share": share})
+        })
+        .collect();
+    let explanation = serde_json::json!({
+        "rule": RULE.name(),
+        "score": verdict.decades,
+        "threshold": verdict.threshold,
+        "contributors": contributors,
+        "statistics": by_name(&verdict.statistics),
+        "surprises": by_name(&verdict.surprises),
+        "channels": verdict.members,
+        "stale": verdict.stale,
+        "tick_s": verdict.tick_s,
+    });
+    Event { score: Some(f64::from(verdict.decades)), ..bare(transition, verdict.at_us, version, message, &explanation) }
+}
+
+/// The alarm ends because too few sensors are left.
+pub fn retired(at_us: i64, version: i64, around: &Surroundings<'_>) -> Event {
+    const REASON: &str = "fewer than two sensors are in use";
+    let explanation = serde_json::json!({"rule": RULE.name(), "reason": REASON});
+    let message = format!("{}: {REASON}", around.facility);
+    Event { reason: REASON, ..bare(Transition::Returned, at_us, version, message, &explanation) }
+}
+
+fn bare(transition: Transition, at_us: i64, version: i64, message: String, explanation: &serde_json::Value) -> Event {
+    Event {
+        sensor_no: None,
+        sensor_id: String::new(),
+        rule: RULE,
+        transition: transition.name(),
+        event_time_us: at_us,
+        rule_version: version,
+        priority: PRIORITY,
+        value: None,
+        limit: None,
+        score: None,
+        message,
+        explanation_json: explanation.to_string(),
+        late: false,
+        only_if_stored: None,
+        reason: "",
+    }
+}
+
+fn activated(verdict: &Verdict, sensors: &[Sensor], facility: &str) -> String {
+    let named: Vec<String> = verdict
+        .contributors
+        .iter()
+        .filter_map(|one| Some((sensors.get(one.place as usize)?, one.share)))
+        .map(|(sensor, share)| format!("{} {} ({:.0} %)", sensor.rules().name, sensor.id, share * 100.0))
+        .collect();
+    let count = named.len();
+    let list = named.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match count {
+        0 => format!("Problem detected: the sensors of {facility} move together as never before"),
+        1 => format!("Problem detected: one sensor in {facility} moves against the others as never before: {list}"),
+        _ if count > NAMED_MAX => {
+            format!(
+                "Problem detected: {count} sensors in {facility} move together as never before: {list} and {} more",
+                count - NAMED_MAX
+            )
+        }
+        _ => format!("Problem detected: {count} sensors in {facility} move together as never before: {list}"),
+    }
+}

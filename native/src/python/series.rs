@@ -1,0 +1,158 @@
+//! Series as numpy columns: read where they lie, scored without the GIL, given back without a copy.
+
+use std::sync::Mutex;
+
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use super::{guarded, locked, CoreEvent, Failure};
+use crate::series::{Member, Scores, Twin, VIEWS};
+
+#[pyclass(frozen, get_all, module = "native._native")]
+pub struct SeriesScores {
+    score: Py<PyArray1<f32>>,
+    threshold: Py<PyArray1<f32>>,
+    expected: Py<PyArray1<f64>>,
+    band: Py<PyArray1<f64>>,
+    flags: Py<PyArray1<i16>>,
+    alarming: Py<PyArray1<bool>>,
+    shares: Py<PyArray2<f32>>,
+    reason: Py<PyArray1<i8>>,
+    events: Py<PyList>,
+    facility_score: Py<PyArray1<f32>>,
+    facility_threshold: Py<PyArray1<f32>>,
+    facility_alarming: Py<PyArray1<bool>>,
+    contributors: Py<PyList>,
+}
+
+impl SeriesScores {
+    fn of(py: Python<'_>, scores: Scores) -> PyResult<Self> {
+        let rows = scores.score.len();
+        let events = scores.events.into_iter().map(|(row, event)| Ok((row, Py::new(py, CoreEvent::from(event))?)));
+        let events = PyList::new(py, events.collect::<PyResult<Vec<_>>>()?)?.unbind();
+        let contributors = scores
+            .contributors
+            .into_iter()
+            .map(|(row, found)| (row, found.into_iter().map(|one| (one.place, one.share)).collect::<Vec<_>>()));
+        Ok(Self {
+            score: scores.score.into_pyarray(py).unbind(),
+            threshold: scores.threshold.into_pyarray(py).unbind(),
+            expected: scores.expected.into_pyarray(py).unbind(),
+            band: scores.band.into_pyarray(py).unbind(),
+            flags: scores.flags.into_pyarray(py).unbind(),
+            alarming: scores.alarming.into_pyarray(py).unbind(),
+            shares: scores.shares.into_pyarray(py).reshape([rows, VIEWS])?.unbind(),
+            reason: scores.reason.into_pyarray(py).unbind(),
+            events,
+            facility_score: scores.facility_score.into_pyarray(py).unbind(),
+            facility_threshold: scores.facility_threshold.into_pyarray(py).unbind(),
+            facility_alarming: scores.facility_alarming.into_pyarray(py).unbind(),
+            contributors: PyList::new(py, contributors)?.unbind(),
+        })
+    }
+}
+
+#[pymethods]
+impl SeriesScores {
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.score.bind(py).len()
+    }
+}
+
+#[pyclass(frozen, module = "native._native")]
+pub struct SeriesScorer {
+    twin: Mutex<Twin>,
+}
+
+#[pymethods]
+impl SeriesScorer {
+    #[new]
+    #[pyo3(signature = (intervals, tuning_json=Tunings::default(), types=None), text_signature = "(intervals, tuning_json='{}', types=None)")]
+    fn new(intervals: Vec<f64>, tuning_json: Tunings, types: Option<Vec<Option<String>>>) -> PyResult<Self> {
+        Ok(Self { twin: Mutex::new(twin_of(&intervals, &tuning_json, types)?) })
+    }
+
+    fn score(
+        &self,
+        py: Python<'_>,
+        sensor: PyReadonlyArray1<'_, i32>,
+        at_us: PyReadonlyArray1<'_, i64>,
+        values: PyReadonlyArray1<'_, f64>,
+    ) -> PyResult<SeriesScores> {
+        let (sensor, at_us, values) = (sensor.as_slice()?, at_us.as_slice()?, values.as_slice()?);
+        let scores = guarded(py, || Ok(locked(&self.twin)?.score(Some(sensor), at_us, values)?))?;
+        SeriesScores::of(py, scores)
+    }
+}
+
+/// What is set of detection: for all sensors, or for each.
+#[derive(FromPyObject)]
+pub enum Tunings {
+    All(String),
+    Each(Vec<String>),
+}
+
+impl Default for Tunings {
+    fn default() -> Self {
+        Self::All("{}".into())
+    }
+}
+
+impl Tunings {
+    fn each(&self, sensors: usize) -> Vec<&str> {
+        match self {
+            Self::All(json) => vec![json; sensors],
+            Self::Each(jsons) => jsons.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+fn twin_of(intervals: &[f64], tunings: &Tunings, types: Option<Vec<Option<String>>>) -> PyResult<Twin> {
+    let types = types.unwrap_or_else(|| vec![None; intervals.len()]);
+    let tunings = tunings.each(intervals.len());
+    if [types.len(), tunings.len()] != [intervals.len(); 2] {
+        return Err(PyValueError::new_err(format!(
+            "{} intervals, {} types and {} tunings: one of each for a sensor",
+            intervals.len(),
+            types.len(),
+            tunings.len()
+        )));
+    }
+    let members = intervals.iter().zip(&types).zip(tunings).map(|((interval_s, kind), tuning_json)| Member {
+        expected_interval_s: *interval_s,
+        kind: kind.as_deref(),
+        tuning_json,
+    });
+    Ok(Twin::new(&members.collect::<Vec<_>>()).map_err(Failure::from)?)
+}
+
+#[pyfunction]
+#[pyo3(signature = (at_us, values, expected_interval_s, tuning_json="{}", sensor_type=None))]
+pub fn score_series(
+    py: Python<'_>,
+    at_us: PyReadonlyArray1<'_, i64>,
+    values: PyReadonlyArray1<'_, f64>,
+    expected_interval_s: f64,
+    tuning_json: &str,
+    sensor_type: Option<String>,
+) -> PyResult<SeriesScores> {
+    let (at_us, values) = (at_us.as_slice()?, values.as_slice()?);
+    let mut twin = twin_of(&[expected_interval_s], &Tunings::All(tuning_json.into()), Some(vec![sensor_type]))?;
+    SeriesScores::of(py, guarded(py, || Ok(twin.score(None, at_us, values)?))?)
+}
+
+#[pyfunction]
+#[pyo3(signature = (sensor, at_us, values, intervals, tuning_json=Tunings::default(), types=None), text_signature = "(sensor, at_us, values, intervals, tuning_json='{}', types=None)")]
+pub fn score_facility(
+    py: Python<'_>,
+    sensor: PyReadonlyArray1<'_, i32>,
+    at_us: PyReadonlyArray1<'_, i64>,
+    values: PyReadonlyArray1<'_, f64>,
+    intervals: Vec<f64>,
+    tuning_json: Tunings,
+    types: Option<Vec<Option<String>>>,
+) -> PyResult<SeriesScores> {
+    SeriesScorer::new(intervals, tuning_json, types)?.score(py, sensor, at_us, values)
+}

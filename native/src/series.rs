@@ -1,0 +1,274 @@
+//! Whole series through the code that scores live readings: for notebooks, backtests and benches.
+//!
+//! A twin is a facility without names, alarms told and clocks: its sensors take readings in the order given, exactly as
+//! `Core::apply` would, and what the scorer says of each is kept in columns.
+
+use crate::config::{PayloadError, SensorUpsert, Settings, Status, INTERVAL_S_MAX};
+use crate::core::Core;
+use crate::detection::{Detection, RawDetection};
+use crate::detector::Score;
+pub use crate::detector::{VIEWS, VIEW_NAMES};
+use crate::effects::{Event, Sink, StoredRow};
+use crate::instant;
+use crate::number::Datum;
+use crate::plant::{Contributor, Verdict};
+use crate::rules;
+use crate::sensor::{Sensor, Surroundings};
+
+/// How messages call what has no facility.
+const PLACE: &str = "the recording";
+
+/// What is known of a sensor before its first reading.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member<'a> {
+    pub expected_interval_s: f64,
+    /// One of the contract's sensor types; none: no limits and any physical range.
+    pub kind: Option<&'a str>,
+    /// What is set of detection, as in a configuration; `{}` is as usual.
+    pub tuning_json: &'a str,
+}
+
+/// A column each of what the core says; one entry a reading, in their order. What is not said is NaN.
+#[derive(Debug, Default)]
+pub struct Scores {
+    pub score: Vec<f32>,
+    pub threshold: Vec<f32>,
+    pub expected: Vec<f64>,
+    pub band: Vec<f64>,
+    pub flags: Vec<i16>,
+    pub alarming: Vec<bool>,
+    /// `VIEWS` numbers a reading.
+    pub shares: Vec<f32>,
+    /// What would have been told live, with its row; late readings raise none here.
+    pub events: Vec<(usize, Event)>,
+    /// Place in `Reason::ALL`; -1: none.
+    pub reason: Vec<i8>,
+    pub facility_score: Vec<f32>,
+    pub facility_threshold: Vec<f32>,
+    pub facility_alarming: Vec<bool>,
+    /// Who makes the facility unusual, with the row, where anybody does.
+    pub contributors: Vec<(usize, Vec<Contributor>)>,
+    told: Option<Score>,
+    verdict: Option<Verdict>,
+}
+
+impl Scores {
+    fn for_rows(rows: usize) -> Self {
+        Self {
+            score: Vec::with_capacity(rows),
+            threshold: Vec::with_capacity(rows),
+            expected: Vec::with_capacity(rows),
+            band: Vec::with_capacity(rows),
+            flags: Vec::with_capacity(rows),
+            alarming: Vec::with_capacity(rows),
+            shares: Vec::with_capacity(rows * VIEWS),
+            events: Vec::new(),
+            reason: Vec::with_capacity(rows),
+            facility_score: Vec::with_capacity(rows),
+            facility_threshold: Vec::with_capacity(rows),
+            facility_alarming: Vec::with_capacity(rows),
+            contributors: Vec::new(),
+            told: None,
+            verdict: None,
+        }
+    }
+}
+
+impl Scores {
+    /// What the facility said of the tick that the present row ended.
+    fn put_verdict(&mut self) {
+        let verdict = self.verdict.take();
+        let (score, threshold) =
+            verdict.as_ref().map_or((f32::NAN, f32::NAN), |verdict| (verdict.decades, verdict.threshold));
+        self.facility_score.push(score);
+        self.facility_threshold.push(threshold);
+        self.facility_alarming.push(verdict.as_ref().is_some_and(|verdict| verdict.alarming));
+        if let Some(verdict) = verdict.filter(|verdict| !verdict.contributors.is_empty()) {
+            self.contributors.push((self.score.len(), verdict.contributors));
+        }
+    }
+}
+
+impl Sink for Scores {
+    const WANTED: bool = true;
+
+    fn sensors(&mut self, _: impl FnOnce() -> Vec<Option<i32>>) {}
+
+    #[inline]
+    fn scored(&mut self, score: &Score) {
+        self.told = Some(*score);
+    }
+
+    fn facility(&mut self, verdict: &Verdict) {
+        self.verdict = Some(verdict.clone());
+    }
+
+    #[inline]
+    fn stored(&mut self, row: &StoredRow<'_>, _: bool) {
+        self.put_verdict();
+        let reason = self.told.and_then(|score| score.reason);
+        self.reason.push(reason.map_or(-1, |reason| reason as i8));
+        self.score.push(row.score.unwrap_or(f32::NAN));
+        self.flags.push(row.flags as i16);
+        match self.told.take() {
+            Some(score) => {
+                self.threshold.push(score.threshold as f32);
+                self.expected.push(score.expected);
+                self.band.push(score.band);
+                self.alarming.push(score.alarming);
+                self.shares.extend_from_slice(&score.shares);
+            }
+            None => {
+                self.threshold.push(f32::NAN);
+                self.expected.push(f64::NAN);
+                self.band.push(f64::NAN);
+                self.alarming.push(false);
+                self.shares.extend_from_slice(&[0.0; VIEWS]);
+            }
+        }
+    }
+
+    fn unknown(&mut self, _: &str, _: i64, _: Datum<'_>) {}
+
+    fn event(&mut self, event: Event) {
+        // whether a late reading was stored before, only a database knows
+        if !event.late {
+            self.events.push((self.score.len(), event));
+        }
+    }
+}
+
+/// A facility's sensors by number, 0 to k - 1. Series may be given in pieces: the state stays.
+#[derive(Debug, Clone)]
+pub struct Twin {
+    core: Core,
+}
+
+impl Twin {
+    pub fn new(members: &[Member<'_>]) -> Result<Self, PayloadError> {
+        let mut core = Core::new("", Settings::default());
+        for (index, member) in members.iter().enumerate() {
+            core.admit(Sensor::new(&upsert(index, member)?, 0, 0));
+        }
+        Ok(Self { core })
+    }
+
+    /// Score readings and learn them. On an error nothing was learned.
+    pub fn score(&mut self, places: Option<&[i32]>, at_us: &[i64], values: &[f64]) -> Result<Scores, PayloadError> {
+        self.check(places, at_us, values)?;
+        let mut scores = Scores::for_rows(at_us.len());
+        for (row, (at_us, value)) in at_us.iter().zip(values).enumerate() {
+            let place = places.and_then(|places| places.get(row)).map_or(0, |place| *place as usize);
+            let around =
+                Surroundings { facility: PLACE, settings: &self.core.settings, received_at_us: *at_us, listened_us: 0 };
+            if self.core.plant.is_due(*at_us) {
+                self.core.plant.turn(*at_us, &self.core.sensors, 0, &around, &mut scores);
+            }
+            if let Some(sensor) = self.core.sensors.get_mut(place) {
+                sensor.reading(*at_us, Datum::Bits(value.to_bits()), &around, &mut scores);
+            }
+        }
+        Ok(scores)
+    }
+
+    fn check(&self, places: Option<&[i32]>, at_us: &[i64], values: &[f64]) -> Result<(), PayloadError> {
+        let rows = at_us.len();
+        let lengths = [places.map_or(rows, <[i32]>::len), values.len()];
+        if lengths != [rows; 2] {
+            return Err(PayloadError(format!(
+                "series: columns differ in length: {rows} times, {} values, {} sensors",
+                lengths[1], lengths[0]
+            )));
+        }
+        if let Some(row) = at_us.iter().position(|at_us| !instant::is_accepted(*at_us)) {
+            return Err(PayloadError(format!("series: the time of row {row} is outside the years 1970 to 2200")));
+        }
+        let known = self.core.sensors.len();
+        let is_known = |place: &i32| usize::try_from(*place).is_ok_and(|place| place < known);
+        match places.and_then(|places| places.iter().position(|place| !is_known(place))) {
+            Some(row) => Err(PayloadError(format!("series: the sensor of row {row} is not one of 0 to {}", known - 1))),
+            None if places.is_none() && known != 1 => {
+                Err(PayloadError(format!("series: of which of {known} sensors?")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn upsert(index: usize, member: &Member<'_>) -> Result<SensorUpsert, PayloadError> {
+    let wrong = |text: String| Err(PayloadError(format!("series: sensor {index}: {text}")));
+    if !(0.0..=INTERVAL_S_MAX).contains(&member.expected_interval_s) {
+        return wrong(format!(
+            "expected_interval_s {} is not within 0 and {INTERVAL_S_MAX}",
+            member.expected_interval_s
+        ));
+    }
+    let type_index = match member.kind {
+        None => rules::UNKNOWN,
+        Some(name) => match rules::find(name) {
+            Some(type_index) => type_index,
+            None => return wrong(format!("unknown type {name:?}; known are {}", rules::names())),
+        },
+    };
+    let raw = RawDetection::read(member.tuning_json);
+    let detection = match raw.and_then(|raw| raw.over(Detection::of_type(type_index))) {
+        Ok(detection) => detection,
+        Err(error) => return wrong(format!("tuning {}: {error}", member.tuning_json)),
+    };
+    Ok(SensorUpsert {
+        sensor_id: index.to_string(),
+        sensor_no: index as i32,
+        type_index,
+        expected_interval_s: member.expected_interval_s,
+        status: Status::Active,
+        detection,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn alone() -> Twin {
+        Twin::new(&[Member { expected_interval_s: 10.0, kind: None, tuning_json: "{}" }]).unwrap()
+    }
+
+    fn wave(rows: usize) -> (Vec<i64>, Vec<f64>) {
+        let times = (0..rows as i64).map(|row| row * 10_000_000);
+        let values = (0..rows).map(|row| libm::sin(row as f64 * 0.37) + if row == 900 { 50.0 } else { 0.0 });
+        (times.collect(), values.collect())
+    }
+
+    #[test]
+    fn pieces_give_what_the_whole_gives() {
+        let (times, values) = wave(1_000);
+        let whole = alone().score(None, &times, &values).unwrap();
+        let mut twin = alone();
+        let mut pieces = Vec::new();
+        for (times, values) in times.chunks(77).zip(values.chunks(77)) {
+            pieces.extend(twin.score(None, times, values).unwrap().score);
+        }
+        let bits = |scores: &[f32]| scores.iter().map(|score| score.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&whole.score), bits(&pieces));
+        assert_eq!(whole.shares.len(), 1_000 * VIEWS);
+        assert!(whole.score[900] > 5.0 && whole.alarming[900]);
+    }
+
+    #[test]
+    fn a_mistake_is_told_and_nothing_is_learned() {
+        let mut twin = alone();
+        for (places, times, values, said) in [
+            (None, vec![0, 1], vec![1.0], "differ in length"),
+            (None, vec![0, -1], vec![1.0, 2.0], "time of row 1"),
+            (Some(vec![0, 1]), vec![0, 1], vec![1.0, 2.0], "sensor of row 1"),
+            (Some(vec![0]), vec![0, 1], vec![1.0, 2.0], "differ in length"),
+        ] {
+            let error = twin.score(places.as_deref(), &times, &values).unwrap_err();
+            assert!(error.0.contains(said), "{}", error.0);
+        }
+        let kind = |kind| Twin::new(&[Member { expected_interval_s: 1.0, kind: Some(kind), tuning_json: "{}" }]);
+        assert!(kind("Pressure").is_ok() && kind("Unheard").is_err());
+        assert!(Twin::new(&[Member { expected_interval_s: f64::NAN, kind: None, tuning_json: "{}" }]).is_err());
+        assert_eq!(twin.core.sensors[0], alone().core.sensors[0]);
+    }
+}
