@@ -71,3 +71,12 @@ class ManualClock:
             for _ in range(10):  # let what was woken run until it waits again
                 await asyncio.sleep(0)
         self._now_us = end_us
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Sleep, but not through a stop; for what waits outside of any facility, in real time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
+    except TimeoutError:
+        return

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -20,7 +21,7 @@ TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
 
 def configure_logging(settings: Settings, component: str, stream: TextIO | None = None) -> None:
     """Send our events and the libraries' warnings to `stream` (default: standard error), marked with `component`."""
-    target = stream if stream is not None else sys.stderr
+    target = _Unfailing(stream if stream is not None else sys.stderr)
     level = logging.getLevelNamesMapping()[settings.log_level]
     shared: list[Any] = [
         lambda _, __, event: {**event, "component": component},
@@ -36,10 +37,10 @@ def configure_logging(settings: Settings, component: str, stream: TextIO | None 
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", target)),
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(target)
+    handler = logging.StreamHandler(cast("TextIO", target))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -49,9 +50,31 @@ def configure_logging(settings: Settings, component: str, stream: TextIO | None 
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 
 
+class _Unfailing:
+    """A stream on a disk that may be full: the line is lost, but not the work that it tells of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As of a text file."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As of a text file."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether colors are seen."""
+        return self._stream.isatty()
+
+
 def open_actor_log(settings: Settings) -> TextIO | None:
     """Where actors log: beside the engine's log on this machine; on somebody else's Ray its own log files (None)."""
-    if settings.ray_address is not None:
+    if not settings.ray_is_private:
         return None
     path = _actor_log_path(settings)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,7 @@ HELP: Final[dict[str, str]] = {
     ACTOR_RESTARTS: "Actors of the engine that were started again",
     FENCED_WRITES: "Outcomes refused because a newer incarnation owns the facility",
     RELOADS: "Facilities loaded from checkpoint and commit log, by reason",
-    REBUILDS: "Facilities whose checkpoint could not be read and was rebuilt",
+    REBUILDS: "Facilities rebuilt from stored readings, because checkpoint or commit log could not be read",
 }
 
 SECONDS_BOUNDS: Final = tuple(
@@ -53,9 +53,10 @@ def labels_text(**labels: str) -> str:
 
 
 class Metrics:
-    """What one process counts. Not thread-safe on purpose: one event loop owns it."""
+    """What one process counts. Not thread-safe on purpose: one event loop owns it. `labels` are on every series."""
 
-    def __init__(self) -> None:
+    def __init__(self, **labels: str) -> None:
+        self._labels = labels
         self._counters: dict[str, dict[str, float]] = {}
         self._gauges: dict[str, dict[str, float]] = {}
         self._histograms: dict[str, dict[str, tuple[list[int], list[float]]]] = {}
@@ -63,17 +64,17 @@ class Metrics:
     def add(self, name: str, amount: float = 1, **labels: str) -> None:
         """Count `amount` more of `name`."""
         series = self._counters.setdefault(name, {})
-        key = labels_text(**labels)
+        key = labels_text(**self._labels, **labels)
         series[key] = series.get(key, 0) + amount
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """`name` is `value` now."""
-        self._gauges.setdefault(name, {})[labels_text(**labels)] = value
+        self._gauges.setdefault(name, {})[labels_text(**self._labels, **labels)] = value
 
     def observe(self, name: str, seconds: float, count: int = 1, **labels: str) -> None:
         """Add `count` observations of `seconds` to the histogram `name`."""
         series = self._histograms.setdefault(name, {})
-        key = labels_text(**labels)
+        key = labels_text(**self._labels, **labels)
         if key not in series:
             series[key] = ([0] * (len(SECONDS_BOUNDS) + 1), [0.0])
         counts, total = series[key]

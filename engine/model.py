@@ -5,6 +5,7 @@ Times are integers: microseconds since 1970-01-01T00:00:00Z (`_us`). `tracked_at
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -122,6 +123,23 @@ EntityMessage = FacilitySetup | SensorActivation | SensorDeactivation
 
 
 @dataclass(frozen=True, slots=True)
+class Detection:
+    """What people set of how anomalies are looked for; None: as the sensor's type says, or else the core.
+
+    budget_days       days in which one false alarm is accepted
+    warming_readings  readings before the score has a say
+    physical_low …    both or neither: what lies outside is a fault of the instrument
+    is_on             False: scored, but no anomaly alarm
+    """
+
+    budget_days: float | None = None
+    warming_readings: int | None = None
+    physical_low: float | None = None
+    physical_high: float | None = None
+    is_on: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SensorConfig:
     """A sensor as the core and the database know it. `sensor_no` is the compact key inside; `sensor_id` stays text."""
 
@@ -134,6 +152,7 @@ class SensorConfig:
     expected_interval_s: int
     installed_at_us: int
     status_changed_at_us: int
+    detection: Detection = Detection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +293,10 @@ class CommitAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FacilityState:
-    """What a load returns. The epoch was taken before anything else was read."""
+    """What a load returns. The epoch was taken before anything else was read.
+
+    detection   by type of sensor: what a sensor that arrives begins with
+    """
 
     config: FacilityConfig
     epoch: int
@@ -283,3 +305,4 @@ class FacilityState:
     log: tuple[LogEntry, ...]
     parked: tuple[tuple[int, ParkedItem], ...]
     last_commit_no: int
+    detection: Mapping[SensorType, Detection] = field(default_factory=dict)

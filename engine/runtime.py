@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,10 @@ from engine.errors import SettingsError
 from engine.settings import Settings, load_settings
 
 RUNTIME_NAME = "runtime.json"
-SETTINGS_FROM_RUNTIME = ("database_url", "servicebus_connection_string", "ray_address")
+RUNTIME_VERSION = 1
+REPORT_NAME = "engine-report.json"
+REPORT_BYTES_STEP = 64 * 1024
+SETTINGS_FROM_RUNTIME = ("database_url", "servicebus_connection_string")
 
 
 def effective_settings(**overrides: object) -> Settings:
@@ -92,6 +96,30 @@ def running_components(data_dir: Path) -> dict[str, int]:
     }
 
 
+def write_report(data_dir: Path, report: dict[str, Any]) -> None:
+    """Keep the engine's report where this machine's other processes find it while the database is away.
+
+    On a full disk the report before is overwritten in place: its blocks are there, and more than it needed.
+    """
+    path = data_dir / REPORT_NAME
+    text = json.dumps({"written_at_s": time.time(), "report": report})
+    text = text.ljust(-(-len(text) // REPORT_BYTES_STEP) * REPORT_BYTES_STEP)
+    try:
+        _write_private(path, text, durable=False)
+    except OSError:
+        with path.open("r+", encoding="utf-8") as file:
+            file.write(text)
+
+
+def read_report(data_dir: Path) -> tuple[dict[str, Any], float | None]:
+    """The engine's last report and its age in seconds; {} and None when there is none that can be read."""
+    try:
+        kept = json.loads((data_dir / REPORT_NAME).read_text(encoding="utf-8"))
+        return kept["report"], max(0.0, time.time() - kept["written_at_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, None
+
+
 def development_secret(data_dir: Path, name: str) -> str:
     """A random secret made at first need and kept in a file that only its owner reads."""
     path = secret_path(data_dir, name)
@@ -148,9 +176,15 @@ def _read(data_dir: Path) -> dict[str, Any]:
     except OSError as error:
         raise _unreadable(error) from error
     try:
-        components: dict[str, Any] = json.loads(text)["components"]
+        content = json.loads(text)
+        version, components = int(content["version"]), dict(content["components"])
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"{path} is damaged ({error}); delete it and start again") from error
+    if version > RUNTIME_VERSION:
+        raise SettingsError(
+            f"{path} has version {version}, this program reads {RUNTIME_VERSION}: a newer one runs here; end that one"
+            " first, or use it instead"
+        )
     return components
 
 
@@ -159,17 +193,19 @@ def _unreadable(error: OSError) -> SettingsError:
 
 
 def _write(data_dir: Path, components: dict[str, Any]) -> None:
-    _write_private(data_dir / RUNTIME_NAME, json.dumps({"version": 1, "components": components}, indent=2))
+    content = {"version": RUNTIME_VERSION, "components": components}
+    _write_private(data_dir / RUNTIME_NAME, json.dumps(content, indent=2))
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Replace the file in one step, readable by its owner only from its first byte."""
+def _write_private(path: Path, text: str, *, durable: bool = True) -> None:
+    """Replace the file in one step, readable by its owner only from its first byte; `durable`: also by a power cut."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     draft.replace(path)
 
 

@@ -6,13 +6,21 @@ the same style. `docs/operations.md` carries the table; a test compares the two.
 
 from __future__ import annotations
 
+import ipaddress
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from engine.errors import SettingsError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+PRIVATE_RAY: Final = "local"
+"""RAY_ADDRESS of an engine that starts a Ray of its own."""
 
 
 class Settings(BaseSettings):
@@ -51,7 +59,9 @@ class Settings(BaseSettings):
     receive_silence_s_max: float = Field(90.0, gt=0, description="a receiver silent longer is replaced (watchdog)")
 
     # Engine
-    ray_address: str | None = Field(None, description="an existing Ray cluster; none: a private Ray on this machine")
+    ray_address: str | None = Field(
+        None, description="host:port of an existing Ray cluster; local (in development also none): a private Ray"
+    )
     facilities_per_actor: int = Field(1, ge=1, le=10_000, description="facilities that share one actor process")
     historian_actors: int = Field(1, ge=1, le=16, description="actors that write to PostgreSQL")
     group_commit_wait_ms: float = Field(3.0, ge=0, le=1000, description="how long a commit waits for its neighbours")
@@ -70,13 +80,50 @@ class Settings(BaseSettings):
     web_port: int = Field(8000, ge=1, le=65535, description="port the web server listens on")
     web_processes: int = Field(1, ge=1, le=64, description="web server processes")
     cors_origins: str = Field("*", description="comma-separated origins that may call the API; * admits any")
+    trusted_proxies: str = Field(
+        "", description="comma-separated addresses or networks of proxies whose X-Forwarded-For and -Proto count"
+    )
     secret_key: SecretStr | None = Field(None, description="signs tokens; at least 32 characters in production")
-    algorithm: Literal["HS256", "HS384", "HS512"] = Field("HS256", description="how tokens are signed")
+    secret_key_also_accepted: SecretStr | None = Field(
+        None, description="a second key whose tokens are good, while SECRET_KEY is changed"
+    )
+    algorithm: Literal["HS256", "HS384", "HS512", "EdDSA"] = Field(
+        "HS256", description="how tokens are signed; EdDSA: with SIGNING_KEYS instead of SECRET_KEY"
+    )
+    signing_keys: str = Field(
+        "",
+        description="comma-separated PEM files of Ed25519 keys; the first signs (EdDSA), the tokens of all are good",
+    )
     access_token_expire_minutes: float = Field(300, gt=0, description="life of an access token")
     refresh_token_expire_days: float = Field(30, gt=0, description="life of a refresh token")
     refresh_reuse_s: float = Field(30, ge=0, description="a used refresh token answers with the same pair this long")
     admin_email: str = Field("admin@example.com", description="e-mail address of the first admin")
     admin_password: SecretStr | None = Field(None, description="of the first admin; none: a random one, shown once")
+    password_characters_min: int | None = Field(
+        None,
+        ge=1,
+        le=128,
+        description="fewest characters of a new password, which must not be a common one then; none: any",
+    )
+    rate_limit_per_s: float = Field(
+        500, ge=0, description="requests of one caller that each web process answers in the long run; 0: any number"
+    )
+    rate_limit_burst: int = Field(10_000, ge=1, description="requests of one caller that it answers at once")
+    websockets_per_caller_max: int = Field(
+        5_000, ge=1, description="open websockets of one user or key in one web process"
+    )
+    websockets_max: int = Field(10_000, ge=1, description="open websockets in one web process")
+    oidc_issuer: str | None = Field(
+        None, description="OpenID Connect provider for single sign-on, as it names itself; none: off"
+    )
+    oidc_client_id: str | None = Field(None, description="how the provider knows this server")
+    oidc_client_secret: SecretStr | None = Field(None, description="what proves it to the provider")
+    oidc_redirect_url: str | None = Field(
+        None, description="public address of /auth/oidc/callback, as registered at the provider"
+    )
+    oidc_front_end_url: str | None = Field(
+        None, description="page of the front end that single sign-on ends at, with #code=…"
+    )
     body_bytes_max: int = Field(1_048_576, ge=1024, description="largest request body")
 
     @field_validator("database_url")
@@ -90,11 +137,66 @@ class Settings(BaseSettings):
             raise ValueError(f"must start with postgresql:// (got {scheme!r})")
         return f"postgresql://{rest}"
 
-    @field_validator("servicebus_connection_string", "secret_key", "admin_password", "ray_address", mode="before")
+    @field_validator(
+        "servicebus_connection_string",
+        "secret_key",
+        "secret_key_also_accepted",
+        "admin_password",
+        "password_characters_min",
+        "ray_address",
+        mode="before",
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         """`KEY=` in a `.env` means: not set."""
         return None if value == "" else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        for part in _parts(text):
+            try:
+                ipaddress.ip_network(part)
+            except ValueError as error:
+                raise ValueError(f"must hold addresses or networks such as 10.0.0.0/8 ({error})") from error
+        return text
+
+    @field_validator("ray_address")
+    @classmethod
+    def _address_of_ray(cls, address: str | None) -> str | None:
+        """host:port or `local`; a word that Ray would understand as something else starts nothing by accident."""
+        if address is None or address == PRIVATE_RAY:
+            return address
+        if address.startswith("ray://"):
+            raise ValueError(
+                f"{address} is the Ray client's protocol, which the engine does not speak; give the host:port of the"
+                " cluster's head (its GCS port, 6379 by default) and run on a machine that is a node of the cluster"
+            )
+        host, _, port = address.rpartition(":")
+        if not host or "/" in host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(
+                f"must be the host:port of the Ray cluster's head, or local for a private Ray (got {address})"
+            )
+        return address
+
+    @property
+    def proxy_networks(self) -> tuple[Network, ...]:
+        """`trusted_proxies` as networks."""
+        return tuple(ipaddress.ip_network(part) for part in _parts(self.trusted_proxies))
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """`cors_origins`, each by itself."""
+        return frozenset(_parts(self.cors_origins))
+
+    @property
+    def admits_any_origin(self) -> bool:
+        return "*" in self.origins
+
+    @property
+    def ray_is_private(self) -> bool:
+        """Whether the engine starts a Ray of its own."""
+        return self.ray_address in {None, PRIVATE_RAY}
 
     @property
     def queues(self) -> dict[str, str]:
@@ -107,10 +209,24 @@ class Settings(BaseSettings):
         }
 
 
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def secrets_dir() -> str | None:
+    """A folder with one file a setting, named like it: SECRETS_DIR, else where systemd puts a service's credentials."""
+    folder = os.environ.get("SECRETS_DIR") or os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and not Path(folder).is_dir():
+        raise SettingsError(f"SECRETS_DIR is {folder}, which is no folder; mount the secrets there, or unset it")
+    return folder or None
+
+
 def load_settings(**overrides: object) -> Settings:
-    """Settings from environment, `.env` and `overrides`; raises SettingsError that names each bad variable."""
+    """Settings from `overrides`, environment, `.env`, and files of secrets, the first that names one; raises
+    SettingsError that names each bad variable.
+    """
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        return Settings(_secrets_dir=secrets_dir(), **overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         lines = [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
         raise SettingsError("these settings are not usable: " + "; ".join(lines)) from error
