@@ -1,21 +1,39 @@
-"""Run by alembic: connects to the database that is meant and migrates it in one transaction."""
+"""Run by alembic: connects to the database that is meant and migrates it while others work in it.
+
+One process migrates at a time, one transaction a step. A step that does not get its locks at once gives way (nothing of
+it is done) and tries again, so that nobody queues behind it for long. What a step may do is checked by
+tests/unit/test_migrations.py.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
+import structlog
 from alembic import context
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from engine.errors import StoreUnavailable
 from engine.historian.schema import metadata
 from engine.historian.upgrade import URL_ATTRIBUTE, find_database_url, migration_engine
 from engine.settings import load_settings
 
+LOCK_WAIT_S_MAX = 1.0
+"""Everybody who comes later waits behind us; a commit gives up after five times as long."""
+ATTEMPTS_MAX = 60
+PAUSE_S = 1.0
+LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED = "55P03", "40P01"
+
 _PARTITIONS = text(
     "SELECT child.relname FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid WHERE child.relispartition"
 )
-# Two processes that migrate at the same time do so one after the other.
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('gasinsight migrations'))")
+# Of the session, and asked for again and again instead of waited for: CREATE INDEX CONCURRENTLY waits for every other
+# transaction, also for one that waits for this lock.
+_TURN = text("SELECT pg_try_advisory_lock(hashtext('gasinsight migrations'))")
+
+log = structlog.get_logger(__name__)
 
 
 def _migrate(connection: Connection) -> None:
@@ -25,6 +43,7 @@ def _migrate(connection: Connection) -> None:
         """Children of a partitioned table come and go by the day; everything else is compared."""
         return not (kind == "table" and name in partitions)
 
+    connection.execute(text(f"SET lock_timeout = '{LOCK_WAIT_S_MAX * 1000:.0f}ms'"))
     connection.commit()
     context.configure(
         connection=connection,
@@ -32,17 +51,45 @@ def _migrate(connection: Connection) -> None:
         include_name=is_ours,
         compare_type=True,
         compare_server_default=True,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
-        connection.execute(_LOCK)
         context.run_migrations()
+
+
+async def _take_turn(connection: AsyncConnection) -> None:
+    while True:
+        ours = await connection.scalar(_TURN)
+        await connection.commit()
+        if ours:
+            return
+        await asyncio.sleep(PAUSE_S)
 
 
 async def _connect_and_migrate(database_url: str) -> None:
     engine = migration_engine(database_url)
-    async with engine.connect() as connection:
-        await connection.run_sync(_migrate)
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await _take_turn(connection)
+            for attempt in range(1, ATTEMPTS_MAX + 1):
+                try:
+                    return await connection.run_sync(_migrate)
+                except DBAPIError as error:
+                    if not _gave_way(error):
+                        raise
+                    log.warning("migration_gave_way", attempt=attempt, error=str(error.orig))
+                await connection.rollback()
+                await asyncio.sleep(PAUSE_S)
+    finally:
+        await engine.dispose()
+    raise StoreUnavailable(
+        f"the schema could not be changed in {ATTEMPTS_MAX} attempts: a long transaction holds a lock on the table;"
+        " end it (the oldest xact_start in pg_stat_activity) and run this again"
+    )
+
+
+def _gave_way(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in {LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED}
 
 
 if context.is_offline_mode():

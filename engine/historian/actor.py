@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayError
 
+from engine import faultpoints
 from engine.clock import SystemClock
-from engine.errors import StoreUnavailable
-from engine.historian.historian import Historian
-from engine.historian.port import DeadLetter, StoredItem
+from engine.cluster_nodes import ACTOR_GONE, own_node, placed
+from engine.departure import Departure
+from engine.errors import CommitFenced, StoreError, StoreUnavailable
+from engine.historian.port import DeadLetter, StoredItem, StoredReading, ToldAlarm
 from engine.logs import configure_logging, open_actor_log
 from engine.model import CommitAnswer, FacilitySetup, FacilityState, Outcome, ParkedItem, Verdict
 from engine.settings import Settings
 
-ACTOR_OPTIONS = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0, "lifetime": "detached"}
+if TYPE_CHECKING:
+    from engine.historian.historian import Historian
 
 
 def historian_name(number: int) -> str:
@@ -31,20 +34,37 @@ class HistorianActor:
 
     def __init__(self, settings: Settings, number: int) -> None:
         configure_logging(settings, historian_name(number), open_actor_log(settings))
+        faultpoints.install_from_environment()
         self._settings = settings
         self._historian: Historian | None = None
         self._opening = asyncio.Lock()
+        self._departure = Departure(self.close)
+        self._closed = False
+
+    async def node_id(self) -> str:
+        """Where this process is."""
+        return own_node()
 
     async def call(self, method: str, *arguments: Any) -> Any:
         """A method of HistorianPort by its name."""
+        if self._closed:
+            raise StoreUnavailable("this historian is ending; another one follows")
         return await getattr(await self._opened(), method)(*arguments)
 
+    async def status(self) -> dict[str, Any]:
+        """For the supervisor: see GroupCommit.status; empty before the first call."""
+        return {} if self._historian is None else self._historian.commit_status()
+
     async def close(self) -> None:
-        """Finish the commits that were asked for."""
+        """Finish the commits that were asked for, take no more."""
+        self._closed = True
         if self._historian is not None:
             await self._historian.close()
 
     async def _opened(self) -> Historian:
+        # Whoever calls us imports this file too, and needs no database library for it.
+        from engine.historian.historian import Historian  # noqa: PLC0415
+
         async with self._opening:
             if self._historian is None:
                 assert self._settings.database_url is not None
@@ -52,12 +72,10 @@ class HistorianActor:
             return self._historian
 
 
-def start_historians(settings: Settings, namespace: str) -> None:
-    """Start the historian actors of the settings, or find those that live."""
-    actor = ray.remote(HistorianActor)
-    for number in range(settings.historian_actors):
-        options = actor.options(name=historian_name(number), namespace=namespace, get_if_exists=True, **ACTOR_OPTIONS)
-        options.remote(settings, number)
+def start_historian(settings: Settings, namespace: str, number: int, node_id: str | None) -> Any:
+    """The handle of one of the historian actors: the living one, or a new one on this node."""
+    actor: Any = ray.remote(HistorianActor)
+    return actor.options(**placed(historian_name(number), namespace, node_id)).remote(settings, number)
 
 
 class RemoteHistorian:
@@ -67,10 +85,27 @@ class RemoteHistorian:
         self._namespace = namespace
         self._handles: list[Any] = [None] * actors
 
-    async def load(self, facility_id: str) -> FacilityState | None:
+    async def load(self, facility_id: str, held_epoch: int | None = None) -> FacilityState | None:
         """See HistorianPort; an epoch may have been taken in vain when this raises."""
-        state: FacilityState | None = await self._call(facility_id, "load", facility_id)
+        try:
+            state: FacilityState | None = await self._call(facility_id, "load", facility_id, held_epoch)
+        except CommitFenced as error:
+            raise CommitFenced(_said(error)) from None
         return state
+
+    async def recent_readings(
+        self, facility_id: str, sensor_nos: Sequence[int], readings_max: int
+    ) -> list[StoredReading]:
+        """See HistorianPort."""
+        rows: list[StoredReading] = await self._call(
+            facility_id, "recent_readings", facility_id, sensor_nos, readings_max
+        )
+        return rows
+
+    async def told_alarms(self, facility_id: str) -> list[ToldAlarm]:
+        """See HistorianPort."""
+        alarms: list[ToldAlarm] = await self._call(facility_id, "told_alarms", facility_id)
+        return alarms
 
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         """See HistorianPort; a historian that dies with the outcome in hand leaves it UNKNOWN."""
@@ -78,8 +113,8 @@ class RemoteHistorian:
         try:
             answer: CommitAnswer = await self._handle(number).call.remote("commit", outcome)
         except StoreUnavailable as error:
-            raise StoreUnavailable(str(error)) from None
-        except RayActorError as error:
+            raise StoreUnavailable(_said(error)) from None
+        except ACTOR_GONE as error:
             self._handles[number] = None
             return CommitAnswer(Verdict.UNKNOWN, f"the historian did not answer: {str(error)[:200]}")
         return answer
@@ -121,8 +156,8 @@ class RemoteHistorian:
         try:
             return await self._handle(number).call.remote(method, *arguments)
         except StoreUnavailable as error:
-            raise StoreUnavailable(str(error)) from None
-        except RayActorError as error:
+            raise StoreUnavailable(_said(error)) from None
+        except ACTOR_GONE as error:
             self._handles[number] = None
             raise StoreUnavailable(f"{historian_name(number)} does not answer: {str(error)[:200]}") from error
 
@@ -136,3 +171,8 @@ class RemoteHistorian:
             except (ValueError, RayError) as error:
                 raise StoreUnavailable(f"{historian_name(number)} is not running: {error}") from error
         return self._handles[number]
+
+
+def _said(error: StoreError) -> str:
+    """What the historian said; Ray prints the whole traceback of its process before it."""
+    return str(getattr(error, "cause", error))

@@ -26,6 +26,8 @@ _EPOCH_2000_US = 946_684_800_000_000
 _CONTENT_CLASSES = ("22", "23", "54")
 _LOG_KEY = "facility_commits_pkey"
 # Raised by asyncpg while it encodes arguments, before anything is sent.
+_CANNOT_CONNECT = (OSError, asyncpg.exceptions.ClientConfigurationError)
+"""A certificate that is not good, or not there, is a ValueError too: it must not be taken for content."""
 _UNENCODABLE = (ValueError, TypeError, OverflowError)
 
 
@@ -44,6 +46,8 @@ def failure_of(error: Exception, committing: bool) -> Failure:
         return _answer_of_server(error, committing)
     if committing:
         return Failure.UNKNOWN
+    if isinstance(error, _CANNOT_CONNECT):
+        return Failure.UNAVAILABLE
     return Failure.CONTENT if isinstance(error, _UNENCODABLE) else Failure.UNAVAILABLE
 
 
@@ -66,7 +70,13 @@ async def translated_errors(doing: str) -> AsyncIterator[None]:
     """Turn what PostgreSQL or the network raises into StoreUnavailable, or CommitRejected for content."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,  # of a connection that dies in the middle of things
+        OSError,
+        TimeoutError,
+    ) as error:
         problem = f"{doing}: {type(error).__name__}: {error}"
         if failure_of(error, committing=False) is Failure.CONTENT:
             raise CommitRejected(problem) from error

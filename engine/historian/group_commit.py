@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from engine.attempts import Attempts
 from engine.clock import Clock
 from engine.errors import StoreUnavailable
 from engine.faultpoints import reached
@@ -39,6 +40,7 @@ class GroupCommit:
         self._connection: Any = None
         self._queue: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
+        self._attempts = Attempts(clock)
 
     async def submit(self, outcome: Outcome) -> CommitAnswer:
         """Wait until the outcome's transaction has ended; raises StoreUnavailable when nothing was written."""
@@ -47,6 +49,10 @@ class GroupCommit:
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_queue(), name="group-commit")
         return await waiting.answer
+
+    def status(self) -> dict[str, Any]:
+        """How committing goes (see Attempts), and how many outcomes wait for the next transaction."""
+        return {**self._attempts.status(), "waiting": len(self._queue)}
 
     async def close(self) -> None:
         """Finish what is queued, then let the connection go."""
@@ -96,7 +102,12 @@ class GroupCommit:
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         """One transaction; after a definite refusal of the content, one for each facility."""
+        self._attempts.began()
         failure, reason, answers = await self._transact([waiting.outcome for waiting in group])
+        if failure in {Failure.UNAVAILABLE, Failure.UNKNOWN}:
+            self._attempts.failed(reason)
+        else:
+            self._attempts.worked()
         if failure is Failure.MOVED:
             await self._write(group)
             return

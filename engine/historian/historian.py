@@ -20,7 +20,7 @@ from engine.historian.connection import (
 from engine.historian.group import park
 from engine.historian.group_commit import GroupCommit
 from engine.historian.leadership import Leadership, try_lead
-from engine.historian.port import DeadLetter, StoredItem
+from engine.historian.port import DeadLetter, StoredItem, StoredReading, ToldAlarm
 from engine.historian.queries import SQL
 from engine.model import CommitAnswer, FacilitySetup, FacilityState, Outcome, ParkedItem
 from engine.settings import Settings
@@ -57,12 +57,26 @@ class Historian:
 
     # --- HistorianPort ------------------------------------------------------------------------------------------------
 
-    async def load(self, facility_id: str) -> FacilityState | None:
+    async def load(self, facility_id: str, held_epoch: int | None = None) -> FacilityState | None:
         async with self._connection(f"loading {facility_id}") as connection:
-            return await loading.load_facility(connection, facility_id)
+            return await loading.load_facility(connection, facility_id, held_epoch)
+
+    async def recent_readings(
+        self, facility_id: str, sensor_nos: Sequence[int], readings_max: int
+    ) -> list[StoredReading]:
+        async with self._connection(f"reading the past of {facility_id}") as connection:
+            return await loading.recent_readings(connection, sensor_nos, readings_max)
+
+    async def told_alarms(self, facility_id: str) -> list[ToldAlarm]:
+        async with self._connection(f"reading the alarms of {facility_id}") as connection:
+            return [tuple(row) for row in await connection.fetch(SQL["alarms_told"], facility_id)]
 
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         return await self._commits.submit(outcome)
+
+    def commit_status(self) -> dict[str, Any]:
+        """For the supervisor: see GroupCommit.status."""
+        return self._commits.status()
 
     async def create_facility(self, setup: FacilitySetup) -> bool:
         place = setup.location
@@ -137,6 +151,14 @@ class Historian:
         async with self._connection("expiring parked rows") as connection:
             status: str = await connection.execute(SQL["parked_expire"], oldest_us, now_us)
         return int(status.rpartition(" ")[2])
+
+    async def drained_nodes(self) -> list[str]:
+        async with self._connection("reading the drained nodes") as connection:
+            return [row["node_id"] for row in await connection.fetch(SQL["drained_get"])]
+
+    async def forget_drained(self, living: Sequence[str]) -> None:
+        async with self._connection("forgetting nodes that have gone") as connection:
+            await connection.execute(SQL["drained_forget"], living)
 
     async def sweep(self) -> list[str]:
         async with self._connection("looking for strays") as connection:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import asyncpg
 import structlog
 
-from engine.errors import StoreUnavailable
+from engine.errors import CommitFenced, StoreUnavailable
 from engine.historian.connection import APPLICATION_NAME, LOCK_WAIT_S_MAX
-from engine.historian.port import StoredItem
+from engine.historian.port import StoredItem, StoredReading
 from engine.historian.queries import SQL
 from engine.model import (
     Checkpoint,
+    Detection,
     FacilityConfig,
     FacilityState,
     FacilityStatus,
@@ -31,19 +34,22 @@ _ATTEMPTS = 2
 _log = structlog.get_logger(__name__)
 
 
-async def load_facility(connection: Any, facility_id: str) -> FacilityState | None:
-    """None: no such facility. Raises StoreUnavailable when commits in flight do not end in time."""
-    epoch = await _take_epoch(connection, facility_id)
+async def load_facility(connection: Any, facility_id: str, held_epoch: int | None = None) -> FacilityState | None:
+    """None: no such facility. Raises StoreUnavailable when commits in flight do not end in time; see HistorianPort."""
+    epoch = await _take_epoch(connection, facility_id, held_epoch)
     if epoch is None:
-        return None
+        present: int | None = await connection.fetchval(SQL["epoch_get"], facility_id)
+        if present is None:
+            return None
+        raise CommitFenced(f"facility {facility_id}: epoch {held_epoch} is over, {present} is the present one")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         return await _read_state(connection, facility_id, epoch)
 
 
-async def _take_epoch(connection: Any, facility_id: str) -> int | None:
+async def _take_epoch(connection: Any, facility_id: str, held_epoch: int | None) -> int | None:
     for _ in range(_ATTEMPTS):
         try:
-            epoch: int | None = await connection.fetchval(SQL["epoch_take"], facility_id)
+            epoch: int | None = await connection.fetchval(SQL["epoch_take"], facility_id, held_epoch)
         except asyncpg.LockNotAvailableError:
             ended = await connection.fetch(SQL["stalled_writers_end"], APPLICATION_NAME, STALLED_S_MIN)
             _log.warning("stalled_writers_ended", facility_id=facility_id, pids=[row["pid"] for row in ended])
@@ -55,6 +61,7 @@ async def _take_epoch(connection: Any, facility_id: str) -> int | None:
 async def _read_state(connection: Any, facility_id: str, epoch: int) -> FacilityState:
     facility = await connection.fetchrow(SQL["facility_get"], facility_id)
     sensors = await connection.fetch(SQL["sensors_of"], facility_id)
+    by_type = await connection.fetch(SQL["detection_by_type"], facility_id)
     point = await connection.fetchrow(SQL["checkpoint_get"], facility_id)
     checkpoint = Checkpoint(point["commit_no"], point["core_version"], point["state"]) if point else None
     covered = checkpoint.commit_no if checkpoint else 0
@@ -73,7 +80,14 @@ async def _read_state(connection: Any, facility_id: str, epoch: int) -> Facility
         log=tuple(log),
         parked=tuple((stored.id, stored.item) for stored in parked),
         last_commit_no=log[-1].commit_no if log else covered,
+        detection={SensorType(row["sensor_type"]): _detection(row) for row in by_type},
     )
+
+
+async def recent_readings(connection: Any, sensor_nos: Sequence[int], readings_max: int) -> list[StoredReading]:
+    """See HistorianPort; `data` is the text that was received, which is not stored where the value prints as it."""
+    rows = await connection.fetch(SQL["readings_recent"], sensor_nos, readings_max)
+    return [(number, at_us, repr(value) if text is None else text) for number, at_us, value, text in rows]
 
 
 def _sensor(row: Any) -> SensorConfig:
@@ -87,7 +101,12 @@ def _sensor(row: Any) -> SensorConfig:
         expected_interval_s=row["signal_interval_s"],
         installed_at_us=row["installed_at"],
         status_changed_at_us=row["status_changed_at"],
+        detection=_detection(row),
     )
+
+
+def _detection(row: Any) -> Detection:
+    return Detection(**{each.name: row[each.name] for each in fields(Detection)})
 
 
 def stored_items(rows: list[Any]) -> list[StoredItem]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
-from engine.historian.connection import CONNECT_S_MAX, translated_errors
+from engine.errors import StoreUnavailable
+from engine.historian.connection import translated_errors
+
+ANSWER_S_MAX = 4.0
 
 _STATUS = """
 SELECT component, state, extract(epoch FROM clock_timestamp() - updated_at)::float8 AS age_s FROM engine_status
@@ -33,28 +37,40 @@ SELECT (SELECT count(*) FROM facilities) AS facilities, (SELECT count(*) FROM se
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`components`: engine_status by component, each with `age_s`; `facilities`: at most as many as asked for."""
+    """`components`: engine_status by component, each with `age_s`; `facilities`: at most as many as asked for.
+
+    `error`: why nothing else is known.
+    """
 
     server_version: str
     components: dict[str, dict[str, Any]]
     facilities: list[dict[str, Any]]
     counts: dict[str, int]
+    error: str | None = None
 
 
 async def read_overview(database_url: str, facilities_max: int) -> Overview:
-    """Raises StoreUnavailable when the database does not answer."""
+    """Raises StoreUnavailable when the database does not answer, soon also when it hangs."""
     async with translated_errors("cannot read the state of the installation"):
-        connection = await asyncpg.connect(database_url, timeout=CONNECT_S_MAX, command_timeout=CONNECT_S_MAX)
         try:
-            version = connection.get_server_version()
-            return Overview(
-                f"{version.major}.{version.minor}",
-                {
-                    row["component"]: {**json.loads(row["state"]), "age_s": row["age_s"]}
-                    for row in await connection.fetch(_STATUS)
-                },
-                [dict(row) for row in await connection.fetch(_FACILITIES, facilities_max)],
-                dict(await connection.fetchrow(_COUNTS)),
-            )
-        finally:
-            await connection.close(timeout=CONNECT_S_MAX)
+            async with asyncio.timeout(ANSWER_S_MAX):
+                return await _read(database_url, facilities_max)
+        except TimeoutError:
+            raise StoreUnavailable(f"PostgreSQL has not answered for {ANSWER_S_MAX:g} s") from None
+
+
+async def _read(database_url: str, facilities_max: int) -> Overview:
+    connection = await asyncpg.connect(database_url, timeout=ANSWER_S_MAX, command_timeout=ANSWER_S_MAX)
+    try:
+        version = connection.get_server_version()
+        return Overview(
+            f"{version.major}.{version.minor}",
+            {
+                row["component"]: {**json.loads(row["state"]), "age_s": row["age_s"]}
+                for row in await connection.fetch(_STATUS)
+            },
+            [dict(row) for row in await connection.fetch(_FACILITIES, facilities_max)],
+            dict(await connection.fetchrow(_COUNTS)),
+        )
+    finally:
+        connection.terminate()

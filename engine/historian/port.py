@@ -39,14 +39,29 @@ class StoredItem:
     item: ParkedItem
 
 
+StoredReading = tuple[int, int, str]
+"""sensor_no, tracked_at_us, data as it was received."""
+ToldAlarm = tuple[int | None, str, bool, bool, int]
+"""sensor_no (None: of the facility as a whole), rule, active, acknowledged, since_us."""
+
+
 class HistorianPort(Protocol):
     """Loads facilities, commits their outcomes, keeps what has no facility yet."""
 
-    async def load(self, facility_id: str) -> FacilityState | None:
+    async def load(self, facility_id: str, held_epoch: int | None = None) -> FacilityState | None:
         """The facility as committed, under a new epoch that fences every earlier incarnation. None: no such facility.
 
-        The epoch is taken before anything is read; that waits for commits in flight, a bounded time.
+        The epoch is taken before anything is read; that waits for commits in flight, a bounded time. `held_epoch`: only
+        the owner under that epoch may load; raises CommitFenced when it is over.
         """
+
+    async def recent_readings(
+        self, facility_id: str, sensor_nos: Sequence[int], readings_max: int
+    ) -> list[StoredReading]:
+        """The newest `readings_max` readings of each of these sensors, sensor by sensor, oldest first."""
+
+    async def told_alarms(self, facility_id: str) -> list[ToldAlarm]:
+        """Every alarm in the facility's journal as its last transition left it."""
 
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         """Write all of `outcome` or nothing, together with whatever else arrives in the same few milliseconds.
@@ -120,6 +135,12 @@ class HousekeepingPort(Protocol):
 
     async def sweep(self) -> list[str]:
         """Facilities that have parked rows whose parent exists: their actors should load again or apply them."""
+
+    async def drained_nodes(self) -> list[str]:
+        """Ids of the nodes that everything shall leave."""
+
+    async def forget_drained(self, living: Sequence[str]) -> None:
+        """Forget the requests of nodes that have gone; a node that comes back has another id."""
 
     async def rollup_pass(self) -> int:
         """Recompute the rollups of some minutes in which readings were stored; marks handled, 0 when all are."""

@@ -142,8 +142,13 @@ SELECT pg_notify('alarm_events', '');
 -- == load ==============================================================================================================
 
 -- name: epoch_take
--- Waits for commits in flight (they hold the row) and fences every incarnation before this one.
-UPDATE facility_epochs SET epoch = epoch + 1 WHERE facility_id = $1 RETURNING epoch;
+-- Waits for commits in flight (they hold the row) and fences every incarnation before this one. With $2 only when that
+-- is the present epoch: who is not sure whether it still owns the facility must not take it from its owner.
+UPDATE facility_epochs SET epoch = epoch + 1 WHERE facility_id = $1 AND ($2::bigint IS NULL OR epoch = $2)
+RETURNING epoch;
+
+-- name: epoch_get
+SELECT epoch FROM facility_epochs WHERE facility_id = $1;
 
 -- name: stalled_writers_end
 -- Sessions of stopped or unreachable historians: in a transaction for long, and PostgreSQL is waiting for *them*.
@@ -157,14 +162,41 @@ WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backe
 SELECT id, name, type, status FROM facilities WHERE id = $1;
 
 -- name: sensors_of
-SELECT id, sensor_no, facility_id, name, type, status, signal_interval_s, installed_at, status_changed_at
-FROM sensors WHERE facility_id = $1 ORDER BY sensor_no;
+-- With the detection settings that hold: a sensor's own, then its type's. Both physical limits are of the same row.
+SELECT s.id, s.sensor_no, s.facility_id, s.name, s.type, s.status, s.signal_interval_s, s.installed_at,
+       s.status_changed_at,
+       coalesce(own.budget_days, of_type.budget_days) AS budget_days,
+       coalesce(own.warming_readings, of_type.warming_readings) AS warming_readings,
+       coalesce(own.physical_low, of_type.physical_low) AS physical_low,
+       coalesce(own.physical_high, of_type.physical_high) AS physical_high,
+       coalesce(own.is_on, of_type.is_on) AS is_on
+FROM sensors s
+LEFT JOIN detection_settings own ON own.sensor_id = s.id
+LEFT JOIN detection_settings of_type ON of_type.facility_id = s.facility_id AND of_type.sensor_type = s.type
+WHERE s.facility_id = $1 ORDER BY s.sensor_no;
+
+-- name: detection_by_type
+SELECT sensor_type, budget_days, warming_readings, physical_low, physical_high, is_on
+FROM detection_settings WHERE facility_id = $1 AND sensor_type IS NOT NULL;
 
 -- name: checkpoint_get
 SELECT commit_no, core_version, state FROM checkpoints WHERE facility_id = $1;
 
 -- name: log_after
 SELECT commit_no, kind, payload FROM facility_commits WHERE facility_id = $1 AND commit_no > $2 ORDER BY commit_no;
+
+-- name: readings_recent
+-- What a facility is rebuilt from when its checkpoint cannot be read.
+SELECT sensor.sensor_no, recent.tracked_at, recent.value, recent.text_value
+FROM unnest($1::int4[]) sensor (sensor_no) CROSS JOIN LATERAL (
+    SELECT tracked_at, value, text_value FROM sensor_records
+    WHERE sensor_records.sensor_no = sensor.sensor_no ORDER BY tracked_at DESC LIMIT $2
+) recent
+ORDER BY sensor.sensor_no, recent.tracked_at;
+
+-- name: alarms_told
+SELECT sensor_no, rule, active, acknowledged, since FROM alarms
+WHERE facility_id = $1 ORDER BY alarm_key;
 
 -- name: parked_of_facility
 SELECT id, kind, facility_id, sensor_id, tracked_at, body, reason FROM parked
@@ -302,3 +334,42 @@ WHERE wide.readings > 0
 ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
     min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
     readings = excluded.readings, good = excluded.good;
+
+-- == nodes =============================================================================================================
+
+-- name: drained_get
+SELECT node_id FROM drained_nodes ORDER BY node_id;
+
+-- name: drained_add
+INSERT INTO drained_nodes (node_id, address, requested_at) VALUES ($1, $2, clock_timestamp()) ON CONFLICT DO NOTHING;
+
+-- name: drained_remove
+DELETE FROM drained_nodes WHERE node_id = $1;
+
+-- name: drained_forget
+DELETE FROM drained_nodes WHERE node_id <> ALL($1::text[]);
+
+-- == after a restore ===================================================================================================
+
+-- name: tables_present
+SELECT count(*) FROM pg_class JOIN pg_namespace space ON space.oid = relnamespace
+WHERE relkind IN ('r', 'p', 'v', 'S') AND nspname NOT LIKE 'pg\_%' AND nspname <> 'information_schema';
+
+-- name: restored_fence
+-- Incarnations that wrote to the original after the backup may hold the epochs that come next: no number comes twice.
+UPDATE facility_epochs SET epoch = epoch + $1::bigint;
+
+-- name: restored_journal
+-- Clients resume after the newest id they have seen, which may be one that was drawn after the backup.
+SELECT setval('alarm_events_id_seq', last_value + $1::bigint) FROM alarm_events_id_seq;
+
+-- name: restored_sessions
+-- Who was signed out, or changed a password, since the backup must not be signed in again by it.
+UPDATE users SET sessions_valid_from = $1::timestamptz;
+
+-- name: restored_refresh
+UPDATE refresh_tokens SET revoked_at = $1::timestamptz WHERE revoked_at IS NULL;
+
+-- name: backup_counts
+SELECT (SELECT count(*) FROM facilities) AS facilities, (SELECT count(*) FROM sensors) AS sensors,
+    (SELECT max(recorded_at) FROM facility_commits) AS last_commit_at;

@@ -75,6 +75,40 @@ refresh_tokens = Table(
     Column("impersonated_by", Integer, ForeignKey("users.id", ondelete="CASCADE"), index=True),
 )
 
+# Failed and good sign-ins of an account at an address, of an account, of an address; `subject` is a hash of which.
+sign_in_counts = Table(
+    "sign_in_counts",
+    metadata,
+    Column("subject", LargeBinary, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("failed_at", Time),
+    Column("succeeded_at", Time),
+    Column("forget_at", Time, nullable=False, index=True),
+)
+
+# One-time tickets for websockets. `caller`: whom the ticket was given to, as its issuer knew them.
+ws_tickets = Table(
+    "ws_tickets",
+    metadata,
+    Column("ticket_hash", LargeBinary, primary_key=True),
+    Column("caller", JSONB, nullable=False),
+    Column("expires_at", Time, nullable=False, index=True),
+)
+
+# What single sign-on hands to the front end, to be changed for tokens: each once. `state_hash`: so is what the provider
+# answered.
+sign_in_codes = Table(
+    "sign_in_codes",
+    metadata,
+    _identity(BigInteger),
+    Column("code_hash", LargeBinary, nullable=False, unique=True),
+    Column("state_hash", LargeBinary, nullable=False, unique=True),
+    Column("user_id", Integer, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("challenge", Text, nullable=False),
+    Column("expires_at", Time, nullable=False, index=True),
+    Column("used_at", Time),
+)
+
 permissions = Table(
     "permissions",
     metadata,
@@ -89,6 +123,47 @@ permissions = Table(
     ),
     Column("granted_at", Time, nullable=False, server_default=sa.func.now()),
     UniqueConstraint("user_id", "facility_id"),
+    Index("permissions_principal_idx", sa.text("('user:' || user_id::text)")),  # as in the view facility_rights
+)
+
+# A program's way in: its text holds `public_id`, by which it is found, and a secret of which only the hash is kept.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    _identity(),
+    Column("public_id", Text, nullable=False, unique=True),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", Time, nullable=False, server_default=sa.func.now()),
+    Column("created_by", Integer, ForeignKey("users.id", ondelete="SET NULL"), index=True),
+    Column("created_by_name", Text, nullable=False),
+    Column("expires_at", Time, nullable=False),
+    Column("revoked_at", Time),
+    Column("last_used_at", Time),
+)
+
+api_key_grants = Table(
+    "api_key_grants",
+    metadata,
+    Column("api_key_id", Integer, ForeignKey("api_keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column(
+        "permission_type",
+        Text,
+        CheckConstraint("permission_type IN ('View', 'Edit')", name="permission_type"),
+        nullable=False,
+    ),
+    Index("api_key_grants_principal_idx", sa.text("('key:' || api_key_id::text)")),  # as in the view facility_rights
+)
+
+# Append-only, by a trigger; written by the function audit_append, which chains the hashes. `entry` is the JSON text
+# that was hashed, byte for byte.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("entry", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
 )
 
 # --- plant ------------------------------------------------------------------------------------------------------------
@@ -114,7 +189,7 @@ facilities = Table(
         nullable=False,
     ),
     Column("type", Text, nullable=False),
-    Column("location_id", Integer, ForeignKey("locations.id"), nullable=False),
+    Column("location_id", Integer, ForeignKey("locations.id"), nullable=False, index=True),
     Column("created_at", Time, nullable=False),
 )
 
@@ -135,9 +210,28 @@ sensors = Table(
     Column("type", Text, nullable=False),
     Column("expected_freq", Text, nullable=False),
     Column("signal_interval_s", Integer, nullable=False),
-    Column("location_id", Integer, ForeignKey("locations.id")),
+    Column("location_id", Integer, ForeignKey("locations.id"), index=True),
     Column("installed_at", Time, nullable=False),
     Column("status_changed_at", Time, nullable=False),
+)
+
+# How anomalies are looked for: what one sensor, or one type of a facility's sensors, has instead of the default. A
+# sensor goes before its type; what is NULL is not said.
+detection_settings = Table(
+    "detection_settings",
+    metadata,
+    _identity(),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), nullable=False),
+    Column("sensor_type", Text),
+    Column("sensor_id", Text, ForeignKey("sensors.id", ondelete="CASCADE"), unique=True),
+    Column("budget_days", Double),
+    Column("warming_readings", Integer),
+    Column("physical_low", Double),
+    Column("physical_high", Double),
+    Column("is_on", Boolean),
+    UniqueConstraint("facility_id", "sensor_type"),
+    CheckConstraint("num_nonnulls(sensor_type, sensor_id) = 1", name="subject"),
+    CheckConstraint("num_nonnulls(physical_low, physical_high) <> 1 AND physical_low < physical_high", name="physical"),
 )
 
 # --- readings ---------------------------------------------------------------------------------------------------------
@@ -311,6 +405,15 @@ alarms = Table(
 )
 
 # --- the engine about itself ------------------------------------------------------------------------------------------
+
+# Nodes that everything shall leave (`gasinsight drain`); the leading engine carries it out.
+drained_nodes = Table(
+    "drained_nodes",
+    metadata,
+    Column("node_id", Text, primary_key=True),
+    Column("address", Text, nullable=False),
+    Column("requested_at", Time, nullable=False),
+)
 
 engine_status = Table(
     "engine_status",
