@@ -5,25 +5,29 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
 import structlog
 
+from engine import faultpoints
 from engine.bus import messages
 from engine.bus.intake import EntityIntake, Intake, ReadingIntake
 from engine.bus.reader import BusReader
 from engine.bus.service_bus import ServiceBusSource, tame_sdk_logging
 from engine.clock import SystemClock
+from engine.cluster_nodes import own_node, placed
+from engine.departure import Departure
 from engine.errors import StoreUnavailable
 from engine.facility.actor import RayHostStarter
 from engine.facility.directory import Directory
-from engine.historian.actor import ACTOR_OPTIONS, RemoteHistorian
+from engine.historian.actor import RemoteHistorian
 from engine.logs import configure_logging, open_actor_log
 from engine.metrics import Metrics
 from engine.model import EntityMessage
+from engine.nodes import Node
 from engine.settings import Settings
 
 INTAKE_NAME = "intake"
@@ -39,6 +43,7 @@ class IntakeActor:
     def __init__(self, settings: Settings, namespace: str) -> None:
         configure_logging(settings, INTAKE_NAME, open_actor_log(settings))
         tame_sdk_logging()
+        faultpoints.install_from_environment()
         self._settings = settings
         self._clock = SystemClock()
         self._metrics = Metrics()
@@ -51,10 +56,12 @@ class IntakeActor:
             per_host=settings.facilities_per_actor,
         )
         self._incarnation = uuid.uuid4().hex
+        self._node_id = own_node()
         self._readers: dict[str, BusReader] = {}
         self._running: list[asyncio.Task[None]] = []
         self._ticks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
+        self._departure = Departure(self._hand_back)
 
     async def start(self) -> None:
         """Find what lives already, then read. Returns when the readers run."""
@@ -81,11 +88,21 @@ class IntakeActor:
             "watermark_us": self._watermark_us(),
             "metrics": self._metrics.snapshot(),
             "hosts": hosts,
+            "troubles": self._directory.troubles(),
+            "places": self._directory.places(),
         }
+
+    async def node_id(self) -> str:
+        """Where this process is."""
+        return self._node_id
 
     async def slot_of(self, facility_id: str) -> int | None:
         """The actor slot that a facility has; None: not known."""
         return self._directory.slot_of(facility_id)
+
+    async def arrange(self, nodes: Sequence[Node]) -> None:
+        """See Directory.arrange."""
+        self._directory.arrange(nodes)
 
     async def reload(self, facility_ids: list[str]) -> None:
         """Load these again: somebody else changed their configuration or parked rows."""
@@ -98,6 +115,11 @@ class IntakeActor:
 
     async def stop(self) -> None:
         """Finish what is under way, give back the rest, write checkpoints."""
+        await self._hand_back()
+        await self._directory.close()
+
+    async def _hand_back(self) -> None:
+        """Finish what is under way and give the rest back, so that the next reader has it at once."""
         if not self._running:
             return
         for reader in self._readers.values():
@@ -105,7 +127,6 @@ class IntakeActor:
         *reading, telling = self._running
         telling.cancel()
         await asyncio.gather(*reading, telling, return_exceptions=True)
-        await self._directory.close()
 
     def _reader(self, kind: str, queue: str) -> BusReader:
         connection = self._settings.servicebus_connection_string
@@ -161,12 +182,10 @@ class IntakeActor:
                 await self._clock.sleep(RETRY_S)
 
 
-def start_intake(settings: Settings, namespace: str) -> Any:
-    """The handle of the one intake actor: the living one, or a new one."""
-    actor = ray.remote(IntakeActor)
-    return actor.options(name=INTAKE_NAME, namespace=namespace, get_if_exists=True, **ACTOR_OPTIONS).remote(
-        settings, namespace
-    )
+def start_intake(settings: Settings, namespace: str, node_id: str | None) -> Any:
+    """The handle of the one intake actor: the living one, or a new one on this node."""
+    actor: Any = ray.remote(IntakeActor)
+    return actor.options(**placed(INTAKE_NAME, namespace, node_id)).remote(settings, namespace)
 
 
 def _crash_on_error(task: asyncio.Task[None]) -> None:

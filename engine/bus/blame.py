@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CRASHES_MIN: Final = 2
 ALONE_S: Final = 90.0
+AGAIN_S: Final = 1.0
 BAD: Final = frozenset({Result.REJECTED, Result.CRASHED})
 
 log = structlog.get_logger()
@@ -64,9 +65,10 @@ class Blame:
             result = (await self._try(part, group)).result
             if result is Result.DONE:
                 continue
-            if result not in BAD:
-                return
-            if len(group) == 1:
+            if result not in BAD:  # not now: going on from here, or a process that pauses between deaths is never done
+                groups.appendleft(group)
+                await self._reader.clock.sleep(AGAIN_S)
+            elif len(group) == 1:
                 suspects += group
             else:
                 groups.extendleft(reversed(_halves(group)))

@@ -58,6 +58,7 @@ class Holding:
         self._metrics = metrics
         self._held: set[Held] = set()
         self._settling: set[asyncio.Task[None]] = set()
+        self.unsettled: str | None = None  # why the last message could not be settled; None when it was
 
     def __len__(self) -> int:
         return len(self._held)
@@ -123,10 +124,11 @@ class Holding:
         """What became of the message; one that could not be settled comes again and then has no effect."""
         try:
             await work
+            self.unsettled = None
         except LockLost:
             outcome = "lock_lost"
         except BusUnavailable as error:
-            outcome = "unsettled"
+            outcome, self.unsettled = "unsettled", str(error)
             log.info("message_not_settled", queue=self._queue, error=str(error))
         self._held.discard(held)
         self._metrics.add(MESSAGES, queue=self._queue, outcome=outcome)

@@ -10,10 +10,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol
 
 import native
 from engine.errors import InputRefused
+from engine.facility.facility import AT_ONCE_BYTES_MAX
 from engine.facility.port import Answer, Facilities, Share
 from engine.model import EntityMessage, ParkedItem
 
@@ -49,7 +51,10 @@ class Intake(Protocol):
         """Parts in order of first appearance, and whole messages that are refused. Never raises for a body."""
 
     async def deliver(self, parts: Sequence[Part]) -> dict[str, Answer]:
-        """Hand over parts of different facilities in one go; the answer is by facility id."""
+        """Hand over parts in one go; those of one facility in their order, with one answer for all of them.
+
+        The answer is by facility id.
+        """
 
 
 class ReadingIntake:
@@ -61,21 +66,26 @@ class ReadingIntake:
         self._executor = executor
 
     async def decode(self, bodies: Sequence[bytes], received_at_us: int) -> Decoded:
-        """One native call for all bodies."""
-        loop = asyncio.get_running_loop()
-        decoded = await loop.run_in_executor(self._executor, native.decode, bodies, received_at_us, self._future_s_max)
+        """One native call for all bodies; a little is decoded here and now, a change of threads costs more."""
+        if sum(map(len, bodies)) <= AT_ONCE_BYTES_MAX:
+            decoded = native.decode(bodies, received_at_us, self._future_s_max)
+        else:
+            loop = asyncio.get_running_loop()
+            decoded = await loop.run_in_executor(
+                self._executor, native.decode, bodies, received_at_us, self._future_s_max
+            )
         sources = [tuple(int(index) for index in decoded.messages(i)) for i in range(len(decoded.facility_ids))]
         refused_rows = _by_facility(decoded, sources)
         parts = tuple(
-            Part(facility_id, sources[i], Share(facility_id, decoded.batch(i), refused_rows.get(facility_id, ())))
+            Part(facility_id, sources[i], Share(facility_id, (decoded.batch(i),), refused_rows.get(facility_id, ())))
             for i, facility_id in enumerate(decoded.facility_ids)
         )
         whole = (refusal for refusal in decoded.refused if refusal.row is None)
         return Decoded(parts, tuple(Refused(each.message, each.reason, each.detail) for each in whole))
 
     async def deliver(self, parts: Sequence[Part]) -> dict[str, Answer]:
-        """One call to the facilities."""
-        return await self._facilities.ingest([part.content for part in parts])
+        """One call to the facilities, with one share for each."""
+        return await self._facilities.ingest([_joined(shares) for shares in _contents(parts).values()])
 
 
 class EntityIntake:
@@ -104,8 +114,25 @@ class EntityIntake:
 
     async def deliver(self, parts: Sequence[Part]) -> dict[str, Answer]:
         """Facilities side by side, each message list in order."""
-        answers = await asyncio.gather(*(self._facilities.apply(part.facility_id, part.content) for part in parts))
-        return {part.facility_id: answer for part, answer in zip(parts, answers, strict=True)}
+        lists = {facility_id: tuple(chain(*found)) for facility_id, found in _contents(parts).items()}
+        answers = await asyncio.gather(*(self._facilities.apply(each, messages) for each, messages in lists.items()))
+        return dict(zip(lists, answers, strict=True))
+
+
+def _contents(parts: Sequence[Part]) -> dict[str, list[Any]]:
+    """What the parts hold, by facility, in their order."""
+    found: dict[str, list[Any]] = {}
+    for part in parts:
+        found.setdefault(part.facility_id, []).append(part.content)
+    return found
+
+
+def _joined(shares: Sequence[Share]) -> Share:
+    """Shares of one facility as one."""
+    if len(shares) == 1:
+        return shares[0]
+    batches = tuple(batch for share in shares for batch in share.batches)
+    return Share(shares[0].facility_id, batches, tuple(item for share in shares for item in share.refused))
 
 
 def _by_facility(decoded: native.Decoded, sources: Sequence[tuple[int, ...]]) -> dict[str, tuple[ParkedItem, ...]]:

@@ -13,13 +13,17 @@ from engine.errors import BusUnavailable, SettingsError
 
 PEEK_AT_ONCE = 250
 WAIT_S_MAX = 10.0
+ANSWER_S_MAX = 15.0
 
 
 async def queue_lengths(connection_string: str, queues: Iterable[str], at_most: int) -> dict[str, tuple[int, int]]:
     """Queue -> (messages waiting or locked, dead letters); counting stops at `at_most`. Raises BusUnavailable."""
     names = list(queues)
     try:
-        async with ServiceBusClient.from_connection_string(connection_string, retry_total=0) as client:
+        async with (
+            asyncio.timeout(ANSWER_S_MAX),
+            ServiceBusClient.from_connection_string(connection_string, retry_total=0) as client,
+        ):
             # Side by side: opening a link and asking takes the SDK about a second.
             waiting, dead = await asyncio.gather(
                 asyncio.gather(*(_length(client, name, None, at_most) for name in names)),
@@ -27,6 +31,8 @@ async def queue_lengths(connection_string: str, queues: Iterable[str], at_most: 
             )
     except ValueError as error:
         raise SettingsError(f"SERVICEBUS_CONNECTION_STRING is not usable: {error}") from error
+    except TimeoutError:
+        raise BusUnavailable(f"the bus has not answered for {ANSWER_S_MAX:g} s") from None
     except (ServiceBusError, OSError) as error:
         raise BusUnavailable(f"the bus does not answer: {error}") from error
     return {name: (count, dead_count) for name, count, dead_count in zip(names, waiting, dead, strict=True)}

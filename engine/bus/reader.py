@@ -18,21 +18,20 @@ from typing import Any, Final
 
 import structlog
 
-from engine.bus.appetite import Appetite
 from engine.bus.blame import Blame
 from engine.bus.holding import Held, Holding
 from engine.bus.intake import Intake, Part
 from engine.bus.source import BusMessage, BusSource
-from engine.clock import Clock
+from engine.clock import US_PER_S, Clock
 from engine.errors import BusUnavailable
 from engine.facility.port import Answer, Facilities, Result
 from engine.faultpoints import reached
 from engine.metrics import REDELIVERIES, Metrics
 
 RETRY_S_MIN: Final = 0.1
-RETRY_S_MAX: Final = 5.0
+RETRY_S_MAX: Final = 1.0
 RECONNECT_S_MIN: Final = 0.5
-RECONNECT_S_MAX: Final = 15.0
+RECONNECT_S_MAX: Final = 2.0
 WAIT_SLICE_S: Final = 1.0  # a receive is asked to return this often, so that a stop is quick and the watermark fresh
 STOP_GRACE_S: Final = 5.0
 
@@ -78,7 +77,7 @@ class BusReader:
         self._metrics = metrics
         self._wait_s = min(wait_s, WAIT_SLICE_S)
         self._window = 2 * messages_max
-        self._appetite = Appetite(messages_max)
+        self._messages_max = messages_max
         self._holding = Holding(queue, source, clock, metrics)
         self._lanes: dict[str, _Lane] = {}
         self._lane_of: dict[str, tuple[str, int]] = {}  # facility -> (lane, parts in it)
@@ -123,7 +122,7 @@ class BusReader:
         return self._read_to_us if oldest_us is None else min(oldest_us, self._read_to_us)
 
     def status(self) -> dict[str, Any]:
-        """For people: is it connected, how old is the last receive, what is wrong."""
+        """For people (`engine.diagnosis` says it in words): is it connected, what does it hold, what is wrong."""
         now_s = self._clock.monotonic_s()
         age_s = None if self._received_at_s is None else round(now_s - self._received_at_s, 3)
         return {
@@ -131,8 +130,16 @@ class BusReader:
             "last_receive_age_s": age_s,
             "error": self._error,
             "held": len(self._holding),
+            "held_s": self._held_s(),
+            "full": len(self._holding) >= self._window,
+            "unsettled": self._holding.unsettled,
             "failing": dict(self._failing),
         }
+
+    def _held_s(self) -> float | None:
+        """How long the oldest batch is here that is not wholly taken in."""
+        oldest = [lane.waiting[0][0].received_at_us for lane in self._lanes.values() if lane.waiting]
+        return round((self._clock.now_us() - min(oldest)) / US_PER_S, 3) if oldest else None
 
     async def _wait_for_room(self) -> None:
         while len(self._holding) >= self._window and not self._stopping.is_set():
@@ -140,8 +147,7 @@ class BusReader:
             await self._room.wait()
 
     async def _receive(self) -> list[BusMessage]:
-        asked = min(self._appetite.messages, self._window)
-        began_s = self._clock.monotonic_s()
+        asked = min(self._messages_max, self._window - len(self._holding))
         retry_s = RECONNECT_S_MIN
         while not self._stopping.is_set():
             try:
@@ -153,16 +159,15 @@ class BusReader:
                 await self._pause(retry_s)
                 retry_s = min(2 * retry_s, RECONNECT_S_MAX)
                 continue
-            self._note_received(messages, asked, began_s)
+            self._note_received(messages)
             return messages
         return []
 
-    def _note_received(self, messages: Sequence[BusMessage], asked: int, began_s: float) -> None:
+    def _note_received(self, messages: Sequence[BusMessage]) -> None:
         if self._error is not None:
             log.info("bus_available_again", queue=self.queue)
         self._error = None
         self._received_at_s = self._clock.monotonic_s()
-        self._appetite.took(len(messages), asked, self._received_at_s - began_s)
         now_us = self._clock.now_us()
         read_to_us = max(message.enqueued_at_us for message in messages) if messages else now_us
         self._read_to_us = max(self._read_to_us or 0, min(read_to_us, now_us))
@@ -207,18 +212,49 @@ class BusReader:
             self.stop()
 
     async def _work(self, name: str, lane: _Lane) -> None:
-        """One batch's parts at a time, until the lane is empty."""
+        """Whatever waits goes together, until the lane is empty: the more is behind, the larger the commits."""
         while lane.waiting:
-            batch, parts = lane.waiting[0]
-            await self._deliver(name, batch, parts)
-            lane.waiting.popleft()
-            for part in parts:
-                lane_name, count = self._lane_of[part.facility_id]
-                if count > 1:
-                    self._lane_of[part.facility_id] = (lane_name, count - 1)
-                else:
-                    del self._lane_of[part.facility_id]
+            group = self._next_group(lane)
+            for batch, parts in group if len(group) == 1 else await self._deliver_together(group):
+                await self._deliver(name, batch, parts)
+            for _, parts in group:
+                lane.waiting.popleft()
+                self._leave_lane(parts)
         self._lanes.pop(name, None)
+
+    def _next_group(self, lane: _Lane) -> list[tuple[Batch, list[Part]]]:
+        """The oldest in the lane, no more messages than one receive may bring."""
+        group: list[tuple[Batch, list[Part]]] = []
+        messages = 0
+        for batch, parts in lane.waiting:
+            messages += sum(len(part.messages) for part in parts)
+            if group and messages > self._messages_max:
+                break
+            group.append((batch, parts))
+        return group
+
+    def _leave_lane(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            lane_name, count = self._lane_of[part.facility_id]
+            if count > 1:
+                self._lane_of[part.facility_id] = (lane_name, count - 1)
+            else:
+                del self._lane_of[part.facility_id]
+
+    async def _deliver_together(self, group: Sequence[tuple[Batch, list[Part]]]) -> list[tuple[Batch, list[Part]]]:
+        """One try for all of them; what is left is for `_deliver`, one received batch at a time.
+
+        So that whoever is to blame for a failure is looked for among the messages of one batch.
+        """
+        answers = await self.hand_over([part for _, parts in group for part in parts])
+        left: list[tuple[Batch, list[Part]]] = []
+        for batch, parts in group:
+            for part in parts:
+                if answers[part.facility_id].result is Result.DONE:
+                    self.finish(batch, part)
+            if rest := [part for part in parts if answers[part.facility_id].result is not Result.DONE]:
+                left.append((batch, rest))
+        return left
 
     async def _deliver(self, name: str, batch: Batch, parts: Sequence[Part]) -> None:
         """Hand the parts over until each is done, in the same order, however long it takes."""

@@ -1,8 +1,8 @@
 """The bus source on the azure SDK: Azure Service Bus or the local bus, told apart by the connection string only.
 
-One client and one long-lived receiver a queue. Receiving and settling take turns: side by side they wait for each
-other's frames inside the SDK, at a tenth of the rate (docs/decisions/0023). When anything about the connection is in
-doubt both are thrown away, and the next receive makes new ones; how long to wait in between is the reader's business.
+One client and one long-lived receiver a queue, read by a pump of ours, so that receiving and settling do not wait for
+each other (docs/decisions/0039). When anything about the connection is in doubt all three are thrown away, and the next
+receive makes new ones; how long to wait in between is the reader's business.
 """
 
 from __future__ import annotations
@@ -27,17 +27,16 @@ from azure.servicebus.exceptions import (
     ServiceBusAuthorizationError,
 )
 
+from engine.bus.pump import Pump
 from engine.bus.source import BusMessage
-from engine.bus.turns import Turns
 from engine.clock import Clock
 from engine.errors import BusUnavailable, LockLost
 
 HANG_S: Final = 30.0  # a receive that is so much later than asked hangs
 SETTLE_S_MAX: Final = 30.0
 OPEN_S_MAX: Final = 20.0  # connection, SASL, token and link, on a slow line
-FILL_S: Final = 0.02  # how long a receive waits for more messages after its first; 0.2 s in the SDK, without an option
+FILL_S: Final = 0.005  # how long a receive waits for more messages after its first
 SETTLE_AT_ONCE: Final = 100
-TURN_S: Final = 0.05  # longest wait of a receive while messages are out that will want to be settled
 CLOSE_S_MAX: Final = 3.0
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,23 +62,21 @@ class ServiceBusSource:
         self._receiver: ServiceBusReceiver | None = None
         self._heard_at_s = 0.0
         self._closed = False
-        self._turns = Turns()
+        self._pump: Pump | None = None
         self._places = asyncio.Semaphore(SETTLE_AT_ONCE)
-        self._out: set[int] = set()  # sequence numbers of messages that are not settled yet
 
     async def receive(self, max_messages: int, wait_s: float) -> list[BusMessage]:
         """See BusSource. Raises BusUnavailable after it has let the connection go."""
         try:
             async with asyncio.timeout(wait_s + HANG_S):
-                receiver = await self._connected()
-                received = await self._receive(receiver, max_messages, wait_s)
+                receiver, pump = await self._connected()
+                received = await self._receive(receiver, pump, max_messages, wait_s)
         except (AzureError, OSError, TimeoutError, ValueError) as error:
             await self._let_go()
             raise BusUnavailable(self._told(error)) from error
         now_s = self._clock.monotonic_s()
         if received:
             self._heard_at_s = now_s
-            self._out.update(message.sequence_number or 0 for message in received)
         elif now_s - self._heard_at_s > self._silence_s_max:
             log.debug("receiver_replaced", queue=self._queue, silent_s=round(now_s - self._heard_at_s))
             await self._let_go()
@@ -87,22 +84,22 @@ class ServiceBusSource:
 
     async def complete(self, message: BusMessage) -> None:
         """See BusSource."""
-        async with self._settling(message) as receiver:
+        async with self._settling() as receiver:
             await receiver.complete_message(message.token)
 
     async def abandon(self, message: BusMessage) -> None:
         """See BusSource."""
-        async with self._settling(message) as receiver:
+        async with self._settling() as receiver:
             await receiver.abandon_message(message.token)
 
     async def dead_letter(self, message: BusMessage, reason: str, description: str) -> None:
         """See BusSource."""
-        async with self._settling(message) as receiver:
+        async with self._settling() as receiver:
             await receiver.dead_letter_message(message.token, reason=reason, error_description=description)
 
     async def renew_lock(self, message: BusMessage) -> int:
         """See BusSource."""
-        async with self._settling(None) as receiver:
+        async with self._settling() as receiver:
             return _time_us(await receiver.renew_message_lock(message.token))
 
     async def close(self) -> None:
@@ -110,10 +107,10 @@ class ServiceBusSource:
         self._closed = True
         await self._let_go()
 
-    async def _connected(self) -> ServiceBusReceiver:
+    async def _connected(self) -> tuple[ServiceBusReceiver, Pump]:
         if self._closed:
             raise BusUnavailable(f"the source of {self._queue} is closed")
-        if self._receiver is None:
+        if self._receiver is None or self._pump is None:
             self._client = ServiceBusClient.from_connection_string(
                 self._connection_string,
                 retry_total=1,
@@ -128,31 +125,34 @@ class ServiceBusSource:
             # Opened here, because a receive would allow the link no longer than it waits for a message.
             async with asyncio.timeout(OPEN_S_MAX):
                 await self._receiver.__aenter__()
-            if isinstance(getattr(self._receiver, "_further_pull_receive_timeout", None), float):
-                self._receiver._further_pull_receive_timeout = FILL_S
+            self._pump = Pump(self._receiver)
             self._heard_at_s = self._clock.monotonic_s()
-        return self._receiver
+        return self._receiver, self._pump
 
     async def _receive(
-        self, receiver: ServiceBusReceiver, max_messages: int, wait_s: float
+        self, receiver: ServiceBusReceiver, pump: Pump, max_messages: int, wait_s: float
     ) -> list[ServiceBusReceivedMessage]:
-        """Wait in short turns while anything may want to be settled meanwhile."""
+        """Wait for the first message and a moment for its followers, then take what is there."""
+        if not pump.reads_for(receiver):
+            raise ConnectionError("the connection was lost")
         until_s = self._clock.monotonic_s() + wait_s
-        while True:
+        first = True
+        await pump.allow(max_messages)
+        while pump.buffered < max_messages:
+            if first and pump.buffered:  # perhaps since before we were called
+                first, until_s = False, min(until_s, self._clock.monotonic_s() + FILL_S)
             left_s = until_s - self._clock.monotonic_s()
-            turn_s = min(TURN_S, left_s) if self._out else left_s
-            async with self._turns.receive():
-                received: list[ServiceBusReceivedMessage] = await receiver.receive_messages(
-                    max_message_count=max_messages, max_wait_time=max(turn_s, 0.001)
-                )
-            if received or turn_s >= left_s:
-                return received
+            if left_s <= 0:
+                break
+            await pump.wait(left_s)
+        count = min(pump.buffered, max_messages)
+        return await receiver.receive_messages(max_message_count=count, max_wait_time=1) if count else []
 
     @contextlib.asynccontextmanager
-    async def _settling(self, settled: BusMessage | None) -> AsyncIterator[ServiceBusReceiver]:
-        """A place among those who settle; whatever comes of it, `settled` is not waited for any more."""
+    async def _settling(self) -> AsyncIterator[ServiceBusReceiver]:
+        """A place among those who settle."""
         try:
-            async with asyncio.timeout(SETTLE_S_MAX), self._turns.settle(), self._places:
+            async with self._places, asyncio.timeout(SETTLE_S_MAX):
                 if self._receiver is None:
                     raise BusUnavailable(f"no connection to {self._queue}")
                 yield self._receiver
@@ -160,15 +160,13 @@ class ServiceBusSource:
             raise LockLost(str(error)) from error
         except (AzureError, OSError, TimeoutError, ValueError) as error:
             raise BusUnavailable(self._told(error)) from error
-        finally:
-            if settled is not None:
-                self._out.discard(settled.sequence_number)
 
     async def _let_go(self) -> None:
         """Close without waiting long: the other side may be gone."""
-        receiver, client = self._receiver, self._client
-        self._receiver = self._client = None
-        self._out.clear()
+        receiver, client, pump = self._receiver, self._client, self._pump
+        self._receiver = self._client = self._pump = None
+        if pump is not None:
+            await pump.stop()
         for part in (receiver, client):
             if part is not None:
                 with contextlib.suppress(AzureError, OSError, TimeoutError, ValueError, RuntimeError):

@@ -153,6 +153,31 @@ async def test_a_waiting_receive_gets_what_arrives(broker: Broker) -> None:
     await source.close()
 
 
+async def test_what_came_between_two_receives_is_there_at_once(broker: Broker) -> None:
+    source = await broker.open()
+    await broker.send(b"first")
+    await broker.receive(source, 10, wait_s=5)
+    await broker.send(b"between")
+    await broker.pass_time(0.3)
+    async with asyncio.timeout(LOCK_S - 0.5):
+        got = await broker.receive(source, 10, wait_s=20)
+    assert [message.body for message in got] == [b"between"]
+    await source.close()
+
+
+async def test_settling_does_not_wait_for_a_receive_that_waits(broker: Broker) -> None:
+    source = await broker.open()
+    await broker.send(*(b"%d" % number for number in range(20)))
+    messages = await receive_all(broker, source, 20)
+    waiting = asyncio.ensure_future(broker.receive(source, 1, wait_s=30))
+    await asyncio.sleep(0)
+    await asyncio.wait_for(asyncio.gather(*(source.complete(message) for message in messages)), 20)
+    assert not waiting.done()
+    await broker.send(b"next")
+    assert [message.body for message in await waiting] == [b"next"]
+    await source.close()
+
+
 async def test_bytes_are_bytes(broker: Broker) -> None:
     """Bodies that are not JSON, not UTF-8 or large travel unchanged; judging them is the reader's business."""
     bodies = [b"\xff\xfe\x00", bytes(range(256)), b"x" * 200_000, "ø".encode()]

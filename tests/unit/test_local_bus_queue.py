@@ -311,6 +311,29 @@ async def test_what_the_disk_refuses_is_not_accepted_and_the_queue_lives_on(hous
     assert [body(d.message.content) for d in await house.receive(5)] == ["a", "b"]
 
 
+async def test_a_settlement_that_the_disk_refuses_leaves_the_message_locked_and_may_be_tried_again(house):
+    await house.put("a")
+    (delivery,) = await house.receive(1)
+
+    def refuse(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA query_only = 1")
+
+    def take(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA query_only = 0")
+
+    await house.broker._store.read(refuse)
+    house.errors.clear()
+    house.queue.complete(delivery.token, house.done)
+    await house.settled()
+    assert isinstance(house.errors.pop(), BusStoreError)
+    assert house.counts == Counts(0, 1, 0, 0, 0)
+    await house.broker._store.read(take)
+    house.queue.complete(delivery.token, house.done)
+    await house.settled()
+    assert house.errors == [None]
+    assert house.counts == Counts(0, 0, 0, 0, 0)
+
+
 async def test_a_turn_of_sends_is_one_transaction(house):
     statements: list[str] = []
 

@@ -100,7 +100,7 @@ class KillableHost(FacilityHost):
 
     async def ingest(self, shares: Sequence[Share]) -> dict[str, Answer]:
         self._alive()
-        if any(self.poison in share.batch for share in shares):
+        if any(self.poison in batch for share in shares for batch in share.batches):
             self._die()
         return await super().ingest(shares)
 
@@ -123,7 +123,7 @@ class KillableHost(FacilityHost):
 class OneHost:
     host: Host
 
-    async def start(self, slot: int) -> Host:
+    async def start(self, slot: int, node_id: str | None) -> Host:
         return self.host
 
     async def living(self) -> dict[int, Host]:
@@ -244,6 +244,29 @@ async def test_readings_of_an_unknown_facility_wait_for_it(house: House) -> None
     assert house.historian.parking == {}
 
 
+async def test_what_waits_for_a_process_goes_together_and_a_bad_message_harms_nobody_else(house: House) -> None:
+    calls: list[int] = []
+    ingest = house.host.ingest
+
+    async def slow(shares: Sequence[Share]) -> dict[str, Answer]:
+        calls.append(sum(len(share.batches) for share in shares))
+        await house.clock.sleep(20)
+        return await ingest(shares)
+
+    house.host.ingest = slow  # type: ignore[method-assign]
+    house.host.poison = b"666.125"
+    house.start()
+    for at_s in range(10):
+        house.queue.send(reading_body("s", at_s, "666.125x" if at_s == 6 else "21.5"))
+        for _ in range(12):
+            await house.clock.advance(0.1)
+            await asyncio.sleep(0.0005)
+    await house.until(lambda: len(house.queue.completed) == 9 and len(house.queue.dead) == 1, seconds=1200)
+    assert [number for number, _, _ in house.queue.dead] == [6]
+    assert max(calls) > 1
+    assert len(house.historian.readings) == 9
+
+
 async def test_a_message_that_kills_its_process_is_found_and_its_neighbours_are_stored(house: House) -> None:
     house.host.poison = b"666.125"
     bodies = [reading_body("s", at_s, "21.5") for at_s in range(40)]
@@ -283,7 +306,7 @@ async def test_a_rejected_message_is_found_and_its_neighbours_are_stored(house: 
 
     class Picky(KillableHost):
         async def ingest(self, shares: Sequence[Share]) -> dict[str, Answer]:
-            if any(b"13.0625" in share.batch for share in shares):
+            if any(b"13.0625" in batch for share in shares for batch in share.batches):
                 return {share.facility_id: reject for share in shares}
             return await super().ingest(shares)
 

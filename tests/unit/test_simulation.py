@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from engine.bus.simulation.faults import RECIPES, FaultKind, FaultOverlay, FaultPlanner, parse_schedule
+from engine.bus.simulation.faults import DEMO_KINDS, RECIPES, Fault, FaultKind, FaultPlanner, parse_schedule
+from engine.bus.simulation.overlay import FaultOverlay
 from engine.bus.simulation.plant import activation_body, make_plant, naive_utc, reading, setup_body
 from engine.bus.simulation.signals import PROFILES, SignalBank
 from engine.errors import SettingsError
@@ -80,33 +81,40 @@ def test_bodies_are_those_of_the_contract() -> None:
     assert naive_utc(0) == "1970-01-01T00:00:00.000000"
 
 
+def planted(text: str, interval_s: float) -> tuple[SignalBank, FaultOverlay, Fault]:
+    """A facility of 18 sensors and three machines with one fault."""
+    plant = make_plant(1, 18, 3, machines=True)
+    signals = SignalBank([sensor.type for sensor in plant.sensors], [0] * len(plant.sensors), 3)
+    overlay = FaultOverlay(signals.middle, signals.half, 3, interval_s)
+    (fault,) = FaultPlanner(plant, 3, text, interval_s).until(1e9)
+    overlay.add([fault])
+    return signals, overlay, fault
+
+
 def excursions(kind: FaultKind, interval_s: float) -> dict[str, list[bool]]:
     """Run one fault; for each expected rule whether the sensor violated it, and whether it was quiet outside."""
-    plant = make_plant(1, 18, 3)
-    types = [sensor.type for sensor in plant.sensors]
-    signals = SignalBank(types, [0] * 18, 3)
-    overlay = FaultOverlay(signals.middle, signals.half)
-    planner = FaultPlanner(plant, 3, f"{kind}@60", interval_s)
-    (fault,) = planner.until(1e9)
-    overlay.add([fault])
-    index = np.arange(18)
-    sent_at: dict[int, list[float]] = {sensor: [] for sensor in range(18)}
+    signals, overlay, fault = planted(f"{kind}@60", interval_s)
+    profiles = list(PROFILES.values())
+    index = np.arange(21)
+    heard_at: dict[int, list[float]] = {sensor: [0.0] for sensor in range(18)}
     outside: dict[int, set[str]] = {sensor: set() for sensor in range(18)}
     for step in range(int((fault.end_s + 200) / interval_s)):
-        at_s = np.full(18, step * interval_s)
+        at_s = np.full(21, step * interval_s)
+        shown_s = overlay.clocks(index, at_s)
         values, sent = overlay.apply(index, at_s, signals.sample(index, START_S + at_s))
-        for sensor in np.flatnonzero(sent):
-            sent_at[sensor].append(step * interval_s)
-            if values[sensor].round(2) > PROFILES[types[sensor]].high:
+        for sensor in np.flatnonzero(sent[:18]):
+            if shown_s[sensor] > heard_at[sensor][-1]:
+                heard_at[sensor].append(step * interval_s)
+            if values[sensor].round(2) > profiles[sensor].high:
                 outside[sensor].add("high")
-            if values[sensor].round(2) < PROFILES[types[sensor]].low:
+            if values[sensor].round(2) < profiles[sensor].low:
                 outside[sensor].add("low")
-    for sensor, times in sent_at.items():
+    for sensor, times in heard_at.items():
         if max(np.diff(times)) > max(5 * interval_s, 60) + 20:
             outside[sensor].add("stale")
-    wanted = {sensor: {rule} - {""} for sensor, rule in zip(fault.sensors, fault.rules, strict=True)}
+    wanted = {sensor: {rule} - {""} for sensor, rule in zip(fault.sensors, fault.expected_rules, strict=True)}
     return {
-        "as expected": [outside[sensor] == rules for sensor, rules in wanted.items()],
+        "as expected": [outside.get(sensor, set()) == rules for sensor, rules in wanted.items()],
         "others quiet": [not rules for sensor, rules in outside.items() if sensor not in wanted],
     }
 
@@ -119,27 +127,61 @@ def test_each_fault_violates_exactly_what_the_ledger_expects(kind: FaultKind, in
     assert all(found["others quiet"])
 
 
+def course(text: str, seconds: int = 60) -> tuple[list[float], list[float]]:
+    """(healthy, with the fault) of the leading sensor, a value a second."""
+    signals, overlay, fault = planted(text, 1)
+    index = np.arange(21)
+    healthy, seen = [], []
+    for second in range(seconds):
+        at_s = np.full(21, float(second))
+        values = signals.sample(index, START_S + at_s)
+        healthy.append(float(values[fault.sensors[0]]))
+        seen.append(float(overlay.apply(index, at_s, values)[0][fault.sensors[0]]))
+    return healthy, seen
+
+
+def test_a_fault_changes_nothing_outside_its_time() -> None:
+    for kind in DEMO_KINDS:
+        healthy, seen = course(f"{kind}@10+40")
+        assert seen[:10] + seen[50:] == healthy[:10] + healthy[50:], kind
+
+
 def test_stuck_repeats_one_value_and_stiction_swings() -> None:
-    for kind, distinct in ((FaultKind.STUCK, 1), (FaultKind.STICTION, 2)):
-        plant = make_plant(1, 18, 3)
-        signals = SignalBank([sensor.type for sensor in plant.sensors], [0] * 18, 3)
-        overlay = FaultOverlay(signals.middle, signals.half)
-        (fault,) = FaultPlanner(plant, 3, f"{kind}@10+40", 1).until(1e9)
-        overlay.add([fault])
-        index = np.arange(18)
-        seen = []
-        for second in range(60):
-            at_s = np.full(18, float(second))
-            seen.append(overlay.apply(index, at_s, signals.sample(index, START_S + at_s))[0][fault.sensors[0]])
-        assert len(set(seen[10:50])) == distinct
-        assert len(set(seen[:10] + seen[50:])) == 20
+    assert len(set(course("stuck@10+40")[1][10:50])) == 1
+    steps = np.abs(np.diff(course("stiction@10+40")[1][10:50]))
+    assert (steps > 30).sum() == 3  # every ten seconds
+    noise, healthy = course("noise@10+40")[1], course("noise@10+40")[0]
+    assert np.diff(noise[10:50]).std() > 5 * np.diff(healthy[10:50]).std()
+
+
+def test_a_smaller_fault_stays_in_the_normal_range() -> None:
+    profile = PROFILES[SensorType.PRESSURE]
+    healthy, seen = course("leak@10+40x0.1")
+    assert healthy[49] - seen[49] == pytest.approx(0.3 * profile.half)
+    assert seen[49] > profile.low
+
+
+def test_a_counter_goes_on_from_nought() -> None:
+    healthy, seen = course("counter_reset@30", 200)
+    assert seen[29] == healthy[29] > 0.1
+    assert seen[30] == 0
+    assert seen[199] == pytest.approx(healthy[199] - healthy[30])
+    assert (np.diff(healthy) >= 0).all()
+
+
+def test_machines_show_what_machines_show() -> None:
+    signals, _, _ = planted("gap@999999", 60)
+    values = np.array([signals.sample(np.arange(21), np.full(21, START_S + n * 60)) for n in range(3000)])
+    assert set(values[:, 18]) == {0.0, 1.0}
+    assert set(values[:, 19]) <= {0.0, 25.0, 50.0, 75.0, 100.0} and len(set(values[:, 19])) > 2
+    assert (np.diff(values[:, 20]) > 0).all()
 
 
 def test_the_demo_plants_one_fault_a_minute_of_every_kind() -> None:
     faults = FaultPlanner(make_plant(3, 12, 1), 1, "demo", 15).until(1200)
     assert faults[0].start_s < 60
     assert np.diff([fault.start_s for fault in faults]).max() <= 60
-    assert {fault.kind for fault in faults} == set(FaultKind)
+    assert {fault.kind for fault in faults} == set(DEMO_KINDS)
     busy: dict[int, float] = {}
     for fault in faults:
         for sensor in fault.sensors:
@@ -169,7 +211,10 @@ def test_a_short_gap_expects_no_alarm() -> None:
 def test_schedules_are_parsed_in_order_and_mistakes_explained() -> None:
     assert parse_schedule("none") == []
     assert parse_schedule("demo") is None
-    assert parse_schedule("spike@200, leak@60+90") == [(FaultKind.LEAK, 60.0, 90.0), (FaultKind.SPIKE, 200.0, None)]
+    assert parse_schedule("spike@200x0.5, leak@60+90") == [
+        (FaultKind.LEAK, 60.0, 90.0, 1.0),
+        (FaultKind.SPIKE, 200.0, None, 0.5),
+    ]
     for wrong in ("leek@60", "leak", "leak@x", ""):
         with pytest.raises(SettingsError, match="kind@start"):
             parse_schedule(wrong)

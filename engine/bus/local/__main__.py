@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -67,7 +68,8 @@ async def _serve(options: argparse.Namespace) -> None:
         tls_port=options.tls_port,
     )
     await bus.start()
-    print(f"local bus listens on {options.host}:{bus.port}", flush=True)  # noqa: T201 - read by whoever started it
+    with contextlib.suppress(OSError):  # the disk of our log is full; the bus is needed all the more
+        print(f"local bus listens on {options.host}:{bus.port}", flush=True)  # noqa: T201 - read by whoever started it
     await stopping.wait()
     await bus.stop()
 

@@ -61,6 +61,12 @@ class Locks:
         """End the lock to settle its message; AmqpError with message-lock-lost when it is not held any more."""
         return self._held.pop(self._valid(token))
 
+    def restore(self, token: bytes, lock: Lock) -> None:
+        """The lock that was given up holds again, for its full time."""
+        lock.expires_s = self._clock.monotonic_s() + self._lock_s
+        self._held[token] = lock
+        self._alarm.set(lock.expires_s)
+
     def renew(self, token: bytes) -> int:
         """Microseconds since 1970 until which the lock now holds."""
         lock = self._held.pop(self._valid(token))

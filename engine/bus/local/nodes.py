@@ -8,13 +8,13 @@ from typing import Any
 
 from engine.bus.local.amqp_types import Described, Int
 from engine.bus.local.broker import DEAD_LETTER_SUFFIX, MANAGEMENT_SUFFIX, Broker, path_of
-from engine.bus.local.errors import DECODE_ERROR, INTERNAL_ERROR, NOT_ALLOWED, NOT_FOUND, UNAUTHORIZED, AmqpError
+from engine.bus.local.errors import DECODE_ERROR, NOT_ALLOWED, NOT_FOUND, UNAUTHORIZED, AmqpError
 from engine.bus.local.frames import ROLE_SENDER, Attach
 from engine.bus.local.link import Inbound, Incoming, Outbound, QueueOutbound, ReplyOutbound, address_of
 from engine.bus.local.management import answer_management
 from engine.bus.local.message import BATCH_FORMAT, Request, parse_batch, parse_message, parse_request, reply
 from engine.bus.local.queue import Queue
-from engine.bus.local.session import Session
+from engine.bus.local.session import Session, as_amqp
 from engine.bus.local.store import BusStoreError
 
 CBS = "$cbs"
@@ -39,7 +39,7 @@ class Nodes:
         node = path_of(address)
         if node in (CBS, BUS_MANAGEMENT) or node.endswith(MANAGEMENT_SUFFIX):
             if node != CBS:
-                session.connection.authorization.check(node.removesuffix(BUS_MANAGEMENT))
+                session.connection.authorization.check(node)  # JavaScript's tokens name the node itself
             if node not in (CBS, BUS_MANAGEMENT):
                 self._broker.find(address)
             if sending:
@@ -63,7 +63,7 @@ class Nodes:
 
         def stored(error: BusStoreError | None) -> None:
             connection.let_go(size)
-            link.finish(incoming, None if error is None else AmqpError(INTERNAL_ERROR, str(error)))
+            link.finish(incoming, None if error is None else as_amqp(error))
 
         try:
             if incoming.message_format == BATCH_FORMAT:

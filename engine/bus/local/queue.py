@@ -257,11 +257,12 @@ class Queue:
 
     def complete(self, token: bytes, done: Done) -> None:
         lock = self._locks.give_up(token)
-        self._store.submit(partial(self._deleted, lock, done), delete=(lock.sequence_number,))
+        self._store.submit(partial(self._deleted, token, lock, done), delete=(lock.sequence_number,))
 
-    def _deleted(self, lock: Lock, done: Done, error: BusStoreError | None) -> None:
+    def _deleted(self, token: bytes, lock: Lock, done: Done, error: BusStoreError | None) -> None:
+        """What could not be deleted stays locked: handed out again at once, it would come round and round."""
         if error is not None:
-            self._return(lock)
+            self._locks.restore(token, lock)
         done(error)
 
     def release(self, token: bytes, done: Done) -> None:

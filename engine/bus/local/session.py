@@ -184,7 +184,7 @@ class Session:
 
     def _settled(self, number: int, state: Any, settled: bool, error: AmqpError | BusStoreError | None) -> None:
         if not settled:
-            self.answer(ROLE_SENDER, number, _echo(state) if error is None else rejected(_as_amqp(error)))
+            self.answer(ROLE_SENDER, number, _echo(state) if error is None else rejected(as_amqp(error)))
 
     # What the bus says
 
@@ -315,8 +315,11 @@ def _dead_letter_reason(fields: list[Any]) -> tuple[str | None, str | None]:
     )
 
 
-def _as_amqp(error: AmqpError | BusStoreError) -> AmqpError:
-    return error if isinstance(error, AmqpError) else AmqpError(INTERNAL_ERROR, str(error))
+def as_amqp(error: AmqpError | BusStoreError) -> AmqpError:
+    """What a client is told; that of a full disk tells it not to try again at once, as Azure's full queue does."""
+    if isinstance(error, AmqpError):
+        return error
+    return AmqpError(LIMIT_EXCEEDED if error.full else INTERNAL_ERROR, str(error))
 
 
 def _padded(terminus: Any, descriptor: int, fields: int) -> Any:

@@ -66,6 +66,10 @@ class Standing(NamedTuple):
 class BusStoreError(BusError):
     """SQLite refused a group (disk full, read-only, damaged); nothing of the group was written."""
 
+    def __init__(self, problem: str, *, full: bool = False) -> None:
+        super().__init__(problem)
+        self.full = full
+
 
 Done = Callable[[BusStoreError | None], None]
 Read = Callable[[sqlite3.Connection], object]
@@ -230,9 +234,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA {setting}")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version not in (0, _SCHEMA_VERSION):
-        raise BusStoreError(f"{path} has version {version}, this program reads {_SCHEMA_VERSION}")
+        raise BusStoreError(f"{path} has version {version}, this program reads {_SCHEMA_VERSION}; use the newer one")
     connection.executescript(_SCHEMA)
-    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    if version == 0:  # a write: a full disk must not keep a bus from handing out what it holds
+        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
 def _standing(connection: sqlite3.Connection, name: str) -> tuple[int, Standing]:
@@ -255,7 +260,8 @@ def _write(connection: sqlite3.Connection, group: _Group) -> tuple[BusStoreError
         if group.done:
             _write_rows(connection, group)
     except sqlite3.Error as failure:
-        error = BusStoreError(f"the local bus cannot write: {failure}")
+        full = getattr(failure, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        error = BusStoreError(f"the local bus cannot write: {failure}", full=full)
         if connection.in_transaction:
             connection.execute("ROLLBACK")
     return error, [_answer(connection, question) for question, _ in group.reads]

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.bus.simulation.plant import Plant
-from engine.bus.simulation.signals import Floats, Indices
 from engine.errors import SettingsError
 from engine.model import SensorType
 
@@ -26,6 +23,15 @@ class FaultKind(StrEnum):
     PUMP_TRIP = "pump_trip"
     STUCK = "stuck"
     STICTION = "stiction"
+    STEP = "step"
+    OSCILLATION = "oscillation"
+    NOISE = "noise"
+    CLOCK_JUMP = "clock_jump"
+    COUNTER_RESET = "counter_reset"
+
+
+DEMO_KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.COUNTER_RESET)
+"""What the hub's own sensors can suffer; it has no counters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class Fault:
 
     sensors   indices into the plant's sensors, all of one facility; the leading one first
     rules     for each of `sensors`: the limit rule it must violate ("high", "low"), "stale", or "" for none
+    size      1 is what the demo shows, which leaves the normal range where `rules` say so
     """
 
     kind: FaultKind
@@ -41,10 +48,16 @@ class Fault:
     rules: tuple[str, ...]
     start_s: float
     duration_s: float
+    size: float = 1.0
 
     @property
     def end_s(self) -> float:
         return self.start_s + self.duration_s
+
+    @property
+    def expected_rules(self) -> tuple[str, ...]:
+        """What must be told of each of `sensors`; smaller faults need not leave the normal range."""
+        return tuple(rule if self.size >= 1 or rule == "stale" else "" for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,15 @@ RECIPES: dict[FaultKind, _Recipe] = {
     ),
     FaultKind.STUCK: _Recipe(60, tuple((type_, "") for type_ in _LEVELS), True),
     FaultKind.STICTION: _Recipe(60, ((SensorType.FLOW, ""),)),
+    FaultKind.STEP: _Recipe(60, tuple((type_, "high") for type_ in _LEVELS), True),
+    FaultKind.OSCILLATION: _Recipe(60, ((SensorType.PRESSURE, ""), (SensorType.FLOW, "")), True),
+    FaultKind.NOISE: _Recipe(60, tuple((type_, "") for type_ in _LEVELS), True),
+    FaultKind.CLOCK_JUMP: _Recipe(150, tuple((type_, "stale") for type_ in _LEVELS), True),
+    FaultKind.COUNTER_RESET: _Recipe(20, ((SensorType.COMPRESSOR_STATUS, ""),)),
 }
+
+_SILENT = (FaultKind.GAP, FaultKind.CLOCK_JUMP)
+"""Nothing newer arrives while these last."""
 
 DEMO_FIRST_S = 20.0
 DEMO_EVERY_S = 60.0
@@ -82,14 +103,14 @@ REST_S = 180.0
 
 STALE_INTERVALS = 5
 
-ScheduleItem = tuple[FaultKind, float, float | None]
-"""(kind, start in seconds, duration in seconds or None for the kind's own)."""
+ScheduleItem = tuple[FaultKind, float, float | None, float]
+"""(kind, start in seconds, duration in seconds or None for the kind's own, size)."""
 
-_SCHEDULE_ITEM = re.compile(r"([a-z_]+)@([\d.]+)(?:\+([\d.]+))?")
+_SCHEDULE_ITEM = re.compile(r"([a-z_]+)@([\d.]+)(?:\+([\d.]+))?(?:x([\d.]+))?")
 
 
 def parse_schedule(text: str) -> list[ScheduleItem] | None:
-    """`none`, `demo` (None: one after the other for ever) or `kind@start[+duration],…` in seconds.
+    """`none`, `demo` (None: one after the other for ever) or `kind@start[+duration][xsize],…` in seconds.
 
     Raises SettingsError that shows what would be right.
     """
@@ -104,9 +125,10 @@ def parse_schedule(text: str) -> list[ScheduleItem] | None:
             kinds = ", ".join(FaultKind)
             raise SettingsError(
                 f"fault {part.strip()!r} is not understood; write none, demo, or kind@start+duration in seconds such as"
-                f" leak@60+90,spike@200 with a kind of {kinds}"
+                f" leak@60+90,spike@200,leak@300x0.3 (a third of the size) with a kind of {kinds}"
             )
-        items.append((FaultKind(match[1]), float(match[2]), float(match[3]) if match[3] else None))
+        duration_s = float(match[3]) if match[3] else None
+        items.append((FaultKind(match[1]), float(match[2]), duration_s, float(match[4] or 1)))
     return sorted(items, key=lambda item: item[1])
 
 
@@ -138,10 +160,10 @@ class FaultPlanner:
             self._next = next(self._items, None)
         return planned
 
-    def _place(self, kind: FaultKind, start_s: float, duration_s: float | None) -> Fault | None:
+    def _place(self, kind: FaultKind, start_s: float, duration_s: float | None, size: float) -> Fault | None:
         recipe = RECIPES[kind]
         if duration_s is None:
-            intervals = STALE_INTERVALS + 2 if kind is FaultKind.GAP else 4
+            intervals = STALE_INTERVALS + 2 if kind in _SILENT else 4
             duration_s = max(recipe.duration_s, intervals * self._interval_s)
         for facility in self._random.permutation(self._facilities):
             effects = [recipe.effects[n] for n in self._random.permutation(len(recipe.effects))]
@@ -152,7 +174,7 @@ class FaultPlanner:
             ]
             if found and (recipe.any_of or len(found) == len(recipe.effects)):
                 sensors, rules = zip(*(found[:1] if recipe.any_of else found), strict=True)
-                return Fault(kind, sensors, rules, start_s, duration_s)
+                return Fault(kind, sensors, rules, start_s, duration_s, size)
         return None
 
     @property
@@ -165,69 +187,9 @@ class FaultPlanner:
         return int(self._random.choice(free)) if free else None
 
 
-class FaultOverlay:
-    """Changes healthy values while faults are on. `middle` and `half` describe each sensor's normal range."""
-
-    def __init__(self, middle: Floats, half: Floats) -> None:
-        self._middle = middle
-        self._half = half
-        self._faults: list[Fault] = []
-        self._first_value: dict[tuple[float, int], float] = {}
-
-    def add(self, faults: Sequence[Fault]) -> None:
-        self._faults.extend(faults)
-
-    def apply(self, sensors: Indices, at_s: Floats, values: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """(values with the faults in, which of them are sent at all); `at_s` counts from the run's first reading."""
-        values = values.copy()
-        sent = np.ones(len(values), dtype=np.bool_)
-        for fault in self._faults:
-            for sensor, rule in zip(fault.sensors, fault.rules, strict=True):
-                for row in np.flatnonzero((sensors == sensor) & (at_s >= fault.start_s) & (at_s < fault.end_s)):
-                    if fault.kind is FaultKind.GAP:
-                        sent[row] = False
-                    else:
-                        values[row] = self._faulty(fault, sensor, rule, float(at_s[row]), float(values[row]))
-        if len(at_s):
-            self._forget_before(float(at_s.min()))
-        return values, sent
-
-    def _forget_before(self, now_s: float) -> None:
-        for fault in [fault for fault in self._faults if fault.end_s <= now_s]:
-            self._faults.remove(fault)
-            for sensor in fault.sensors:
-                self._first_value.pop((fault.start_s, sensor), None)
-
-    def _faulty(self, fault: Fault, sensor: int, rule: str, at_s: float, healthy: float) -> float:
-        half, low = float(self._half[sensor]), float(self._middle[sensor] - self._half[sensor])
-        since_s = at_s - fault.start_s
-        part = since_s / fault.duration_s
-        is_first = (fault.start_s, sensor) not in self._first_value
-        first_value = self._first_value.setdefault((fault.start_s, sensor), healthy)
-        value = healthy
-        match fault.kind:
-            case FaultKind.GAS_ALARM:
-                value += 5 * half * min(1 - math.exp(-since_s / 6), (1 - part) / 0.4)
-            case FaultKind.LEAK:
-                value += (3 if rule == "high" else -3) * half * min(part / 0.6, 1.0)
-            case FaultKind.DRIFT:
-                value += 4 * half * part
-            case FaultKind.PUMP_TRIP:
-                value = 0.2 * low + (healthy - 0.2 * low) * math.exp(-since_s / 4)
-            case FaultKind.STUCK:
-                value = first_value
-            case FaultKind.STICTION:
-                value = low + half + 0.5 * half * (1 if int(since_s / 10) % 2 else -1)
-            case FaultKind.SPIKE:
-                value += 6 * half if is_first else 0
-            case FaultKind.GAP:
-                raise AssertionError("a gap changes no value")
-        return value
-
-
 def _demo_items() -> Iterator[ScheduleItem]:
     start_s = DEMO_FIRST_S
     while True:
-        for kind in FaultKind:
-            yield kind, start_s, None
+        for kind in DEMO_KINDS:
+            yield kind, start_s, None, 1.0
             start_s += DEMO_EVERY_S

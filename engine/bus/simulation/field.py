@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.bus.simulation.faults import Fault, FaultOverlay, FaultPlanner, parse_schedule
+from engine.bus.simulation.faults import Fault, FaultPlanner, parse_schedule
+from engine.bus.simulation.overlay import FaultOverlay
 from engine.bus.simulation.plant import make_plant, naive_utc, reading
 from engine.bus.simulation.signals import SignalBank
 from engine.errors import SettingsError
@@ -23,7 +24,8 @@ US_PER_S = 1_000_000
 class FieldOptions:
     """`sensors` in each of `facilities`, which together send `rate` readings a second.
 
-    `jitter` is how far, as a part of it, the time between two readings of a sensor strays from its interval.
+    jitter    how far, as a part of it, the time between two readings of a sensor strays from its interval
+    machines  each facility has a pump, a valve and a counter beside its `sensors`
     """
 
     facilities: int = 3
@@ -32,6 +34,7 @@ class FieldOptions:
     seed: int = 1
     faults: str = "demo"
     jitter: float = 0.02
+    machines: bool = False
 
     def __post_init__(self) -> None:
         if self.facilities < 1 or self.sensors < 1 or not self.rate > 0:
@@ -57,14 +60,14 @@ class Field:
     """Readings of a run that began at `start_us`, in the order of time. Same options, same calls: same readings."""
 
     def __init__(self, options: FieldOptions, start_us: int) -> None:
-        self.plant = make_plant(options.facilities, options.sensors, options.seed)
+        self.plant = make_plant(options.facilities, options.sensors, options.seed, machines=options.machines)
         self._options = options
         self._start_us = start_us
         sensors = self.plant.sensors
         self._signals = SignalBank(
             [sensor.type for sensor in sensors], [sensor.facility for sensor in sensors], options.seed
         )
-        self._overlay = FaultOverlay(self._signals.middle, self._signals.half)
+        self._overlay = FaultOverlay(self._signals.middle, self._signals.half, options.seed, options.interval_s)
         self._planner = FaultPlanner(
             self.plant, options.seed, options.faults, max(options.interval_s, options.declared_interval_s)
         )
@@ -81,16 +84,22 @@ class Field:
 
     def tick(self, end_s: float) -> list[dict[str, str]]:
         """The readings due before `end_s` seconds after the start and not given yet."""
-        found: list[tuple[float, int, float]] = []
+        return [self._reading(at_us, sensor, value) for at_us, sensor, value in self.values(end_s)]
+
+    def values(self, end_s: float) -> list[tuple[int, int, float]]:
+        """The same as (time by the sensor's own clock, sensor's place in the plant, value), in order of sending."""
+        found: list[tuple[float, float, int, float]] = []
         while len(due := np.flatnonzero(self._due_s < end_s)):
             at_s = self._due_s[due]
             values = self._signals.sample(due, self._start_us / US_PER_S + at_s)
+            shown_s = self._overlay.clocks(due, at_s)
             values, sent = self._overlay.apply(due, at_s, values)
-            found.extend(zip(at_s[sent].tolist(), due[sent].tolist(), values[sent].tolist(), strict=True))
+            columns = (at_s[sent], shown_s[sent], due[sent], values[sent])
+            found.extend(zip(*(column.tolist() for column in columns), strict=True))
             stray = self._random.uniform(-self._options.jitter, self._options.jitter, len(due))
             self._due_s[due] += self._options.interval_s * (1 + stray)
         found.sort()
-        return [self._reading(at_s, sensor, value) for at_s, sensor, value in found]
+        return [(self._at_us(shown_s), sensor, value) for _, shown_s, sensor, value in found]
 
     def describe(self, fault: Fault) -> dict[str, Any]:
         """A fault as the ledger has it."""
@@ -98,13 +107,14 @@ class Field:
         facility = self.plant.facilities[sensors[0].facility]
         return {
             "kind": fault.kind.value,
+            "size": fault.size,
             "facility_id": facility.facility_id,
             "facility_name": facility.name,
             "starts_at": naive_utc(self._at_us(fault.start_s)),
             "ends_at": naive_utc(self._at_us(fault.end_s)),
             "sensors": [
                 {"sensor_id": sensor.sensor_id, "type": sensor.type.value, "expected_rule": rule or None}
-                for sensor, rule in zip(sensors, fault.rules, strict=True)
+                for sensor, rule in zip(sensors, fault.expected_rules, strict=True)
             ],
         }
 
@@ -130,9 +140,9 @@ class Field:
             "faults": [self.describe(fault) for fault in self._faults],
         }
 
-    def _reading(self, at_s: float, index: int, value: float) -> dict[str, str]:
+    def _reading(self, at_us: int, index: int, value: float) -> dict[str, str]:
         sensor = self.plant.sensors[index]
-        return reading(sensor, self.plant.facilities[sensor.facility], self._at_us(at_s), value)
+        return reading(sensor, self.plant.facilities[sensor.facility], at_us, value)
 
     def _at_us(self, at_s: float) -> int:
         return self._start_us + round(at_s * US_PER_S)

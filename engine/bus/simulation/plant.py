@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from engine.bus.simulation.signals import PROFILES
+from engine.bus.simulation.signals import MACHINES, PROFILES
 from engine.model import FacilityType, SensorType
 
 _PLACES = (
@@ -49,8 +49,9 @@ class Plant:
     sensors: tuple[SimulatedSensor, ...]
 
 
-def make_plant(facilities: int, sensors: int, seed: int) -> Plant:
-    """`facilities` with `sensors` each. The ids follow from the seed, so that a second start is the same field."""
+def make_plant(facilities: int, sensors: int, seed: int, *, machines: bool = False) -> Plant:
+    """`facilities` with `sensors` each, and with `machines`. Ids follow from the seed: each start is the same field."""
+    types = [_TYPES[n % len(_TYPES)] for n in range(sensors)] + (list(MACHINES) if machines else [])
     random = np.random.default_rng([seed, 0])
     places: list[SimulatedFacility] = []
     placed: list[SimulatedSensor] = []
@@ -62,7 +63,7 @@ def make_plant(facilities: int, sensors: int, seed: int) -> Plant:
                 _identity(random), f"{name} {lap + 1}" if lap else name, type_, address, longitude, latitude
             )
         )
-        placed.extend(SimulatedSensor(_identity(random), number, _TYPES[n % len(_TYPES)]) for n in range(sensors))
+        placed.extend(SimulatedSensor(_identity(random), number, type_) for type_ in types)
     return Plant(tuple(places), tuple(placed))
 
 

@@ -1,5 +1,7 @@
 """Healthy signals of the 18 sensor types the field hub sends: daily cycle, wandering with memory, mode changes, noise.
 
+Beside them three of machines, for fields that ask for them: a pump that runs or not, a valve's position, and a counter.
+
 All sensors are computed side by side in numpy. A healthy value never leaves its type's normal range (it saturates
 inside), so every excursion in a simulated stream is a planted fault.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +25,23 @@ SATURATION = 0.85
 """Healthy values stay within this part of the half range around its middle."""
 
 
+class Form(Enum):
+    """What becomes of a signal on its way to the reading."""
+
+    CONTINUOUS = auto()
+    SWITCH = auto()
+    """0 or 1: off in the lowest operating mode."""
+    STEPS = auto()
+    """Quarters of the range."""
+    COUNTER = auto()
+    """The signal is a rate an hour; the reading is what has been counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """How one sensor type behaves. Amplitudes are parts of the half range.
 
-    low, high   the field hub's normal range (the wire contract's default limits)
+    low, high   the field hub's normal range (the wire contract's default limits); of a machine what it can show
     daily       amplitude of the day's cycle
     wander      standard deviation of the slow part, which forgets in about `memory_s`
     noise       standard deviation of the instrument's noise
@@ -40,6 +55,7 @@ class Profile:
     memory_s: float
     noise: float
     mode: float
+    form: Form = Form.CONTINUOUS
 
     @property
     def middle(self) -> float:
@@ -72,16 +88,30 @@ PROFILES: dict[SensorType, Profile] = {
 }
 """The 18 types the hub sends, those that show faults best first: a small facility gets these."""
 
+MACHINES: dict[SensorType, Profile] = {
+    SensorType.PUMP_STATUS: Profile(0, 1, 0.0, 0.0, 3600, 0.0, 1.0, Form.SWITCH),
+    SensorType.VALVE_STATUS: Profile(0, 100, 0.10, 0.10, 7200, 0.0, 0.5, Form.STEPS),
+    SensorType.COMPRESSOR_STATUS: Profile(30, 90, 0.10, 0.15, 3600, 0.05, 0.20, Form.COUNTER),
+}
+"""What the hub does not send: on or off, a position, a totaliser."""
+
+COUNTED_S_MAX = DAY_S
+"""A counter begins at its first reading; what passed before is not counted."""
+
 _MODE_LEVELS = (-1.0, 0.0, 1.0)
 _MODE_DWELL_S = 1800.0
 _MODE_LAG_S = 90.0
+
+
+def profile_of(type_: SensorType) -> Profile:
+    return PROFILES.get(type_) or MACHINES[type_]
 
 
 class SignalBank:
     """Healthy values of many sensors. Same seed and same sequence of calls: same values."""
 
     def __init__(self, types: Sequence[SensorType], facility_of: Sequence[int], seed: int) -> None:
-        profiles = [PROFILES[type_] for type_ in types]
+        profiles = [profile_of(type_) for type_ in types]
         count = len(profiles)
         self._random = np.random.default_rng([seed, 1])
         self._facility_of = np.asarray(facility_of, dtype=np.int64)
@@ -96,6 +126,9 @@ class SignalBank:
         self._phase = self._random.uniform(0, 2 * np.pi, count)
         self._slow = self._random.standard_normal(count)
         self._heard_s = np.full(count, -np.inf)
+        self._forms = [profile.form for profile in profiles]
+        self._counted = np.zeros(count)
+        self._machines = np.array([form is not Form.CONTINUOUS for form in self._forms])
         self._modes = _Modes(int(self._facility_of.max(initial=-1)) + 1, seed)
 
     def sample(self, sensors: Indices, times_s: Floats) -> Floats:
@@ -114,7 +147,21 @@ class SignalBank:
             + self._noise[sensors] * fresh[1]
         )
         inside: Floats = SATURATION * np.tanh(deviation / SATURATION)
-        return self.middle[sensors] + self.half[sensors] * inside
+        values: Floats = self.middle[sensors] + self.half[sensors] * inside
+        for place in np.flatnonzero(self._machines[sensors]):
+            values[place] = self._shown(int(sensors[place]), float(values[place]), float(elapsed_s[place]))
+        return values
+
+    def _shown(self, sensor: int, value: float, elapsed_s: float) -> float:
+        """What a machine's sensor shows of its signal."""
+        part = (value - self.middle[sensor]) / self.half[sensor]
+        if self._forms[sensor] is Form.SWITCH:
+            return float(part > -SATURATION / 2)
+        if self._forms[sensor] is Form.STEPS:
+            return float(self.middle[sensor] + self.half[sensor] * round(2 * part) / 2)
+        if elapsed_s < COUNTED_S_MAX:
+            self._counted[sensor] += value * elapsed_s / 3600
+        return float(self._counted[sensor])
 
 
 class _Modes:
