@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import structlog
 
-from engine.cluster_environment import private_ray_environment, published_ray
+from engine.cluster_environment import ray_to_watch
 from engine.errors import ClusterUnavailable
 from engine.live import LiveChunk
 from engine.settings import Settings
@@ -131,17 +131,17 @@ class _Link:
     @classmethod
     async def start(cls, settings: Settings) -> _Link:
         """Start the child; it connects while we go on."""
-        private = published_ray(settings)
-        address = private or settings.ray_address
-        if address is None:
+        found = ray_to_watch(settings)
+        if found is None:
             raise ClusterUnavailable(f"no engine runs on {settings.data_dir}, and RAY_ADDRESS is not set")
+        address, additions = found
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "engine.cluster_link",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **private_ray_environment(settings)} if private else None,
+            env={**os.environ, **additions},
         )
         link = cls(process)
         await link._send(("join", address))

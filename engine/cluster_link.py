@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from engine.bus.actor import INTAKE_NAME
 from engine.cluster import FRAME
 from engine.cluster_ray import NAMESPACE, join_ray
-from engine.errors import ClusterUnavailable, FacilityUnavailable
+from engine.errors import ClusterUnavailable, FacilityUnavailable, SettingsError
 from engine.facility.actor import RayHost, host_name
 from engine.facility.port import Cursor
 from engine.live import LiveChunk
@@ -108,7 +108,7 @@ async def serve() -> None:
                 link.unwatch(content)
     except asyncio.IncompleteReadError:
         os._exit(0)
-    except ClusterUnavailable as error:
+    except (ClusterUnavailable, SettingsError) as error:
         link.end(str(error))
 
 

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import Final
 
 import structlog
 
-from engine import runtime
-from engine.clock import SystemClock
-from engine.cluster_ray import join_ray, leave_ray, start_private_ray
+from engine import faultpoints, runtime
+from engine.clock import SystemClock, pause
+from engine.cluster_ray import end_private_ray, join_ray, leave_ray, parts_of_ray, start_private_ray
 from engine.cluster_supervisor import Supervisor
+from engine.cluster_watch import RayWatch
+from engine.errors import ClusterUnavailable, StoreError, StoreUnavailable
 from engine.historian.historian import Historian
+from engine.historian.upgrade import refuse_older_schema
 from engine.logs import rotate_actor_log
 from engine.settings import Settings
+
+SCHEMA_RETRY_S: Final = 2.0
+JOIN_RETRY_S_MIN: Final = 1.0
+JOIN_RETRY_S_MAX: Final = 10.0
 
 log = structlog.get_logger()
 
 
 def run_engine(settings: Settings) -> None:
     """Blocks until SIGTERM or SIGINT, or until another engine leads. One engine a data folder."""
+    faultpoints.install_from_environment()
     runtime.claim(settings.data_dir, "engine")
     try:
         asyncio.run(_run(settings))
@@ -30,21 +39,80 @@ def run_engine(settings: Settings) -> None:
 
 async def _run(settings: Settings) -> None:
     assert settings.database_url is not None
-    address = settings.ray_address
-    if address is None:
-        log.info("starting_ray")
-        rotate_actor_log(settings)
-        address = start_private_ray(settings)
-    else:
-        join_ray(address)
     stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):  # after Ray, which installs handlers of its own
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    _follow_signals(stopping)
+    await _until_the_schema_fits(settings.database_url, stopping)
+    if stopping.is_set():
+        return
     clock = SystemClock()
     historian = await Historian.open(settings.database_url, settings, clock)
     try:
-        runtime.publish(settings.data_dir, "engine", ray_address=address)
-        await Supervisor(settings, historian, clock, address, stopping).run()
+        address = await _enter_ray(settings, historian, stopping)
+        if address is None:
+            return
+        _follow_signals(stopping)  # Ray has installed handlers of its own
+        watch = RayWatch(parts_of_ray(), lambda: _last_words(settings))
+        watch.start()
+        try:
+            runtime.publish(settings.data_dir, "engine", ray_address=address, ray_is_private=settings.ray_is_private)
+            await Supervisor(settings, historian, clock, address, stopping).run()
+        finally:
+            watch.end()
+            leave_ray(settings)
     finally:
         await historian.close()
-        leave_ray(settings)
+
+
+async def _until_the_schema_fits(database_url: str, stopping: asyncio.Event) -> None:
+    """Wait for a database that is away; raises SettingsError when its schema is older than this program needs."""
+    while not stopping.is_set():
+        try:
+            await refuse_older_schema(database_url)
+        except StoreUnavailable as error:
+            log.warning("waiting_for_the_store", error=str(error))
+            await pause(stopping, SCHEMA_RETRY_S)
+        else:
+            return
+
+
+async def _enter_ray(settings: Settings, historian: Historian, stopping: asyncio.Event) -> str | None:
+    """The address of our Ray. A cluster that is not there is waited for, never replaced; None: stopped meanwhile."""
+    if settings.ray_is_private:
+        log.info("starting_ray")
+        rotate_actor_log(settings)
+        return start_private_ray(settings)
+    assert settings.ray_address is not None
+    retry_s = JOIN_RETRY_S_MIN
+    while not stopping.is_set():
+        try:
+            join_ray(settings.ray_address)
+        except ClusterUnavailable as error:
+            log.warning("waiting_for_ray", error=str(error), next_try_s=retry_s)
+            await _tell_waiting(historian, settings.ray_address, str(error))
+            await pause(stopping, retry_s)
+            retry_s = min(2 * retry_s, JOIN_RETRY_S_MAX)
+        else:
+            return settings.ray_address
+    return None
+
+
+async def _tell_waiting(historian: Historian, address: str, reason: str) -> None:
+    """Where people look for the engine's state; not when another engine leads, whose state that is then."""
+    try:
+        leadership = await historian.try_lead()
+        if leadership is not None:
+            state = {"state": "waiting", "troubles": [f"Ray is not there: {reason}"], "ray_address": address}
+            await historian.write_engine_status("engine", state)
+            await leadership.release()
+    except StoreError as error:
+        log.warning("state_not_told", error=str(error))
+
+
+def _last_words(settings: Settings) -> None:
+    end_private_ray(settings)
+    runtime.withdraw(settings.data_dir, "engine")
+
+
+def _follow_signals(stopping: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -17,13 +17,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import ray
+from ray._raylet import GcsClient  # type: ignore[attr-defined]
+from ray.exceptions import AuthenticationError, RayError
 
+from engine.cluster_nodes import actor_names, remove_actors
 from engine.errors import ClusterUnavailable, SettingsError
 from engine.settings import Settings
 
 NAMESPACE: Final = "gasinsight"
 OBJECT_STORE_BYTES: Final = 128 * 1024 * 1024
 CONNECT_S_MAX: Final = 2.0
+ADMISSION_S_MAX: Final = 10
 
 _OPTIONS: Final[dict[str, Any]] = {
     "namespace": NAMESPACE,
@@ -36,7 +40,7 @@ _OPTIONS: Final[dict[str, Any]] = {
 def start_private_ray(settings: Settings) -> str:
     """Start Ray with its folders private to us; returns its address. It ends with this process, however that ends."""
     folder = _private_folder(settings.data_dir) / "ray"
-    _clear(folder)
+    end_private_ray(settings)
     context: Any = ray.init(
         address="local",
         num_cpus=max(2, os.cpu_count() or 2),
@@ -49,38 +53,68 @@ def start_private_ray(settings: Settings) -> str:
 
 
 def join_ray(address: str) -> None:
-    """Become a driver of a running Ray; raises ClusterUnavailable at once when nobody listens there."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    """Become a driver of a running Ray; raises ClusterUnavailable at once when nobody listens there.
+
+    A token that does not fit is a SettingsError: trying again would not help.
+    """
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), CONNECT_S_MAX).close()
     except (OSError, ValueError) as error:
         raise ClusterUnavailable(f"nothing answers at {address}: {error}") from error
     try:
+        _check_admission(address)
         ray.init(address=address, **_OPTIONS)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterUnavailable(f"Ray at {address} does not admit us: {str(error)[:300]}") from error
+    except AuthenticationError as error:
+        raise SettingsError(
+            f"the Ray cluster at {address} does not accept our token: RAY_AUTH_TOKEN or the file RAY_AUTH_TOKEN_PATH"
+            " must hold the one it was started with"
+        ) from error
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        said = " ".join(str(error).split())[:300]
+        raise ClusterUnavailable(
+            f"Ray at {address} does not admit us: {said}; is this machine a node of that cluster"
+            f" (`ray start --address={address} --num-cpus=0` makes it one that carries no facilities)?"
+        ) from error
+
+
+def _check_admission(address: str) -> None:
+    """Ask the head something: `ray.init` tries a wrong token for 20 s and then says only that it cannot connect."""
+    GcsClient(address=address).internal_kv_get(b"gasinsight", b"gasinsight", timeout=ADMISSION_S_MAX)
+
+
+def parts_of_ray() -> dict[str, tuple[str, int]]:
+    """What of Ray this process cannot do without: (host, port) by name."""
+    context = ray.get_runtime_context()
+    host, _, port = context.gcs_address.rpartition(":")
+    nodes: Any = ray.nodes
+    own = next(node for node in nodes() if node["NodeID"] == context.get_node_id())
+    return {
+        "the head of Ray": (host, int(port)),
+        "the Ray node of this machine": (own["NodeManagerAddress"], own["NodeManagerPort"]),
+    }
 
 
 def leave_ray(settings: Settings) -> None:
     """Disconnect; a private Ray ends and takes its folder with it."""
     ray.shutdown()
-    if settings.ray_address is None:
+    if settings.ray_is_private:
         shutil.rmtree(_private_folder(settings.data_dir), ignore_errors=True)
 
 
-def kill_leftovers() -> int:
-    """End the actors that an engine before us left in our namespace (on a Ray that outlives engines); how many."""
-    named = [each for each in ray.util.list_named_actors(all_namespaces=True) if each["namespace"] == NAMESPACE]
-    for each in named:
-        ray.kill(ray.get_actor(each["name"], namespace=NAMESPACE), no_restart=True)
-    return len(named)
+def kill_leftovers() -> None:
+    """End the actors that an engine before us left in our namespace (on a Ray that outlives engines)."""
+    remove_actors(actor_names(NAMESPACE), NAMESPACE)
 
 
-def _clear(folder: Path) -> None:
-    """End what a killed engine's Ray left running (two agents outlive it), known by the files they hold, and its files.
+def end_private_ray(settings: Settings) -> None:
+    """End what is left of a private Ray and of its actors, known by the files they hold, and its files.
 
     No other engine can be using the folder: one data folder has one.
     """
+    if not settings.ray_is_private:
+        return
+    folder = _private_folder(settings.data_dir) / "ray"
     for process in Path("/proc").iterdir():
         if process.name.isdigit() and int(process.name) != os.getpid() and _holds_files_in(folder, process):
             with contextlib.suppress(ProcessLookupError):

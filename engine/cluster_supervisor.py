@@ -7,6 +7,7 @@ supervisor starts it working again, adds up the metrics and writes `engine_statu
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -15,18 +16,25 @@ import ray
 import structlog
 from ray.exceptions import RayError
 
-from engine.bus.actor import start_intake
-from engine.clock import Clock
+from engine import runtime
+from engine.attempts import Attempts
+from engine.bus.actor import INTAKE_NAME
+from engine.clock import Clock, pause
+from engine.cluster_historians import HistorianWatch
+from engine.cluster_nodes import Watchtower, own_node
 from engine.cluster_ray import NAMESPACE, kill_leftovers
-from engine.errors import StoreError, StoreUnavailable
-from engine.historian.actor import historian_name, start_historians
+from engine.cluster_services import Services
+from engine.errors import ClusterUnavailable, StoreError, StoreUnavailable
+from engine.historian.actor import historian_name
 from engine.historian.historian import Historian
 from engine.historian.notifications import ConfigurationNews
 from engine.historian.port import LeadershipPort
 from engine.metrics import ACTOR_RESTARTS, Ledger, Metrics
+from engine.nodes import Node
 from engine.settings import Settings
 
 STATUS_S: Final = 2.0
+LOOK_S: Final = 1.0
 CHECK_S: Final = 0.5
 ANSWER_S_MAX: Final = 15.0
 STOP_S_MAX: Final = 9.0
@@ -53,13 +61,21 @@ class Supervisor:
         self._metrics = Metrics()
         self._ledger = Ledger()
         self._leadership: LeadershipPort | None = None
-        self._intake: Any = None
+        self._services = Services(settings)
+        self._watchtower = Watchtower()
+        self._own_node = own_node()
+        self._nodes: list[Node] = []
+        self._seen_alive: set[str] = set()
+        self._drained: list[str] = []
+        self._superseded = False
         self._intake_incarnation: str | None = None
         self._intake_status: dict[str, Any] = {}
         self._silent_checks = 0
         self._heard_before = False
         self._state = "starting"
         self._stopping = stopping
+        self._writing_status = Attempts(clock)
+        self._historians = [HistorianWatch(number, clock) for number in range(settings.historian_actors)]
 
     async def run(self) -> None:
         """Lead until told to stop, or until another engine has taken over."""
@@ -67,11 +83,14 @@ class Supervisor:
         if self._stopping.is_set():
             return
         kill_leftovers()
-        start_historians(self._settings, NAMESPACE)
-        self._intake = start_intake(self._settings, NAMESPACE)
+        await self._look()
+        self._services.start(self._nodes, self._own_node)
         duties = [
+            self._every(LOOK_S, self._keep_places),
             self._every(CHECK_S, self._keep_intake),
+            self._every(STATUS_S, self._file_report),
             self._every(STATUS_S, self._write_status),
+            *(self._every(STATUS_S, each.look) for each in self._historians),
             self._every(CHECK_S, self._keep_leadership),
             self._every(ROLLUP_S, self._roll_up),
             self._every(SWEEP_S, self._sweep),
@@ -102,7 +121,7 @@ class Supervisor:
             if not waiting:
                 waiting = True
                 log.info("waiting_to_lead")
-            await self._pause(LEAD_RETRY_S)
+            await pause(self._stopping, LEAD_RETRY_S)
 
     async def _keep_leadership(self) -> None:
         """Lead again after the database was away; make room when another engine leads by then."""
@@ -111,13 +130,34 @@ class Supervisor:
         self._leadership = await self._historian.try_lead()
         if self._leadership is None:
             log.error("another_engine_leads")
+            self._superseded = True
             self._stopping.set()
+
+    async def _look(self) -> None:
+        """The nodes as they are. Which ones are drained is remembered while the database is away."""
+        try:
+            self._drained = await self._historian.drained_nodes()
+        except StoreUnavailable as error:
+            log.info("drained_nodes_not_read", error=str(error))
+        self._nodes = await self._watchtower.look(self._drained)
+        self._seen_alive |= {node.node_id for node in self._nodes if node.alive}
+
+    async def _keep_places(self) -> None:
+        """Everything on nodes that live and are not drained, facilities spread over them."""
+        await self._look()
+        await self._services.keep(self._nodes)
+        await asyncio.wait_for(self._intake.arrange.remote(self._nodes), ANSWER_S_MAX)
+
+    @property
+    def _intake(self) -> Any:
+        return self._services.intake
 
     async def _keep_intake(self) -> None:
         """Ask the readers how they are; start them after every restart of their process."""
         try:
             status = await asyncio.wait_for(self._intake.status.remote(), ANSWER_S_MAX)
             if not status["running"]:
+                await self._intake.arrange.remote(self._nodes)  # before it starts any process
                 await self._intake.start.remote()
         except (RayError, TimeoutError) as error:
             await self._intake_silent(error)
@@ -145,13 +185,22 @@ class Supervisor:
                 self._silent_checks = 0
                 ray.kill(self._intake, no_restart=False)
         else:
-            self._intake = start_intake(self._settings, NAMESPACE)
+            self._services.find(INTAKE_NAME)
+
+    async def _file_report(self) -> None:
+        """Beside the database, so that it can be read while that is away; a disk that is full must not stop us."""
+        try:
+            runtime.write_report(self._settings.data_dir, self.report())
+        except OSError as error:
+            log.warning("report_not_filed", error=str(error))
 
     async def _write_status(self) -> None:
         self._ledger.put("supervisor", "", self._metrics.snapshot())
-        await self._historian.write_engine_status("engine", self._status())
+        with self._writing_status.one():
+            await self._historian.write_engine_status("engine", self.report())
 
-    def _status(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
+        """How everything is; `engine.diagnosis` puts it into words."""
         status = self._intake_status
         hosts = status.get("hosts", {})
         facilities = {each: state for host in hosts.values() if host for each, state in host.facilities.items()}
@@ -167,13 +216,38 @@ class Supervisor:
             "watermark_us": status.get("watermark_us"),
             "facilities": sum(state == "loaded" for state in facilities.values()),
             "actors": len(hosts),
+            "store": {
+                "status": self._writing_status.status(),
+                "commits": {str(number): each.commits for number, each in enumerate(self._historians)},
+            },
+            "troubles": self._troubles(),
+            "disk_free_bytes": shutil.disk_usage(self._settings.data_dir).free,
             "restarting": [slot for slot, host in hosts.items() if host is None],
             "metrics": self._ledger.total(),
-            "nodes": [
-                {"node_id": node["NodeID"], "address": node["NodeManagerAddress"], "alive": node["Alive"]}
-                for node in _nodes()
-            ],
+            "nodes": [self._node_status(node) for node in self._nodes if node.node_id in self._seen_alive],
         }
+
+    def _node_status(self, node: Node) -> dict[str, Any]:
+        """`engine`: this process runs there."""
+        places: dict[int, tuple[str, int]] = self._intake_status.get("places", {})
+        here = [facilities for node_id, facilities in places.values() if node_id == node.node_id]
+        return {
+            "node_id": node.node_id,
+            "address": node.address,
+            "hostname": node.hostname,
+            "alive": node.alive,
+            "drained": node.drained,
+            "facilities": sum(here),
+            "processes": len(here),
+            "services": [name for name, node_id in self._services.places.items() if node_id == node.node_id],
+            "head": node.head,
+            "engine": node.node_id == self._own_node,
+        }
+
+    def _troubles(self) -> list[str]:
+        """Processes of ours that do not answer or keep dying, in words."""
+        historians = (each.trouble() for each in self._historians)
+        return [*filter(None, historians), *self._intake_status.get("troubles", ())]
 
     async def _roll_up(self) -> None:
         handled = 1
@@ -206,6 +280,7 @@ class Supervisor:
         made = await self._historian.make_partitions()
         dropped = await self._historian.drop_old_partitions()
         expired = await self._historian.expire_parked()
+        await self._historian.forget_drained([node.node_id for node in self._nodes if node.alive])
         log.info("housekeeping", partitions_made=len(made), partitions_dropped=dropped, parked_expired=expired)
 
     async def _every(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
@@ -213,7 +288,7 @@ class Supervisor:
         while True:
             try:
                 await duty()
-            except (StoreError, RayError, TimeoutError) as error:
+            except (StoreError, RayError, ClusterUnavailable, TimeoutError) as error:
                 log.warning("duty_failed", duty=duty.__name__, error=f"{type(error).__name__}: {str(error)[:200]}")
                 await self._clock.sleep(seconds)
             await self._clock.sleep(seconds)
@@ -225,23 +300,10 @@ class Supervisor:
                 await self._intake.stop.remote()
                 for number in range(self._settings.historian_actors):
                     await ray.get_actor(historian_name(number), namespace=NAMESPACE).close.remote()
-                await self._historian.write_engine_status("engine", {**self._status(), "state": "stopped"})
+                await self._historian.write_engine_status("engine", {**self.report(), "state": "stopped"})
         except (RayError, StoreError, TimeoutError, ValueError) as error:
             log.warning("not_stopped_in_good_order", error=f"{type(error).__name__}: {str(error)[:200]}")
-        kill_leftovers()
+        if not self._superseded:  # or they are the next leader's
+            kill_leftovers()
         if self._leadership is not None:
             await self._leadership.release()
-
-    async def _pause(self, seconds: float) -> None:
-        """Sleep, but not through a stop."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-
-
-def _nodes() -> list[dict[str, Any]]:
-    nodes: Any = ray.nodes
-    found: list[dict[str, Any]] = nodes()
-    return found

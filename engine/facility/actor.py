@@ -9,13 +9,16 @@ from typing import Any
 
 import ray
 import structlog
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayError
 
+from engine import faultpoints
 from engine.clock import SystemClock
+from engine.cluster_nodes import ACTOR_GONE, own_node, placed, remove_actors
+from engine.departure import Departure
 from engine.errors import FacilityUnavailable
 from engine.facility.host import FacilityHost
 from engine.facility.port import Answer, Cursor, Host, HostStatus, SensorMessage, Share
-from engine.historian.actor import ACTOR_OPTIONS, RemoteHistorian
+from engine.historian.actor import RemoteHistorian
 from engine.live import LiveChunk
 from engine.logs import configure_logging, open_actor_log
 from engine.metrics import Metrics
@@ -32,6 +35,7 @@ class FacilityActor(FacilityHost):
 
     def __init__(self, settings: Settings, namespace: str, slot: int) -> None:
         configure_logging(settings, host_name(slot), open_actor_log(settings))
+        faultpoints.install_from_environment()
         super().__init__(
             RemoteHistorian(settings.historian_actors, namespace),
             settings,
@@ -39,6 +43,8 @@ class FacilityActor(FacilityHost):
             Metrics(),
             executor=ThreadPoolExecutor(1, "native"),
         )
+        self._departure = Departure(self.close)
+        self.node_id = own_node()
 
 
 def host_name(slot: int) -> str:
@@ -104,11 +110,9 @@ class RayHostStarter:
         remote: Any = ray.remote
         self._actor = remote(concurrency_groups={"watch": WATCHERS_MAX})(FacilityActor)
 
-    async def start(self, slot: int) -> Host:
-        """The actor of a slot: the living one, or a new one."""
-        options = self._actor.options(
-            name=host_name(slot), namespace=self._namespace, get_if_exists=True, **ACTOR_OPTIONS
-        )
+    async def start(self, slot: int, node_id: str | None) -> Host:
+        """The actor of a slot: the living one, or a new one on this node."""
+        options = self._actor.options(**placed(host_name(slot), self._namespace, node_id))
         try:
             return RayHost(options.remote(self._settings, self._namespace, slot))
         except (ValueError, RayError) as error:
@@ -128,9 +132,16 @@ class RayHostStarter:
         except (ValueError, RayError) as error:
             log.info("process_gone_already", slot=slot, error=str(error))
 
+    async def remove(self, slot: int) -> None:
+        """Kill the slot's process, and Ray lets it be."""
+        try:
+            await asyncio.to_thread(remove_actors, {host_name(slot)}, self._namespace)
+        except RayError as error:
+            raise FacilityUnavailable(f"{host_name(slot)} cannot be removed: {error}") from error
+
 
 async def _answered(reference: Any) -> Any:
     try:
         return await reference
-    except RayActorError as error:
+    except ACTOR_GONE as error:
         raise FacilityUnavailable(str(error).splitlines()[0][:300]) from error

@@ -13,7 +13,7 @@ from engine.metrics import COMMIT, FENCED_WRITES, Metrics
 from engine.model import CommitAnswer, Outcome, Verdict
 
 RETRY_S_MIN: Final = 0.1
-RETRY_S_MAX: Final = 5.0
+RETRY_S_MAX: Final = 1.0
 
 log = structlog.get_logger()
 

@@ -8,54 +8,35 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
 from engine.bus.messages import body_of
 from engine.clock import Clock
 from engine.errors import FacilityUnavailable, StoreUnavailable
+from engine.facility.mover import Mover, places
 from engine.facility.payloads import parked_readings
-from engine.facility.port import DONE, Answer, Host, HostStatus, Result, SensorMessage, Share
+from engine.facility.port import DONE, Answer, Host, HostStarter, HostStatus, Result, SensorMessage, Share
+from engine.facility.slot import Slot
 from engine.historian.port import HistorianPort
 from engine.metrics import ACTOR_RESTARTS, IGNORED, PARKED, Metrics
 from engine.model import EntityMessage, FacilitySetup, ParkedItem, SensorActivation
+from engine.nodes import Node
 
 RESTARTS_MAX = 5
 RESTARTS_SPAN_S = 60.0
 RESTART_PAUSE_S = 30.0
 STATUS_S_MAX = 10.0
-SILENCES_MAX = 3
+BACK_S_MAX = 10.0
+ASK_AGAIN_S = 0.1
+SILENCE_S_MAX = 30.0
+START_S_MAX = 120.0
+"""Many processes that start at once on few cores take long; ending one that starts makes it longer."""
+STATUSES_S_MAX = 2.0
+SILENCE_TOLD_S = 5.0
+FACILITIES_TOLD = 3
 
 log = structlog.get_logger()
-
-
-class HostStarter(Protocol):
-    """Brings processes for facilities into being."""
-
-    async def start(self, slot: int) -> Host:
-        """The process of a slot: the living one, or a new one."""
-
-    async def living(self) -> dict[int, Host]:
-        """Processes that an earlier directory has started."""
-
-    async def end(self, slot: int) -> None:
-        """Kill a process that hangs; the next start finds a new one."""
-
-
-@dataclass(slots=True)
-class _Slot:
-    """One process and the facilities it was given. `incarnation` is the last one seen alive."""
-
-    number: int
-    facilities: list[str] = field(default_factory=list)
-    host: Host | None = None
-    incarnation: str | None = None
-    restarts_s: list[float] = field(default_factory=list)
-    paused_until_s: float = -1.0
-    ticking: bool = False
-    silences: int = 0
 
 
 class Directory:
@@ -69,19 +50,23 @@ class Directory:
         self._clock = clock
         self._metrics = metrics
         self._per_host = per_host
-        self._slots: dict[int, _Slot] = {}
-        self._slot_of: dict[str, _Slot] = {}
+        self._slots: dict[int, Slot] = {}
+        self._slot_of: dict[str, Slot] = {}
+        self._mover = Mover(self._slots, starter, clock)
 
     async def adopt_living(self) -> None:
         """Take over what an earlier directory placed: ask the processes that still live whom they hold."""
-        for number, host in (await self._starter.living()).items():
-            slot = self._slots.setdefault(number, _Slot(number))
-            try:
-                status = await asyncio.wait_for(host.status(), STATUS_S_MAX)
-            except (FacilityUnavailable, TimeoutError) as error:
-                log.warning("process_not_adopted", slot=number, error=str(error))
+        living = await self._starter.living()
+        asked = (asyncio.wait_for(host.status(), STATUS_S_MAX) for host in living.values())
+        statuses = await asyncio.gather(*asked, return_exceptions=True)
+        for (number, host), status in zip(living.items(), statuses, strict=True):
+            slot = self._slots.setdefault(number, Slot(number))
+            if isinstance(status, FacilityUnavailable | TimeoutError):
+                log.warning("process_not_adopted", slot=number, error=str(status))
                 continue
-            slot.host, slot.incarnation = host, status.incarnation
+            if isinstance(status, BaseException):
+                raise status
+            slot.host, slot.incarnation, slot.node_id = host, status.incarnation, status.node_id
             for facility_id, state in status.facilities.items():
                 if state == "loaded" and facility_id not in self._slot_of:
                     self._place(facility_id, slot)
@@ -93,7 +78,7 @@ class Directory:
                 free = next((slot for slot in self._slots.values() if len(slot.facilities) < self._per_host), None)
                 if free is None:
                     number = max(self._slots, default=-1) + 1
-                    free = self._slots.setdefault(number, _Slot(number))
+                    free = self._slots.setdefault(number, Slot(number))
                 self._place(facility_id, free)
 
     def slot_of(self, facility_id: str) -> int | None:
@@ -151,9 +136,33 @@ class Directory:
         await asyncio.gather(*(self._tick_slot(slot, watermark_us) for slot in due))
 
     async def statuses(self) -> dict[int, HostStatus | None]:
-        """Of every process, by slot; None where it does not answer now."""
-        found = await asyncio.gather(*(self._status(slot) for slot in self._slots.values()))
-        return dict(zip(self._slots, found, strict=True))
+        """Of every process, by slot; None where it does not answer now. One that hangs does not hold up the others."""
+        slots = list(self._slots.values())
+        asking = [self._asked(slot) for slot in slots]
+        if asking:
+            await asyncio.wait(asking, timeout=STATUSES_S_MAX)
+        return {slot.number: each.result() if each.done() else None for slot, each in zip(slots, asking, strict=True)}
+
+    def troubles(self) -> list[str]:
+        """Processes that do not answer or are left alone for a while, in words."""
+        now_s = self._clock.monotonic_s()
+        found = []
+        for slot in self._slots.values():
+            held = ", ".join(slot.facilities[:FACILITIES_TOLD]) + (", …" if slot.facilities[FACILITIES_TOLD:] else "")
+            if slot.paused_until_s > now_s:
+                pause_s = slot.paused_until_s - now_s
+                found.append(f"process {slot.number} ({held}) keeps dying; next try in {pause_s:.0f} s")
+            elif slot.heard_at_s is not None and now_s - slot.heard_at_s > SILENCE_TOLD_S:
+                found.append(f"process {slot.number} ({held}) has not answered for {now_s - slot.heard_at_s:.0f} s")
+        return found
+
+    def arrange(self, nodes: Sequence[Node]) -> None:
+        """See Mover.arrange."""
+        self._mover.arrange(nodes)
+
+    def places(self) -> dict[int, tuple[str, int]]:
+        """Node and number of facilities of every process whose node is known."""
+        return places(self._slots.values())
 
     async def reload(self, facility_id: str) -> Answer:
         """Load a facility again: its configuration or parked rows were changed by somebody else."""
@@ -183,7 +192,12 @@ class Directory:
             if isinstance(ended, BaseException):
                 log.warning("process_not_closed", error=str(ended))
 
-    def _place(self, facility_id: str, slot: _Slot) -> None:
+    def _asked(self, slot: Slot) -> asyncio.Task[HostStatus | None]:
+        if slot.asking is None or slot.asking.done():
+            slot.asking = asyncio.create_task(self._status(slot))
+        return slot.asking
+
+    def _place(self, facility_id: str, slot: Slot) -> None:
         slot.facilities.append(facility_id)
         self._slot_of[facility_id] = slot
 
@@ -194,7 +208,8 @@ class Directory:
 
     async def _park_share(self, share: Share) -> Answer | None:
         """DONE when all of it is parked; None when the facility exists by now."""
-        items = [*parked_readings(share.batch, "unknown_facility"), *share.refused]
+        readings = [item for batch in share.batches for item in parked_readings(batch, "unknown_facility")]
+        items = [*readings, *share.refused]
         try:
             return DONE if await self._park(share.facility_id, items) else None
         except StoreUnavailable as error:
@@ -223,7 +238,7 @@ class Directory:
             self._metrics.add(PARKED, kind=item.kind)
         return True
 
-    async def _send(self, slot: _Slot, shares: Sequence[Share]) -> dict[str, Answer]:
+    async def _send(self, slot: Slot, shares: Sequence[Share]) -> dict[str, Answer]:
         answers: dict[str, Answer] = {}
 
         async def call(host: Host) -> Answer:
@@ -235,7 +250,7 @@ class Directory:
             return {share.facility_id: failed for share in shares}
         return answers
 
-    async def _tick_slot(self, slot: _Slot, watermark_us: int) -> None:
+    async def _tick_slot(self, slot: Slot, watermark_us: int) -> None:
         async def call(host: Host) -> Answer:
             await host.tick(tuple(slot.facilities), watermark_us)
             return DONE
@@ -246,56 +261,84 @@ class Directory:
         finally:
             slot.ticking = False
 
-    async def _guarded(self, slot: _Slot, call: Callable[[Host], Awaitable[Answer]]) -> Answer:
+    async def _guarded(self, slot: Slot, call: Callable[[Host], Awaitable[Answer]]) -> Answer:
         """Call a process; find out, when it does not answer, whether it died with the call."""
+        await slot.admitted()
+        with slot.calling():
+            return await self._call(slot, call)
+
+    async def _call(self, slot: Slot, call: Callable[[Host], Awaitable[Answer]]) -> Answer:
         pause_s = slot.paused_until_s - self._clock.monotonic_s()
         if pause_s > 0:
             return Answer(Result.UNAVAILABLE, f"process {slot.number} keeps dying; next try in {pause_s:.0f} s")
-        before = slot.incarnation
+        before, moves = slot.incarnation, slot.moves
         try:
             host = await self._host(slot)
             before = slot.incarnation
             answer = await call(host)
         except FacilityUnavailable as error:
             slot.host = None
-            status = await self._status(slot)
-            if status is not None and before is not None and status.incarnation != before:
+            status = await self._back(slot)
+            restarted = status is not None and before is not None and status.incarnation != before
+            if restarted and slot.moves == moves:
                 return Answer(Result.CRASHED, str(error))
             return Answer(Result.UNAVAILABLE, str(error))
         return answer
 
-    async def _host(self, slot: _Slot) -> Host:
-        if slot.host is None:
-            slot.host = await self._starter.start(slot.number)
+    async def _host(self, slot: Slot) -> Host:
+        host = await self._started(slot)
         if slot.incarnation is None:
-            self._seen(slot, await slot.host.status())
+            self._seen(slot, await host.status())
+        return host
+
+    async def _started(self, slot: Slot) -> Host:
+        if slot.host is None:
+            if slot.node_id is None:
+                slot.node_id = self._mover.home()
+            slot.host = await self._starter.start(slot.number, slot.node_id)
         return slot.host
 
-    async def _status(self, slot: _Slot) -> HostStatus | None:
-        try:
-            if slot.host is None:
-                slot.host = await self._starter.start(slot.number)
-            status = await asyncio.wait_for(slot.host.status(), STATUS_S_MAX)
-        except FacilityUnavailable as error:
-            log.warning("process_unavailable", slot=slot.number, error=str(error))
-            return None
-        except TimeoutError:
-            await self._silent(slot)
-            return None
-        slot.silences = 0
-        self._seen(slot, status)
+    async def _back(self, slot: Slot) -> HostStatus | None:
+        """How a process is that did not answer, asked until it does: one that died is back in a second or two."""
+        deadline_s = self._clock.monotonic_s() + BACK_S_MAX
+        while (status := await self._status(slot)) is None and self._clock.monotonic_s() < deadline_s:
+            await self._clock.sleep(ASK_AGAIN_S)
         return status
 
-    async def _silent(self, slot: _Slot) -> None:
+    async def _status(self, slot: Slot) -> HostStatus | None:
+        if slot.moving:  # what answers to its name may still be the one that goes
+            return None
+        moves, asked_at_s = slot.moves, self._clock.monotonic_s()
+        try:
+            host = await self._started(slot)
+            status = await asyncio.wait_for(host.status(), STATUS_S_MAX)
+        except FacilityUnavailable as error:
+            if not slot.away:
+                log.warning("process_unavailable", slot=slot.number, error=str(error))
+            slot.away = True
+            slot.starts()
+            return None
+        except TimeoutError:
+            await self._silent(slot, asked_at_s)
+            return None
+        slot.away, slot.heard_at_s = False, self._clock.monotonic_s()
+        if slot.moves == moves:
+            self._seen(slot, status)
+        return status
+
+    async def _silent(self, slot: Slot, asked_at_s: float) -> None:
         """A process that does not even say how it is hangs; after a while it is ended, so that it can start anew."""
-        slot.silences += 1
-        log.warning("process_silent", slot=slot.number, times=slot.silences)
-        if slot.silences >= SILENCES_MAX:
+        if slot.silent_since_s is None:
+            slot.silent_since_s = asked_at_s
+        silent_s = self._clock.monotonic_s() - slot.silent_since_s
+        log.warning("process_silent", slot=slot.number, seconds=round(silent_s), running=slot.running)
+        if silent_s >= (SILENCE_S_MAX if slot.running else START_S_MAX):
             log.error("process_ended", slot=slot.number, facilities=slot.facilities)
-            slot.silences, slot.host = 0, None
+            slot.host = None
+            slot.starts()
             await self._starter.end(slot.number)
 
-    def _seen(self, slot: _Slot, status: HostStatus) -> None:
+    def _seen(self, slot: Slot, status: HostStatus) -> None:
         """Notice restarts; a process that restarts too often is left alone for a while."""
         if slot.incarnation not in {None, status.incarnation}:
             now_s = self._clock.monotonic_s()
@@ -306,4 +349,5 @@ class Directory:
                 slot.paused_until_s = now_s + RESTART_PAUSE_S
                 slot.restarts_s.clear()
                 log.error("process_keeps_dying", slot=slot.number, facilities=slot.facilities, pause_s=RESTART_PAUSE_S)
-        slot.incarnation = status.incarnation
+        slot.incarnation, slot.node_id = status.incarnation, status.node_id
+        slot.running, slot.silent_since_s = True, None

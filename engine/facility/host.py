@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class FacilityHost:
-    """Loads facilities when they are first spoken to. One native call at a time for all of them (`executor`)."""
+    """Loads facilities when they are first spoken to. `executor`, of one thread, runs their large native calls."""
 
     def __init__(
         self,
@@ -46,11 +46,12 @@ class FacilityHost:
         self._executor = executor
         self._facilities: dict[str, Facility] = {}
         self.incarnation = uuid.uuid4().hex
+        self.node_id: str | None = None
 
     async def ingest(self, shares: Sequence[Share]) -> dict[str, Answer]:
         """Serial for each facility, side by side for several."""
         work = [
-            _answer(share.facility_id, self._facility(share.facility_id).ingest(share.batch, share.refused))
+            _answer(share.facility_id, self._facility(share.facility_id).ingest(*share.batches, refused=share.refused))
             for share in shares
         ]
         answers = await asyncio.gather(*work)
@@ -86,7 +87,7 @@ class FacilityHost:
     async def status(self) -> HostStatus:
         """Who is here and what was counted."""
         states = {facility_id: facility.state for facility_id, facility in self._facilities.items()}
-        return HostStatus(self.incarnation, os.getpid(), states, self._metrics.snapshot())
+        return HostStatus(self.incarnation, os.getpid(), states, self._metrics.snapshot(), self.node_id)
 
     async def close(self) -> None:
         """Write a checkpoint of each facility, so that the next start has little to replay."""

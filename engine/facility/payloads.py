@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import native
 from engine.clock import US_PER_S
+from engine.live import LiveFrame
 from engine.model import AlarmEvent, AlertType, ParkedItem, SensorConfig
 from engine.settings import Settings
 
@@ -29,19 +31,22 @@ def core_settings(settings: Settings) -> str:
 
 def config_payload(sensors: Iterable[SensorConfig], *, facility_name: str | None = None, at_us: int) -> bytes:
     """A configuration change: these sensors are so from now on (`facility_name` None: unchanged)."""
-    upserts = [
-        {
-            "op": "upsert",
-            "sensor_id": sensor.sensor_id,
-            "sensor_no": sensor.sensor_no,
-            "type": sensor.type.value,
-            "expected_interval_s": sensor.expected_interval_s,
-            "status": sensor.status.value,
-        }
-        for sensor in sensors
-    ]
+    upserts = [_upsert(sensor) for sensor in sensors]
     config = {"version": RULES_VERSION, "facility_name": facility_name, "at_us": at_us, "sensors": upserts}
     return json.dumps(config, separators=(",", ":")).encode()
+
+
+def _upsert(sensor: SensorConfig) -> dict[str, object]:
+    upsert: dict[str, object] = {
+        "op": "upsert",
+        "sensor_id": sensor.sensor_id,
+        "sensor_no": sensor.sensor_no,
+        "type": sensor.type.value,
+        "expected_interval_s": sensor.expected_interval_s,
+        "status": sensor.status.value,
+    }
+    detection = {name: value for name, value in asdict(sensor.detection).items() if value is not None}
+    return {**upsert, "detection": detection} if detection else upsert
 
 
 def tick_payload(watermark_us: int) -> bytes:
@@ -79,7 +84,35 @@ def reading_data(item: ParkedItem) -> str:
     return data if isinstance(data, str) else json.dumps(data)
 
 
-def alarm_events(effects: native.Effects) -> list[AlarmEvent]:
+def alarm_events(effects: Sequence[native.Effects]) -> list[AlarmEvent]:
+    """The transitions of a step's inputs, one after the other.
+
+    A late violation counts only if its reading is new, also to the inputs before it in the same step.
+    """
+    found: list[AlarmEvent] = []
+    before: set[tuple[int, int]] = set()
+    looked_at = 0
+    for number, effect in enumerate(effects):
+        events = _alarm_events(effect)
+        if number and any(event.only_if_stored is not None for event in events):
+            for earlier in effects[looked_at:number]:
+                before.update((sensor_no, time_us) for _, sensor_no, time_us, _ in earlier.live())
+            looked_at = number
+            events = [event for event in events if event.only_if_stored not in before]
+        found += events
+    return found
+
+
+def live_frames(effects: Sequence[native.Effects], not_stored: Iterable[tuple[int, int]]) -> list[LiveFrame]:
+    """The stored readings of a step for those who watch, each once."""
+    frames: dict[tuple[int, int], LiveFrame] = {}
+    for effect in effects:
+        for sensor_id, sensor_no, time_us, frame in effect.live(not_stored):
+            frames.setdefault((sensor_no, time_us), (sensor_id, time_us, frame))
+    return list(frames.values())
+
+
+def _alarm_events(effects: native.Effects) -> list[AlarmEvent]:
     """The core's transitions as rows of the journal."""
     return [
         AlarmEvent(

@@ -10,7 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from engine.facility.port import SensorMessage
-from engine.model import EntityChange, SensorActivation, SensorConfig, SensorDeactivation, SensorStatus
+from engine.model import (
+    Detection,
+    EntityChange,
+    SensorActivation,
+    SensorConfig,
+    SensorDeactivation,
+    SensorStatus,
+    SensorType,
+)
 
 
 class SensorPlan:
@@ -24,10 +32,15 @@ class SensorPlan:
     """
 
     def __init__(
-        self, facility_id: str, sensors: Mapping[str, SensorConfig], numbers: Mapping[str, int | None]
+        self,
+        facility_id: str,
+        sensors: Mapping[str, SensorConfig],
+        numbers: Mapping[str, int | None],
+        detection: Mapping[SensorType, Detection],
     ) -> None:
         self._facility_id = facility_id
         self._numbers = numbers
+        self._detection = detection
         self._touched: dict[str, SensorConfig] = {}
         self.sensors = dict(sensors)
         self.changes: list[EntityChange] = []
@@ -89,6 +102,7 @@ class SensorPlan:
             expected_interval_s=message.signal_interval_s,
             installed_at_us=message.tracked_at_us,
             status_changed_at_us=message.tracked_at_us,
+            detection=self._detection.get(message.type, Detection()),
         )
         self.sensors[sensor.sensor_id] = self._touched[sensor.sensor_id] = sensor
         self.arrivals.add(sensor.sensor_id)

@@ -50,14 +50,14 @@ DONE = Answer(Result.DONE)
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one received batch holds for one facility.
+    """What received batches hold for one facility, in their order; committed together.
 
-    batch     readings in the native batch format
+    batches   readings in the native batch format, one a received batch
     refused   bad rows of messages whose other rows are good; they go to the parking table with the same commit
     """
 
     facility_id: str
-    batch: bytes
+    batches: tuple[bytes, ...]
     refused: tuple[ParkedItem, ...] = ()
 
 
@@ -109,9 +109,29 @@ class Host(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """`incarnation` differs after every restart of the process. `facilities`: id -> loaded, fenced or idle."""
+    """`incarnation` differs after every restart of the process. `facilities`: id -> loaded, fenced or idle.
+
+    `node_id`: where the process is; None where there are no nodes.
+    """
 
     incarnation: str
     pid: int
     facilities: Mapping[str, str]
     metrics: Snapshot
+    node_id: str | None = None
+
+
+class HostStarter(Protocol):
+    """Brings processes for facilities into being."""
+
+    async def start(self, slot: int, node_id: str | None) -> Host:
+        """The process of a slot: the living one, or a new one on this node (None: wherever)."""
+
+    async def living(self) -> dict[int, Host]:
+        """Processes that an earlier directory has started."""
+
+    async def end(self, slot: int) -> None:
+        """Kill a process that hangs; the next start finds a new one."""
+
+    async def remove(self, slot: int) -> None:
+        """End a process for good, wherever it is; the next start makes another."""

@@ -1,15 +1,27 @@
-"""The core as it was after the last commit: newest checkpoint plus replay of the commit log, emitting nothing."""
+"""The core as it was after the last commit: newest checkpoint plus replay of the commit log, emitting nothing.
+
+What cannot be read (damaged, or written by another version of the core, older or newer) is rebuilt from what PostgreSQL
+has: the newest readings of every sensor go through the same core, and the journal says which alarms were announced. So
+no alarm is announced twice or ended by it; detectors know the recent past only, running delays begin in it, and silence
+is counted anew.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
 import native
-from engine.model import FacilityState, Kind, LogEntry
+from engine.facility.payloads import iso_utc
+from engine.historian.port import HistorianPort
+from engine.model import FacilityState, Kind
+
+REBUILD_READINGS_MAX: Final = 2_000
+"""Of each sensor: the shortest memory of the detectors' tail model, and six times what they need to have a say."""
+CHUNK_READINGS_MAX: Final = 20_000
 
 log = structlog.get_logger()
 
@@ -18,7 +30,7 @@ RunNative = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """`entries` and `readings` were replayed on top of the checkpoint; `rebuilt`: the checkpoint could not be read."""
+    """`entries` and `readings` were replayed on top of the checkpoint; `rebuilt`: something could not be read."""
 
     core: native.FacilityCore
     entries: int
@@ -26,36 +38,64 @@ class Recovered:
     rebuilt: bool
 
 
-async def recovered_core(state: FacilityState, core_settings: str, config: bytes, run_native: RunNative) -> Recovered:
-    """Restore and replay. `config` is today's configuration, the start of a rebuild."""
+async def recovered_core(
+    state: FacilityState, core_settings: str, config: bytes, historian: HistorianPort, run_native: RunNative
+) -> Recovered:
+    """Restore and replay, or rebuild. `config` is today's configuration, the start of a rebuild."""
+    try:
+        return await _restored(state, core_settings, run_native)
+    except (native.SnapshotVersionError, native.SnapshotCorruptError, native.PayloadError) as error:
+        unreadable = f"{type(error).__name__}: {error}"
+    core, source = await _rebuilt(state, core_settings, config, historian, run_native)
+    log.error(
+        "checkpoint_unreadable",
+        facility_id=state.config.facility_id,
+        error=unreadable,
+        commit_no=state.last_commit_no,
+        core_version=state.checkpoint.core_version if state.checkpoint else None,
+        rebuilt_from=source,
+    )
+    return Recovered(core, 0, 0, rebuilt=True)
+
+
+async def _restored(state: FacilityState, core_settings: str, run_native: RunNative) -> Recovered:
     facility_id = state.config.facility_id
     held = state.checkpoint
     later = [entry for entry in state.log if held is None or entry.commit_no > held.commit_no]
-    rebuilt = False
     if held is None:
         core = native.FacilityCore(facility_id, core_settings)
     else:
-        try:
-            core = await run_native(native.FacilityCore.restore, facility_id, held.state, core_settings)
-        except (native.SnapshotVersionError, native.SnapshotCorruptError) as error:
-            rebuilt = True
-            log.error(
-                "checkpoint_unreadable",
-                facility_id=facility_id,
-                error=str(error),
-                commit_no=held.commit_no,
-                core_version=held.core_version,
-                rebuilt_from=f"configuration of {len(state.sensors)} sensors and {_span(later)}",
-            )
-            core = native.FacilityCore(facility_id, core_settings)
-            await run_native(core.replay, Kind.CONFIG.value, config)
+        core = await run_native(native.FacilityCore.restore, facility_id, held.state, core_settings)
     for entry in later:
         await run_native(core.replay, entry.kind.value, entry.payload)
     readings = sum(native.batch_info(entry.payload)[1] for entry in later if entry.kind is Kind.BATCH)
-    return Recovered(core, len(later), readings, rebuilt)
+    return Recovered(core, len(later), readings, rebuilt=False)
 
 
-def _span(entries: list[LogEntry]) -> str:
-    if not entries:
-        return "no log entries"
-    return f"log entries {entries[0].commit_no} to {entries[-1].commit_no}"
+async def _rebuilt(
+    state: FacilityState, core_settings: str, config: bytes, historian: HistorianPort, run_native: RunNative
+) -> tuple[native.FacilityCore, str]:
+    """The core, and in words what it was made from. The readings of the log are among those that are stored."""
+    facility_id = state.config.facility_id
+    core = native.FacilityCore(facility_id, core_settings)
+    await run_native(core.replay, Kind.CONFIG.value, config)
+    id_by_no = {sensor.sensor_no: sensor.sensor_id for sensor in state.sensors}
+    numbers = list(id_by_no)
+    at_once = CHUNK_READINGS_MAX // REBUILD_READINGS_MAX
+    readings, oldest_us = 0, None
+    for start in range(0, len(numbers), at_once):
+        wanted = numbers[start : start + at_once]
+        stored = await historian.recent_readings(facility_id, wanted, REBUILD_READINGS_MAX)
+        if stored:
+            in_time = sorted(stored, key=lambda reading: reading[1])  # the facility is judged across its sensors
+            rows = [(id_by_no[number], at_us, data) for number, at_us, data in in_time]
+            times = [at_us for _, at_us, _ in stored]
+            batch = await run_native(native.encode_batch, facility_id, rows, max(times))
+            await run_native(core.replay, Kind.BATCH.value, batch)
+            oldest_us = min(times) if oldest_us is None else min(oldest_us, *times)
+            readings += len(stored)
+    told = await historian.told_alarms(facility_id)
+    if strange := await run_native(core.recall, told):
+        log.warning("alarms_of_no_sensor", facility_id=facility_id, alarm_keys=strange)
+    since = f" since {iso_utc(oldest_us)}" if oldest_us is not None else ""
+    return core, f"{readings} stored readings{since}, at most {REBUILD_READINGS_MAX} a sensor, and {len(told)} alarms"
