@@ -1,0 +1,99 @@
+"""A typed client of GasInSight's REST and websockets, for programs and notebooks. Needs httpx, websockets, pydantic.
+
+    async with GasInSight("https://gas.example.org", "ann@example.org", password) as gis:
+        for facility in await gis.facilities():
+            print(facility.name)
+
+It knows the wire contract and nothing of the server: this folder can be copied into another project as it stands.
+docs/client.md shows it in use.
+"""
+
+from engine.client.admin import Admin
+from engine.client.detection import Detection
+from engine.client.errors import (
+    ClientError,
+    NotFound,
+    NotPermitted,
+    NotSignedIn,
+    Refused,
+    ServerAway,
+    ServerError,
+    ServerFailed,
+    TooManyRequests,
+    Unusable,
+)
+from engine.client.gasinsight import GasInSight
+from engine.client.shapes import (
+    Alert,
+    AlertWithDetails,
+    Analytics,
+    ApiKey,
+    ChartEntry,
+    Contributor,
+    Dashboard,
+    DetectionInForce,
+    DetectionSettings,
+    Explanation,
+    Facility,
+    FacilityDetection,
+    Gap,
+    KeyGrant,
+    LiveAlert,
+    Location,
+    Permission,
+    Problem,
+    Reading,
+    Record,
+    Records,
+    Sensor,
+    SensorDetection,
+    StoredReading,
+    Tokens,
+    TypeDetection,
+    User,
+    ViewSays,
+)
+
+__all__ = [
+    "Admin",
+    "Alert",
+    "AlertWithDetails",
+    "Analytics",
+    "ApiKey",
+    "ChartEntry",
+    "ClientError",
+    "Contributor",
+    "Dashboard",
+    "Detection",
+    "DetectionInForce",
+    "DetectionSettings",
+    "Explanation",
+    "Facility",
+    "FacilityDetection",
+    "Gap",
+    "GasInSight",
+    "KeyGrant",
+    "LiveAlert",
+    "Location",
+    "NotFound",
+    "NotPermitted",
+    "NotSignedIn",
+    "Permission",
+    "Problem",
+    "Reading",
+    "Record",
+    "Records",
+    "Refused",
+    "Sensor",
+    "SensorDetection",
+    "ServerAway",
+    "ServerError",
+    "ServerFailed",
+    "StoredReading",
+    "Tokens",
+    "TooManyRequests",
+    "TypeDetection",
+    "Unusable",
+    "User",
+    "ViewSays",
+]

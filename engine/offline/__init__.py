@@ -1,0 +1,8 @@
+"""The offline twin: recordings through the very core that scores live readings. docs/data-science.md shows how.
+
+`score_frame` scores a polars frame; `gasinsight score` does it with parquet files. Nothing here needs a server.
+"""
+
+from engine.offline.frames import FrameRefused, score_frame
+
+__all__ = ["FrameRefused", "score_frame"]

@@ -1,0 +1,147 @@
+"""What the core said, as columns of a polars frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from engine.offline.shapes import Numbers, Readings
+from native import REASON_NAMES, VIEW_NAMES, Flag, SeriesScores
+
+FACILITY = ["facility_decades", "facility_threshold", "facility_alarming", "contributors", "facility_explanation"]
+PEAK_HALF_READINGS = 200
+PEAK_GAIN = 1.1
+FACILITY_WEIGHT = 4 / 3
+"""Among the scores of a row: the facility's threshold has a reserve of three decades, a sensor's of one."""
+
+
+def columns_of(scores: SeriesScores, is_null: npt.NDArray[np.bool_], sensors: list[str]) -> pl.DataFrame:
+    """What is not said is null. A null came as words, not as a number that is not finite."""
+    flags = np.where(is_null, scores.flags & ~Flag.NON_FINITE.value, scores.flags).astype(np.int16)
+    views = pl.DataFrame(scores.shares, schema=dict.fromkeys(VIEW_NAMES, pl.Float32)).to_struct("views")
+    frame = pl.DataFrame(
+        {
+            "decades": scores.score,
+            "threshold": scores.threshold,
+            "alarming": scores.alarming,
+            "anomaly": flags & Flag.ANOMALY.value != 0,
+            "flags": flags,
+            "expected": scores.expected,
+            "expected_low": scores.expected - scores.band,
+            "expected_high": scores.expected + scores.band,
+            "view": pl.Series(scores.shares.argmax(axis=1).astype(np.uint8)).cat.to(pl.Enum(VIEW_NAMES)),
+            "views": views,
+            "reason": pl.Series(np.maximum(scores.reason, 0).astype(np.uint8)).cat.to(pl.Enum(REASON_NAMES)),
+            "explanation": _told(scores, of_facility=False),
+            "facility_decades": scores.facility_score,
+            "facility_threshold": scores.facility_threshold,
+            "facility_alarming": scores.facility_alarming,
+            "contributors": _contributors(scores, sensors),
+            "facility_explanation": _told(scores, of_facility=True),
+        },
+        nan_to_null=True,
+    )
+    has_say = pl.col("decades").is_not_null()
+    is_explained = has_say & (pl.Series(scores.shares.max(axis=1, initial=0.0)) > 0)
+    return frame.with_columns(
+        pl.when(has_say & (pl.col("threshold") > 0)).then("threshold"),
+        pl.when(is_explained).then("view"),
+        pl.when(is_explained).then("views"),
+        pl.when(pl.Series(scores.reason) >= 0).then("reason"),
+    )
+
+
+def _told(scores: SeriesScores, *, of_facility: bool) -> pl.Series:
+    """In the rows where alarms came and went, what was told of them."""
+    told: dict[int, str] = {}
+    for row, event in scores.events:
+        if (event.sensor_no is None) is not of_facility:
+            continue
+        told[row] = f"{told[row]}; {event.message}" if row in told else event.message
+    return _sparse(list(told), pl.Series(list(told.values()), dtype=pl.String), len(scores))
+
+
+def _contributors(scores: SeriesScores, sensors: list[str]) -> pl.Series:
+    found = [
+        [{"sensor_id": sensors[place], "share": share} for place, share in contributors]
+        for _, contributors in scores.contributors
+    ]
+    kind = pl.List(pl.Struct({"sensor_id": pl.String, "share": pl.Float32}))
+    return _sparse([row for row, _ in scores.contributors], pl.Series(found, dtype=kind), len(scores))
+
+
+def _sparse(rows: list[int], values: pl.Series, height: int) -> pl.Series:
+    """A column that is null but in these rows."""
+    all_rows = pl.DataFrame({"row": pl.int_range(height, eager=True)})
+    given = pl.DataFrame({"row": pl.Series(rows, dtype=pl.Int64), "value": values})
+    return all_rows.join(given, on="row", how="left", maintain_order="left")["value"]
+
+
+def news(scored: pl.DataFrame, place: npt.NDArray[np.int32]) -> pl.Series:
+    """The score of each reading: in parts of its threshold where it exceeds its sensor's recent peak, else 0.
+
+    The rule is that by which alarms keep quiet (`native/src/detector/combine.rs`), here for the quietest readings too.
+    """
+    loud = scored.select(_in_parts("decades", "threshold").alias("loud")).to_series().to_numpy()
+    said = np.zeros(len(loud))
+    for sensor in np.unique(place):
+        own = np.flatnonzero(place == sensor)
+        said[own] = above_recent_peak(loud[own])
+    return pl.Series("score", said)
+
+
+def _in_parts(decades: str, threshold: str) -> pl.Expr:
+    """Finite in every row: 0 where nothing is said."""
+    has_say = pl.col(decades).is_not_null() & (pl.col(threshold) > 0)
+    return pl.when(has_say).then(pl.col(decades).cast(pl.Float64) / pl.col(threshold)).otherwise(0.0)
+
+
+def above_recent_peak(loud: Numbers) -> Numbers:
+    """What exceeds all earlier ones by a tenth, these losing half their size in so many rows; else 0."""
+    rise = np.arange(len(loud)) * (np.log(2) / PEAK_HALF_READINGS)
+    size = np.log(np.maximum(loud, 1e-300)) + rise
+    peak = np.concatenate([[-np.inf], np.maximum.accumulate(size)[:-1]])
+    return np.where(size > peak + np.log(PEAK_GAIN), loud, 0.0)
+
+
+def widened(scored: pl.DataFrame, readings: Readings, height: int) -> pl.DataFrame:
+    """A row for each of the table: its largest score and whose it is, then each sensor's columns under its name.
+
+    Without `views`: of a table they would be most of the memory.
+    """
+    rows = pl.DataFrame({"row": pl.int_range(height, dtype=pl.Int32, eager=True)})
+    scored = scored.drop("views").with_columns(row=pl.Series(readings.row), place=pl.Series(readings.place))
+    turned = scored.filter(pl.col("facility_decades").is_not_null()).select("row", *FACILITY)
+    wide = rows.join(turned, on="row", how="left", maintain_order="left")
+    scored = scored.drop(FACILITY)
+    by_place = scored.partition_by("place", as_dict=True, include_key=False)
+    nothing = scored.clear().drop("place")
+    for place, sensor in enumerate(readings.sensors):
+        own = by_place.get((place,), nothing)
+        joined = rows.join(own, on="row", how="left", maintain_order="left").drop("row")
+        named = joined.rename({name: f"{sensor}.{name}" for name in joined.columns})
+        wide = wide.hstack(named.get_columns())
+    return _loudest(wide, readings.sensors).hstack(wide.drop("row").get_columns())
+
+
+def _loudest(wide: pl.DataFrame, sensors: list[str]) -> pl.DataFrame:
+    """Of each row the largest score, in parts of a threshold, and the sensor that it is of; none: the facility's."""
+    own = [_in_parts(f"{sensor}.decades", f"{sensor}.threshold").alias(sensor) for sensor in sensors]
+    loud = wide.select(*own).with_columns(own=pl.max_horizontal(sensors))
+    whose = loud.select(pl.concat_list(sensors).list.arg_max()).to_series().cat.to(pl.Enum(sensors))
+    facility = wide.select(_in_parts("facility_decades", "facility_threshold") * FACILITY_WEIGHT)
+    both = pl.DataFrame({"own": loud["own"], "facility": facility.to_series(), "whose": whose})
+    any_of = {
+        name: wide.select(
+            pl.any_horizontal(f"{sensor}.{name}" for sensor in sensors).fill_null(value=False).alias(name)
+        ).to_series()
+        for name in ("alarming", "anomaly")
+    }
+    is_own = (pl.col("own") >= pl.col("facility")) & (pl.col("own") > 0)
+    return both.select(
+        score=pl.max_horizontal("own", "facility"),
+        sensor=pl.when(is_own).then("whose"),
+        alarming=any_of["alarming"] | wide["facility_alarming"].fill_null(value=False),
+        anomaly=any_of["anomaly"],
+    )

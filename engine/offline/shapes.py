@@ -1,0 +1,138 @@
+"""What a frame holds: one series, a facility in long form, or a facility with a column for each sensor."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from engine.errors import GasInSightError
+
+NEVER_FED = "label"
+"""Recordings name their known faults in this column; no detector may see it."""
+INTERVAL_READINGS_MAX = 1_000
+INTERVAL_S_UNKNOWN = 60.0
+
+Times: TypeAlias = npt.NDArray[np.int64]
+Numbers: TypeAlias = npt.NDArray[np.float64]
+Places: TypeAlias = npt.NDArray[np.int32]
+
+
+class FrameRefused(GasInSightError, ValueError):
+    """A frame that cannot be scored: what is wrong with it and what would be right."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Readings in their order of arrival."""
+
+    sensors: list[str]
+    row: Places | None
+    """Where each stands in the frame; none: one row, one reading."""
+    place: Places
+    """Of which of `sensors` each is."""
+    at_us: Times
+    values: Numbers
+    is_null: npt.NDArray[np.bool_]
+    """Rows without a number, which a live system would have received as text."""
+
+    @property
+    def is_wide(self) -> bool:
+        return self.row is not None
+
+    def rows_until(self, reading: int) -> int:
+        """Rows of the frame that lie before this reading, about."""
+        reading = min(reading, len(self.at_us))
+        return reading if self.row is None or reading == 0 else int(self.row[reading - 1]) + 1
+
+    def intervals(self) -> list[float]:
+        """Seconds between readings of each sensor, the median of its first ones."""
+        by_sensor = np.argsort(self.place, kind="stable")
+        ends = np.searchsorted(self.place[by_sensor], np.arange(len(self.sensors) + 1))
+        readings = (by_sensor[start:end][: INTERVAL_READINGS_MAX + 1] for start, end in itertools.pairwise(ends))
+        return [_interval_s(self.at_us[own]) for own in readings]
+
+
+def _interval_s(at_us: Times) -> float:
+    apart_us = np.diff(at_us)
+    apart_us = apart_us[apart_us > 0]
+    return float(np.median(apart_us)) / 1e6 if len(apart_us) else INTERVAL_S_UNKNOWN
+
+
+def readings_of(frame: pl.DataFrame, *, as_received: bool) -> Readings:
+    """Find out the form of a frame and read it. Raises FrameRefused."""
+    if "tracked_at" not in frame.columns:
+        raise FrameRefused(f"there is no column tracked_at (there are: {_listed(frame.columns)})")
+    at_us = _times(frame["tracked_at"])
+    if not as_received:
+        _refuse_unsorted(at_us)
+    if "value" in frame.columns:
+        return _long(frame, at_us)
+    return _wide(frame, at_us)
+
+
+def _times(column: pl.Series) -> Times:
+    """Naive times are UTC, as in the wire contract; what is finer than a microsecond is cut off."""
+    if not isinstance(column.dtype, pl.Datetime):
+        raise FrameRefused(
+            f"tracked_at is {column.dtype}, it must be a Datetime: pl.col('tracked_at').str.to_datetime() reads text, "
+            "pl.from_epoch() numbers"
+        )
+    if column.null_count():
+        raise FrameRefused(f"tracked_at is null in row {column.is_null().arg_max()}: every reading needs its time")
+    return column.dt.epoch("us").to_numpy()
+
+
+def _refuse_unsorted(at_us: Times) -> None:
+    backwards = np.flatnonzero(at_us[1:] < at_us[:-1])
+    if len(backwards):
+        row = int(backwards[0]) + 1
+        times = pl.Series(at_us[row - 1 : row + 1]).cast(pl.Datetime("us"))
+        raise FrameRefused(
+            f"tracked_at goes back in row {row}, from {times[0]} to {times[1]}: sort by tracked_at; or, when the rows "
+            "stand in the order in which they were received, say so (as_received=True, --as-received): late ones are "
+            "then flagged and not learned, as live"
+        )
+
+
+def _long(frame: pl.DataFrame, at_us: Times) -> Readings:
+    values, is_null = _numbers(frame["value"])
+    if "sensor_id" not in frame.columns:
+        return Readings([""], None, np.zeros(len(at_us), np.int32), at_us, values, is_null)
+    column = frame["sensor_id"]
+    if column.null_count():
+        raise FrameRefused(f"sensor_id is null in row {column.is_null().arg_max()}: whose reading is it?")
+    ids = column.cast(pl.String)
+    sensors = ids.unique(maintain_order=True)
+    place = ids.replace_strict(sensors, pl.int_range(len(sensors), eager=True), return_dtype=pl.Int32)
+    return Readings(sensors.to_list(), None, place.to_numpy(), at_us, values, is_null)
+
+
+def _wide(frame: pl.DataFrame, at_us: Times) -> Readings:
+    """Row by row, in a row column by column; an empty cell is no reading."""
+    sensors = [name for name in frame.columns if name not in {"tracked_at", NEVER_FED}]
+    if not sensors:
+        raise FrameRefused("there is neither a column value nor one for each sensor beside tracked_at")
+    table = np.column_stack([_numbers(frame[name])[0] for name in sensors])
+    row, place = np.nonzero(~np.isnan(table))
+    values = table[row, place]
+    no_null = np.zeros(len(values), np.bool_)
+    return Readings(sensors, row.astype(np.int32), place.astype(np.int32), at_us[row], values, no_null)
+
+
+def _numbers(column: pl.Series) -> tuple[Numbers, npt.NDArray[np.bool_]]:
+    if not column.dtype.is_numeric() and column.dtype != pl.Null:
+        raise FrameRefused(
+            f"{column.name} is {column.dtype}, it must be numbers: pl.col({column.name!r}).cast(pl.Float64, "
+            "strict=False) makes nulls of what is none; a column that is of no sensor does not belong here"
+        )
+    numbers = column.cast(pl.Float64)
+    return numbers.fill_null(float("nan")).to_numpy(), numbers.is_null().to_numpy()
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
