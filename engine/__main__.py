@@ -6,20 +6,19 @@ import os
 import sys
 
 from engine import runtime
-from engine.cluster_environment import private_ray_environment
+from engine.cluster_environment import check_ray_settings, private_ray_environment
 from engine.errors import GasInSightError, SettingsError
 from engine.logs import configure_logging
-from engine.settings import Settings, load_settings
+from engine.settings import Settings
 
 
 def main() -> int:
     """Exit status 0 after a clean stop, 1 when it could not start or go on."""
     try:
-        # What is not set is found beside us, but never a Ray: the one that is published is another engine's own.
-        settings = runtime.effective_settings().model_copy(update={"ray_address": load_settings().ray_address})
+        settings = runtime.effective_settings()
         configure_logging(settings, "engine")
         _check(settings)
-        if settings.ray_address is None:
+        if settings.ray_is_private:
             os.environ.update(private_ray_environment(settings))
         from engine.cluster_process import run_engine  # noqa: PLC0415  Ray reads its environment when it is imported
 
@@ -37,6 +36,7 @@ def _check(settings: Settings) -> None:
             " and ".join(name.upper() for name in missing)
             + f" must be set, or `gasinsight up` must run on {settings.data_dir} (it brings both)"
         )
+    check_ray_settings(settings)
 
 
 if __name__ == "__main__":

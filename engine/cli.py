@@ -6,13 +6,19 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from engine import cli_api_key, cli_audit, cli_score
+from engine.cli_options import AsJson, DataDir, Password, Url, User, given
 from engine.errors import GasInSightError, SettingsError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""Where the source lies; of an installed package, a folder without `bench` and `tests`."""
 
 app = typer.Typer(
     name="gasinsight",
@@ -31,12 +37,12 @@ name is embedded by [bold]up[/].""",
 )
 database = typer.Typer(no_args_is_help=True, help="Look after the database's schema.")
 app.add_typer(database, name="db")
+keys = typer.Typer(no_args_is_help=True, help="Make keys that sign tokens (ALGORITHM=EdDSA).")
+app.add_typer(keys, name="keys")
+app.add_typer(cli_audit.app, name="audit")
+app.add_typer(cli_api_key.app, name="api-key")
+app.command("score")(cli_score.score)
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="Folder of the embedded PostgreSQL, bus, secrets and logs.", show_default=False),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 Seconds = Annotated[
     float | None, typer.Option("--for", metavar="SECONDS", min=0, help="End by itself after this time.")
 ]
@@ -76,7 +82,7 @@ def up(
     from engine.commands.up import UpOptions, run_up
 
     field = FieldOptions(facilities, sensors, rate, seed, faults)
-    settings = _given(data_dir=data_dir, web_port=port)
+    settings = given(data_dir=data_dir, web_port=port)
     run_up(UpOptions(settings, simulate, field, ledger, duration_s, as_json))
 
 
@@ -106,7 +112,7 @@ def simulate(
     gasinsight simulate --faults leak@30+90,gap@200 --ledger ledger.json --duration 600
     gasinsight simulate --like-hub --rate 2.4          every sensor each 15 s[/]
 
-    Fault kinds: gas_alarm, spike, leak, drift, gap, pump_trip, stuck, stiction.
+    Fault kinds: gas_alarm, spike, leak, drift, gap, pump_trip, stuck, stiction, step, oscillation, noise, clock_jump.
     """
     from engine.bus.simulation.field import FieldOptions
     from engine.bus.simulator import HubOptions
@@ -115,7 +121,7 @@ def simulate(
     field = FieldOptions(facilities, sensors, rate, seed, faults, jitter=0 if like_hub else 0.02)
     wait_s = 15.0 if like_hub else 2.0
     options = HubOptions(field, batch, like_hub, wait_s, wait_s, duration_s, ledger, truth)
-    run_simulate(_given(data_dir=data_dir), options, as_json)
+    run_simulate(given(data_dir=data_dir), options, as_json)
 
 
 @app.command()
@@ -132,7 +138,7 @@ def web(
     """
     from engine.commands.alone import run_web
 
-    run_web(_given(data_dir=data_dir, web_host=host, web_port=port, web_processes=processes))
+    run_web(given(data_dir=data_dir, web_host=host, web_port=port, web_processes=processes))
 
 
 @app.command()
@@ -143,7 +149,7 @@ def engine(data_dir: DataDir = None) -> None:
     """
     from engine.commands.alone import run_engine
 
-    run_engine(_given(data_dir=data_dir))
+    run_engine(given(data_dir=data_dir))
 
 
 @app.command()
@@ -157,7 +163,7 @@ def bus(
     """
     from engine.commands.alone import run_bus
 
-    run_bus(_given(data_dir=data_dir, bus_port=port))
+    run_bus(given(data_dir=data_dir, bus_port=port))
 
 
 @database.command("upgrade")
@@ -165,7 +171,7 @@ def database_upgrade(data_dir: DataDir = None) -> None:
     """Bring the database to the newest schema (the same as `alembic upgrade head`)."""
     from engine.commands.database import run_upgrade
 
-    run_upgrade(_given(data_dir=data_dir))
+    run_upgrade(given(data_dir=data_dir))
 
 
 @database.command("current")
@@ -173,7 +179,7 @@ def database_current(data_dir: DataDir = None) -> None:
     """Show the schema's revision, and the one this program wants."""
     from engine.commands.database import run_current
 
-    run_current(_given(data_dir=data_dir))
+    run_current(given(data_dir=data_dir))
 
 
 @database.command("check")
@@ -181,17 +187,38 @@ def database_check(data_dir: DataDir = None) -> None:
     """Compare the database with the schema this program wants; exit status 1 when they differ."""
     from engine.commands.database import run_check
 
-    sys.exit(run_check(_given(data_dir=data_dir)))
+    sys.exit(run_check(given(data_dir=data_dir)))
+
+
+@keys.command("new")
+def keys_new(file: Annotated[Path, typer.Argument(help="The PEM file to write; it must not exist yet.")]) -> None:
+    """Make an Ed25519 key for SIGNING_KEYS, readable by its owner only.
+
+    [dim]gasinsight keys new keys/2026.pem
+    ALGORITHM=EdDSA SIGNING_KEYS=keys/2026.pem gasinsight web[/]
+    """
+    from engine.commands.keys import run_keys_new
+
+    run_keys_new(file)
+
+
+@database.command("settle")
+def database_settle(data_dir: DataDir = None) -> None:
+    """After PostgreSQL was set back to an earlier moment by its own means: once, before anything is started on it.
+
+    Nothing that knew the time after that moment can write, resume or sign in by it. `gasinsight restore` does this
+    itself.
+    """
+    from engine.commands.backup import run_settle
+
+    run_settle(given(data_dir=data_dir))
 
 
 @app.command()
 def watch(
-    url: Annotated[str | None, typer.Option(help="Address of the web server; default: the one running here.")] = None,
-    user: Annotated[str | None, typer.Option(help="E-mail address or user name; default: the demo's admin.")] = None,
-    password: Annotated[
-        str | None,
-        typer.Option(help="Better left out (it is asked for) or in GASINSIGHT_PASSWORD.", envvar="GASINSIGHT_PASSWORD"),
-    ] = None,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
     facility: Annotated[str | None, typer.Option(help="Only facilities whose name or id contains this.")] = None,
     sensors: Annotated[int, typer.Option(min=1, max=500, help="Show at most this many sensors.")] = 36,
     duration_s: Seconds = None,
@@ -205,10 +232,11 @@ def watch(
     gasinsight watch --url https://gas.example.org --user ann@example.org
     gasinsight watch --json --for 60 | jq 'select(.kind == "alert")'[/]
     """
+    from engine.commands.login import LoginOptions
     from engine.commands.watch import WatchOptions, run_watch
 
-    options = WatchOptions(url, user, password, facility, sensors, duration_s, as_json)
-    run_watch(_given(data_dir=data_dir), options)
+    options = WatchOptions(LoginOptions(url, user, password), facility, sensors, duration_s, as_json)
+    run_watch(given(data_dir=data_dir), options)
 
 
 @app.command()
@@ -216,7 +244,54 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show nodes, readers, facilities, lag and queues of a running installation."""
     from engine.commands.status import run_status
 
-    sys.exit(run_status(_given(data_dir=data_dir), as_json))
+    sys.exit(run_status(given(data_dir=data_dir), as_json))
+
+
+@app.command()
+def drain(
+    node: Annotated[str, typer.Argument(help="Node id, its beginning, address or host name; `status` lists them.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Let the node carry facilities again.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move everything off a node of the Ray cluster before it goes; ends when that is safe.
+
+    The request stands until it is undone, also when this command is interrupted.
+    """
+    from engine.commands.drain import run_drain
+
+    sys.exit(run_drain(given(data_dir=data_dir), node, undo=undo, as_json=as_json))
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the database into a file, as one consistent picture, while everything works.
+
+    [dim]gasinsight backup gas-$(date +%F).dump[/]
+    """
+    from engine.commands.backup import run_backup
+
+    run_backup(given(data_dir=data_dir), file, as_json)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `gasinsight backup` wrote.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a database from a backup: in the empty one of DATABASE_URL, or the embedded one of a new data folder.
+
+    [dim]gasinsight restore gas-2026-11-23.dump --data-dir restored
+    DATABASE_URL=postgresql://…/gasinsight_new gasinsight restore gas-2026-11-23.dump[/]
+    """
+    from engine.commands.backup import run_restore
+
+    run_restore(given(data_dir=data_dir), file, as_json)
 
 
 @app.command()
@@ -224,26 +299,71 @@ def doctor(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Check this machine and installation; say what is wrong and what to do. Exit status 1 when something is."""
     from engine.commands.doctor import run_doctor
 
-    sys.exit(run_doctor(_given(data_dir=data_dir), as_json))
+    sys.exit(run_doctor(given(data_dir=data_dir), as_json))
 
 
 @app.command()
+def settings(
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The table of all settings, for documents.")] = False,
+) -> None:
+    """Show the settings in force and where each comes from; secrets are masked."""
+    from engine.commands.settings import run_settings
+
+    run_settings(given(data_dir=data_dir), as_json, as_markdown)
+
+
+def _benches() -> str:
+    """Names in the registry, read and not imported: it is in a checkout only, and imports what it measures."""
+    registry = CHECKOUT / "bench/__main__.py"
+    names = re.findall(r'^    "([a-z-]+)": \w+,$', registry.read_text(), re.MULTILINE) if registry.exists() else []
+    return ", ".join(names) or "in a checkout of the source"
+
+
+@app.command(
+    help=f"""Measure: {_benches()}. Starts what it needs and cleans up.
+
+    [dim]gasinsight bench                   all of them, some minutes each
+    gasinsight bench latency --json[/]
+    """
+)
 def bench(
     names: Annotated[list[str] | None, typer.Argument(help="Which; all without.", show_default=False)] = None,
     runs: Annotated[int, typer.Option(min=1, max=20, help="Runs of each; the median counts.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Measure: ingest-single, ingest-batch, latency. Starts what it needs and cleans up.
+    _become("bench", [*(names or []), "--runs", str(runs), *(["--json"] if as_json else [])])
 
-    [dim]gasinsight bench                   all of them, some minutes each
-    gasinsight bench latency --json[/]
+
+@app.command()
+def chaos(
+    seed: Annotated[int, typer.Option(min=0, help="The same seed strikes the same parts in the same order.")] = 1,
+    minutes: Annotated[float, typer.Option(min=0.5, max=1440, help="How long it strikes.")] = 2.0,
+    rate: Annotated[float, typer.Option(min=1, help="Readings a second that are sent meanwhile.")] = 600.0,
+    kills: Annotated[int | None, typer.Option(min=1, help="Blows in all; default: 9 a minute.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write report.json and report.html into this folder.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Kill and pause every part of a whole installation under load; then prove that nothing is lost or doubled.
+
+    [dim]gasinsight chaos --minutes 30 --seed 7 --report out[/]
+
+    It brings its own installation and takes it along; other installations on this machine are not touched.
+    Exit status 1 when anything was lost, doubled or differs.
     """
-    command = [sys.executable, "-m", "bench", *(names or []), "--runs", str(runs), *(["--json"] if as_json else [])]
-    checkout = Path(__file__).resolve().parents[1]
-    if not (checkout / "bench" / "__main__.py").exists():
-        raise SettingsError("the benchmarks are not in the installed package; run this in a checkout of the source")
-    os.chdir(checkout)
-    os.execv(sys.executable, command)  # noqa: S606 - no shell, our own interpreter
+    words = ["--seed", str(seed), "--minutes", str(minutes), "--rate", str(rate)]
+    words += ["--kills", str(kills)] if kills else []
+    words += ["--report", str(report.absolute())] if report else []
+    _become("tests.chaos", [*words, *(["--json"] if as_json else [])])
+
+
+def _become(module: str, words: list[str]) -> NoReturn:
+    """Go on as a program that only a checkout of the source has."""
+    if not (CHECKOUT / module.replace(".", "/") / "__main__.py").exists():
+        raise SettingsError(f"{module} is not in the installed package; run this in a checkout of the source")
+    os.chdir(CHECKOUT)
+    os.execv(sys.executable, [sys.executable, "-m", module, *words])  # noqa: S606 - no shell, our own interpreter
 
 
 def main() -> NoReturn:
@@ -261,11 +381,6 @@ def main() -> NoReturn:
 
 def _say(error: GasInSightError) -> None:
     sys.stderr.write(f"gasinsight: {error}\n")
-
-
-def _given(**options: object) -> dict[str, object]:
-    """Options that were given, as overrides of the settings of the same names."""
-    return {name: value for name, value in options.items() if value is not None}
 
 
 if __name__ == "__main__":

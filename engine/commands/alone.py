@@ -9,6 +9,7 @@ import sys
 
 from engine import runtime
 from engine.bus.local.server import connection_string
+from engine.cluster_environment import check_ray_settings
 from engine.commands.children import Child, become_reaper, end_descendants
 from engine.commands.parts import LOOPBACK, absolute, bus_spec, child_environment, web_specs
 from engine.commands.ports import check_free, listen
@@ -30,6 +31,7 @@ def run_engine(overrides: dict[str, object]) -> None:
     ]
     if missing:
         raise SettingsError(f"set {' and '.join(missing)}, or let `gasinsight up` start everything")
+    check_ray_settings(settings)
     os.execve(sys.executable, [sys.executable, "-m", "engine"], {**os.environ, **child_environment(settings)})  # noqa: S606 - no shell
 
 

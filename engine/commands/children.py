@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from engine.commands.undertaker import Undertaker
 from engine.errors import GasInSightError
@@ -71,8 +73,7 @@ class Child:
 
     async def start(self) -> None:
         """Start the process; call from the main thread, whose end is what the kernel watches."""
-        _rotate(self.log_path)
-        with self.log_path.open("ab") as log:
+        with _opened_log(self.log_path) as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._spec.command,
                 env={**os.environ, **self._spec.environment},
@@ -215,7 +216,14 @@ def _reap() -> None:
             pass
 
 
-def _rotate(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-        path.replace(path.with_suffix(".log.1"))
+def _opened_log(path: Path) -> IO[bytes]:
+    """Rotated when it is large; on a disk so full that it cannot be made the child runs without."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+            path.replace(path.with_suffix(".log.1"))
+        return path.open("ab")
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        return Path(os.devnull).open("ab")

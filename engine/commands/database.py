@@ -6,20 +6,31 @@ import asyncio
 
 from engine.commands.steps import Screen
 from engine.historian.connection import translated_errors
-from engine.historian.upgrade import current_revision, difference, find_database_url, newest_revision, upgrade
+from engine.historian.upgrade import (
+    Standing,
+    current_revision,
+    difference,
+    find_database_url,
+    newest_revision,
+    standing_of,
+    upgrade,
+)
 from engine.settings import load_settings
 
 
 def run_upgrade(overrides: dict[str, object]) -> None:
     url = find_database_url(load_settings(**overrides))
     asyncio.run(_upgrade(url))
-    Screen().event("upgraded", f"the database has revision {newest_revision()}")
+    Screen().event("upgraded", f"the database has revision {asyncio.run(read_current(url))}")
 
 
 def run_current(overrides: dict[str, object]) -> None:
     current = asyncio.run(read_current(find_database_url(load_settings(**overrides))))
     newest = newest_revision()
-    advice = "which is the newest" if current == newest else f"the newest is {newest}: run `gasinsight db upgrade`"
+    advice = {
+        Standing.NEWEST: "which is the newest",
+        Standing.NEWER: f"made by a newer program than this one, which knows {newest} and works with it",
+    }.get(standing_of(current), f"the newest is {newest}: run `gasinsight db upgrade`")
     Screen().event("current", f"the database has {f'revision {current}' if current else 'no schema yet'}, {advice}")
 
 

@@ -18,15 +18,23 @@ from typing import Literal
 from rich.console import Console
 
 from engine import runtime
+from engine.cluster_environment import check_ray_settings
 from engine.commands.ports import check_free
+from engine.diagnosis import judge
 from engine.errors import GasInSightError, SettingsError
+from engine.secrecy import KEY_ADVICE, weakness_of_key
 from engine.settings import Settings, load_settings
 
 Verdict = Literal["ok", "warning", "wrong"]
 PYTHON_MIN = (3, 11)
 DISK_BYTES_MIN = 2 * 1024**3
 MEMORY_BYTES_MIN = 2 * 1024**3
-SECRET_CHARACTERS_MIN = 32
+ANSWER_S_MAX = 5.0
+ADVICE = {
+    "database": "nothing is lost: the engine keeps its messages and goes on by itself once PostgreSQL takes commits",
+    "bus": "nothing is lost: the readers connect again by themselves once the bus answers",
+    "engine": "what hangs or dies is started again by itself; when it lasts, read engine.log and engine-actors.log",
+}
 MARKS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "wrong": "[red]wrong  [/]"}
 
 
@@ -72,11 +80,13 @@ def _findings(overrides: dict[str, object]) -> Iterator[Finding]:
         return
     yield Finding("settings", "ok", f"environment {settings.environment}, data in {settings.data_dir.absolute()}")
     yield check_secret_key(settings)
+    yield check_origins(settings)
     yield _check_folder(settings.data_dir.absolute())
     yield _check_memory()
     yield from _check_running(settings)
     yield _check_database(settings, given)
     yield _check_bus(settings, given)
+    yield from _check_engine(settings)
     yield _check_ray(settings)
     yield from _check_ports(settings, given)
 
@@ -97,18 +107,27 @@ def _check_native() -> Finding:
 
 
 def check_secret_key(settings: Settings) -> Finding:
-    key = settings.secret_key.get_secret_value() if settings.secret_key else ""
+    """What signs the tokens of the web server, which refuses to start on the same grounds."""
+    if settings.algorithm == "EdDSA":
+        if not settings.signing_keys:
+            return Finding(
+                "SIGNING_KEYS", "wrong", "no file, and ALGORITHM is EdDSA", "`gasinsight keys new FILE` makes one"
+            )
+        return Finding("SIGNING_KEYS", "ok", settings.signing_keys)
     if settings.environment == "development":
         return Finding("SECRET_KEY", "ok", "development: one of its own is made and kept")
-    if len(key) < SECRET_CHARACTERS_MIN:
-        return Finding(
-            "SECRET_KEY",
-            "wrong",
-            f"{len(key)} characters in production",
-            f"set at least {SECRET_CHARACTERS_MIN} random ones:"
-            " python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
-        )
+    key = settings.secret_key.get_secret_value() if settings.secret_key else ""
+    if weakness := weakness_of_key(key):
+        return Finding("SECRET_KEY", "wrong", f"{weakness} in production", KEY_ADVICE)
     return Finding("SECRET_KEY", "ok", f"{len(key)} characters")
+
+
+def check_origins(settings: Settings) -> Finding:
+    """Which web pages may call and listen with a token that they got hold of."""
+    if settings.admits_any_origin and settings.environment == "production":
+        advice = "set it to where the front end is served from, such as https://gas.example"
+        return Finding("CORS_ORIGINS", "warning", "* admits web pages of anybody, also to the websockets", advice)
+    return Finding("CORS_ORIGINS", "ok", settings.cors_origins)
 
 
 def _check_folder(data_dir: Path) -> Finding:
@@ -145,18 +164,36 @@ def _check_database(settings: Settings, given: Settings) -> Finding:
     if settings.database_url is None:
         return _check_embedded()
     from engine.commands.database import read_current  # noqa: PLC0415
-    from engine.historian.upgrade import newest_revision  # noqa: PLC0415
+    from engine.historian.upgrade import Standing, newest_revision, standing_of  # noqa: PLC0415
 
     name = "PostgreSQL" if given.database_url else "PostgreSQL (embedded)"
     try:
-        current, newest = asyncio.run(read_current(settings.database_url)), newest_revision()
+        current = asyncio.run(asyncio.wait_for(read_current(settings.database_url), ANSWER_S_MAX))
+        newest = newest_revision()
+    except TimeoutError:
+        found = f"has not answered for {ANSWER_S_MAX:g} s"
+        return Finding(name, "wrong", found, "it hangs: look at its log, its disk and its machine")
     except GasInSightError as error:
         return Finding(name, "wrong", str(error), "start it, or correct DATABASE_URL")
-    if current != newest:
+    standing = standing_of(current)
+    if standing is Standing.NEWER:
+        return Finding(name, "ok", f"answers, with schema {current} of a newer program; this one knows {newest}")
+    if standing is not Standing.NEWEST:
         return Finding(
             name, "wrong", f"answers, with {current or 'no schema yet'} instead of {newest}", "gasinsight db upgrade"
         )
-    return Finding(name, "ok", f"answers, schema {current} is the newest")
+    return _check_roles(name, settings.database_url) or Finding(name, "ok", f"answers, schema {current} is the newest")
+
+
+def _check_roles(name: str, database_url: str) -> Finding | None:
+    """Only what is wrong: without its role the web server answers 503."""
+    from engine.historian.web_role import problem_with_roles  # noqa: PLC0415
+
+    try:
+        problem = asyncio.run(problem_with_roles(database_url))
+    except GasInSightError as error:
+        return Finding(name, "wrong", str(error), "start it, or correct DATABASE_URL")
+    return None if problem is None else Finding(name, "wrong", *problem)
 
 
 def _check_embedded() -> Finding:
@@ -184,12 +221,30 @@ def _check_bus(settings: Settings, given: Settings) -> Finding:
     return Finding(name, "ok", f"answers, {sum(waiting for waiting, _ in lengths.values())} messages wait")
 
 
+def _check_engine(settings: Settings) -> Iterator[Finding]:
+    """What an engine that runs says of itself and of what it waits for."""
+    if not {"up", "engine"} & runtime.running_components(settings.data_dir).keys():
+        return
+    report, age_s = runtime.read_report(settings.data_dir)
+    for part, judged in judge(report, age_s).items():
+        if judged.remark or not judged.ready:
+            verdict: Verdict = "warning" if judged.ready else "wrong"
+            yield Finding(f"engine's view of the {part}", verdict, judged.detail, ADVICE[part])
+        elif part == "engine":
+            yield Finding("engine", "ok", judged.detail)
+
+
 def _check_ray(settings: Settings) -> Finding:
     if importlib.util.find_spec("ray") is None:
         return Finding("Ray", "wrong", "is not installed", "run `make setup`")
-    if settings.ray_address is None:
-        return Finding("Ray", "ok", "none set: the engine starts a private one")
-    host, _, port = settings.ray_address.removeprefix("ray://").rpartition(":")
+    try:
+        check_ray_settings(settings)
+    except SettingsError as error:
+        what, _, advice = str(error).partition(": ")
+        return Finding("Ray", "wrong", what, advice)
+    if settings.ray_is_private or settings.ray_address is None:
+        return Finding("Ray", "ok", "the engine starts a private one")
+    host, _, port = settings.ray_address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, ValueError) as error:
@@ -210,6 +265,20 @@ def _check_ports(settings: Settings, given: Settings) -> Iterator[Finding]:
             check_free(host, port, option)
         except SettingsError as error:
             what, _, advice = str(error).partition("; ")
-            yield Finding(check, verdict, what, advice)
+            if check == "web port" and _is_our_web_server(host, port):
+                yield Finding("web server", "ok", f"answers on {host}:{port}")
+            else:
+                yield Finding(check, verdict, what, advice)
         else:
             yield Finding(check, "ok", f"{host}:{port} is free")
+
+
+def _is_our_web_server(host: str, port: int) -> bool:
+    """Whether what listens there answers as `gasinsight web` does."""
+    import httpx  # noqa: PLC0415
+
+    try:
+        answer = httpx.get(f"http://{f'[{host}]' if ':' in host else host}:{port}/livez", timeout=ANSWER_S_MAX)
+        return answer.json().get("status") in {"alive", "failing"}
+    except (httpx.HTTPError, ValueError, AttributeError):
+        return False

@@ -10,6 +10,7 @@ from engine.commands.children import ChildSpec
 from engine.settings import Settings
 
 LOOPBACK = "127.0.0.1"
+PROCESS_NAME = "GASINSIGHT_PROCESS"
 
 
 def bus_spec(settings: Settings, port: int, key: str) -> ChildSpec:
@@ -30,8 +31,10 @@ def web_specs(settings: Settings, listener: socket.socket) -> Iterator[ChildSpec
     descriptor = listener.fileno()
     command = [sys.executable, "-m", "hypercorn", "web.main:app", "--bind", f"fd://{descriptor}", "--workers", "0"]
     for number in range(settings.web_processes):
-        name = "web" if settings.web_processes == 1 else f"web-{number + 1}"
-        yield ChildSpec(name, command, child_environment(settings), pass_fds=(descriptor,))
+        is_alone = settings.web_processes == 1
+        name = "web" if is_alone else f"web-{number + 1}"
+        own = {} if is_alone else {PROCESS_NAME: name}  # one socket for all: a scrape meets any of them
+        yield ChildSpec(name, command, child_environment(settings) | own, pass_fds=(descriptor,))
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

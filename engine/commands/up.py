@@ -21,6 +21,7 @@ import httpx
 from engine import runtime
 from engine.bus.local.server import connection_string
 from engine.bus.simulation.field import FieldOptions
+from engine.cluster_environment import check_ray_settings
 from engine.commands.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
 from engine.commands.doctor import check_secret_key
 from engine.commands.following import HubFollower, Summary
@@ -28,6 +29,7 @@ from engine.commands.parts import LOOPBACK, absolute, bus_spec, child_environmen
 from engine.commands.ports import check_free, free_port, listen
 from engine.commands.steps import Screen
 from engine.commands.undertaker import Undertaker
+from engine.commands.waiting import answers
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import SettingsError
 from engine.historian.connection import translated_errors
@@ -56,7 +58,8 @@ def run_up(options: UpOptions) -> None:
     """Blocks until Ctrl-C, SIGTERM or the end of `duration_s`; nothing it started is left then."""
     settings = absolute(load_settings(**options.settings))
     if (finding := check_secret_key(settings)).verdict == "wrong":
-        raise SettingsError(f"SECRET_KEY has {finding.found}: {finding.advice}")
+        raise SettingsError(f"{finding.check} has {finding.found}: {finding.advice}")
+    check_ray_settings(settings)
     screen = Screen(options.as_json)
     become_reaper()
     undertaker = Undertaker()
@@ -232,10 +235,10 @@ class Installation:
         return True
 
     async def _web_answers(self) -> bool:
-        return await _answers(f"{self.url}/livez")
+        return await answers(f"{self.url}/livez")
 
     async def _engine_works(self) -> bool:
-        return await _answers(f"{self.url}/readyz")
+        return await answers(f"{self.url}/readyz")
 
     async def _welcome(self, first_start: bool) -> None:
         settings = self._settings
@@ -300,13 +303,6 @@ async def _to_the_end(work: Callable[[], object]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait({running})
         raise
-
-
-async def _answers(url: str) -> bool:
-    async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
-        with contextlib.suppress(httpx.HTTPError):
-            return (await client.get(url)).status_code == httpx.codes.OK
-    return False
 
 
 async def _at_once() -> bool:

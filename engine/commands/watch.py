@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import json
 import signal
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from rich.live import Live
 
-from engine.commands.client import Login, Server, ServerUnavailable
+from engine.client import (
+    ClientError,
+    GasInSight,
+    LiveAlert,
+    NotFound,
+    NotPermitted,
+    Reading,
+    ServerError,
+    TooManyRequests,
+)
+from engine.commands.login import Login, LoginOptions, find_login, told_errors
 from engine.commands.steps import Screen
 from engine.commands.watch_view import Board
 from engine.errors import SettingsError
-from engine.runtime import effective_settings, published_values
-from engine.settings import Settings
 
 LOOK_AGAIN_S = 10.0
 REDRAW_S = 0.5
+ALERTS_BEFORE = 5  # shown from before we came
 
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """What the person asked for; None is for us to find out."""
+    """What the person asked for."""
 
-    url: str | None
-    user: str | None
-    password: str | None = field(repr=False)
+    login: LoginOptions
     facility: str | None
     sensors_max: int
     duration_s: float | None
@@ -39,22 +45,14 @@ class WatchOptions:
 
 def run_watch(overrides: dict[str, object], options: WatchOptions) -> None:
     """Blocks until Ctrl-C or the end of `duration_s`."""
-    settings = effective_settings(**overrides)
-    published = published_values(settings.data_dir)
-    url = options.url or published.get("web_url") or f"http://{settings.web_host}:{settings.web_port}"
-    login = _login(options, settings)
-    asyncio.run(_until_stopped(_Watch(Server(url, login), options), options.duration_s))
+    login = find_login(overrides, options.login)
+    with told_errors():
+        asyncio.run(_watch(login, options))
 
 
-def _login(options: WatchOptions, settings: Settings) -> Login:
-    user = options.user or settings.admin_email
-    if options.password is not None:
-        return Login(user, options.password)
-    if options.user is None and settings.admin_password is not None:
-        return Login(user, settings.admin_password.get_secret_value())
-    if not sys.stdin.isatty():
-        raise SettingsError(f"no password for {user}; set GASINSIGHT_PASSWORD or give --password")
-    return Login(user, getpass.getpass(f"Password of {user}: "))
+async def _watch(login: Login, options: WatchOptions) -> None:
+    async with GasInSight(login.url, login.user, login.password) as gis:
+        await _until_stopped(_Watch(gis, options), options.duration_s)
 
 
 async def _until_stopped(watch: _Watch, duration_s: float | None) -> None:
@@ -71,79 +69,88 @@ async def _until_stopped(watch: _Watch, duration_s: float | None) -> None:
         running.cancel()
         stopped.cancel()
         await asyncio.gather(running, stopped, return_exceptions=True)
-        await watch.close()
 
 
 class _Watch:
     """One websocket a facility for values, one for alerts; facilities that appear later are found by looking again."""
 
-    def __init__(self, server: Server, options: WatchOptions) -> None:
-        self._server = server
+    def __init__(self, gis: GasInSight, options: WatchOptions) -> None:
+        self._gis = gis
         self._options = options
-        self._board = Board(server.url, options.sensors_max)
+        self._board = Board(gis.url, options.sensors_max)
         self._screen = Screen(options.as_json)
-        self._following: dict[str, asyncio.Task[None]] = {}
-
-    async def close(self) -> None:
-        for task in self._following.values():
-            task.cancel()
-        await asyncio.gather(*self._following.values(), return_exceptions=True)
-        await self._server.close()
+        self._followed: set[str] = set()
 
     async def run(self) -> None:
-        await self._server.log_in()
-        await self._look()
-        for alert in reversed(await self._server.get("/alerts/recent", limit=5)):
+        """Ends only with an error that waiting cannot mend, or when it is cancelled."""
+        await self._gis.sign_in()
+        recent = await self._gis.recent_alerts(ALERTS_BEFORE)
+        for alert in reversed(recent):
             self._board.old_alert(alert)
-        self._follow("alerts", "/ws/notifications", self._alert)
-        if self._options.as_json or not self._screen.console.is_terminal:
-            await self._look_on()
-        else:
-            await asyncio.gather(self._look_on(), self._draw())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._look(tasks)
+                tasks.create_task(self._look_on(tasks))
+                tasks.create_task(self._follow_alerts(recent[0].id if recent else None))
+                if self._screen.console.is_terminal and not self._options.as_json:
+                    tasks.create_task(self._draw())
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures
 
-    async def _look_on(self) -> None:
+    async def _look_on(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
             try:
-                await self._look()
+                await self._look(tasks)
                 self._board.trouble = ""
-            except ServerUnavailable as error:
-                self._board.trouble = str(error)
+            except (ServerError, TooManyRequests) as error:
+                self._away(error)
 
-    async def _look(self) -> None:
+    async def _look(self, tasks: asyncio.TaskGroup) -> None:
         wanted = (self._options.facility or "").casefold()
-        for facility in await self._server.get("/facilities", limit=1000):
-            if wanted and wanted not in facility["name"].casefold() and wanted not in facility["id"].casefold():
+        for facility in await self._gis.facilities():
+            if wanted and wanted not in facility.name.casefold() and wanted not in facility.id.casefold():
                 continue
             self._board.know_facility(facility)
-            for sensor in await self._server.get(
-                "/sensors", facility_id=facility["id"], limit=self._options.sensors_max
-            ):
-                self._board.know_sensor(sensor)
-            path = f"/ws/facility-data/{quote(facility['id'], safe='')}"
-            self._follow(facility["id"], path, self._value)
+            if self._board.has_room:
+                for sensor in await self._gis.sensors(facility.id):
+                    self._board.know_sensor(sensor)
+            if facility.id not in self._followed:
+                self._followed.add(facility.id)
+                tasks.create_task(self._follow_values(facility.id))
         if wanted and not self._board.has_facilities:
             raise SettingsError(f"no facility that {self._options.facility!r} could mean")
 
-    def _follow(self, name: str, path: str, tell: Any) -> None:
-        if name not in self._following:
-            self._following[name] = asyncio.create_task(self._pass_on(path, tell))
+    async def _follow_values(self, facility_id: str) -> None:
+        try:
+            async for reading in self._gis.facility_readings(facility_id, on_away=self._away):
+                self._value(reading)
+        except (NotPermitted, NotFound) as error:  # if the right comes back, the next look finds the facility again
+            self._board.forget_facility(facility_id)
+            self._followed.discard(facility_id)
+            if self._options.as_json:
+                _line("ended", facility_id=facility_id, reason=str(error))
 
-    async def _pass_on(self, path: str, tell: Any) -> None:
-        async for frame in self._server.frames(path):
-            tell(frame)
+    async def _follow_alerts(self, after_id: int | None) -> None:
+        async for alert in self._gis.alerts_live(after_id=after_id, on_away=self._away):
+            self._alert(alert)
 
-    def _value(self, frame: dict[str, Any]) -> None:
-        self._board.value(frame)
+    def _away(self, error: ClientError) -> None:
+        self._board.trouble = str(error)
+
+    def _value(self, reading: Reading) -> None:
+        self._board.value(reading)
         if self._options.as_json:
-            _line("value", frame)
+            if gap := reading.gap:
+                _line("gap", facility_id=reading.facility_id, from_at=_text(gap.from_at), to_at=_text(gap.to_at))
+            _line("value", **{**reading.model_dump(exclude={"gap"}), "tracked_at": _text(reading.tracked_at)})
 
-    def _alert(self, frame: dict[str, Any]) -> None:
-        if self._options.facility and not self._board.has_facility(frame["facility_id"]):
+    def _alert(self, alert: LiveAlert) -> None:
+        if self._options.facility and not self._board.has_facility(alert.facility_id):
             return
-        said = self._board.alert(frame)
+        said = self._board.alert(alert)
         if self._options.as_json:
-            _line("alert", frame)
+            _line("alert", **{"type": "alert", **alert.model_dump(), "created_at": _text(alert.created_at)})
         elif not self._screen.console.is_terminal:
             self._screen.event("alert", said)
 
@@ -154,6 +161,11 @@ class _Watch:
                 await asyncio.sleep(REDRAW_S)
 
 
-def _line(kind: str, frame: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps({"kind": kind, **frame}) + "\n")
+def _text(moment: datetime) -> str:
+    """UTC without a suffix, as the wire has it."""
+    return moment.replace(tzinfo=None).isoformat()
+
+
+def _line(kind: str, **fields: Any) -> None:
+    sys.stdout.write(json.dumps({"kind": kind, **fields}) + "\n")
     sys.stdout.flush()

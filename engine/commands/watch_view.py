@@ -5,18 +5,25 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
 
-from rich.console import ConsoleDimensions, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+from engine.client import Alert, Facility, LiveAlert, Reading, Sensor
 
 ALERTED_S = 60.0
 SILENT_S = 90.0
 TREND_VALUES = 24
 ALERTS_KEPT = 50
 ID_SHOWN = 8
+PANEL_EDGES = 4  # columns
+TABLE_FRAME = 2  # lines: the titles, and how many more there are
+SENSOR_TYPE_COLUMNS = 22  # the longest, but for one
+FIXED_COLUMNS = 26  # a value of ten, the time, and what is between the four columns
+WIDE_COLUMNS = 100
+_MEASURE = Console()
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -33,7 +40,7 @@ class _Row:
 
 
 class Board:
-    """Fed with frames of the wire contract; `render` fits what matters into the terminal: alerted sensors first."""
+    """Fed with what the server says; `render` fits what matters into the terminal: alerted sensors first."""
 
     def __init__(self, url: str, sensors_max: int) -> None:
         self.trouble = ""
@@ -53,83 +60,129 @@ class Board:
     def has_facility(self, facility_id: str) -> bool:
         return facility_id in self._facilities
 
-    def know_facility(self, facility: dict[str, Any]) -> None:
-        self._facilities[facility["id"]] = facility["name"]
+    @property
+    def has_room(self) -> bool:
+        """Whether sensors that are not known yet would be shown."""
+        return len(self._rows) < self._sensors_max
 
-    def know_sensor(self, sensor: dict[str, Any]) -> None:
-        if sensor["id"] not in self._rows and len(self._rows) < self._sensors_max:
-            self._rows[sensor["id"]] = _Row(sensor["facility_id"], sensor["id"], sensor["type"])
+    def know_facility(self, facility: Facility) -> None:
+        self._facilities[facility.id] = facility.name
 
-    def value(self, frame: dict[str, Any]) -> None:
+    def forget_facility(self, facility_id: str) -> None:
+        """We may not see it any more."""
+        self._facilities.pop(facility_id, None)
+        self._rows = {key: row for key, row in self._rows.items() if row.facility_id != facility_id}
+
+    def know_sensor(self, sensor: Sensor) -> None:
+        if sensor.id not in self._rows and self.has_room:
+            self._rows[sensor.id] = _Row(sensor.facility_id, sensor.id, sensor.type)
+
+    def value(self, reading: Reading) -> None:
         """A reading; sensors that do not fit are only counted."""
         self._values += 1
-        row = self._rows.get(frame["sensor_id"])
+        self.trouble = ""
+        row = self._rows.get(reading.sensor_id)
         if row is None:
             return
-        row.shown, row.tracked_at, row.heard_s = frame["data"], frame["tracked_at"], time.monotonic()
-        try:
-            row.trend.append(float(frame["data"]))
-        except ValueError:  # text is a reading too, it has no trend
+        row.shown, row.tracked_at, row.heard_s = reading.data, f"{reading.tracked_at:%H:%M:%S}", time.monotonic()
+        if reading.value is None:  # text is a reading too, it has no trend
             row.trend.clear()
+        else:
+            row.trend.append(reading.value)
 
-    def alert(self, frame: dict[str, Any]) -> str:
+    def alert(self, alert: LiveAlert) -> str:
         """A new alert; how it reads."""
         self._alert_count += 1
-        if row := self._rows.get(frame["sensor_id"]):
+        if row := self._rows.get(alert.sensor_id or ""):
             row.alerted_s = time.monotonic()
-        said = f"{frame['created_at'][11:19]}  {frame['message']}"
-        self._alerts.appendleft(Text(said, style="bold red"))
+        said = f"{alert.created_at:%H:%M:%S}  {alert.message}"
+        self._alerts.appendleft(_folded(said, "bold red"))
         return said
 
-    def old_alert(self, alert: dict[str, Any]) -> None:
+    def old_alert(self, alert: Alert) -> None:
         """One that was there before we came."""
-        self._alerts.appendleft(Text(f"{alert['created_at'][11:19]}  {alert['message']}", style="dim"))
+        self._alerts.appendleft(_folded(f"{alert.created_at:%H:%M:%S}  {alert.message}", "dim"))
 
     def render(self, size: ConsoleDimensions) -> RenderableType:
-        alerts_height = min(len(self._alerts) or 1, max(3, size.height // 3))
-        rows_height = max(1, size.height - alerts_height - 6)
-        elapsed_s = max(time.monotonic() - self._started_s, 1e-9)
-        head = Text.assemble(
-            ("GasInSight ", "bold"),
-            f"{self._url}   {len(self._facilities)} facilities   {self._values / elapsed_s:.1f} values/s   ",
-            (f"{self._alert_count} new alerts", "bold red" if self._alert_count else "green"),
-            "   Ctrl-C ends",
-        )
-        alerts: RenderableType = Group(*list(self._alerts)[:alerts_height]) if self._alerts else Text("none yet")
-        parts: list[RenderableType] = [
-            head,
-            self._table(rows_height),
-            Panel(alerts, title="alerts", title_align="left"),
-        ]
+        """Never higher than the terminal; what does not fit into its width is folded or, of the table, left out."""
+        head: list[RenderableType] = [self._head()]
         if self.trouble:
-            parts.insert(1, Text(self.trouble, style="yellow"))
-        return Group(*parts)
+            head.append(_folded(self.trouble, "yellow"))
+        alerts = list(self._alerts) or [Text("none yet")]
+        alerts_height = max(3, size.height // 3)
+        shown: list[Text] = []
+        used = 0
+        for alert in alerts:  # newest first, whole ones only
+            used += _lines(alert, size.width - PANEL_EDGES)
+            if shown and used > alerts_height:
+                break
+            shown.append(alert)
+        panel = Panel(Group(*shown), title="alerts", title_align="left")
+        taken = sum(_lines(text, size.width) for text in head if isinstance(text, Text))
+        taken += 2 + sum(_lines(alert, size.width - PANEL_EDGES) for alert in shown)
+        return Group(*head, self._table(max(1, size.height - taken - TABLE_FRAME), size.width), panel)
 
-    def _table(self, height: int) -> Table:
+    def _head(self) -> Text:
+        elapsed_s = max(time.monotonic() - self._started_s, 1e-9)
+        facilities = _count(len(self._facilities), "facility", "facilities")
+        return Text.assemble(
+            ("GasInSight ", "bold"),
+            f"{self._url}   {facilities}   {self._values / elapsed_s:.1f} values/s   ",
+            (_count(self._alert_count, "new alert", "new alerts"), "bold red" if self._alert_count else "green"),
+            "   Ctrl-C ends",
+            no_wrap=False,
+            overflow="fold",
+        )
+
+    def _table(self, rows_max: int, width: int) -> Table:
+        """In a narrow terminal without id and trend, which say the least."""
+        wide = width >= WIDE_COLUMNS
         table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
-        for title in ("facility", "sensor", "id", "value", "trend", "at (UTC)"):
-            table.add_column(title, justify="right" if title == "value" else "left", no_wrap=True)
+        type_columns = max(8, min(SENSOR_TYPE_COLUMNS, width // 3))
+        name_columns = max(8, width - type_columns - FIXED_COLUMNS)
+        table.add_column("facility", no_wrap=True, max_width=name_columns)
+        table.add_column("sensor", no_wrap=True, max_width=type_columns)
+        if wide:
+            table.add_column("id", no_wrap=True)
+        table.add_column("value", justify="right", no_wrap=True)
+        if wide:
+            table.add_column("trend", no_wrap=True)
+        table.add_column("at (UTC)", no_wrap=True)
         now_s = time.monotonic()
         rows = sorted(
             self._rows.values(),
             key=lambda row: (not _recent(row.alerted_s, now_s), self._facilities.get(row.facility_id, ""), row.type),
         )
-        for row in rows[:height]:
-            alerted = _recent(row.alerted_s, now_s)
-            silent = row.heard_s is not None and now_s - row.heard_s > SILENT_S
-            style = "bold red" if alerted else "yellow" if silent else "dim" if row.heard_s is None else ""
-            table.add_row(
-                self._facilities.get(row.facility_id, row.facility_id),
-                row.type,
-                row.sensor_id[:ID_SHOWN],
-                row.shown,
-                _bars(row.trend),
-                row.tracked_at[11:19],
-                style=style,
-            )
-        if len(rows) > height:
-            table.add_row(Text(f"… {len(rows) - height} more", style="dim"))
+        for row in rows[:rows_max]:
+            name = self._facilities.get(row.facility_id, row.facility_id)
+            shown = (name, row.type, row.sensor_id[:ID_SHOWN], row.shown, _bars(row.trend), row.tracked_at)
+            cells = shown if wide else (name, row.type, row.shown, row.tracked_at)
+            table.add_row(*map(Text, cells), style=_style(row, now_s))
+        if len(rows) > rows_max:
+            table.add_row(Text(f"… {len(rows) - rows_max} more", style="dim"))
         return table
+
+
+def _style(row: _Row, now_s: float) -> str:
+    if _recent(row.alerted_s, now_s):
+        return "bold red"
+    if row.heard_s is None:
+        return "dim"
+    return "yellow" if now_s - row.heard_s > SILENT_S else ""
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _folded(said: str, style: str) -> Text:
+    """Also where the screen does not fold lines by itself."""
+    return Text(said, style=style, no_wrap=False, overflow="fold")
+
+
+def _lines(text: Text, width: int) -> int:
+    """How many lines it takes when it is folded."""
+    return len(text.wrap(_MEASURE, max(1, width)))
 
 
 def _recent(moment_s: float | None, now_s: float) -> bool:

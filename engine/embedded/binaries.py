@@ -36,7 +36,7 @@ def find_programs(account: Account, shared_dir: Path, major: int | None) -> Prog
     environment below /root).
     """
     tried: list[str] = []
-    for folder in _candidates():
+    for folder in program_folders():
         try:
             programs = _probe(account, folder)
         except StoreUnavailable as error:
@@ -58,7 +58,8 @@ def find_programs(account: Account, shared_dir: Path, major: int | None) -> Prog
     )
 
 
-def _candidates() -> Iterator[Path]:
+def program_folders() -> Iterator[Path]:
+    """Where PostgreSQL's programs may be, the wheel's first, newest first."""
     spec = importlib.util.find_spec(_WHEEL)  # finds without importing: the import has side effects
     for location in (spec.submodule_search_locations or ()) if spec else ():
         yield from _newest_first(Path(location).glob("pginstall*/bin"))

@@ -198,7 +198,7 @@ class EmbeddedPostgres:
                 stop_orphans(self._home / "data")
                 self._server = self._spawn(account, programs)
                 self.restarts += 1
-            except StoreUnavailable as error:
+            except (StoreUnavailable, OSError) as error:  # a full disk takes neither recovery nor log; later it will
                 _log.error("embedded_postgres_restart_failed", error=str(error))
         _end(self._server)
 

@@ -1,0 +1,98 @@
+"""`gasinsight api-key`: what an Admin does with API keys over REST, in the terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.client import GasInSight
+from engine.client.shapes import ApiKey, Facility, PermissionType
+from engine.commands.login import LoginOptions, find_login, told_errors
+from engine.errors import SettingsError
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """`view` and `edit` name facilities by id or by their whole name."""
+
+    name: str
+    view: tuple[str, ...]
+    edit: tuple[str, ...]
+    days: int
+
+
+def run_create(overrides: dict[str, object], options: LoginOptions, new: NewKey, as_json: bool) -> None:
+    """Print the key alone on standard output, so that a script can keep it, and what it is on standard error."""
+    if not new.view and not new.edit:
+        raise SettingsError("a key needs at least one facility: --view FACILITY or --edit FACILITY")
+
+    async def create(gis: GasInSight) -> ApiKey:
+        known = await gis.facilities()
+        rights: dict[str, PermissionType] = {_id_of(wanted, known): "View" for wanted in new.view}
+        rights |= {_id_of(wanted, known): "Edit" for wanted in new.edit}
+        return await gis.admin.create_api_key(new.name, rights, days=new.days)
+
+    made = _asked(overrides, options, create)
+    if as_json:
+        sys.stdout.write(made.model_dump_json() + "\n")
+        return
+    sys.stderr.write(f"Key {made.id} ({made.name}), until {made.expires_at:%Y-%m-%d}; it is shown this once:\n")
+    sys.stdout.write(f"{made.key}\n")
+
+
+def run_list(overrides: dict[str, object], options: LoginOptions, as_json: bool) -> None:
+    """One line a key."""
+    found = _asked(overrides, options, lambda gis: gis.admin.api_keys())
+    if as_json:
+        for key in found:
+            sys.stdout.write(key.model_dump_json(exclude={"key"}) + "\n")
+        return
+    table = Table("id", "name", "status", "expires", "last used", "made by", "facilities", box=None)
+    for key in found:
+        last_used = f"{key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never"
+        rights = ", ".join(f"{grant.facility_id} ({grant.permission_type})" for grant in key.facilities)
+        cells = (
+            str(key.id),
+            key.name,
+            key.status,
+            f"{key.expires_at:%Y-%m-%d}",
+            last_used,
+            key.created_by_name,
+            rights,
+        )
+        table.add_row(*cells)
+    Console().print(table, markup=False)
+
+
+def run_revoke(overrides: dict[str, object], options: LoginOptions, key_id: int) -> None:
+    """Say which one it was."""
+    key = _asked(overrides, options, lambda gis: gis.admin.revoke_api_key(key_id))
+    sys.stdout.write(f"Key {key.id} ({key.name}) is revoked.\n")
+
+
+def _asked(
+    overrides: dict[str, object], options: LoginOptions, ask: Callable[[GasInSight], Awaitable[Result]]
+) -> Result:
+    login = find_login(overrides, options)
+
+    async def answer() -> Result:
+        async with GasInSight(login.url, login.user, login.password) as gis:
+            return await ask(gis)
+
+    with told_errors():
+        return asyncio.run(answer())
+
+
+def _id_of(wanted: str, known: list[Facility]) -> str:
+    found = [one.id for one in known if wanted == one.id] or [one.id for one in known if wanted == one.name]
+    if len(found) != 1:
+        raise SettingsError(f"{len(found)} facilities have the id or the name {wanted!r}; give the id of one")
+    return found[0]

@@ -1,0 +1,54 @@
+"""`gasinsight audit …`: whether the audit log is whole, and what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+from rich.markup import escape
+
+from engine.commands.steps import Screen
+from engine.errors import SettingsError
+from engine.historian.audit import read_last, verify
+from engine.historian.upgrade import find_database_url
+from engine.settings import load_settings
+
+
+def run_verify(overrides: dict[str, object], expected_head: str | None, as_json: bool) -> int:
+    """1 when the chain is broken, or the expected head is not in it."""
+    if expected_head is not None and re.fullmatch("[0-9a-f]{64}", expected_head.lower()) is None:
+        raise SettingsError("--expect-head takes a head as `gasinsight audit verify` prints it: 64 hexadecimal digits")
+    url = find_database_url(load_settings(**overrides))
+    verdict = asyncio.run(verify(url, expected_head.lower() if expected_head else None))
+    text = f"{verdict.rows} rows, head {verdict.head}"
+    if verdict.problem is None:
+        text = f"the chain is whole: {text}\nKeep the head where nobody who can change the database can change it."
+    else:
+        text = f"BROKEN: {verdict.problem}\n{text} up to there"
+    Screen(as_json).event(
+        "audit",
+        text,
+        whole=verdict.problem is None,
+        rows=verdict.rows,
+        head=verdict.head,
+        problem=verdict.problem,
+        row=verdict.row,
+    )
+    return 0 if verdict.problem is None else 1
+
+
+def run_show(overrides: dict[str, object], rows_max: int, as_json: bool) -> None:
+    screen = Screen(as_json)
+    for entry in asyncio.run(read_last(find_database_url(load_settings(**overrides)), rows_max)):
+        screen.event("audit_entry", _line(entry), **entry)
+
+
+def _line(entry: dict[str, Any]) -> str:
+    """One line for people; JSON spells what a terminal would obey."""
+    behind = f" (through {entry['impersonated_by']})" if entry["impersonated_by"] else ""
+    who = f"{json.dumps(entry['actor_name'])} {entry['actor']}{behind} from {entry['address'] or '-'}"
+    changed = " -> ".join(json.dumps(entry[side]) for side in ("before", "after") if entry[side] is not None)
+    subject = json.dumps(entry["subject"])[1:-1]
+    return escape(f"{entry['id']:>6}  {entry['at']}  {entry['action']:<20} {subject}  by {who}  {changed}".rstrip())

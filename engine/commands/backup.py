@@ -1,0 +1,92 @@
+"""`gasinsight backup` and `restore`: the database as one picture in a file, taken while everything works, and back.
+
+One snapshot: readings, journal, commit log and checkpoints agree in it. What is not in the database (keys, the local
+bus) is not in it either; docs/operations.md says what else belongs to a backup.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from engine.commands.steps import Screen
+from engine.embedded import EmbeddedPostgres
+from engine.embedded.clients import find_client, run_client
+from engine.errors import SettingsError
+from engine.historian.restored import refuse_unless_empty, server_major, settle
+from engine.historian.upgrade import find_database_url
+from engine.historian.web_role import make_web_role
+from engine.settings import load_settings
+
+
+def run_backup(overrides: dict[str, object], file: Path, as_json: bool) -> None:
+    """Write the file whole or not at all; it is readable by its owner alone, for it holds password hashes."""
+    if file.exists():
+        raise SettingsError(f"{file} exists; a backup replaces nothing, choose another name")
+    url = find_database_url(load_settings(**overrides))
+    major = asyncio.run(server_major(url))
+    screen = Screen(as_json)
+    draft = file.with_name(f".{file.name}.draft")
+    draft.unlink(missing_ok=True)
+    try:
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise SettingsError(f"cannot write {file}: {error.strerror}") from error
+    try:
+        arguments = ["--format=custom", "--no-owner", f"--file={draft}"]
+        with screen.step("reading the database"):
+            run_client(find_client("pg_dump", major), url, arguments, "writing the backup")
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
+        draft.rename(file)
+    finally:
+        draft.unlink(missing_ok=True)
+    size = file.stat().st_size
+    screen.event("backup", f"{file}: {size / 1024**2:,.1f} MiB, PostgreSQL {major}", file=str(file), bytes=size)
+
+
+def run_restore(overrides: dict[str, object], file: Path, as_json: bool) -> None:
+    """Into the empty database of DATABASE_URL, or as the embedded one of a data folder that has none."""
+    settings = load_settings(**overrides)
+    if not file.is_file():
+        raise SettingsError(f"there is no file {file}")
+    screen = Screen(as_json)
+    if settings.database_url:
+        _restore(settings.database_url, file, screen)
+        return
+    data_dir = settings.data_dir.absolute()
+    if (data_dir / "postgres").exists():
+        raise SettingsError(
+            f"{data_dir} has a database already, and a restore replaces nothing: choose a new folder with --data-dir"
+        )
+    with EmbeddedPostgres(data_dir) as url:
+        _restore(url, file, screen)
+
+
+def run_settle(overrides: dict[str, object]) -> None:
+    _settle(find_database_url(load_settings(**overrides)), Screen())
+
+
+def _restore(url: str, file: Path, screen: Screen) -> None:
+    asyncio.run(refuse_unless_empty(url))
+    asyncio.run(make_web_role(url))
+    program = find_client("pg_restore", asyncio.run(server_major(url)))
+    arguments = ["--single-transaction", "--exit-on-error", "--no-owner", str(file)]
+    with screen.step("writing the database"):
+        run_client(program, url, arguments, "restoring")
+    _settle(url, screen)
+
+
+def _settle(url: str, screen: Screen) -> None:
+    found = asyncio.run(settle(url))
+    last = found["last_commit_at"]
+    screen.event(
+        "settled",
+        f"{found['facilities']} facilities, {found['sensors']} sensors; the newest step in the log is of {last}."
+        "\nEverybody has to sign in again. Users, rights and keys are as they were then: take away again what you took"
+        " away since.",
+        facilities=found["facilities"],
+        sensors=found["sensors"],
+        last_commit_at=None if last is None else last.isoformat(),
+    )
