@@ -5,56 +5,76 @@ Serves REST (web/api, one module a noun), the websockets (web/live) and the page
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import structlog
 from pydantic_core import to_json
-from quart import Quart, Response
+from quart import Quart, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from engine.clock import Clock, SystemClock
+from engine.commands.parts import PROCESS_NAME
 from engine.errors import SettingsError, StoreUnavailable
+from engine.historian.upgrade import refuse_older_schema
 from engine.live import LiveFeed
 from engine.metrics import Metrics
 from engine.settings import Settings
 from web.api import (
     alerts,
+    audit,
     auth,
     dashboard,
+    detection,
     facilities,
     health,
     intake,
+    keys,
+    oidc,
     pages,
     permissions,
     records,
     sensors,
+    tickets,
     users,
 )
-from web.auth.first_admin import ensure_first_admin
-from web.auth.guard import Guard
+from web.auth.first_admin import check_admin_password, ensure_first_admin
+from web.auth.guard import Guard, Need
+from web.auth.oidc import SingleSignOn
 from web.auth.passwords import Passwords
 from web.auth.sessions import Sessions
-from web.auth.tokens import Tokens, check_secret_key
+from web.auth.signing import keyring
+from web.auth.throttle import Throttle
+from web.auth.tickets import Tickets
+from web.auth.tokens import Tokens
 from web.background import Background
-from web.database import Database
-from web.declare import Noun, json_response
+from web.database import Database, StatementTooSlow
+from web.declare import Noun, OpaqueText, json_response
 from web.edge import Edge
 from web.errors import HttpRefusal
 from web.live import sockets
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
+from web.proxies import TrustedProxies, client_address
+from web.rates import RateLimits, client_key
+from web.reports import EngineReports
 from web.services import Services
 
 NOUNS: tuple[Noun, ...] = (
     auth.noun,
+    oidc.noun,
     users.noun,
     permissions.noun,
+    keys.noun,
     facilities.noun,
     sensors.noun,
+    detection.noun,
     records.noun,
     alerts.noun,
     dashboard.noun,
+    tickets.noun,
+    audit.noun,
     intake.noun,
     health.noun,
 )
@@ -74,36 +94,48 @@ def create_app(
     app.config["BODY_TIMEOUT"] = SLOW_BODY_S_MAX
     app.config["RESPONSE_TIMEOUT"] = None
     app.url_map.merge_slashes = False
+    app.url_map.converters["opaque"] = OpaqueText
     for noun in NOUNS:
         app.register_blueprint(noun.blueprint(services))
-    app.register_blueprint(pages.blueprint(list(NOUNS)))
+    app.register_blueprint(pages.blueprint(NOUNS, sockets.SOCKETS))
     app.register_blueprint(sockets.blueprint(services))
+    _limit_rates(app, services)
     _answer_errors_as_json(app)
     _live_and_die(app, services)
-    origins = [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]
-    app.asgi_app = Edge(app.asgi_app, origins)  # type: ignore[method-assign,assignment]
+    proxies = TrustedProxies(settings.proxy_networks)
+    if settings.admits_any_origin and settings.environment == "production":
+        log.warning("any_origin_is_admitted", advice="set CORS_ORIGINS to where the front end is served from")
+    app.asgi_app = Edge(app.asgi_app, settings.origins, proxies, settings.body_bytes_max)  # type: ignore[method-assign,assignment]
     return app
 
 
 def _services(settings: Settings, feed: LiveFeed, clock: Clock, passwords: Passwords) -> Services:
     if settings.database_url is None:
         raise SettingsError("DATABASE_URL is not set and no running GasInSight was found; start `gasinsight up` first")
-    given_key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    tokens = Tokens(check_secret_key(given_key, settings.environment), settings.algorithm, clock)
+    check_admin_password(settings)
+    tokens = Tokens(keyring(settings), clock)
     database = Database(settings.database_url, settings.database_connections_max, settings.statement_timeout_s)
-    metrics = Metrics()
+    guard = Guard(database, tokens)
+    process = os.environ.get(PROCESS_NAME)
+    metrics = Metrics(process=process) if process else Metrics()
     return Services(
         settings=settings,
         clock=clock,
         database=database,
         passwords=passwords,
         sessions=Sessions(database, tokens, settings),
-        guard=Guard(database, tokens),
+        guard=guard,
+        tokens=tokens,
+        throttle=Throttle(database, clock),
+        single_sign_on=SingleSignOn.of(settings, clock),
         hub=LiveHub(feed, metrics, clock),
         alarms=AlarmFeed(database, clock),
-        sockets=OpenSockets(database, metrics, clock),
+        sockets=OpenSockets(database, metrics, clock, settings.websockets_per_caller_max, settings.websockets_max),
         metrics=metrics,
         background=Background(),
+        reports=EngineReports(database, settings.data_dir, clock),
+        rates=RateLimits(settings.rate_limit_per_s, settings.rate_limit_burst, clock),
+        tickets=Tickets(database, guard),
     )
 
 
@@ -111,6 +143,7 @@ def _live_and_die(app: Quart, services: Services) -> None:
     @app.before_serving
     async def open_services() -> None:
         await services.database.open()
+        await _refuse_older_schema(services.settings)
         services.background.start("alarms", services.alarms.run)
         services.background.start("rights", services.sockets.run)
         services.background.start(
@@ -122,8 +155,33 @@ def _live_and_die(app: Quart, services: Services) -> None:
     async def close_services() -> None:
         await services.background.stop()
         await services.hub.close()
+        services.reports.close()
         await services.database.close()
         services.passwords.close()
+
+
+async def _refuse_older_schema(settings: Settings) -> None:
+    """Raise SettingsError when the database must be upgraded first; one that is away is no reason not to start."""
+    assert settings.database_url is not None
+    try:
+        await refuse_older_schema(settings.database_url)
+    except StoreUnavailable as error:
+        log.warning("schema_not_known", error=str(error))
+
+
+def _limit_rates(app: Quart, services: Services) -> None:
+    """Whoever asks without saying who they are counts by address; `declare` counts the others when it knows them."""
+    counted_later = {
+        f"{noun.name}.{endpoint.handler.__name__}"
+        for noun in NOUNS
+        for endpoint in noun.endpoints
+        if endpoint.need is not Need.NOTHING or noun is health.noun
+    }
+
+    @app.before_request
+    async def count_by_address() -> None:
+        if request.endpoint not in counted_later:
+            services.rates.take(client_key(client_address(request.scope)))
 
 
 def _answer_errors_as_json(app: Quart) -> None:
@@ -135,6 +193,11 @@ def _answer_errors_as_json(app: Quart) -> None:
     async def refused_by_quart(error: HTTPException) -> Response:
         allowed = isinstance(error, MethodNotAllowed) and error.valid_methods
         return _detail(error.code or 500, error.name, {"Allow": ", ".join(sorted(allowed))} if allowed else {})
+
+    @app.errorhandler(StatementTooSlow)
+    async def too_slow(error: StatementTooSlow) -> Response:
+        log.warning("statement_too_slow", error=str(error))
+        return _detail(503, "This takes longer than it may; ask for less at once", {"Retry-After": RETRY_AFTER_S})
 
     @app.errorhandler(StoreUnavailable)
     async def away(error: StoreUnavailable) -> Response:

@@ -5,16 +5,22 @@ Everything that means "not now" becomes StoreUnavailable; the next call tries ag
 
 from __future__ import annotations
 
+import re
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
+import structlog
 
 from engine.errors import StoreUnavailable
+from engine.historian.web_role import WEB_ROLE
+from web.errors import NotPermitted
 
 CONNECT_S_MAX = 5.0
 ACQUIRE_S_MAX = 10.0
+PRINCIPAL = re.compile(r"[a-z]+:[0-9]+")
 
 _AWAY = (
     OSError,
@@ -26,9 +32,44 @@ _AWAY = (
     asyncpg.InvalidCatalogNameError,
 )
 
+log = structlog.get_logger(__name__)
 
-class Database:
-    """Queries with parameters only. Opened once a process; connects at first use, so it starts without PostgreSQL."""
+
+class StatementTooSlow(StoreUnavailable):
+    """PostgreSQL ended a statement that took longer than STATEMENT_TIMEOUT_S."""
+
+
+class Queries(ABC):
+    """Statements with parameters only."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractAsyncContextManager[Any]:
+        """One connection for several statements; committed at the end, rolled back by an exception."""
+
+    @abstractmethod
+    def _connection(self) -> AbstractAsyncContextManager[Any]:
+        """One connection for one statement."""
+
+    async def rows(self, sql: str, *arguments: object) -> list[Any]:
+        async with self._connection() as connection:
+            return list(await connection.fetch(sql, *arguments))
+
+    async def row(self, sql: str, *arguments: object) -> Any | None:
+        async with self._connection() as connection:
+            return await connection.fetchrow(sql, *arguments)
+
+    async def value(self, sql: str, *arguments: object) -> Any:
+        """The first column of the first row; None when there is no row."""
+        async with self._connection() as connection:
+            return await connection.fetchval(sql, *arguments)
+
+    async def execute(self, sql: str, *arguments: object) -> None:
+        async with self._connection() as connection:
+            await connection.execute(sql, *arguments)
+
+
+class Database(Queries):
+    """Sees and changes everything. Opened once a process; connects at first use, so it starts without PostgreSQL."""
 
     def __init__(self, url: str, connections_max: int, statement_timeout_s: float) -> None:
         self._url = url
@@ -43,6 +84,7 @@ class Database:
             max_size=self._connections_max,
             timeout=CONNECT_S_MAX,
             command_timeout=self._statement_timeout_s + 5,  # when the server itself hangs
+            reset=_nothing,
             server_settings=self._session_settings(),
         )
 
@@ -51,33 +93,14 @@ class Database:
             self._pool.terminate()
             self._pool = None
 
-    async def rows(self, sql: str, *arguments: object) -> list[Any]:
-        with _away_is_unavailable():
-            async with self._acquired() as connection:
-                return list(await connection.fetch(sql, *arguments))
-
-    async def row(self, sql: str, *arguments: object) -> Any | None:
-        with _away_is_unavailable():
-            async with self._acquired() as connection:
-                return await connection.fetchrow(sql, *arguments)
-
-    async def value(self, sql: str, *arguments: object) -> Any:
-        """The first column of the first row; None when there is no row."""
-        with _away_is_unavailable():
-            async with self._acquired() as connection:
-                return await connection.fetchval(sql, *arguments)
-
-    async def execute(self, sql: str, *arguments: object) -> None:
-        with _away_is_unavailable():
-            async with self._acquired() as connection:
-                await connection.execute(sql, *arguments)
+    def bound_to(self, principal: str | None, *, read_only: bool) -> BoundDatabase:
+        """The database as `principal` may see it; None: somebody who may see nothing."""
+        return BoundDatabase(self, principal, read_only=read_only)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
-        """One connection for several statements; committed at the end, rolled back by an exception."""
-        with _away_is_unavailable():
-            async with self._acquired() as connection, connection.transaction():
-                yield connection
+        async with self._connection() as connection, connection.transaction():
+            yield connection
 
     @asynccontextmanager
     async def own_connection(self) -> AsyncIterator[Any]:
@@ -95,28 +118,82 @@ class Database:
                 connection.terminate()
 
     @asynccontextmanager
-    async def _acquired(self) -> AsyncIterator[Any]:
-        if self._pool is None:
-            raise StoreUnavailable("the database pool is not open")
-        async with self._pool.acquire(timeout=ACQUIRE_S_MAX) as connection:
-            yield connection
+    async def _connection(self) -> AsyncIterator[Any]:
+        with _away_is_unavailable():
+            if self._pool is None:
+                raise StoreUnavailable("the database pool is not open")
+            async with self._pool.acquire(timeout=ACQUIRE_S_MAX) as connection:
+                yield connection
 
     def _session_settings(self) -> dict[str, str]:
         return {
             "application_name": "gasinsight-web",
             "timezone": "UTC",
+            "work_mem": "16MB",  # a grid of 100,000 cells is grouped without files
             "jit": "off",  # our statements are short; compiling them costs more than it saves
             "statement_timeout": str(round(self._statement_timeout_s * 1000)),
             "idle_in_transaction_session_timeout": "30000",
         }
 
 
+class BoundDatabase(Queries):
+    """The same database through one caller's eyes.
+
+    Every statement runs in a transaction of the role that row-level security limits, and which names the principal.
+    """
+
+    def __init__(self, database: Database, principal: str | None, *, read_only: bool) -> None:
+        if principal is not None and PRINCIPAL.fullmatch(principal) is None:
+            raise ValueError(f"a principal is a kind and a number such as user:1, not {principal!r}")
+        self._database = database
+        self._principal = principal
+        # One round trip. It takes no parameters, hence the check above; COMMIT and ROLLBACK undo both SETs.
+        self._begin = (
+            f"BEGIN{' READ ONLY' if read_only else ''};"
+            f" SET LOCAL ROLE {WEB_ROLE};"
+            f" SET LOCAL gasinsight.principal = '{principal or ''}'"
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        async with self._database._connection() as connection:
+            try:
+                await self._enter(connection)
+                yield connection
+                await connection.execute("COMMIT")
+            except BaseException as error:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                if isinstance(error, asyncpg.InsufficientPrivilegeError):
+                    log.error("row_security_refused", principal=self._principal, error=str(error))
+                    raise NotPermitted from error
+                raise
+
+    _connection = transaction
+
+    async def _enter(self, connection: Any) -> None:
+        try:
+            await connection.execute(self._begin)
+        except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+            raise StoreUnavailable(
+                f"{error}: an administrator of PostgreSQL must let the user of DATABASE_URL become the role {WEB_ROLE}"
+                f" (CREATE ROLE {WEB_ROLE} NOLOGIN; GRANT {WEB_ROLE} TO …)"
+            ) from error
+
+
+async def _nothing(_: object) -> None:
+    """What a connection must forget before its next use: no statement of ours outlasts its transaction, and asyncpg
+    has ended one that was left open. Saves asking PostgreSQL each time."""
+
+
 @contextmanager
 def _away_is_unavailable() -> Iterator[None]:
     try:
         yield
+    except asyncpg.QueryCanceledError as error:
+        raise StatementTooSlow(f"a statement was ended after the longest time it may take: {error}") from error
     except _AWAY as error:
-        raise StoreUnavailable(f"PostgreSQL is not available: {error or type(error).__name__}") from error
+        raise StoreUnavailable(f"PostgreSQL is not available: {str(error) or 'it does not answer'}") from error
     except asyncpg.UndefinedTableError as error:
         raise StoreUnavailable(f"the database is not set up, run `alembic upgrade head`: {error}") from error
     except asyncpg.InterfaceError as error:

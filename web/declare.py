@@ -7,6 +7,7 @@ that is not a number, 404 and 403 of the facility, then 422 for query and body.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import re
 from collections.abc import Awaitable, Callable
@@ -15,9 +16,16 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from quart import Blueprint, Response, request
+from werkzeug.routing import BaseConverter
 
-from web.auth.guard import Caller, Need
+from web import csv
+from web.audit import Actor
+from web.auth.guard import Caller, Need, Person, user_principal
+from web.csv import Table
+from web.database import BoundDatabase
 from web.errors import NotAuthenticated, NotFound, NotPermitted, NotUsable
+from web.proxies import client_address
+from web.rates import client_key
 from web.requests import query_fields, read_json
 from web.services import Services
 
@@ -28,12 +36,25 @@ INT4_MAX = 2**31 - 1
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
+class OpaqueText(BaseConverter):
+    """An id in a path: any text, with slashes wherever they are, and line ends; `path` refuses some of both."""
+
+    regex = "(?s:.+)"
+    weight = 200
+    part_isolating = False
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, its caller known and admitted. `facility_id` is the facility that the guard checked, if it did."""
+    """One request, its caller known and admitted. `facility_id` is the facility that the guard checked, if it did.
+
+    `database` shows and changes no more than the caller may, whatever a statement forgets; it only reads in a GET.
+    What must see beyond the caller (who signs in, which rights somebody has) goes to `services.database`.
+    """
 
     services: Services
     known_caller: Caller | None
+    database: BoundDatabase
     facility_id: str | None = None
 
     @property
@@ -42,10 +63,39 @@ class Call:
             raise NotAuthenticated("Not authenticated")
         return self.known_caller
 
+    @property
+    def person(self) -> Person:
+        """The caller of a route that needs a PERSON or an ADMIN."""
+        if not isinstance(self.caller, Person):
+            raise NotPermitted
+        return self.caller
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit log names it."""
+        admin_id = self.caller.impersonated_by if isinstance(self.caller, Person) else None
+        return Actor(
+            principal=self.caller.principal,
+            name=self.caller.name,
+            impersonated_by=None if admin_id is None else user_principal(admin_id),
+            address=client_address(request.scope),
+        )
+
+
+class Redirect(BaseModel):
+    """The answer of a route that sends the browser on: 302, without a body."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One declared route. `path_types` maps path parameters to int or str."""
+    """One declared route.
+
+    path_types    path parameters: int or str
+    statuses      of refusals that do not follow from the rest (see web.openapi.statuses)
+    form          what the handler reads by `read_fields`: a form or a JSON object
+    table         how the answer is CSV for those who ask for it
+    secret_query  what the edge takes out of the query and the handler reads by `secret_parameter`, instead of the form
+    """
 
     noun: str
     method: str
@@ -57,6 +107,9 @@ class Endpoint:
     body: type[BaseModel] | None
     path_types: dict[str, type]
     statuses: tuple[int, ...]
+    form: type[BaseModel] | None
+    secret_query: type[BaseModel] | None
+    table: Table | None
 
     @property
     def rule(self) -> str:
@@ -64,7 +117,27 @@ class Endpoint:
         return _PARAMETER.sub(lambda match: f"<{self._converter(match[1])}{match[1]}>", self.path)
 
     def _converter(self, name: str) -> str:
-        return "path:" if self.path_types[name] is str else ""
+        return "opaque:" if self.path_types[name] is str else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """One declared websocket: what it sends, and its query parameters as JSON schemas."""
+
+    path: str
+    need: Need
+    frame: type[BaseModel]
+    about: str
+    query: dict[str, dict[str, Any]]
+
+    @property
+    def path_names(self) -> list[str]:
+        return _PARAMETER.findall(self.path)
+
+    @property
+    def rule(self) -> str:
+        """The path as Quart writes it; ids are opaque."""
+        return _PARAMETER.sub(r"<opaque:\1>", self.path)
 
 
 @dataclass
@@ -75,11 +148,29 @@ class Noun:
     about: str
     endpoints: list[Endpoint] = field(default_factory=list)
 
-    def get(self, path: str, need: Need, answer: Any, *, statuses: tuple[int, ...] = ()) -> Declare:
-        return self._route("GET", path, need, answer, statuses)
+    def get(
+        self,
+        path: str,
+        need: Need,
+        answer: Any,
+        *,
+        statuses: tuple[int, ...] = (),
+        secret_query: type[BaseModel] | None = None,
+        table: Table | None = None,
+    ) -> Declare:
+        return self._route("GET", path, need, answer, statuses, secret_query=secret_query, table=table)
 
-    def post(self, path: str, need: Need, answer: Any, *, statuses: tuple[int, ...] = ()) -> Declare:
-        return self._route("POST", path, need, answer, statuses)
+    def post(
+        self,
+        path: str,
+        need: Need,
+        answer: Any,
+        *,
+        statuses: tuple[int, ...] = (),
+        form: type[BaseModel] | None = None,
+        secret_query: type[BaseModel] | None = None,
+    ) -> Declare:
+        return self._route("POST", path, need, answer, statuses, form=form, secret_query=secret_query)
 
     def put(self, path: str, need: Need, answer: Any, *, statuses: tuple[int, ...] = ()) -> Declare:
         return self._route("PUT", path, need, answer, statuses)
@@ -98,10 +189,22 @@ class Noun:
             )
         return blueprint
 
-    def _route(self, method: str, path: str, need: Need, answer: Any, statuses: tuple[int, ...]) -> Declare:
+    def _route(
+        self,
+        method: str,
+        path: str,
+        need: Need,
+        answer: Any,
+        statuses: tuple[int, ...],
+        *,
+        form: type[BaseModel] | None = None,
+        secret_query: type[BaseModel] | None = None,
+        table: Table | None = None,
+    ) -> Declare:
         def declare(handler: Handler) -> Handler:
             hints = get_type_hints(handler)
             names = set(inspect.signature(handler).parameters)
+            _check_facility_is_named(path, need, hints.get("query"))
             self.endpoints.append(
                 Endpoint(
                     noun=self.name,
@@ -114,11 +217,21 @@ class Noun:
                     body=hints["body"] if "body" in names else None,
                     path_types={name: hints[name] for name in _PARAMETER.findall(path)},
                     statuses=statuses,
+                    form=form,
+                    secret_query=secret_query,
+                    table=table,
                 )
             )
             return handler
 
         return declare
+
+
+def _check_facility_is_named(path: str, need: Need, query: type[BaseModel] | None) -> None:
+    """View and Edit are rights in a facility; the guard would admit everybody to a route that names none."""
+    named = {*_PARAMETER.findall(path), *(query.model_fields if query is not None else ())}
+    if need in {Need.VIEW, Need.EDIT} and not named & {"facility_id", "sensor_id"}:
+        raise TypeError(f"{path} needs {need} and has neither facility_id nor sensor_id")
 
 
 def json_response(body: bytes, status: int = 200) -> Response:
@@ -137,10 +250,15 @@ def _view(endpoint: Endpoint, services: Services) -> Callable[..., Awaitable[Res
             inputs["query"] = _checked(endpoint.query, query_fields(), "query")
         if endpoint.body is not None:
             inputs["body"] = _checked(endpoint.body, await read_json(), "body")
-        result = await endpoint.handler(Call(services, caller, facility_id), **path, **inputs)
+        principal = None if caller is None else caller.principal
+        database = services.database.bound_to(principal, read_only=endpoint.method == "GET")
+        result = await endpoint.handler(Call(services, caller, database, facility_id), **path, **inputs)
         if isinstance(result, Response):
             return result
-        return json_response(result if isinstance(result, bytes) else adapter.dump_json(result))
+        body = result if isinstance(result, bytes) else adapter.dump_json(result)
+        if endpoint.table is not None and csv.is_wanted():
+            return csv.csv_response(await asyncio.to_thread(endpoint.table.of_json, body))
+        return json_response(body)
 
     return view
 
@@ -148,9 +266,18 @@ def _view(endpoint: Endpoint, services: Services) -> Callable[..., Awaitable[Res
 async def _admitted(endpoint: Endpoint, services: Services) -> Caller | None:
     if endpoint.need is Need.NOTHING:
         return None
-    caller = await services.guard.caller(bearer_token())
+    try:
+        caller = await services.guard.caller(bearer_token())
+    except NotAuthenticated:
+        services.rates.take(client_key(client_address(request.scope)))
+        raise
+    services.rates.take(caller.principal)
     if endpoint.need is Need.ADMIN and not caller.is_admin:
         raise NotPermitted
+    if endpoint.need in {Need.PERSON, Need.ONESELF} and not isinstance(caller, Person):
+        raise NotPermitted("Not enough permissions: an API key has no account of its own")
+    if endpoint.need is Need.ONESELF and isinstance(caller, Person) and caller.impersonated_by is not None:
+        raise NotPermitted("Not enough permissions: only the user may do this, not an Admin as the user")
     return caller
 
 

@@ -1,4 +1,5 @@
-"""What happens before routing and after everything: preflights, CORS headers, websocket origins, secrets out of URLs.
+"""What happens before routing and after everything: preflights, CORS and security headers, websocket origins, limits,
+secrets out of URLs.
 
 Plain ASGI around Quart, so that it covers every answer, also those of Quart and werkzeug themselves.
 """
@@ -12,17 +13,17 @@ from urllib.parse import parse_qsl, urlencode
 
 import structlog
 
-from web.requests import SECRET_PARAMETERS, SECRETS_KEY
+from web.errors import HttpRefusal
+from web.gate import CLOSE, QUERY_FIELDS_MAX, BodyTooLarge, BoundedBody, Message, Receive, Scope, check_request
+from web.headers import Headers, security_headers
+from web.proxies import TrustedProxies
+from web.requests import SECRET_PARAMETERS, SECRETS_KEY, SEND_KEY
 
-Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+App = Callable[[Any, Any, Any], Awaitable[None]]
 
 METHODS = b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
 PREFLIGHT_AGE_S = b"600"
-HEADER_BYTES_MAX = 16_384  # a token in the query and one in a header fit many times
 
 log = structlog.get_logger(__name__)
 
@@ -30,106 +31,120 @@ log = structlog.get_logger(__name__)
 class Edge:
     """`origins`: who may call from a browser; `*` admits any."""
 
-    def __init__(self, app: Callable[[Any, Any, Any], Awaitable[None]], origins: Iterable[str]) -> None:
+    def __init__(self, app: App, origins: Iterable[str], proxies: TrustedProxies, body_bytes_max: int) -> None:
         self._app = app
         self._origins = frozenset(origins)
+        self._proxies = proxies
+        self._body_bytes_max = body_bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        _hide_secrets(scope)
-        headers = dict(scope["headers"])
-        origin: bytes | None = headers.get(b"origin")
-        if _header_bytes(scope) > HEADER_BYTES_MAX:
-            await self._too_large(scope, receive, send, origin)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send, origin)
-        elif origin is not None and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-            await self._preflight(send, origin, headers.get(b"access-control-request-headers"))
-        else:
-            await self._http(scope, receive, send, origin)
+        self._proxies.apply(scope)
+        body = BoundedBody(receive, self._body_bytes_max)
+        answer = _Answer(send, scope, body, self._cors(_header(scope, b"origin")))
+        try:
+            _hide_secrets(scope)  # first: also what is refused is logged
+            check_request(scope, self._body_bytes_max)
+            if scope["type"] == "websocket":
+                await self._websocket(scope, receive, answer)
+            elif _is_preflight(scope):
+                await self._preflight(scope, answer)
+            else:
+                await self._app(scope, body, answer)
+        except HttpRefusal as refusal:
+            await answer.refuse(refusal)
+        except Exception as error:
+            log.exception("request_failed", path=scope["path"])
+            if answer.is_started:
+                raise
+            await answer.refuse(HttpRefusal(500, "Internal server error"), error)
 
     def _admits(self, origin: bytes) -> bool:
         return "*" in self._origins or origin.decode("latin-1") in self._origins
 
-    async def _websocket(self, scope: Scope, receive: Receive, send: Send, origin: bytes | None) -> None:
+    def _cors(self, origin: bytes | None) -> Headers:
+        vary = (b"vary", b"Origin")
+        return [(b"access-control-allow-origin", origin), vary] if origin and self._admits(origin) else [vary]
+
+    async def _websocket(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        origin = _header(scope, b"origin")
         if origin is not None and not self._admits(origin):
-            await receive()
-            await send({"type": "websocket.close", "code": 1008, "reason": "origin not admitted"})
+            raise HttpRefusal(403, "This origin may not connect")
+        scope[SEND_KEY] = answer
+        await self._app(scope, receive, answer)
+
+    async def _preflight(self, scope: Scope, answer: _Answer) -> None:
+        if not self._admits(_header(scope, b"origin") or b""):
+            raise HttpRefusal(403, "This origin may not call")
+        headers = [(b"access-control-allow-methods", METHODS), (b"access-control-max-age", PREFLIGHT_AGE_S)]
+        requested = _header(scope, b"access-control-request-headers")
+        if requested is not None:
+            headers.append((b"access-control-allow-headers", requested))
+        await answer.send_json(200, "OK", headers)
+
+
+class _Answer:
+    """`send` of one request or handshake: adds the headers that every answer has."""
+
+    def __init__(self, send: Send, scope: Scope, body: BoundedBody, cors: Headers) -> None:
+        self._send = send
+        self._scope = scope
+        self._body = body
+        self._cors = cors
+        self.is_started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] in {"http.response.start", "websocket.http.response.start"}:
+            given = message["headers"]
+            headers = [*given, *self._cors, *security_headers(given, self._scope["scheme"])]
+            message = {**message, "headers": headers}
+        self.is_started = True
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})  # the last bytes; hypercorn hangs up after the end
+            await self._body.drain()
+            message = {**message, "body": b""}
+        await self._send(message)
+
+    async def refuse(self, refusal: HttpRefusal, cause: Exception | None = None) -> None:
+        """Answer with the refusal, unless there is an answer already: then only the connection can end."""
+        if self.is_started:
+            if not isinstance(refusal, BodyTooLarge):
+                raise refusal from cause
             return
-        await self._app(scope, receive, send)
+        headers = [(name.lower().encode(), text.encode()) for name, text in refusal.headers.items()]
+        # A browser sees no status of a refused handshake, and the wire contract knows 403 only.
+        is_handshake = self._scope["type"] == "websocket" and refusal.status < 500
+        await self.send_json(403 if is_handshake else refusal.status, refusal.detail, headers)
 
-    async def _too_large(self, scope: Scope, receive: Receive, send: Send, origin: bytes | None) -> None:
-        if scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1009, "reason": "headers too large"})
-        else:
-            cors = _cors(origin) if origin is not None and self._admits(origin) else []
-            await _answer(send, 431, f"Headers are larger than {HEADER_BYTES_MAX} bytes", cors)
-
-    async def _preflight(self, send: Send, origin: bytes, requested_headers: bytes | None) -> None:
-        if not self._admits(origin):
-            await _answer(send, 403, "This origin may not call", [(b"vary", b"Origin")])
-            return
-        headers = [
-            *_cors(origin),
-            (b"access-control-allow-methods", METHODS),
-            (b"access-control-max-age", PREFLIGHT_AGE_S),
-        ]
-        if requested_headers is not None:
-            headers.append((b"access-control-allow-headers", requested_headers))
-        await _answer(send, 200, "OK", headers)
-
-    async def _http(self, scope: Scope, receive: Receive, send: Send, origin: bytes | None) -> None:
-        cors = _cors(origin) if origin is not None and self._admits(origin) else [(b"vary", b"Origin")]
-        started = False
-
-        async def send_with_cors(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message = {**message, "headers": [*message["headers"], *cors]}
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_with_cors)
-        except Exception:
-            log.exception("request_failed", method=scope["method"], path=scope["path"])
-            if started:
-                raise
-            await _answer(send_with_cors, 500, "Internal server error", [])
+    async def send_json(self, status: int, detail: object, headers: Headers) -> None:
+        kind = "websocket.http.response" if self._scope["type"] == "websocket" else "http.response"
+        body = json.dumps({"detail": detail}).encode()
+        given = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *headers]
+        await self({"type": f"{kind}.start", "status": status, "headers": given})
+        await self({"type": f"{kind}.body", "body": body, "more_body": False})
 
 
-def _cors(origin: bytes) -> Headers:
-    return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+def _header(scope: Scope, name: bytes) -> bytes | None:
+    """The last header of this name."""
+    value: bytes | None = dict(scope["headers"]).get(name)
+    return value
 
 
-def _header_bytes(scope: Scope) -> int:
-    return len(scope["query_string"]) + sum(len(name) + len(value) for name, value in scope["headers"])
+def _is_preflight(scope: Scope) -> bool:
+    names = {name for name, _ in scope["headers"]}
+    return scope["method"] == "OPTIONS" and {b"origin", b"access-control-request-method"} <= names
 
 
 def _hide_secrets(scope: Scope) -> None:
     """Move tokens from the query to the scope, where no access log or traceback prints them."""
     query: bytes = scope["query_string"]
-    if b"token" not in query:
-        return
+    if query.count(b"&") >= QUERY_FIELDS_MAX:
+        scope["query_string"] = b""
+        raise HttpRefusal(414, f"The query has more than {QUERY_FIELDS_MAX} parameters", CLOSE)
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    scope[SECRETS_KEY] = {name: value for name, value in reversed(pairs) if name in SECRET_PARAMETERS}
-    scope["query_string"] = urlencode([pair for pair in pairs if pair[0] not in SECRET_PARAMETERS]).encode()
-
-
-async def _answer(send: Send, status: int, detail: str, headers: Headers) -> None:
-    body = json.dumps({"detail": detail}).encode()
-    await send(
-        {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                *headers,
-            ],
-        }
-    )
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    secrets = {name: value for name, value in reversed(pairs) if name in SECRET_PARAMETERS}
+    if secrets:
+        scope[SECRETS_KEY] = secrets
+        scope["query_string"] = urlencode([pair for pair in pairs if pair[0] not in SECRET_PARAMETERS]).encode()

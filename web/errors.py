@@ -4,6 +4,7 @@ HttpRefusal              any status
 ├── NotAuthenticated     401, no token or a bad one
 ├── NotPermitted         403
 ├── NotFound             404
+├── TooManyRequests      429
 └── NotUsable            422, a list of {loc, msg, type}
 """
 
@@ -32,13 +33,18 @@ class NotAuthenticated(HttpRefusal):
 
 
 class NotPermitted(HttpRefusal):
-    def __init__(self) -> None:
-        super().__init__(403, "Not enough permissions")
+    def __init__(self, detail: str = "Not enough permissions") -> None:
+        super().__init__(403, detail)
 
 
 class NotFound(HttpRefusal):
     def __init__(self, what: str) -> None:
         super().__init__(404, f"{what} not found")
+
+
+class TooManyRequests(HttpRefusal):
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(429, "Too many requests", {"Retry-After": str(retry_after_s)})
 
 
 class NotUsable(HttpRefusal):

@@ -7,6 +7,9 @@ import re
 SECONDS_OF_UNIT = {"s": 1, "t": 60, "min": 60, "h": 3600, "d": 86_400}
 FREQUENCY_S_MAX = 10_000 * 365 * 86_400
 
+FREQUENCY_PATTERN = r"^0*[1-9][0-9]{0,11}(S|s|T|min|H|h|D|d)$"
+"""For the description of the interface; `parse_frequency` decides."""
+
 _FREQUENCY = re.compile(r"(\d{1,12})(S|s|T|min|H|h|D|d)", re.ASCII)
 
 

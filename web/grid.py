@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CELLS_MAX = 100_000
+UNITS_S = (1, 60, 3600, 86_400)
 FRESH_INTERVALS = 5
 
 
@@ -45,6 +46,17 @@ class Window:
         first = -((t0_us - self.start_us) // self.step_us)
         last = (self.end_us - t0_us) // self.step_us
         return t0_us + np.arange(first, last + 1, dtype=np.int64) * self.step_us
+
+
+def step_for(range_us: int, points_max: int, expected_s: int) -> tuple[int, int]:
+    """The shortest cell with which no window of this length has more than `points_max`, and its unit, in seconds.
+
+    A cell is at least as long as the expected interval, and a whole number of the largest unit that is not longer than
+    it: then cells that begin with such a unit are made of stored rollups.
+    """
+    step_s = max(range_us // (points_max * 1_000_000) + 1, expected_s)
+    unit_s = max(unit_s for unit_s in UNITS_S if unit_s <= step_s)
+    return -(-step_s // unit_s) * unit_s, unit_s
 
 
 def needs_last_text(window: Window, starts_us: NDArray[np.int64], last_at_us: NDArray[np.int64]) -> NDArray[np.bool_]:

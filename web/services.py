@@ -8,13 +8,19 @@ from engine.clock import Clock
 from engine.metrics import Metrics
 from engine.settings import Settings
 from web.auth.guard import Guard
+from web.auth.oidc import SingleSignOn
 from web.auth.passwords import Passwords
 from web.auth.sessions import Sessions
+from web.auth.throttle import Throttle
+from web.auth.tickets import Tickets
+from web.auth.tokens import Tokens
 from web.background import Background
 from web.database import Database
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
+from web.rates import RateLimits
+from web.reports import EngineReports
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +31,14 @@ class Services:
     passwords: Passwords
     sessions: Sessions
     guard: Guard
+    tokens: Tokens
+    throttle: Throttle
+    single_sign_on: SingleSignOn | None
     hub: LiveHub
     alarms: AlarmFeed
     sockets: OpenSockets
     metrics: Metrics
     background: Background
+    reports: EngineReports
+    rates: RateLimits
+    tickets: Tickets

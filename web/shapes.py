@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from engine.bus.messages import INTERVAL_S_MAX
 from engine.model import AlertType, FacilityStatus, FacilityType, SensorStatus, SensorType
-from web.frequency import spelled_frequency
+from web.explanations import Explanation
+from web.frequency import FREQUENCY_PATTERN, parse_frequency, spelled_frequency
 from web.times import ContractTime
 
 Role = Literal["Admin", "User"]
@@ -18,9 +20,27 @@ Email = Annotated[
     StringConstraints(max_length=320, strip_whitespace=True, pattern=r"^[^@\s]+@[^@\s]+$"),
     Field(examples=["a@b.org"]),
 ]
-Password = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+Color = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^#[0-9a-f]{6}$"})]
+PASSWORD_CHARACTERS_MAX = 1024
+Password = Annotated[str, StringConstraints(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
-Frequency = Annotated[str, AfterValidator(spelled_frequency), Field(examples=["15S", "1T"])]
+
+
+def _expected_frequency(text: str) -> str:
+    """The engine refuses the whole configuration of a facility in which a sensor's interval is longer."""
+    if parse_frequency(text) > INTERVAL_S_MAX:
+        raise ValueError(f"should be at most {INTERVAL_S_MAX} s (366 days)")
+    return spelled_frequency(text)
+
+
+Frequency = Annotated[
+    str, AfterValidator(_expected_frequency), WithJsonSchema({"type": "string", "pattern": FREQUENCY_PATTERN})
+]
+
+# The two spellings the front end knows, also for what an older server stored.
+SpelledFrequency = Annotated[
+    str, AfterValidator(spelled_frequency), WithJsonSchema({"type": "string", "pattern": "^[1-9][0-9]*[ST]$"})
+]
 
 
 class Detail(BaseModel):
@@ -37,10 +57,52 @@ class Problems(BaseModel):
     detail: list[Problem]
 
 
+class SignIn(BaseModel):
+    username: str = Field(min_length=1, description="an e-mail address, or a user name")
+    password: str = Field(min_length=1)
+
+
+class Refresh(BaseModel):
+    refresh_token: str = Field(min_length=1)
+
+
+class RefreshQuery(BaseModel):
+    refresh_token: str | None = Field(None, min_length=1, description="or in the body")
+
+
 class TokenPair(BaseModel):
     access_token: str
     refresh_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 - the name of a scheme
+
+
+class SignOut(BaseModel):
+    everywhere: bool = Field(False, description="end all of the user's sessions, not this one only")
+
+
+class PasswordChange(BaseModel):
+    current_password: Password
+    new_password: Password
+
+
+class WebsocketTicket(BaseModel):
+    ticket: str
+    expires_in: int = Field(description="seconds")
+
+
+class PublicKey(BaseModel):
+    """An Ed25519 key as RFC 8037 has it."""
+
+    kid: str
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    x: str
+    use: Literal["sig"]
+    alg: Literal["EdDSA"]
+
+
+class PublicKeys(BaseModel):
+    keys: list[PublicKey]
 
 
 class User(BaseModel):
@@ -69,7 +131,11 @@ class UserChanges(BaseModel):
 
     username: Username | None = None
     email: Email | None = None
-    password: Annotated[Password | None, BeforeValidator(lambda text: text or None)] = None
+    password: Annotated[
+        Password | None,
+        BeforeValidator(lambda text: None if text == "" else text),
+        WithJsonSchema({"anyOf": [{"type": "string", "maxLength": PASSWORD_CHARACTERS_MAX}, {"type": "null"}]}),
+    ] = None
     role: Role | None = None
 
 
@@ -82,7 +148,7 @@ class Permission(BaseModel):
 
 
 class NewPermission(BaseModel):
-    user_id: Annotated[int, Field(ge=-(2**31), lt=2**31)]
+    user_id: int
     facility_id: str
     permission_type: PermissionType
 
@@ -122,7 +188,7 @@ class SensorSummary(BaseModel):
     type: SensorType
     facility_id: str
     installed_at: ContractTime
-    expected_freq: str
+    expected_freq: SpelledFrequency
 
 
 class Reading(BaseModel):
@@ -148,7 +214,9 @@ class SensorChanges(BaseModel):
 
 class GridRecord(BaseModel):
     sensor_id: str
-    tracked_at: str = Field(description="whole seconds, UTC, with Z", examples=["2026-11-22T10:15:00Z"])
+    tracked_at: str = Field(
+        description="whole seconds, UTC, with Z", json_schema_extra={"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}
+    )
     data: str | None = Field(description="null where there is no data")
 
 
@@ -166,16 +234,40 @@ class Grid(BaseModel):
 
 
 class Alert(BaseModel):
+    """`explanation` is what `message` says and more, for programs."""
+
     id: int
     sensor_id: str
     type: AlertType
     message: str
     created_at: ContractTime
+    explanation: Explanation | None
 
 
 class AlertWithDetails(Alert):
     sensor: SensorSummary
     facility: FacilitySummary
+
+
+class ReadingFrame(BaseModel):
+    """Of a websocket: a reading that is stored; `data` is the string as received."""
+
+    sensor_id: str
+    facility_id: str
+    tracked_at: ContractTime
+    data: str
+
+
+class AlertFrame(BaseModel):
+    """Of a websocket: an alert that is stored; one of the system itself has no sensor."""
+
+    type: Literal["alert"]
+    alert_id: int
+    sensor_id: str | None
+    facility_id: str
+    message: str
+    created_at: ContractTime
+    alert_type: AlertType
 
 
 class DashboardMetrics(BaseModel):
@@ -193,7 +285,7 @@ class DashboardMetrics(BaseModel):
 class ChartEntry(BaseModel):
     name: str
     value: int
-    color: str
+    color: Color
 
 
 class ChartData(BaseModel):
@@ -209,9 +301,9 @@ class Dashboard(BaseModel):
 
 
 class Colors(BaseModel):
-    sensorTypes: dict[str, str]  # noqa: N815 - these three keys are camelCase on the wire
-    sensorStatus: dict[str, str]  # noqa: N815
-    facilityTypes: dict[str, str]  # noqa: N815
+    sensorTypes: dict[str, Color]  # noqa: N815 - these three keys are camelCase on the wire
+    sensorStatus: dict[str, Color]  # noqa: N815
+    facilityTypes: dict[str, Color]  # noqa: N815
 
 
 class Parked(BaseModel):
@@ -266,15 +358,20 @@ class Readiness(BaseModel):
     checks: dict[str, Check]
 
 
+PAGE_SIZE_MAX = 1000
+LIMIT_MAX = 10_000
+"""Rows that one request may ask for of what grows without end; of facilities and sensors it may be any number."""
+
+
 class Paging(BaseModel):
     """`skip` and `limit`, or `page` (from 1) and `page_size`."""
 
     model_config = ConfigDict(frozen=True)
 
     skip: Annotated[int, Field(ge=0, lt=2**62)] = 0
-    limit: Annotated[int, Field(ge=0, lt=2**62)] = 100
+    limit: Annotated[int, Field(ge=0, le=LIMIT_MAX)] = 100
     page: Annotated[int, Field(ge=1, lt=2**31)] | None = None
-    page_size: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    page_size: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX)] | None = None
 
     @property
     def offset(self) -> int:
@@ -285,3 +382,7 @@ class Paging(BaseModel):
         if self.page is None and self.page_size is None:
             return self.limit
         return self.page_size or 10
+
+
+class UnlimitedPaging(Paging):
+    limit: Annotated[int, Field(ge=0, lt=2**62)] = 100

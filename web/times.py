@@ -19,6 +19,13 @@ _TIME_IN = re.compile(
 )
 _BLANK_FOR_PLUS = re.compile(r"(:\d{2}(?:\.\d+)?) (\d{2}:\d{2})$", re.ASCII)
 
+TIME_IN_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?)?"
+    r"( ?(Z|z|[+-][0-9]{2}(:?[0-9]{2})?))?$"
+)
+"""For the description of the interface; `parse_time` decides."""
+TIME_OUT_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$"
+
 
 def to_us(time: datetime) -> int:
     """Microseconds since 1970, exactly."""
@@ -37,7 +44,7 @@ def contract_text(time: datetime) -> str:
 ContractTime = Annotated[
     datetime,
     PlainSerializer(contract_text, return_type=str),
-    WithJsonSchema({"type": "string", "description": "UTC without suffix", "examples": ["2026-11-22T10:15:00.123456"]}),
+    WithJsonSchema({"type": "string", "description": "UTC without suffix", "pattern": TIME_OUT_PATTERN}),
 ]
 
 

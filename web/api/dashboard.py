@@ -65,14 +65,14 @@ COUNT_FACILITIES = """
 SELECT status, type, count(*) AS n
   FROM facilities
  WHERE ($3::text IS NULL OR id = $3)
-   AND ($1 OR id IN (SELECT facility_id FROM permissions WHERE user_id = $2))
+   AND ($1 OR id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
  GROUP BY status, type
 """
 COUNT_SENSORS = """
 SELECT status, type, count(*) AS n
   FROM sensors
  WHERE ($3::text IS NULL OR facility_id = $3)
-   AND ($1 OR facility_id IN (SELECT facility_id FROM permissions WHERE user_id = $2))
+   AND ($1 OR facility_id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
  GROUP BY status, type
 """
 
@@ -100,9 +100,9 @@ async def read_facility_dashboard(call: Call, facility_id: str) -> Dashboard:
 
 
 async def _dashboard(call: Call, facility_id: str | None) -> Dashboard:
-    scope = (call.caller.is_admin, call.caller.user_id, facility_id)
-    facilities = await call.services.database.rows(COUNT_FACILITIES, *scope)
-    sensors = await call.services.database.rows(COUNT_SENSORS, *scope)
+    scope = (call.caller.is_admin, call.caller.principal, facility_id)
+    facilities = await call.database.rows(COUNT_FACILITIES, *scope)
+    sensors = await call.database.rows(COUNT_SENSORS, *scope)
     return dashboard(facilities, sensors)
 
 

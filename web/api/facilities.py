@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from web.audit import Action, audit
 from web.auth.guard import Need
 from web.configuration import TELL_ENGINE
 from web.declare import Call, Noun
 from web.errors import NotFound
-from web.shapes import Facility, FacilityChanges, Location, Paging
+from web.shapes import Facility, FacilityChanges, Location, UnlimitedPaging
 
 noun = Noun("facilities", "Gas facilities")
 
 LIST_FACILITIES = """
 SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, l.address, l.longitude, l.latitude
   FROM facilities f JOIN locations l ON l.id = f.location_id
- WHERE $1 OR f.id IN (SELECT facility_id FROM permissions WHERE user_id = $2)
+ WHERE $1 OR f.id IN (SELECT facility_id FROM facility_rights WHERE principal = $2)
  ORDER BY f.name, f.id
 OFFSET $3 LIMIT $4
 """
@@ -24,14 +25,15 @@ SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, l.address, l
   FROM facilities f JOIN locations l ON l.id = f.location_id
  WHERE f.id = $1
 """
-RENAME_FACILITY = "UPDATE facilities SET name = coalesce($2, name) WHERE id = $1"
+LOCK_NAME = "SELECT name FROM facilities WHERE id = $1 FOR NO KEY UPDATE"
+RENAME_FACILITY = "UPDATE facilities SET name = $2 WHERE id = $1"
 
 
 @noun.get("/facilities", Need.USER, list[Facility], statuses=(401, 422))
-async def list_facilities(call: Call, query: Paging) -> list[Facility]:
+async def list_facilities(call: Call, query: UnlimitedPaging) -> list[Facility]:
     """By name."""
-    rows = await call.services.database.rows(
-        LIST_FACILITIES, call.caller.is_admin, call.caller.user_id, query.offset, query.rows_max
+    rows = await call.database.rows(
+        LIST_FACILITIES, call.caller.is_admin, call.caller.principal, query.offset, query.rows_max
     )
     return [_facility(row) for row in rows]
 
@@ -45,14 +47,20 @@ async def read_facility(call: Call, facility_id: str) -> Facility:
 @noun.put("/facilities/{facility_id}", Need.EDIT, Facility, statuses=(401, 403, 404, 422))
 async def update_facility(call: Call, facility_id: str, body: FacilityChanges) -> Facility:
     """A new name."""
-    async with call.services.database.transaction() as connection:
-        await connection.execute(RENAME_FACILITY, facility_id, body.name)
-        await connection.execute(TELL_ENGINE, facility_id)
+    async with call.database.transaction() as connection:
+        old_name = await connection.fetchval(LOCK_NAME, facility_id)
+        if old_name is None:
+            raise NotFound("Facility")
+        if body.name is not None and body.name != old_name:
+            await connection.execute(RENAME_FACILITY, facility_id, body.name)
+            await connection.execute(TELL_ENGINE, facility_id)
+            subject, before, after = f"facility:{facility_id}", {"name": old_name}, {"name": body.name}
+            await audit(connection, call.actor, Action.FACILITY_UPDATED, subject, before=before, after=after)
     return await _read(call, facility_id)
 
 
 async def _read(call: Call, facility_id: str) -> Facility:
-    row = await call.services.database.row(READ_FACILITY, facility_id)
+    row = await call.database.row(READ_FACILITY, facility_id)
     if row is None:
         raise NotFound("Facility")
     return _facility(row)

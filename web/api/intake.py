@@ -27,14 +27,14 @@ COUNT_DEAD_LETTERS = "SELECT count(*) FROM dead_letters"
 @noun.get("/parked", Need.ADMIN, ParkedPage, statuses=(401, 403, 422))
 async def list_parked(call: Call, query: Paging) -> ParkedPage:
     """What waits for its facility or sensor, and refused rows of good batches; newest first."""
-    rows = await call.services.database.rows(LIST_PARKED, query.offset, query.rows_max)
-    total = await call.services.database.value(COUNT_PARKED)
+    rows = await call.database.rows(LIST_PARKED, query.offset, query.rows_max)
+    total = await call.database.value(COUNT_PARKED)
     return ParkedPage(parked=[Parked(**row) for row in rows], total=total)
 
 
 @noun.get("/dead-letters", Need.ADMIN, DeadLetterPage, statuses=(401, 403, 422))
 async def list_dead_letters(call: Call, query: Paging) -> DeadLetterPage:
     """What was moved to a dead-letter queue or waited too long; newest first."""
-    rows = await call.services.database.rows(LIST_DEAD_LETTERS, query.offset, query.rows_max)
-    total = await call.services.database.value(COUNT_DEAD_LETTERS)
+    rows = await call.database.rows(LIST_DEAD_LETTERS, query.offset, query.rows_max)
+    total = await call.database.value(COUNT_DEAD_LETTERS)
     return DeadLetterPage(dead_letters=[DeadLetter(**row) for row in rows], total=total)

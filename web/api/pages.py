@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic_core import to_json
 from quart import Blueprint, Response, request, send_from_directory
 
-from web.declare import Noun, json_response
+from web.declare import Noun, Socket, json_response
+from web.errors import NotFound
 from web.openapi import openapi_document, product_version
 
 STATIC = Path(__file__).parent.parent / "static"
@@ -18,16 +20,19 @@ _CLOSED = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancest
 HOME_POLICY = _CLOSED + "style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'"
 # Swagger UI draws with inline SVG images; its styles are set through the DOM, which the policy does not concern.
 DOCS_POLICY = _CLOSED + "style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'"
-# ReDoc writes style elements; each answer admits its own by a nonce. Its search runs in a worker made from a blob.
+# ReDoc writes style elements; each answer admits its own by a nonce, and the two that come before it was told the nonce
+# by what they hold (nothing, and a scroll bar's look). Its search runs in a worker made from a blob.
 REDOC_POLICY = (
-    _CLOSED + "style-src 'self' 'nonce-{nonce}'; style-src-attr 'unsafe-inline'; script-src 'self'; "
+    _CLOSED + "style-src 'self' 'nonce-{nonce}' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' "
+    "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='; style-src-attr 'unsafe-inline'; script-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; worker-src blob:; child-src blob:"
 )
 
 
-def blueprint(nouns: list[Noun]) -> Blueprint:
+def blueprint(nouns: Iterable[Noun], declared_sockets: Iterable[Socket]) -> Blueprint:
     pages = Blueprint("pages", __name__)
-    document = to_json(openapi_document(nouns))
+    names = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file()}
+    document = to_json(openapi_document(nouns, declared_sockets))
     about = to_json(
         {
             "name": "GasInSight",
@@ -62,6 +67,8 @@ def blueprint(nouns: list[Noun]) -> Blueprint:
 
     @pages.get("/static/<path:name>")
     async def static_file(name: str) -> Response:
+        if name not in names:  # a path is never made from what was asked for
+            raise NotFound("Page")
         response: Response = await send_from_directory(STATIC, name, cache_timeout=VENDOR_AGE_S)
         return response
 

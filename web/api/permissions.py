@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import asyncpg
 from pydantic import BaseModel, Field
 
-from web.auth.guard import Need
-from web.declare import Call, Noun
+from web.audit import Action, audit
+from web.auth.guard import Need, user_principal
+from web.declare import INT4_MAX, Call, Noun
 from web.errors import NotFound
 from web.shapes import NewPermission, Permission
 
@@ -18,6 +21,8 @@ SELECT id, user_id, facility_id, permission_type, granted_at FROM permissions WH
 LIST_OF_FACILITY = """
 SELECT id, user_id, facility_id, permission_type, granted_at FROM permissions WHERE facility_id = $1 ORDER BY id
 """
+LOCK_USER = "SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE"  # grants to one user take turns
+READ_TYPE = "SELECT permission_type FROM permissions WHERE user_id = $1 AND facility_id = $2"
 PUT_PERMISSION = """
 INSERT INTO permissions (user_id, facility_id, permission_type)
 VALUES ($1, $2, $3)
@@ -38,9 +43,9 @@ class PermissionQuery(BaseModel):
 async def list_permissions(call: Call, query: PermissionQuery) -> list[Permission]:
     """Of one user or of one facility; neither: none."""
     if query.user_id is not None:
-        rows = await call.services.database.rows(LIST_OF_USER, query.user_id)
+        rows = await call.database.rows(LIST_OF_USER, query.user_id)
     elif query.facility_id is not None:
-        rows = await call.services.database.rows(LIST_OF_FACILITY, query.facility_id)
+        rows = await call.database.rows(LIST_OF_FACILITY, query.facility_id)
     else:
         rows = []
     return [Permission(**row) for row in rows]
@@ -50,18 +55,31 @@ async def list_permissions(call: Call, query: PermissionQuery) -> list[Permissio
 async def grant_permission(call: Call, body: NewPermission) -> Permission:
     """Replaces the user's present permission for the facility."""
     try:
-        row = await call.services.database.row(PUT_PERMISSION, body.user_id, body.facility_id, body.permission_type)
+        async with call.database.transaction() as connection:
+            if abs(body.user_id) > INT4_MAX or await connection.fetchval(LOCK_USER, body.user_id) is None:
+                raise NotFound("User")
+            old_type = await connection.fetchval(READ_TYPE, body.user_id, body.facility_id)
+            row = await connection.fetchrow(PUT_PERMISSION, body.user_id, body.facility_id, body.permission_type)
+            before = None if old_type is None else {**_kept(row), "permission_type": old_type}
+            subject = user_principal(body.user_id)
+            await audit(connection, call.actor, Action.PERMISSION_GRANTED, subject, before=before, after=_kept(row))
     except asyncpg.ForeignKeyViolationError as error:
-        raise NotFound("User" if "user" in (error.constraint_name or "") else "Facility") from error
-    if row is None:
-        raise NotFound("Permission")
+        raise NotFound("Facility") from error
     return Permission(**row)
 
 
 @noun.delete("/permissions/{permission_id}", Need.ADMIN, Permission, statuses=(401, 403, 404, 422))
 async def revoke_permission(call: Call, permission_id: int) -> Permission:
     """Open websockets that rest on it are closed within 5 s."""
-    row = await call.services.database.row(DELETE_PERMISSION, permission_id)
-    if row is None:
-        raise NotFound("Permission")
+    async with call.database.transaction() as connection:
+        row = await connection.fetchrow(DELETE_PERMISSION, permission_id)
+        if row is None:
+            raise NotFound("Permission")
+        subject = user_principal(row["user_id"])
+        await audit(connection, call.actor, Action.PERMISSION_REVOKED, subject, before=_kept(row))
     return Permission(**row)
+
+
+def _kept(row: Any) -> dict[str, Any]:
+    """Of a permission, for the audit log."""
+    return {"facility_id": row["facility_id"], "permission_type": row["permission_type"]}

@@ -1,63 +1,47 @@
 """`/sensor-records`: readings on a regular grid, and their mean, minimum and maximum.
 
-PostgreSQL groups the raw readings into cells; only the cells travel.
+PostgreSQL groups readings or rollups into cells (web/cells.py); only the cells travel.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
-import asyncpg
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import to_json
 
+from engine.clock import US_PER_S
 from web.auth.guard import Need
+from web.cells import SMALL_SCALE, Asked, Cell, Cells, about_sensor, read_cells
+from web.csv import Table
 from web.declare import Call, Noun
 from web.errors import NotFound, NotUsable
-from web.frequency import parse_frequency
-from web.grid import CELLS_MAX, FilledCells, Window, grid_texts, needs_last_text
+from web.frequency import FREQUENCY_PATTERN, parse_frequency
+from web.grid import CELLS_MAX, FilledCells, Window, grid_texts, needs_last_text, step_for
 from web.numbers import reading_text, shortest
 from web.shapes import Analytics, Grid
-from web.times import from_us, parse_time, to_us
+from web.times import TIME_IN_PATTERN, from_us, parse_time, to_us
 
 noun = Noun("sensor-records", "History of one sensor")
 
 READ_SENSOR = "SELECT sensor_no, expected_freq FROM sensors WHERE id = $1"
-# $4 step, $5 scale: 1, or a small power of two when a sum would overflow
-READ_CELLS = """
-WITH first AS MATERIALIZED (
-    SELECT date_trunc('second', tracked_at) AS t0
-      FROM sensor_records
-     WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3
-     ORDER BY tracked_at
-     LIMIT 1
-)
-SELECT date_bin($4, tracked_at, (SELECT t0 FROM first)) AS start_at,
-       (SELECT t0 FROM first) AS t0,
-       count(*) AS readings,
-       count(value) AS numbers,
-       sum(value * $5::float8) AS total,
-       min(value) AS lowest,
-       max(value) AS highest,
-       max(tracked_at) AS last_at,
-       min(text_value COLLATE "C") AS a_text
-  FROM sensor_records
- WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3
- GROUP BY 1
-"""
 READ_AT = """
 SELECT tracked_at, value, text_value FROM sensor_records WHERE sensor_no = $1 AND tracked_at = ANY($2::timestamptz[])
 """
-SMALL_SCALE = 2.0**-64
 LARGE_VALUE = 1e280  # sums of larger ones may not be finite
 
-Time = Annotated[datetime, BeforeValidator(lambda text: parse_time(str(text)))]
+TABLE = Table(("sensor_id", "tracked_at", "data"), rows_in="records")
+Time = Annotated[
+    datetime,
+    BeforeValidator(lambda text: parse_time(str(text))),
+    WithJsonSchema({"type": "string", "pattern": TIME_IN_PATTERN}),
+]
+_SPELLED = WithJsonSchema({"type": "string", "pattern": FREQUENCY_PATTERN})
 
 
 class RecordsQuery(BaseModel):
@@ -65,25 +49,34 @@ class RecordsQuery(BaseModel):
 
     start_date: Time
     end_date: Time | None = None
-    freq: Annotated[str, BeforeValidator(lambda text: parse_frequency(str(text)) and text)] = "15T"
+    freq: Annotated[str, BeforeValidator(lambda text: parse_frequency(str(text)) and text), _SPELLED] = "15T"
     aggregation: Literal["mean", "min", "max"] = "mean"
+    max_points: int | None = Field(
+        None,
+        ge=1,
+        le=CELLS_MAX,
+        description="instead of `freq`: cells as long as it takes to have at most so many, in whole seconds, minutes,"
+        " hours or days, and beginning with one (UTC)",
+    )
 
 
-@noun.get("/sensor-records/{sensor_id}", Need.VIEW, Grid, statuses=(401, 403, 404, 422))
+@noun.get("/sensor-records/{sensor_id}", Need.VIEW, Grid, statuses=(401, 403, 404, 422), table=TABLE)
 async def read_records(call: Call, sensor_id: str, query: RecordsQuery) -> bytes:
     """One record a cell; a cell is as long as `freq` or the sensor's own interval, whichever is longer."""
-    sensor = await call.services.database.row(READ_SENSOR, sensor_id)
+    sensor = await call.database.row(READ_SENSOR, sensor_id)
     if sensor is None:
         raise NotFound("Sensor")
     end = query.end_date or from_us(call.services.clock.now_us())
     expected_s = parse_frequency(sensor["expected_freq"])
-    step_s = max(parse_frequency(query.freq), expected_s)
-    window = Window(to_us(query.start_date), to_us(end), step_s * 1_000_000, expected_s * 1_000_000)
+    start_us, end_us = to_us(query.start_date), to_us(end)
+    step_s, unit_s = _step(query, max(0, end_us - start_us), expected_s)
+    window = Window(start_us, end_us, step_s * US_PER_S, expected_s * US_PER_S)
     if window.cells_max > CELLS_MAX:
         raise NotUsable.of(
             "query", "freq", f"makes {window.cells_max} cells of {step_s} s; at most {CELLS_MAX} are given"
         )
-    cells = await _cells(call, sensor["sensor_no"], query.start_date, end, timedelta(seconds=step_s))
+    asked = Asked(sensor["sensor_no"], call.facility_id or "", window, unit_s * US_PER_S)
+    cells = await read_cells(call.database, call.services.database, asked)
     if not cells.rows:
         return _encoded(sensor_id, [], [], Analytics(mean=None, min=None, max=None))
     last_texts = await _last_texts(call, sensor["sensor_no"], window, cells.rows)
@@ -91,65 +84,60 @@ async def read_records(call: Call, sensor_id: str, query: RecordsQuery) -> bytes
     return await asyncio.to_thread(_body, sensor_id, window, cells, last_texts, query.aggregation)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    """Rows of READ_CELLS in order of time; their `total` is the sum of the readings times `scale`."""
-
-    rows: list[Any]
-    scale: float
-
-
-async def _cells(call: Call, sensor_no: int, start: datetime, end: datetime, step: timedelta) -> _Cells:
-    scale = 1.0
-    try:
-        rows = await call.services.database.rows(READ_CELLS, sensor_no, start, end, step, scale)
-    except asyncpg.NumericValueOutOfRangeError:  # the sum of finite readings is not finite
-        scale = SMALL_SCALE
-        rows = await call.services.database.rows(READ_CELLS, sensor_no, start, end, step, scale)
-    rows.sort(key=lambda row: row["start_at"])  # PostgreSQL would sort every reading for it
-    return _Cells(rows, scale)
+def _step(query: RecordsQuery, range_us: int, expected_s: int) -> tuple[int, int]:
+    """Length of a cell, and what the first cell's start is rounded down to, in seconds."""
+    if query.max_points is None:
+        return max(parse_frequency(query.freq), expected_s), 1
+    return step_for(range_us, query.max_points, expected_s)
 
 
-async def _last_texts(call: Call, sensor_no: int, window: Window, rows: list[Any]) -> dict[datetime, str]:
+async def _last_texts(call: Call, sensor_no: int, window: Window, rows: list[Cell]) -> dict[int, str]:
     """The last reading of each cell that shows it: in the empty cells that follow, or because it holds only texts."""
-    is_repeated = needs_last_text(window, _times_us(rows, "start_at"), _times_us(rows, "last_at"))
+    is_repeated = needs_last_text(window, _starts_us(rows), _last_us(rows))
     wanted = [
-        row["last_at"]
+        from_us(row.last_at_us)
         for row, repeated in zip(rows, is_repeated.tolist(), strict=True)
-        if row["readings"] > 1 and (repeated or row["numbers"] == 0)
+        if row.readings > 1 and (repeated or row.numbers == 0)
     ]
-    found = await call.services.database.rows(READ_AT, sensor_no, wanted) if wanted else []
-    return {row["tracked_at"]: reading_text(row["value"], row["text_value"]) for row in found}
+    if not wanted:
+        return {}
+    async with about_sensor(call.database, sensor_no) as connection:
+        found = await connection.fetch(READ_AT, sensor_no, wanted)
+    return {to_us(row["tracked_at"]): reading_text(row["value"], row["text_value"]) for row in found}
 
 
-def _body(sensor_id: str, window: Window, cells: _Cells, last_texts: dict[datetime, str], aggregation: str) -> bytes:
+def _body(sensor_id: str, window: Window, cells: Cells, last_texts: dict[int, str], aggregation: str) -> bytes:
     filled = FilledCells(
-        _times_us(cells.rows, "start_at"),
+        _starts_us(cells.rows),
         [_cell_text(row, cells.scale, aggregation, last_texts) for row in cells.rows],
-        _times_us(cells.rows, "last_at"),
+        _last_us(cells.rows),
         [_last_text(row, last_texts) for row in cells.rows],
     )
-    starts_us, texts = grid_texts(window, to_us(cells.rows[0]["t0"]), filled)
+    starts_us, texts = grid_texts(window, cells.t0_us, filled)
     return _encoded(sensor_id, _zulu(starts_us), texts, _analytics(cells))
 
 
-def _times_us(rows: list[Any], column: str) -> NDArray[np.int64]:
-    return np.array([to_us(row[column]) for row in rows], dtype=np.int64)
+def _starts_us(rows: list[Cell]) -> NDArray[np.int64]:
+    return np.array([row.start_us for row in rows], dtype=np.int64)
 
 
-def _cell_text(row: Any, scale: float, aggregation: str, last_texts: dict[datetime, str]) -> str:
-    if row["readings"] == 1 or row["numbers"] == 0:
+def _last_us(rows: list[Cell]) -> NDArray[np.int64]:
+    return np.array([row.last_at_us for row in rows], dtype=np.int64)
+
+
+def _cell_text(row: Cell, scale: float, aggregation: str, last_texts: dict[int, str]) -> str:
+    if row.readings == 1 or row.numbers == 0:
         return _last_text(row, last_texts)
     if aggregation == "mean":
-        return shortest(_mean(row["total"], row["numbers"], scale, row["lowest"], row["highest"]))
-    return shortest(row["lowest"] if aggregation == "min" else row["highest"])
+        return shortest(_mean(row.total, row.numbers, scale, row.lowest, row.highest))
+    return shortest(row.lowest if aggregation == "min" else row.highest)
 
 
-def _last_text(row: Any, last_texts: dict[datetime, str]) -> str:
+def _last_text(row: Cell, last_texts: dict[int, str]) -> str:
     """Of a cell with one reading its own; else what was looked up, and nothing where it is never shown."""
-    if row["readings"] == 1:
-        return reading_text(row["lowest"], row["a_text"])
-    return last_texts.get(row["last_at"], "")
+    if row.readings == 1:
+        return reading_text(row.lowest, row.a_text)
+    return last_texts.get(row.last_at_us, "")
 
 
 def _mean(total: float, numbers: int, scale: float, lowest: float, highest: float) -> float:
@@ -158,14 +146,14 @@ def _mean(total: float, numbers: int, scale: float, lowest: float, highest: floa
     return mean
 
 
-def _analytics(cells: _Cells) -> Analytics:
-    numeric = [row for row in cells.rows if row["numbers"]]
+def _analytics(cells: Cells) -> Analytics:
+    numeric = [row for row in cells.rows if row.numbers]
     if not numeric:
         return Analytics(mean=None, min=None, max=None)
-    lowest, highest = min(row["lowest"] for row in numeric), max(row["highest"] for row in numeric)
-    numbers = sum(row["numbers"] for row in numeric)
+    lowest, highest = min(row.lowest for row in numeric), max(row.highest for row in numeric)
+    numbers = sum(row.numbers for row in numeric)
     scale = SMALL_SCALE if max(abs(lowest), abs(highest)) > LARGE_VALUE else 1.0
-    total = math.fsum(row["total"] * scale for row in numeric)
+    total = math.fsum(row.total * scale for row in numeric)
     mean = _mean(total, numbers, cells.scale * scale, lowest, highest)
     return Analytics(mean=mean, min=lowest, max=highest)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from web.audit import Action, audit, changes
 from web.auth.guard import Need
 from web.configuration import TELL_ENGINE
 from web.declare import Call, Noun
 from web.errors import NotFound
-from web.frequency import parse_frequency, spell_frequency
+from web.frequency import parse_frequency
 from web.numbers import reading_text
-from web.shapes import Location, Paging, Reading, Sensor, SensorChanges
+from web.shapes import Location, Reading, Sensor, SensorChanges, UnlimitedPaging
 
 noun = Noun("sensors", "Sensors and their settings")
 
@@ -19,7 +20,7 @@ SELECT s.id, s.name, s.facility_id, s.status, s.type, s.expected_freq, s.locatio
        l.address, l.longitude, l.latitude
   FROM sensors s LEFT JOIN locations l ON l.id = s.location_id
  WHERE ($3::text IS NULL OR s.facility_id = $3)
-   AND ($1 OR s.facility_id IN (SELECT facility_id FROM permissions WHERE user_id = $2))
+   AND ($1 OR s.facility_id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
  ORDER BY s.name, s.id
 OFFSET $4 LIMIT $5
 """
@@ -38,6 +39,7 @@ SELECT n.sensor_no, r.tracked_at, r.value, r.text_value, r.score, r.flags
                       ORDER BY tracked_at DESC
                       LIMIT 1) r
 """
+LOCK_SENSOR = "SELECT name, status, expected_freq FROM sensors WHERE id = $1 FOR NO KEY UPDATE"
 UPDATE_SENSOR = """
 UPDATE sensors
    SET name = coalesce($2, name),
@@ -46,10 +48,11 @@ UPDATE sensors
        expected_freq = coalesce($4, expected_freq),
        signal_interval_s = coalesce($5, signal_interval_s)
  WHERE id = $1
+RETURNING name, status, expected_freq
 """
 
 
-class SensorQuery(Paging):
+class SensorQuery(UnlimitedPaging):
     facility_id: str | None = None
     latest: bool = False
 
@@ -57,10 +60,10 @@ class SensorQuery(Paging):
 @noun.get("/sensors", Need.VIEW, list[Sensor], statuses=(401, 403, 404, 422))
 async def list_sensors(call: Call, query: SensorQuery) -> list[Sensor]:
     """Of one facility, or without `facility_id` all that the caller may view; by name."""
-    rows = await call.services.database.rows(
+    rows = await call.database.rows(
         LIST_SENSORS,
         call.caller.is_admin,
-        call.caller.user_id,
+        call.caller.principal,
         query.facility_id,
         query.offset,
         query.rows_max,
@@ -78,28 +81,31 @@ async def read_sensor(call: Call, sensor_id: str) -> Sensor:
 @noun.put("/sensors/{sensor_id}", Need.EDIT, Sensor, statuses=(401, 403, 404, 422))
 async def update_sensor(call: Call, sensor_id: str, body: SensorChanges) -> Sensor:
     """Name, status, expected frequency."""
-    async with call.services.database.transaction() as connection:
-        await connection.execute(
-            UPDATE_SENSOR,
-            sensor_id,
-            body.name,
-            body.status,
-            body.expected_freq,
-            None if body.expected_freq is None else parse_frequency(body.expected_freq),
+    interval_s = None if body.expected_freq is None else parse_frequency(body.expected_freq)
+    async with call.database.transaction() as connection:
+        old = await connection.fetchrow(LOCK_SENSOR, sensor_id)
+        if old is None:
+            raise NotFound("Sensor")
+        row = await connection.fetchrow(
+            UPDATE_SENSOR, sensor_id, body.name, body.status, body.expected_freq, interval_s
         )
         await connection.execute(TELL_ENGINE, call.facility_id)
+        before, after = changes(dict(old), dict(row))
+        if after:
+            subject = f"sensor:{sensor_id}"
+            await audit(connection, call.actor, Action.SENSOR_UPDATED, subject, before=before, after=after)
     return await _read(call, sensor_id)
 
 
 async def _read(call: Call, sensor_id: str) -> Sensor:
-    row = await call.services.database.row(READ_SENSOR, sensor_id)
+    row = await call.database.row(READ_SENSOR, sensor_id)
     if row is None:
         raise NotFound("Sensor")
     return _sensor(row, None)
 
 
 async def _latest(call: Call, sensors: list[Any]) -> dict[int, Reading]:
-    rows = await call.services.database.rows(READ_LATEST, [row["sensor_no"] for row in sensors])
+    rows = await call.database.rows(READ_LATEST, [row["sensor_no"] for row in sensors])
     return {
         row["sensor_no"]: Reading(
             tracked_at=row["tracked_at"],
@@ -123,14 +129,9 @@ def _sensor(row: Any, latest: Reading | None) -> Sensor:
         facility_id=row["facility_id"],
         status=row["status"],
         type=row["type"],
-        expected_freq=_spelled(row["expected_freq"]),
+        expected_freq=row["expected_freq"],
         location_id=row["location_id"],
         installed_at=row["installed_at"],
         location=location,
         latest=latest,
     )
-
-
-def _spelled(expected_freq: str) -> str:
-    """The two spellings the front end knows, also for what an older server stored."""
-    return spell_frequency(parse_frequency(expected_freq))

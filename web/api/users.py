@@ -6,7 +6,10 @@ from typing import Any
 
 import asyncpg
 
-from web.auth.guard import Need
+from web.audit import Action, audit, changes
+from web.auth.guard import Need, user_principal
+from web.auth.passwords import check_new_password
+from web.auth.sessions import end_all_sessions
 from web.declare import Call, Noun
 from web.errors import HttpRefusal, NotFound
 from web.shapes import NewUser, Paging, User, UserChanges, UserPage
@@ -26,44 +29,46 @@ INSERT INTO users (username, email, hashed_password, role)
 VALUES ($1, $2, $3, $4)
 RETURNING id, username, email, created_at, last_login, role
 """
+LOCK_USER = READ_USER + " FOR UPDATE"
 UPDATE_USER = """
-UPDATE users
-   SET username = coalesce($2, username),
-       email = coalesce($3, email),
-       role = coalesce($4, role),
-       hashed_password = coalesce($5, hashed_password),
-       sessions_valid_from = CASE WHEN $5::text IS NULL THEN sessions_valid_from ELSE clock_timestamp() END
+UPDATE users SET username = coalesce($2, username), email = coalesce($3, email), role = coalesce($4, role)
  WHERE id = $1
 RETURNING id, username, email, created_at, last_login, role
 """
-REVOKE_TOKENS = "UPDATE refresh_tokens SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL"
 DELETE_USER = "DELETE FROM users WHERE id = $1 RETURNING id, username, email, created_at, last_login, role"
+READ_PERMISSIONS = """
+SELECT facility_id, permission_type FROM permissions WHERE user_id = $1 ORDER BY facility_id
+"""
 LOCK_ADMINS = "SELECT id FROM users WHERE role = 'Admin' ORDER BY id FOR UPDATE"
 
 
-@noun.get("/users/me", Need.USER, User, statuses=(401,))
+@noun.get("/users/me", Need.PERSON, User, statuses=(401,))
 async def read_me(call: Call) -> User:
     """Whose token this is."""
-    return await _user(call, call.caller.user_id)
+    return await _user(call, call.person.user_id)
 
 
 @noun.get("/users", Need.ADMIN, UserPage, statuses=(401, 403, 422))
 async def list_users(call: Call, query: Paging) -> UserPage:
     """By user name; `skip` and `limit`, or `page` and `page_size`."""
-    rows = await call.services.database.rows(LIST_USERS, query.offset, query.rows_max)
-    total = await call.services.database.value(COUNT_USERS)
+    rows = await call.database.rows(LIST_USERS, query.offset, query.rows_max)
+    total = await call.database.value(COUNT_USERS)
     return UserPage(users=[User(**row) for row in rows], total=total)
 
 
 @noun.post("/users", Need.ADMIN, User, statuses=(400, 401, 403, 422))
 async def create_user(call: Call, body: NewUser) -> User:
     """400 if the e-mail address or the user name is taken."""
+    check_new_password(call.services.settings, "password", body.password, body.username, body.email)
     hashed = await call.services.passwords.hash(body.password)
     try:
-        row = await call.services.database.row(INSERT_USER, body.username, body.email, hashed, body.role)
+        async with call.database.transaction() as connection:
+            row = await connection.fetchrow(INSERT_USER, body.username, body.email, hashed, body.role)
+            subject = user_principal(row["id"])
+            await audit(connection, call.actor, Action.USER_CREATED, subject, after=_kept(row))
     except asyncpg.UniqueViolationError as error:
         raise _taken(error) from error
-    return User(**_present(row))
+    return User(**row)
 
 
 @noun.get("/users/{user_id}", Need.ADMIN, User, statuses=(401, 403, 404, 422))
@@ -75,31 +80,56 @@ async def read_user(call: Call, user_id: int) -> User:
 @noun.put("/users/{user_id}", Need.ADMIN, User, statuses=(400, 401, 403, 404, 422))
 async def update_user(call: Call, user_id: int, body: UserChanges) -> User:
     """A new password ends all of the user's sessions. The last Admin stays one."""
-    hashed = None if body.password is None else await call.services.passwords.hash(body.password)
+    hashed = None
+    if body.password is not None:
+        check_new_password(call.services.settings, "password", body.password, body.username, body.email)
+        hashed = await call.services.passwords.hash(body.password)
     try:
-        async with call.services.database.transaction() as connection:
+        async with call.database.transaction() as connection:
             if body.role == "User":
-                admins = [row["id"] for row in await connection.fetch(LOCK_ADMINS)]
-                if admins == [user_id]:
-                    raise HttpRefusal(400, "This is the last Admin")
-            row = await connection.fetchrow(UPDATE_USER, user_id, body.username, body.email, body.role, hashed)
-            if row is not None and hashed is not None:
-                await connection.execute(REVOKE_TOKENS, user_id)
+                await _keep_an_admin(connection, user_id)
+            old = _present(await connection.fetchrow(LOCK_USER, user_id))
+            row = await connection.fetchrow(UPDATE_USER, user_id, body.username, body.email, body.role)
+            before, after = changes(_kept(old), _kept(row))
+            if hashed is not None:
+                await end_all_sessions(connection, user_id, hashed)
+                after["password_changed"] = True
+            if after:
+                subject = user_principal(user_id)
+                await audit(connection, call.actor, Action.USER_UPDATED, subject, before=before, after=after)
     except asyncpg.UniqueViolationError as error:
         raise _taken(error) from error
-    return User(**_present(row))
+    return User(**row)
 
 
 @noun.delete("/users/{user_id}", Need.ADMIN, User, statuses=(400, 401, 403, 404, 422))
 async def delete_user(call: Call, user_id: int) -> User:
     """With the user's permissions and sessions. Deleting yourself is refused."""
-    if user_id == call.caller.user_id:
+    if user_id == call.person.user_id:
         raise HttpRefusal(400, "You cannot delete yourself")
-    return User(**_present(await call.services.database.row(DELETE_USER, user_id)))
+    async with call.database.transaction() as connection:
+        await _keep_an_admin(connection, user_id)
+        permissions = await connection.fetch(READ_PERMISSIONS, user_id)
+        row = _present(await connection.fetchrow(DELETE_USER, user_id))
+        before = {**_kept(row), "permissions": [dict(each) for each in permissions]}
+        await audit(connection, call.actor, Action.USER_DELETED, user_principal(user_id), before=before)
+    return User(**row)
+
+
+async def _keep_an_admin(connection: Any, user_id: int) -> None:
+    """Admins who demote or delete each other at the same moment take turns here."""
+    admins = [row["id"] for row in await connection.fetch(LOCK_ADMINS)]
+    if admins == [user_id]:
+        raise HttpRefusal(400, "This is the last Admin")
 
 
 async def _user(call: Call, user_id: int) -> User:
-    return User(**_present(await call.services.database.row(READ_USER, user_id)))
+    return User(**_present(await call.database.row(READ_USER, user_id)))
+
+
+def _kept(row: Any) -> dict[str, Any]:
+    """Of a user, for the audit log."""
+    return {"username": row["username"], "email": row["email"], "role": row["role"]}
 
 
 def _present(row: Any | None) -> Any:

@@ -8,8 +8,11 @@ import sys
 import structlog
 
 from engine.clock import Clock
-from engine.errors import StoreUnavailable
+from engine.errors import SettingsError, StoreUnavailable
+from engine.secrecy import PASSWORD_CHARACTERS_MIN, weakness_of_password
 from engine.settings import Settings
+from web.audit import SYSTEM, Action, Actor, audit
+from web.auth.guard import user_principal
 from web.auth.passwords import Passwords
 from web.database import Database
 
@@ -27,6 +30,15 @@ RETURNING id
 """
 
 log = structlog.get_logger(__name__)
+
+
+def check_admin_password(settings: Settings) -> None:
+    """Raise SettingsError when production is to start with a password that others know."""
+    if settings.admin_password is None or settings.environment == "development":
+        return
+    password = settings.admin_password.get_secret_value()
+    if weakness := weakness_of_password(password, PASSWORD_CHARACTERS_MIN, USERNAME, settings.admin_email):
+        raise SettingsError(f"ADMIN_PASSWORD {weakness}; without one a random password is made and shown once")
 
 
 async def ensure_first_admin(database: Database, passwords: Passwords, settings: Settings, clock: Clock) -> None:
@@ -51,6 +63,10 @@ async def create_first_admin(database: Database, passwords: Passwords, settings:
         if await connection.fetchval(HAS_ADMIN):
             return
         made = await connection.fetchval(INSERT_ADMIN, USERNAME, settings.admin_email, hashed)
+        if made is not None:
+            admin = {"username": USERNAME, "email": settings.admin_email, "role": "Admin"}
+            actor = Actor(SYSTEM, "first start")
+            await audit(connection, actor, Action.USER_CREATED, user_principal(made), after=admin)
     if made is None:
         log.error("first_admin_not_made", reason=f"{USERNAME} or {settings.admin_email} belongs to a User")
         return

@@ -1,7 +1,7 @@
 """The one place that decides who may do what: for REST and websockets alike.
 
-Each route declares a `Need`; nothing else asks for rights. An Admin may do everything; a User what was permitted:
-View reads a facility, Edit also changes names.
+Each route declares a `Need`; nothing else asks for rights. An Admin may do everything; a User and an API key what was
+permitted: View reads a facility, Edit also changes names.
 """
 
 from __future__ import annotations
@@ -9,45 +9,73 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from web.auth.tokens import Tokens
+from web.auth.keys import is_key, verify_key
+from web.auth.tokens import Claims, Tokens
 from web.database import Database
 from web.errors import NotAuthenticated, NotFound, NotPermitted
 from web.times import to_us
 
-READ_CALLER = "SELECT id, username, email, role, sessions_valid_from FROM users WHERE id = $1"
+READ_CALLER = """
+SELECT id, username, email, role, sessions_valid_from,
+       NOT EXISTS (SELECT FROM refresh_tokens t WHERE t.family = $2 AND t.revoked_at IS NOT NULL)
+           AND ($3::int IS NULL OR EXISTS (SELECT FROM users a WHERE a.id = $3 AND a.role = 'Admin')) AS may_continue
+  FROM users
+ WHERE id = $1
+"""
 READ_FACILITY_RIGHT = """
 SELECT f.id AS facility_id,
-       (SELECT permission_type FROM permissions p WHERE p.facility_id = f.id AND p.user_id = $2) AS permission
+       array(SELECT permission_type FROM facility_rights r WHERE r.facility_id = f.id AND r.principal = $2) AS rights
   FROM facilities f
  WHERE f.id = $1
 """
 READ_SENSOR_RIGHT = """
 SELECT s.facility_id,
-       (SELECT permission_type FROM permissions p WHERE p.facility_id = s.facility_id AND p.user_id = $2) AS permission
+       array(SELECT permission_type FROM facility_rights r WHERE r.facility_id = s.facility_id AND r.principal = $2)
+           AS rights
   FROM sensors s
  WHERE s.id = $1
 """
 
 
 class Need(StrEnum):
-    """What a route asks of its caller. VIEW and EDIT are about the facility, or the sensor's facility, it names."""
+    """What a route asks of its caller.
+
+    USER admits whoever signed in, API keys too; PERSON is about one's own account, and keys have none; ONESELF admits
+    nobody who impersonates. VIEW and EDIT are about the facility, or the sensor's facility, that the request names.
+    """
 
     NOTHING = "all"
+    PERSON = "person"
+    ONESELF = "oneself"
     USER = "user"
     ADMIN = "Admin"
     VIEW = "View"
     EDIT = "Edit"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """A user whose token was verified and who still exists."""
+    """Who calls, verified: a Person or a Program. `principal` is the name that rights are granted to.
+
+    generation  of a Person's tokens: a later `sessions_valid_from` ends what was begun with them
+    """
+
+    principal: str
+    name: str
+    generation: int | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person(Caller):
+    """A user who still exists, known by a token; `name` is the user name."""
 
     user_id: int
-    username: str
     email: str
     role: str
-    generation: int
     family: str
     impersonated_by: int | None
 
@@ -56,25 +84,51 @@ class Caller:
         return self.role == "Admin"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program(Caller):
+    """Whoever holds an API key that lives; `name` is the key's. Never an Admin."""
+
+    key_id: int
+
+
+def user_principal(user_id: int) -> str:
+    """As the view `facility_rights` spells it."""
+    return f"user:{user_id}"
+
+
+def key_principal(key_id: int) -> str:
+    """As the view `facility_rights` spells it."""
+    return f"key:{key_id}"
+
+
 class Guard:
     def __init__(self, database: Database, tokens: Tokens) -> None:
         self._database = database
         self._tokens = tokens
 
-    async def caller(self, access_token: str | None) -> Caller:
-        """Who calls; NotAuthenticated without a good token, or when the user is gone or signed out everywhere."""
-        if access_token is None:
+    async def caller(self, bearer: str | None) -> Caller:
+        """Who calls; NotAuthenticated without a good token or key, or when the user or this login has ended, or the one
+        who impersonates is no Admin any more.
+        """
+        if bearer is None:
             raise NotAuthenticated("Not authenticated")
-        claims = self._tokens.verify(access_token, "access")
-        user = await self._database.row(READ_CALLER, claims.user_id)
-        if user is None or to_us(user["sessions_valid_from"]) != claims.generation:
+        if is_key(bearer):
+            key = await verify_key(self._database, bearer)
+            return Program(principal=key_principal(key.key_id), name=key.name, key_id=key.key_id)
+        return await self.person(self._tokens.verify(bearer, "access"))
+
+    async def person(self, claims: Claims | Person) -> Person:
+        """Of whom verified claims speak, or a Person known from earlier, as they are now."""
+        user = await self._database.row(READ_CALLER, claims.user_id, claims.family, claims.impersonated_by)
+        if user is None or to_us(user["sessions_valid_from"]) != claims.generation or not user["may_continue"]:
             raise NotAuthenticated
-        return Caller(
+        return Person(
+            principal=user_principal(user["id"]),
+            name=user["username"],
+            generation=claims.generation,
             user_id=user["id"],
-            username=user["username"],
             email=user["email"],
             role=user["role"],
-            generation=claims.generation,
             family=claims.family,
             impersonated_by=claims.impersonated_by,
         )
@@ -90,11 +144,11 @@ class Guard:
     async def _require(self, caller: Caller, need: Need, sql: str, wanted_id: str, what: str) -> str:
         if "\x00" in wanted_id:  # PostgreSQL has no such text, so nothing can have this id
             raise NotFound(what)
-        right = await self._database.row(sql, wanted_id, caller.user_id)
+        right = await self._database.row(sql, wanted_id, caller.principal)
         if right is None:
             raise NotFound(what)
         admitted = {"View", "Edit"} if need is Need.VIEW else {"Edit"}
-        if not caller.is_admin and right["permission"] not in admitted:
+        if not caller.is_admin and admitted.isdisjoint(right["rights"]):
             raise NotPermitted
         facility_id: str = right["facility_id"]
         return facility_id

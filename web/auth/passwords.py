@@ -11,13 +11,16 @@ from typing import TypeVar
 import argon2
 import bcrypt
 
-from web.errors import HttpRefusal
+from engine.secrecy import weakness_of_password
+from engine.settings import Settings
+from web.errors import HttpRefusal, NotUsable
 
 T = TypeVar("T")
 
 THREADS = 2  # each verification takes 64 MiB and some 50 ms of a core
 WAITING_MAX = 64
 BCRYPT_BYTES_MAX = 72  # bcrypt never looked at more
+CHARACTERS_MAX = 1024  # of a password; a longer one is not worth hashing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,15 @@ class Verification:
     replacement_hash: str | None = None
 
 
+def check_new_password(settings: Settings, field: str, password: str, *names: str | None) -> None:
+    """NotUsable about the body's `field` where the settings ask for more than a password; `names`: of its owner."""
+    if settings.password_characters_min is None:
+        return
+    known = [name for name in names if name]
+    if weakness := weakness_of_password(password, settings.password_characters_min, *known):
+        raise NotUsable.of("body", field, f"The password {weakness}", "password_weak")
+
+
 class Passwords:
     """Owns the threads; one a process."""
 
@@ -35,17 +47,18 @@ class Passwords:
         self._hasher = hasher or argon2.PasswordHasher()  # RFC 9106, the profile for little memory
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
         self._waiting = 0
-        self._dummy_hash: str | None = None
+        # Made ahead: an unknown user must not take longer, not even the first one.
+        self._nobodys_hash = self._threads.submit(self._hasher.hash, "nobody has this password")
 
     async def hash(self, password: str) -> str:
         return await self._in_thread(self._hasher.hash, password)
 
     async def verify(self, stored_hash: str | None, password: str) -> Verification:
         """Takes as long for an unknown user (no hash) as for a known one."""
-        if stored_hash is None:
-            if self._dummy_hash is None:
-                self._dummy_hash = await self.hash("nobody has this password")
-            await self._in_thread(self._verify, self._dummy_hash, password)
+        if stored_hash is None or len(password) > CHARACTERS_MAX:
+            # Shielded: a client that goes away must not cancel it for all others.
+            nobodys_hash = await asyncio.shield(asyncio.wrap_future(self._nobodys_hash))
+            await self._in_thread(self._verify, nobodys_hash, password[:CHARACTERS_MAX])
             return Verification(False)
         return await self._in_thread(self._verify, stored_hash, password)
 

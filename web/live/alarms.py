@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from bisect import bisect_right
-from collections import deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import structlog
 from engine.clock import Clock
 from engine.errors import StoreUnavailable
 from web.database import Database
+from web.frames import text_frame
 from web.times import contract_text
 
 POLL_S = 2.0
@@ -30,7 +30,10 @@ KEPT_ALERTS = 2_000
 READ_NEWEST_ID = "SELECT coalesce(max(id), 0) FROM alarm_events"
 READ_ALERTS_AFTER = """
 SELECT e.id, e.facility_id, s.id AS sensor_id, e.message, e.recorded_at, e.alert_type
-  FROM alarm_events e LEFT JOIN sensors s ON s.sensor_no = e.sensor_no
+  FROM alarm_events e
+  LEFT JOIN sensors s ON s.sensor_no = coalesce(e.sensor_no,
+       (SELECT foremost.sensor_no FROM sensors foremost
+         WHERE foremost.id = e.explanation #>> '{contributors,0,sensor_id}'))
  WHERE e.id > $1 AND e.transition = 'activated'
  ORDER BY e.id
  LIMIT $2
@@ -43,14 +46,14 @@ log = structlog.get_logger(__name__)
 class JournalAlert:
     id: int
     facility_id: str
-    text: str
+    frame: bytes
 
 
 class AlarmFeed:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._kept: deque[JournalAlert] = deque(maxlen=KEPT_ALERTS)
+        self._kept: list[JournalAlert] = []  # in id order, at most twice KEPT_ALERTS
         self._read_up_to: int | None = None  # every alert up to this id has been read
         self._kept_after = 0  # `_kept` holds every alert after this id
         self._grown: set[asyncio.Event] = set()
@@ -98,8 +101,7 @@ class AlarmFeed:
                 yield alert
             if len(page) < PAGE_ROWS:
                 break
-        kept = list(self._kept)
-        for alert in kept[bisect_right(kept, cursor, key=lambda alert: alert.id) :]:
+        for alert in self._kept[bisect_right(self._kept, cursor, key=lambda alert: alert.id) :]:
             yield alert
 
     async def _read_new(self) -> None:
@@ -108,8 +110,9 @@ class AlarmFeed:
         while True:
             page = await self._page(self._read_up_to)
             for alert in page:
-                if len(self._kept) == KEPT_ALERTS:
-                    self._kept_after = self._kept[0].id
+                if len(self._kept) == 2 * KEPT_ALERTS:
+                    self._kept_after = self._kept[KEPT_ALERTS - 1].id
+                    del self._kept[:KEPT_ALERTS]
                 self._kept.append(alert)
                 self._read_up_to = alert.id
             if page:
@@ -146,15 +149,17 @@ def _encoded(row: Any) -> JournalAlert:
     return JournalAlert(
         row["id"],
         row["facility_id"],
-        json.dumps(
-            {
-                "type": "alert",
-                "alert_id": row["id"],
-                "sensor_id": row["sensor_id"],
-                "facility_id": row["facility_id"],
-                "message": row["message"],
-                "created_at": contract_text(row["recorded_at"]),
-                "alert_type": row["alert_type"],
-            }
+        text_frame(
+            json.dumps(
+                {
+                    "type": "alert",
+                    "alert_id": row["id"],
+                    "sensor_id": row["sensor_id"],
+                    "facility_id": row["facility_id"],
+                    "message": row["message"],
+                    "created_at": contract_text(row["recorded_at"]),
+                    "alert_type": row["alert_type"],
+                }
+            ).encode()
         ),
     )

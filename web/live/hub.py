@@ -18,6 +18,7 @@ from engine.clock import Clock
 from engine.errors import ClusterUnavailable, FacilityUnavailable
 from engine.live import LiveFeed, LiveFrame
 from engine.metrics import Metrics
+from web.frames import text_frame
 
 QUEUE_FRAMES_MAX = 256
 RETRY_S = 1.0
@@ -33,34 +34,34 @@ class Watcher:
     def __init__(self, sensor_id: str | None, metrics: Metrics) -> None:
         self.sensor_id = sensor_id
         self._metrics = metrics
-        self._queue: deque[tuple[str, int, str]] = deque()
-        self._newest: dict[str, tuple[int, str]] = {}
+        self._queue: deque[tuple[str, int, bytes]] = deque()
+        self._newest: dict[str, tuple[int, bytes]] = {}
         self._filled = asyncio.Event()
 
-    def offer(self, sensor_id: str, tracked_at_us: int, text: str) -> None:
+    def offer(self, sensor_id: str, tracked_at_us: int, frame: bytes) -> None:
         if not self._newest and len(self._queue) < QUEUE_FRAMES_MAX:
-            self._queue.append((sensor_id, tracked_at_us, text))
+            self._queue.append((sensor_id, tracked_at_us, frame))
         else:
             while self._queue:
                 self._conflate(*self._queue.popleft())
-            self._conflate(sensor_id, tracked_at_us, text)
+            self._conflate(sensor_id, tracked_at_us, frame)
         self._filled.set()
 
-    async def texts(self) -> list[str]:
+    async def frames(self) -> list[bytes]:
         """Everything that waits, as soon as something does."""
         await self._filled.wait()
         self._filled.clear()
-        waiting = [text for _, _, text in self._queue] or [text for _, text in self._newest.values()]
+        waiting = [frame for _, _, frame in self._queue] or [frame for _, frame in self._newest.values()]
         self._queue.clear()
         self._newest.clear()
         return waiting
 
-    def _conflate(self, sensor_id: str, tracked_at_us: int, text: str) -> None:
+    def _conflate(self, sensor_id: str, tracked_at_us: int, frame: bytes) -> None:
         held = self._newest.get(sensor_id)
         if held is not None:
             self._metrics.add(CONFLATED)
         if held is None or tracked_at_us >= held[0]:
-            self._newest[sensor_id] = (tracked_at_us, text)
+            self._newest[sensor_id] = (tracked_at_us, frame)
 
 
 class _FacilityWatch:
@@ -96,9 +97,9 @@ class _FacilityWatch:
         listeners = self.by_sensor.get(sensor_id, ())
         if not listeners and not self.of_all:
             return
-        text = encoded.decode()
+        whole = text_frame(encoded)
         for watcher in (*listeners, *self.of_all):
-            watcher.offer(sensor_id, tracked_at_us, text)
+            watcher.offer(sensor_id, tracked_at_us, whole)
 
     def _listeners(self, watcher: Watcher) -> list[Watcher]:
         return self.of_all if watcher.sensor_id is None else self.by_sensor.setdefault(watcher.sensor_id, [])

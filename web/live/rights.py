@@ -1,33 +1,50 @@
 """Open websockets and the rights they rest on: looked up again every 2 s, so that a right that ends closes its streams.
 
-An expired access token ends nothing; a deleted user, a revoked permission or a sign-out everywhere does. While
-PostgreSQL is away nothing can be known, and sockets stay as they are.
+An expired access token ends nothing; a deleted user, a revoked permission or a sign-out everywhere does, and so does an
+API key that expired or was revoked. While PostgreSQL is away nothing can be known, and sockets stay as they are.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import structlog
 
 from engine.clock import Clock
 from engine.errors import StoreUnavailable
 from engine.metrics import Metrics
-from web.auth.guard import Caller
+from web.auth.guard import Caller, Person, Program
 from web.database import Database
+from web.errors import HttpRefusal
 from web.times import to_us
 
 RECHECK_S = 2.0
 CLIENTS = "gasinsight_websocket_clients"
 
 READ_RIGHTS = """
-SELECT u.id, u.role, u.sessions_valid_from,
-       array(SELECT p.facility_id FROM permissions p WHERE p.user_id = u.id) AS facility_ids
+SELECT 'user:' || u.id::text AS principal, u.role = 'Admin' AS is_admin, u.sessions_valid_from,
+       array(SELECT r.facility_id FROM facility_rights r WHERE r.principal = 'user:' || u.id::text) AS facility_ids
   FROM users u
  WHERE u.id = ANY($1::int[])
+UNION ALL
+SELECT 'key:' || k.id::text, false, NULL,
+       array(SELECT r.facility_id FROM facility_rights r WHERE r.principal = 'key:' || k.id::text)
+  FROM api_keys k
+ WHERE k.id = ANY($2::int[]) AND k.revoked_at IS NULL AND k.expires_at > now()
+"""
+
+# Of the given logins, each with the Admin who impersonates or NULL.
+READ_ENDED = """
+SELECT login.family
+  FROM unnest($1::text[], $2::int[]) AS login (family, admin_id)
+ WHERE EXISTS (SELECT FROM refresh_tokens t WHERE t.family = login.family::uuid AND t.revoked_at IS NOT NULL)
+    OR (login.admin_id IS NOT NULL
+        AND NOT EXISTS (SELECT FROM users a WHERE a.id = login.admin_id AND a.role = 'Admin'))
 """
 
 log = structlog.get_logger(__name__)
@@ -35,7 +52,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a user may view."""
+    """What a caller may view."""
 
     is_admin: bool
     facility_ids: frozenset[str]
@@ -56,25 +73,40 @@ class OpenSocket:
 
 
 class OpenSockets:
-    def __init__(self, database: Database, metrics: Metrics, clock: Clock) -> None:
+    """`each_max`: sockets of one principal; `all_max`: of this process."""
+
+    def __init__(self, database: Database, metrics: Metrics, clock: Clock, each_max: int, all_max: int) -> None:
         self._database = database
         self._metrics = metrics
         self._clock = clock
         self._open: set[OpenSocket] = set()
         self._counts: dict[str, int] = {}
+        self._by_principal: Counter[str] = Counter()
+        self._each_max = each_max
+        self._all_max = all_max
 
     async def rights_of(self, caller: Caller) -> Rights | None:
-        """None when the user is gone or signed out everywhere."""
-        return (await self._read({caller.user_id})).get((caller.user_id, caller.generation))
+        """None when the user is gone or signed out everywhere, or the key has ended."""
+        return (await self._read([caller])).get((caller.principal, caller.generation))
 
     @contextmanager
     def opened(self, socket: OpenSocket) -> Iterator[OpenSocket]:
+        """Raises HttpRefusal when there are as many as there may be."""
+        principal = socket.caller.principal
+        if len(self._open) >= self._all_max:
+            raise HttpRefusal(503, f"All {self._all_max} websockets of this process are taken", {"Retry-After": "5"})
+        if self._by_principal[principal] >= self._each_max:
+            raise HttpRefusal(403, f"You have {self._each_max} open websockets, which is the most there may be")
         self._open.add(socket)
+        self._by_principal[principal] += 1
         self._count(socket.kind, 1)
         try:
             yield socket
         finally:
             self._open.discard(socket)
+            self._by_principal[principal] -= 1
+            if not self._by_principal[principal]:
+                del self._by_principal[principal]
             self._count(socket.kind, -1)
 
     async def run(self) -> None:
@@ -90,23 +122,39 @@ class OpenSockets:
         sockets = list(self._open)
         if not sockets:
             return
-        rights = await self._read({socket.caller.user_id for socket in sockets})
+        callers = [socket.caller for socket in sockets]
+        rights = await self._read(callers)
+        ended = await self._ended_logins(callers)
         for socket in sockets:
-            now = rights.get((socket.caller.user_id, socket.caller.generation))
+            now = rights.get((socket.caller.principal, socket.caller.generation))
+            if isinstance(socket.caller, Person) and socket.caller.family in ended:
+                now = None
             if now is None or (socket.facility_id is not None and not now.may_view(socket.facility_id)):
                 socket.ended.set()
             else:
                 socket.rights = now
 
-    async def _read(self, user_ids: set[int]) -> dict[tuple[int, int], Rights]:
-        """Rights by user and generation of their tokens."""
+    async def _read(self, callers: list[Caller]) -> dict[tuple[str, int | None], Rights]:
+        """Rights by principal and generation of its tokens, of those that live."""
+        user_ids = {caller.user_id for caller in callers if isinstance(caller, Person)}
+        key_ids = {caller.key_id for caller in callers if isinstance(caller, Program)}
         return {
-            (row["id"], to_us(row["sessions_valid_from"])): Rights(
-                row["role"] == "Admin", frozenset(row["facility_ids"])
+            (row["principal"], _generation(row["sessions_valid_from"])): Rights(
+                row["is_admin"], frozenset(row["facility_ids"])
             )
-            for row in await self._database.rows(READ_RIGHTS, list(user_ids))
+            for row in await self._database.rows(READ_RIGHTS, list(user_ids), list(key_ids))
         }
+
+    async def _ended_logins(self, callers: list[Caller]) -> set[str]:
+        """Families of tokens that were signed out, or copied, or whose Admin is none any more."""
+        logins = {(caller.family, caller.impersonated_by) for caller in callers if isinstance(caller, Person)}
+        families, admin_ids = [family for family, _ in logins], [admin_id for _, admin_id in logins]
+        return {row["family"] for row in await self._database.rows(READ_ENDED, families, admin_ids)}
 
     def _count(self, kind: str, step: int) -> None:
         self._counts[kind] = self._counts.get(kind, 0) + step
         self._metrics.gauge(CLIENTS, self._counts[kind], kind=kind)
+
+
+def _generation(sessions_valid_from: datetime | None) -> int | None:
+    return None if sessions_valid_from is None else to_us(sessions_valid_from)

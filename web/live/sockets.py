@@ -14,32 +14,54 @@ from typing import Any
 from quart import Blueprint, websocket
 
 from web.auth.guard import Caller, Need
-from web.errors import HttpRefusal, NotPermitted
+from web.declare import Socket
+from web.errors import HttpRefusal, NotAuthenticated, NotPermitted
+from web.frames import encoded_messages
 from web.live.hub import Watcher
 from web.live.rights import OpenSocket
-from web.requests import secret_parameter
+from web.requests import SEND_KEY, secret_parameter
 from web.services import Services
+from web.shapes import AlertFrame, ReadingFrame
 
 POLICY_VIOLATION = 1008
 ID_DIGITS_MAX = 18
+
+TOKEN = {
+    "ticket": {"type": "string", "description": "from `POST /ws/tickets`: good once, for 30 s"},
+    "token": {"type": "string", "description": "an access token, where there is no ticket"},
+}
+SENSOR_DATA = Socket(
+    "/ws/sensor-data/{sensor_id}", Need.VIEW, ReadingFrame, "each reading of the sensor as it is stored", TOKEN
+)
+FACILITY_DATA = Socket(
+    "/ws/facility-data/{facility_id}", Need.VIEW, ReadingFrame, "the same for all sensors of a facility", TOKEN
+)
+NOTIFICATIONS = Socket(
+    "/ws/notifications",
+    Need.USER,
+    AlertFrame,
+    "each new alert in a facility that the user may view",
+    TOKEN | {"after_id": {"type": "integer", "minimum": 0, "description": "resume after this alert"}},
+)
+SOCKETS = (SENSOR_DATA, FACILITY_DATA, NOTIFICATIONS)
 
 
 def blueprint(services: Services) -> Blueprint:
     sockets = Blueprint("sockets", __name__)
 
-    @sockets.websocket("/ws/sensor-data/<path:sensor_id>")
+    @sockets.websocket(SENSOR_DATA.rule)
     async def sensor_data(sensor_id: str) -> None:
         caller = await _admitted(services)
         facility_id = await _viewable(services, caller, sensor_id=sensor_id)
         await _send_readings(services, "sensor-data", caller, facility_id, sensor_id)
 
-    @sockets.websocket("/ws/facility-data/<path:facility_id>")
+    @sockets.websocket(FACILITY_DATA.rule)
     async def facility_data(facility_id: str) -> None:
         caller = await _admitted(services)
         await _viewable(services, caller, facility_id=facility_id)
         await _send_readings(services, "facility-data", caller, facility_id, None)
 
-    @sockets.websocket("/ws/notifications")
+    @sockets.websocket(NOTIFICATIONS.rule)
     async def notifications() -> None:
         caller = await _admitted(services)
         newest = await services.alarms.position()
@@ -53,11 +75,19 @@ def blueprint(services: Services) -> Blueprint:
 
 
 async def _admitted(services: Services) -> Caller:
-    """Every refusal is a 403 here: a browser cannot see more, and the front end expects no other."""
+    """Who a ticket or token says it is. Its refusal is a 403: a browser cannot see more, and the front end expects
+    no other. It retries with an old token every 5 s, so an expired one is refused before the database is asked.
+    """
+    ticket = secret_parameter(_scope(), "ticket")
     try:
-        return await services.guard.caller(secret_parameter(_scope(), "token"))
-    except HttpRefusal as refusal:
+        if ticket is not None:
+            caller = await services.tickets.redeem(ticket)
+        else:
+            caller = await services.guard.caller(secret_parameter(_scope(), "token"))
+    except NotAuthenticated as refusal:
         raise NotPermitted from refusal
+    services.rates.take(caller.principal)
+    return caller
 
 
 async def _viewable(
@@ -73,7 +103,7 @@ async def _viewable(
 
 async def _socket(services: Services, kind: str, caller: Caller, facility_id: str | None) -> OpenSocket:
     rights = await services.sockets.rights_of(caller)
-    if rights is None:
+    if rights is None or (facility_id is not None and not rights.may_view(facility_id)):
         raise NotPermitted
     return OpenSocket(kind, caller, facility_id, rights)
 
@@ -89,23 +119,24 @@ async def _send_readings(
 
 
 async def _send_frames(watcher: Watcher) -> None:
+    send = _scope()[SEND_KEY]
     while True:
-        for text in await watcher.texts():
-            await websocket.send(text)
+        for message in encoded_messages(await watcher.frames()):
+            await send(message)
 
 
 async def _send_alerts(services: Services, socket: OpenSocket, after_id: int) -> None:
+    send = _scope()[SEND_KEY]
     async with aclosing(services.alarms.alerts(after_id)) as alerts:
         async for alert in alerts:
             if socket.rights.may_view(alert.facility_id):
-                await websocket.send(alert.text)
+                await send(*encoded_messages([alert.frame]))
 
 
 async def _until_ended(socket: OpenSocket, sending: Coroutine[Any, Any, None]) -> None:
     """Send until the client leaves (then Quart cancels us) or its right ends (then we close)."""
     tasks = {
         asyncio.ensure_future(sending),
-        asyncio.ensure_future(_discard_received()),
         asyncio.ensure_future(socket.ended.wait()),
     }
     try:
@@ -117,11 +148,6 @@ async def _until_ended(socket: OpenSocket, sending: Coroutine[Any, Any, None]) -
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     await websocket.close(POLICY_VIOLATION, "the right to this stream has ended")
-
-
-async def _discard_received() -> None:
-    while True:
-        await websocket.receive()
 
 
 def _after_id(absent: int) -> int:

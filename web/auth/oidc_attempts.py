@@ -1,0 +1,77 @@
+"""One single sign-on, from leaving for the provider to coming back: bound to the browser by a signed cookie.
+
+State, nonce and PKCE verifier are functions of the cookie's random value and our key, so nothing is stored for sign-ins
+that nobody finishes, and what travels in URLs does not give the cookie away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+
+from engine.clock import US_PER_S, Clock
+from web.errors import HttpRefusal
+
+ATTEMPT_S_MAX = 600
+ALGORITHM = "HS256"
+
+
+class AttemptUnknown(HttpRefusal):
+    def __init__(self) -> None:
+        super().__init__(
+            400, f"This sign-in was not begun in this browser in the last {ATTEMPT_S_MAX // 60} minutes; start again"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """`challenge` is the front end's own, by which it proves later that it began this."""
+
+    state: str
+    nonce: str
+    verifier: str
+    challenge: str
+
+
+class Attempts:
+    """Every process of an installation has the same `secret`, so any may see the end of what another began."""
+
+    def __init__(self, secret: str, clock: Clock) -> None:
+        self._key = hmac.digest(secret.encode(), b"single sign-on", hashlib.sha256)
+        self._signing_key = OctKey.import_key(self._derived("cookie", ""))
+        self._clock = clock
+
+    def begin(self, challenge: str) -> tuple[Attempt, str]:
+        """A new attempt and its cookie."""
+        binding = secrets.token_urlsafe(32)
+        claims = {"binding": binding, "challenge": challenge, "exp": self._now_s() + ATTEMPT_S_MAX}
+        cookie = jwt.encode({"alg": ALGORITHM}, claims, self._signing_key, algorithms=[ALGORITHM])
+        return self._attempt(binding, challenge), cookie
+
+    def resume(self, cookie: str, state: str) -> Attempt:
+        """The attempt that this browser began and that `state` names; AttemptUnknown otherwise."""
+        try:
+            claims = jwt.decode(cookie, self._signing_key, algorithms=[ALGORITHM]).claims
+            jwt.JWTClaimsRegistry(now=self._now_s(), exp={"essential": True}).validate(claims)
+        except (JoseError, ValueError) as error:
+            raise AttemptUnknown from error
+        attempt = self._attempt(claims["binding"], claims["challenge"])
+        if not hmac.compare_digest(attempt.state.encode(), state.encode()):
+            raise AttemptUnknown
+        return attempt
+
+    def _attempt(self, binding: str, challenge: str) -> Attempt:
+        state, nonce, verifier = (self._derived(label, binding).hex() for label in ("state", "nonce", "verifier"))
+        return Attempt(state, nonce, verifier, challenge)
+
+    def _derived(self, label: str, binding: str) -> bytes:
+        return hmac.digest(self._key, f"{label}:{binding}".encode(), hashlib.sha256)
+
+    def _now_s(self) -> int:
+        return self._clock.now_us() // US_PER_S

@@ -1,0 +1,247 @@
+"""The cells of a grid that hold readings, from the readings or, over long windows, from the stored rollups.
+
+A rollup is a pure function of its readings and is marked when one is added, so both ways give the same cells; sums
+are added up in another order, which may show in the last digits of a mean (docs/decisions/0049).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import numpy as np
+
+from engine.clock import US_PER_S
+from web.cover import RAW, WIDTHS_US, Grid, Stretches, Times, cover
+from web.database import Queries
+from web.grid import Window
+from web.times import from_us, to_us
+
+# $4 step, $5 scale: 1, or a small power of two when a sum would overflow; $6 what t0 is rounded down to
+READ_CELLS = """
+WITH first AS MATERIALIZED (
+    SELECT date_bin($6, tracked_at, 'epoch') AS t0
+      FROM sensor_records
+     WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3
+     ORDER BY tracked_at
+     LIMIT 1
+)
+SELECT date_bin($4, tracked_at, (SELECT t0 FROM first)) AS start_at,
+       (SELECT t0 FROM first) AS t0,
+       count(*) AS readings,
+       count(value) AS numbers,
+       sum(value * $5::float8) AS total,
+       min(value) AS lowest,
+       max(value) AS highest,
+       max(tracked_at) AS last_at,
+       min(text_value COLLATE "C") AS a_text
+  FROM sensor_records
+ WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3
+ GROUP BY 1
+"""
+READ_FIRST = """
+SELECT tracked_at FROM sensor_records WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3 ORDER BY tracked_at LIMIT 1
+"""
+READ_MARKS = "SELECT DISTINCT minute FROM rollup_dirty WHERE facility_id = $1"
+# Aggregated stretch by stretch, so that PostgreSQL cannot join the stretches with a whole table instead.
+READ_ROLLUPS = """
+SELECT stretch.start_at, stretch.end_at, found.*
+  FROM unnest($2::timestamptz[], $3::timestamptz[]) stretch (start_at, end_at)
+ CROSS JOIN LATERAL (
+     SELECT sum(readings)::int8 AS readings, sum(n)::int8 AS numbers, sum(sum * $5::float8) AS total,
+            min(min) AS lowest, max(max) AS highest
+       FROM reading_rollups
+      WHERE sensor_no = $1 AND width_s = $4 AND bucket >= stretch.start_at AND bucket < stretch.end_at
+ ) found
+ WHERE found.readings > 0
+"""
+READ_STRETCHES = """
+SELECT stretch.start_at, stretch.end_at, found.*
+  FROM unnest($2::timestamptz[], $3::timestamptz[]) stretch (start_at, end_at)
+ CROSS JOIN LATERAL (
+     SELECT count(*) AS readings, count(value) AS numbers, sum(value * $4::float8) AS total,
+            min(value) AS lowest, max(value) AS highest
+       FROM sensor_records
+      WHERE sensor_no = $1 AND tracked_at >= stretch.start_at AND tracked_at < stretch.end_at
+ ) found
+ WHERE found.readings > 0
+"""
+READ_LAST = """
+SELECT stretch.start_at, found.*
+  FROM unnest($2::timestamptz[], $3::timestamptz[]) stretch (start_at, end_at)
+ CROSS JOIN LATERAL (
+     SELECT tracked_at, value, text_value
+       FROM sensor_records
+      WHERE sensor_no = $1 AND tracked_at >= stretch.start_at AND tracked_at < stretch.end_at
+      ORDER BY tracked_at DESC
+      LIMIT 1
+ ) found
+"""
+SMALL_SCALE = 2.0**-64
+WORTH_READINGS = 20_000  # a window of so many is read from them in some milliseconds
+# With a partition a day, planning for a year takes longer than reading what is wanted of it.
+PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
+# A short window concerns a day or two; PostgreSQL would plan for all days at the sixth time, to see what that costs.
+PLAN_FOR_WINDOW = "SET LOCAL plan_cache_mode = force_custom_plan"
+CELL_ROWS = 100  # about what a cell costs that is put together from rollups, in readings
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whose cells, and which. `unit_us`: what t0, the first reading's time, is rounded down to."""
+
+    sensor_no: int
+    facility_id: str
+    window: Window
+    unit_us: int
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the way over the rollups is the shorter one."""
+        readings = (self.window.end_us - self.window.start_us) // self.window.expected_us
+        return readings > max(WORTH_READINGS, 2 * CELL_ROWS * self.window.cells_max)
+
+
+@dataclass(slots=True)
+class Cell:
+    """A cell with readings. `total` is their sum times the scale of its `Cells`.
+
+    Without numbers that, `lowest` and `highest` mean nothing. `last_at_us` may be too late where the next cell also has
+    readings, for then nobody asks.
+    """
+
+    start_us: int
+    readings: int
+    numbers: int
+    total: float
+    lowest: float
+    highest: float
+    last_at_us: int
+    a_text: str | None
+
+    def add(self, row: Any) -> None:
+        self.readings += row["readings"]
+        self.numbers += row["numbers"]
+        if row["numbers"]:
+            self.total += row["total"]
+            self.lowest = min(self.lowest, row["lowest"])
+            self.highest = max(self.highest, row["highest"])
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """In order of time; none when there is no reading in the window."""
+
+    t0_us: int
+    rows: list[Cell]
+    scale: float
+
+
+@asynccontextmanager
+async def about_sensor(database: Queries, sensor_no: int, settings: str = "") -> AsyncIterator[Any]:
+    """A connection whose transaction names the sensor: row-level security then asks once whether the caller may."""
+    async with database.transaction() as connection:
+        await connection.execute(f"SET LOCAL gasinsight.sensor = {sensor_no:d};{settings}")
+        yield connection
+
+
+async def read_cells(database: Queries, marks: Queries, asked: Asked) -> Cells:
+    """`marks`: where the rollups that must not be used are told; callers may not see that."""
+    read = _from_rollups if asked.is_long else _from_readings
+    try:
+        return await read(database, marks, asked, 1.0)
+    except asyncpg.NumericValueOutOfRangeError:  # the sum of finite readings is not finite
+        return await read(database, marks, asked, SMALL_SCALE)
+
+
+async def _from_readings(database: Queries, _: Queries, asked: Asked, scale: float) -> Cells:
+    window = asked.window
+    step, unit = _interval(window.step_us), _interval(asked.unit_us)
+    arguments = (asked.sensor_no, from_us(window.start_us), from_us(window.end_us), step, scale, unit)
+    async with about_sensor(database, asked.sensor_no, PLAN_FOR_WINDOW) as connection:
+        rows = await connection.fetch(READ_CELLS, *arguments)
+    rows.sort(key=lambda row: row["start_at"])  # PostgreSQL would sort every reading for it
+    cells = [
+        Cell(to_us(start_at), readings, numbers, total, lowest, highest, to_us(last_at), a_text)
+        for start_at, _, readings, numbers, total, lowest, highest, last_at, a_text in rows
+    ]
+    return Cells(to_us(rows[0]["t0"]) if rows else 0, cells, scale)
+
+
+async def _from_rollups(database: Queries, marks: Queries, asked: Asked, scale: float) -> Cells:
+    # Marks first: a mark that goes away afterwards leaves a rollup that is newer, never one that is older.
+    dirty_us = np.array(
+        [to_us(row["minute"]) for row in await marks.rows(READ_MARKS, asked.facility_id)], dtype=np.int64
+    )
+    number, window = asked.sensor_no, asked.window
+    async with about_sensor(database, number, PLAN_ONCE) as connection:
+        first = await connection.fetchval(READ_FIRST, number, from_us(window.start_us), from_us(window.end_us))
+        if first is None:
+            return Cells(0, [], scale)
+        first_us = to_us(first)
+        grid = Grid(first_us, window.end_us, first_us - first_us % asked.unit_us, window.step_us)
+        found = await _pieces(connection, number, cover(grid, dirty_us), scale)
+        cells: dict[int, Cell] = {}
+        for row in found:
+            start_us = grid.t0_us + (to_us(row["start_at"]) - grid.t0_us) // grid.step_us * grid.step_us
+            if start_us not in cells:
+                cells[start_us] = Cell(start_us, 0, 0, 0.0, math.inf, -math.inf, start_us + grid.step_us - 1, None)
+            cells[start_us].add(row)
+        ordered = [cells[start_us] for start_us in sorted(cells)]
+        await _look_at_last(connection, number, window, ordered)
+    return Cells(grid.t0_us, ordered, scale)
+
+
+async def _pieces(connection: Any, number: int, stretches: dict[int, Stretches], scale: float) -> list[Any]:
+    """Rows of sums; a stretch whose rollups leave readings out, texts or huge numbers, is read anew."""
+    found: list[Any] = []
+    raw_starts, raw_ends = _moments(stretches[RAW].starts_us), _moments(stretches[RAW].ends_us)
+    for width_us in WIDTHS_US:
+        bounds = _moments(stretches[width_us].starts_us), _moments(stretches[width_us].ends_us)
+        if not bounds[0]:
+            continue
+        for row in await connection.fetch(READ_ROLLUPS, number, *bounds, width_us // US_PER_S, scale):
+            if row["numbers"] == row["readings"]:
+                found.append(row)
+            else:
+                raw_starts.append(row["start_at"])
+                raw_ends.append(row["end_at"])
+    if raw_starts:
+        found += await connection.fetch(READ_STRETCHES, number, raw_starts, raw_ends, scale)
+    return found
+
+
+async def _look_at_last(connection: Any, number: int, window: Window, cells: list[Cell]) -> None:
+    """The last reading of the cells that show it: alone, only texts, or before an empty cell of the window."""
+    step_us = window.step_us
+    filled_us = {cell.start_us for cell in cells}
+    wanted = [
+        cell
+        for cell in cells
+        if cell.readings == 1
+        or not cell.numbers
+        or (cell.start_us + step_us not in filled_us and cell.start_us + step_us <= window.end_us)
+    ]
+    if not wanted:
+        return
+    starts = [from_us(cell.start_us) for cell in wanted]
+    ends = [from_us(min(cell.start_us + step_us, window.end_us + 1)) for cell in wanted]
+    cell_at = dict(zip(starts, wanted, strict=True))
+    for start_at, last_at, value, text in await connection.fetch(READ_LAST, number, starts, ends):
+        cell = cell_at[start_at]
+        cell.last_at_us, cell.a_text = to_us(last_at), text
+        if cell.readings == 1:
+            cell.lowest = value
+
+
+def _moments(times_us: Times) -> list[datetime]:
+    return [from_us(time_us) for time_us in times_us.tolist()]
+
+
+def _interval(us: int) -> timedelta:
+    return timedelta(microseconds=us)

@@ -1,0 +1,72 @@
+"""Answers as CSV, for spreadsheets: `Accept: text/csv` on the routes that offer it.
+
+A spreadsheet takes a cell that starts with `=` for a formula, also when a sensor was given that name to run something
+on the machine of whoever opens the file; such cells get an apostrophe in front. Numbers stay as they were received.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json, to_json
+from quart import Response, request
+
+MIME_TYPE = "text/csv"
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+# With the full-width twins of the four signs, which some spreadsheets take for them.
+_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_LINE_END = "\r\n"
+
+
+def is_wanted() -> bool:
+    """Whether the request prefers CSV to JSON; whoever takes anything gets JSON."""
+    return request.accept_mimetypes.best_match(["application/json", MIME_TYPE]) == MIME_TYPE
+
+
+def csv_response(body: bytes) -> Response:
+    response = Response(body, content_type=f"{MIME_TYPE}; charset=utf-8")
+    response.headers["Content-Disposition"] = "attachment"
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Which part of a JSON answer is a table. A column `a.b` is the field b of a row's object a.
+
+    rows_in  where the answer has its list of rows; the answer is that list itself if empty
+    """
+
+    columns: tuple[str, ...]
+    rows_in: str = ""
+
+    def of_json(self, body: bytes) -> bytes:
+        answer = from_json(body)
+        rows = answer[self.rows_in] if self.rows_in else answer
+        lines = [self.columns, *([_field(row, column) for column in self.columns] for row in rows)]
+        return "".join(_line(line) for line in lines).encode()
+
+
+def _field(row: Any, column: str) -> Any:
+    for name in column.split("."):
+        row = row[name]
+    return row
+
+
+def _line(cells: Sequence[Any]) -> str:
+    return ",".join(_cell(cell) for cell in cells) + _LINE_END
+
+
+def _cell(value: Any) -> str:
+    """As RFC 4180 has it. Text is always in quotes, so that no separator of any country splits it."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else to_json(value).decode()
+    if _NUMBER.fullmatch(text):
+        return text
+    if text.startswith(_STARTS_A_FORMULA):
+        text = f"'{text}"
+    return '"' + text.replace('"', '""') + '"'

@@ -1,0 +1,235 @@
+"""What hypercorn leaves open on a connection: how many there are, how long a dead one lasts, what a websocket may send.
+
+Clients of the websockets send nothing, but anybody can: frames are parsed in Python, so that a fast sender would take
+the whole process, and hypercorn goes on collecting a message that it has already refused as too large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import socket
+from contextlib import suppress
+from dataclasses import replace
+from http import HTTPStatus
+from time import time
+from typing import Any, ClassVar
+
+import structlog
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.events import Closed, RawData
+from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
+from wsproto.events import CloseConnection, Message, Ping
+from wsproto.frame_protocol import CloseReason
+from wsproto.utilities import ProtocolError
+
+from web.frames import ENCODED
+from web.headers import Headers, security_headers
+
+UNACKNOWLEDGED_S_MAX = 60
+UNSENT_BYTES_MAX = 64 * 1024  # in the kernel; what has been sent and not yet read is in the client's
+OPEN_FILES_MAX = 65_536  # containers may admit a billion, and children of ours may walk through all of them
+FILES_FOR_OURSELVES = 200  # database, logs, the child that speaks Ray
+CLIENT_MESSAGE_BYTES_MAX = 4096
+CLIENT_BYTES_AT_ONCE = 16_384
+CLIENT_BYTES_PER_S = 256
+LINGER_S = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+def raise_open_files_limit() -> int:
+    """Every websocket is an open file, and the usual limit of 1,024 is there for programs that use select()."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES_MAX)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
+def error_answer(status: int) -> tuple[bytes, Headers]:
+    """Body and headers for what never became a request; whose it was is not known, so any origin may read it."""
+    body = json.dumps({"detail": HTTPStatus(status).phrase}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+        (b"access-control-allow-origin", b"*"),
+    ]
+    return body, headers + security_headers(headers, "http")
+
+
+class BoundedServer(TCPServer):
+    """One connection: at most `connections_max` at a time; one whose peer takes nothing more for a minute ends."""
+
+    connections_max: ClassVar[int] = 1_000_000
+    _open: ClassVar[int] = 0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._reading: asyncio.Future[None] | None = None
+        self._is_over = False
+
+    async def run(self) -> None:
+        if BoundedServer._open >= self.connections_max:
+            log.warning("connection_refused", reason="too many are open", connections_max=self.connections_max)
+            self.writer.transport.abort()
+            return
+        BoundedServer._open += 1
+        try:
+            _bound(self.writer.get_extra_info("socket"))
+            await super().run()
+        finally:
+            BoundedServer._open -= 1
+
+    async def protocol_send(self, event: Any) -> None:
+        if isinstance(event, RawData):
+            async with self.send_lock:
+                try:
+                    self.writer.write(event.data)
+                    await self.writer.drain()
+                except (OSError, RuntimeError):  # also a timeout, which hypercorn takes for the application's mistake
+                    await self.protocol.handle(Closed())
+                    self._stop_reading()
+        else:
+            await super().protocol_send(event)
+            if isinstance(event, Closed):
+                self._stop_reading()
+
+    async def _read_data(self) -> None:
+        self._reading = asyncio.ensure_future(super()._read_data())
+        try:
+            await self._reading
+        except asyncio.CancelledError:
+            if not self._is_over:
+                raise
+            await self.protocol.handle(Closed())
+        await self.idle_task.stop()  # it would keep a connection that its client closed until it was idle for too long
+
+    def _stop_reading(self) -> None:
+        """hypercorn reads no second request before the first is answered; if that never happens, it waits for ever."""
+        self._is_over = True
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _close(self) -> None:
+        with suppress(OSError):  # why the connection ended, told once more
+            await super()._close()
+
+
+def _bound(connection: Any) -> None:
+    """Half-open connections and readers that stopped: pings or data stay in our buffers, and the kernel ends it.
+
+    Linux would take 4 MB from us for a client that reads too slowly, and a live value would wait behind them.
+    """
+    if connection.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_S_MAX * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
+
+
+class OneWayStream(WSStream):
+    """A websocket that only sends, also frames that were encoded already (web/frames.py).
+
+    Control frames are answered, small messages dropped, others end it.
+    Without compression: it costs 300 kB a client, and a few bytes that are sent to us could become very many.
+    """
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._allowance = float(CLIENT_BYTES_AT_ONCE)
+        self._filled_at_s = self.context.time()
+        self._message_bytes = 0
+        self._is_ending = False
+        self._is_gone = asyncio.Event()
+
+    async def handle(self, event: Event) -> None:
+        if isinstance(event, Request):
+            headers = [pair for pair in event.headers if pair[0].lower() != b"sec-websocket-extensions"]
+            await super().handle(replace(event, headers=headers))
+        elif isinstance(event, Body | Data) and not self.closed and self.handshake.accepted:
+            if not self._is_ending:  # what comes after our Close is thrown away unread
+                await self._take(event.data)
+        else:
+            if isinstance(event, StreamClosed):
+                self._is_gone.set()
+            await super().handle(event)
+
+    async def app_send(self, message: Any) -> None:
+        if self._is_ending:
+            return
+        if message is not None and ENCODED in message:
+            if self.state is ASGIWebsocketState.CONNECTED and not self.closed:
+                await self.send(Data(stream_id=self.stream_id, data=message[ENCODED]))
+        else:
+            await super().app_send(message)
+
+    async def _take(self, data: bytes) -> None:
+        now_s = self.context.time()
+        grown = self._allowance + (now_s - self._filled_at_s) * CLIENT_BYTES_PER_S
+        self._allowance, self._filled_at_s = min(float(CLIENT_BYTES_AT_ONCE), grown), now_s
+        readable = data[: int(self._allowance)]
+        self._allowance -= len(readable)
+        try:
+            self.connection.receive_data(readable)
+            await self._handle_events()
+        except ProtocolError:
+            await self._end(CloseReason.PROTOCOL_ERROR)
+        if len(readable) < len(data):
+            await self._end(CloseReason.POLICY_VIOLATION)
+
+    async def _handle_events(self) -> None:
+        for event in self.connection.events():
+            if isinstance(event, Message):
+                self._message_bytes += len(event.data.encode() if isinstance(event.data, str) else event.data)
+                if self._message_bytes > CLIENT_MESSAGE_BYTES_MAX:
+                    await self._end(CloseReason.MESSAGE_TOO_BIG)
+                    return
+                if event.message_finished:
+                    self._message_bytes = 0
+            elif isinstance(event, Ping):
+                await self._send_wsproto_event(event.response())
+            elif isinstance(event, CloseConnection):
+                with suppress(ProtocolError):
+                    await self.send(Data(stream_id=self.stream_id, data=self.connection.send(event.response())))
+                await self.send(StreamClosed(stream_id=self.stream_id))
+                return
+
+    async def _end(self, reason: CloseReason) -> None:
+        """Close, and keep taking for a moment: bytes that nobody took would turn our Close into a reset."""
+        if self._is_ending or self.closed:
+            return
+        await self._send_wsproto_event(CloseConnection(code=reason.value))
+        self._is_ending = True
+        if self.app_put is not None:
+            await self.app_put({"type": "websocket.disconnect", "code": reason.value})
+        self.task_group.spawn(self._linger)
+
+    async def _linger(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._is_gone.wait(), LINGER_S)
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _send_pings(self) -> None:
+        """As hypercorn's, but a closed connection is not kept until its next ping, and clients are told of our end."""
+        ends = [asyncio.ensure_future(event.wait()) for event in (self._is_gone, self.context.terminated)]
+        try:
+            while not self.closed and not self.context.terminated.is_set():
+                await self._send_wsproto_event(Ping())
+                await asyncio.wait(
+                    ends, timeout=self.config.websocket_ping_interval, return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            for task in ends:
+                task.cancel()
+        await self._end(CloseReason.GOING_AWAY)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        body, headers = error_answer(status_code)
+        await self.send(Response(stream_id=self.stream_id, status_code=status_code, headers=headers))
+        await self.send(Body(stream_id=self.stream_id, data=body))
+        await self.send(EndBody(stream_id=self.stream_id))
+        logged: Any = {"status": status_code, "headers": []}
+        await self.config.log.access(self.scope, logged, time() - self.start_time)
+        await self.send(StreamClosed(stream_id=self.stream_id))
