@@ -12,7 +12,7 @@ import asyncpg
 
 from native import FacilityCore
 from tests.faults.fold import Event, Folded, Reading, fold
-from tests.faults.history import History
+from tests.faults.history import Commit
 from tests.faults.hub import QUEUES, Plan, Sensor
 from tests.faults.model_broker import ModelBroker
 
@@ -33,10 +33,11 @@ CONFLICTS = """
 LOG = "SELECT commit_no, kind, payload FROM facility_commits WHERE facility_id = $1 ORDER BY commit_no"
 
 
-async def check_fold(db: asyncpg.Connection, history: History, facility_id: str, settings_json: str) -> Folded:
+async def check_fold(db: asyncpg.Connection, commits: Sequence[Commit], facility_id: str, settings_json: str) -> Folded:
     """Readings, conflicts, journal, alarms and state of a facility are those of its commits, bit for bit."""
+    checkpointed = await db.fetchval("SELECT commit_no FROM checkpoints WHERE facility_id = $1", facility_id)
+    folded = fold(facility_id, settings_json, commits, states_of={checkpointed})
     numbers = [row["sensor_no"] for row in await db.fetch("SELECT * FROM sensors WHERE facility_id = $1", facility_id)]
-    folded = fold(facility_id, settings_json, history.commits[facility_id])
     stored = [
         Reading(row["sensor_no"], us(row["tracked_at"]), row["value"], row["text_value"], row["score"], row["flags"])
         for row in await db.fetch(READINGS, numbers)

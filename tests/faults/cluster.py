@@ -34,7 +34,7 @@ class Hosts:
         self._current: dict[int, tuple[Process, FacilityHost]] = {}
         self._given: dict[str, list[bytes]] = defaultdict(list)
 
-    async def start(self, slot: int) -> Host:
+    async def start(self, slot: int, node_id: str | None) -> Host:
         """The living process of the slot, or a new one after the time a start takes."""
         await current_process.get().sleep(RESTART_S)
         if slot not in self._current or self._current[slot][0].state != "running" or self._taken_for_dead(slot):
@@ -106,7 +106,7 @@ class HostFace:
         await caller.scheduler.step(caller, f"asks {self._slot} to {name}")
         process, host = self._hosts.current(self._slot)
         if name == "ingest":
-            self._hosts.given(process, [share.batch for share in arguments[0]])
+            self._hosts.given(process, [batch for share in arguments[0] for batch in share.batches])
         work = process.spawn(getattr(host, name)(*arguments, **options))
         died = asyncio.ensure_future(process.died.wait())
         await asyncio.wait({work, died}, return_when=asyncio.FIRST_COMPLETED)

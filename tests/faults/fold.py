@@ -5,7 +5,7 @@ and a model of the tables in plain Python. Written from the design, not from the
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,7 +46,7 @@ class Event(NamedTuple):
 
 @dataclass(slots=True)
 class Folded:
-    """`states[n]` is the core's snapshot after commit n; 0 is the empty core."""
+    """`states[n]` is the core's snapshot after commit n, kept for the commits that were asked for and the last."""
 
     readings: dict[tuple[int, int], Reading] = field(default_factory=dict)
     conflicts: set[tuple[int, int, bytes | None, str | None]] = field(default_factory=set)
@@ -59,21 +59,26 @@ class Folded:
         return self.states[max(self.states)]
 
 
-def fold(facility_id: str, settings_json: str, commits: Iterable[Sequence[LogEntry]]) -> Folded:
-    """Apply the entries of each commit in their order to an empty facility."""
+def fold(
+    facility_id: str, settings_json: str, commits: Iterable[Sequence[LogEntry]], states_of: Container[int] = ()
+) -> Folded:
+    """Apply the entries of each commit in their order to an empty facility. Snapshots are large: say which you need."""
     core = FacilityCore(facility_id, settings_json)
-    tables = Folded(states={0: core.snapshot()})
+    tables = Folded()
+    last = 0
     for entries in commits:
-        stored_before = set(tables.readings)
         for entry in entries:
             effects = core.apply(entry.kind.value, entry.payload)
+            for event in effects.events:
+                if event.only_if_stored is None or tuple(event.only_if_stored) not in tables.readings:
+                    _journal(tables, event)
             for row in copied_rows(effects.copy_rows):
                 _store(tables, row)
-            for event in effects.events:
-                if event.only_if_stored is None or tuple(event.only_if_stored) not in stored_before:
-                    _journal(tables, event)
             tables.unknown.update((sensor_id, tracked_at_us) for sensor_id, tracked_at_us, _ in effects.unknown)
-            tables.states[entry.commit_no] = core.snapshot()
+            last = entry.commit_no
+            if last in states_of:
+                tables.states[last] = core.snapshot()
+    tables.states[last] = core.snapshot()
     return tables
 
 

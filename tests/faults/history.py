@@ -91,9 +91,9 @@ class Store:
         self._history = history
         self._weather = weather
 
-    async def load(self, facility_id: str) -> FacilityState | None:
+    async def load(self, facility_id: str, held_epoch: int | None = None) -> FacilityState | None:
         async def act() -> FacilityState | None:
-            state = await self._real.load(facility_id)
+            state = await self._real.load(facility_id, held_epoch)
             if state is not None:
                 self._history.loaded(state)
             return state

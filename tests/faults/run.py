@@ -155,7 +155,7 @@ class Run:
 
     async def _check_facility(self, facility_id: str) -> None:
         db = self.world.db
-        folded = await check_fold(db, self.history, facility_id, core_settings(self.settings))
+        folded = await check_fold(db, self.history.commits[facility_id], facility_id, core_settings(self.settings))
         rows = await db.fetch("SELECT id, sensor_no FROM sensors WHERE facility_id = $1", facility_id)
         check_alerts(self.plan, folded, {row["id"]: row["sensor_no"] for row in rows})
         for process, host in self.hosts.every:

@@ -1,0 +1,21 @@
+"""The whole system under blows for two minutes: nothing lost, nothing doubled, state equal to the folded log."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.chaos.driver import Options, run_chaos
+
+pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.bus, pytest.mark.slow, pytest.mark.timeout(900)]
+
+OPTIONS = Options(seed=1, minutes=2.0, rate=200.0, kills=20, facilities=4, sensors=25)
+
+
+async def test_nothing_is_lost_or_doubled() -> None:
+    verdict = await run_chaos(OPTIONS, print, lambda _: None)
+    assert verdict.result.problems == [], f"logs and ledger are in {verdict.folder}"
+    struck = {(kill.kind, kill.means) for kill in verdict.result.kills}
+    assert ("engine", "SIGKILL") in struck and ("PostgreSQL", "SIGKILL") in struck
+    assert len(struck) > 5, struck
+    assert verdict.result.readings > 10_000
+    assert all(kill.recovered_s is not None for kill in verdict.result.kills)
