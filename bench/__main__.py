@@ -9,12 +9,32 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 
+from bench.fanout import fanout
 from bench.ingest import ingest_batch, ingest_single
 from bench.latency import latency
+from bench.memory import memory
+from bench.neighbour import neighbour
+from bench.planted import planted
+from bench.query import query
+from bench.recovery import recovery_bench
 from bench.report import Figure, Say, load, print_figures
+from bench.scale import scale
+from bench.score import score
 
 Bench = Callable[[int, Say], Awaitable[list[Figure]]]
-BENCHES: dict[str, Bench] = {"ingest-single": ingest_single, "ingest-batch": ingest_batch, "latency": latency}
+BENCHES: dict[str, Bench] = {
+    "ingest-single": ingest_single,
+    "ingest-batch": ingest_batch,
+    "latency": latency,
+    "recovery": recovery_bench,
+    "scale": scale,
+    "score": score,
+    "memory": memory,
+    "neighbour": neighbour,
+    "fanout": fanout,
+    "query": query,
+    "planted": planted,
+}
 BENCH_S_MAX = 900.0
 
 

@@ -9,23 +9,24 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import asyncpg
-import httpx
 
 from bench.report import Say
 from engine import runtime
 from engine.bus.local.server import connection_string
 from engine.bus.simulation.plant import Plant, activation_body, make_plant, setup_body
 from engine.bus.simulator import BusSender
+from engine.commands import waiting
 from engine.commands.children import Child, ChildSpec, become_reaper, descendants, end_descendants
 from engine.commands.parts import LOOPBACK, bus_spec, engine_spec, web_specs
 from engine.commands.ports import free_port, listen
 from engine.embedded.postgres import EmbeddedPostgres
+from engine.errors import StoreUnavailable
 from engine.historian.overview import read_overview
 from engine.historian.upgrade import upgrade
 from engine.settings import Settings, load_settings
@@ -40,6 +41,30 @@ SEED = 20
 UNSET = {"DATABASE_URL": "", "SERVICEBUS_CONNECTION_STRING": "", "RAY_ADDRESS": "", "ENVIRONMENT": "development"}
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a house is to have.
+
+    per_actor     facilities that share one actor process
+    lock_s        how long the bus locks a message that was received
+    commit_times  PostgreSQL keeps the time of every commit, see `bench.lags`
+    """
+
+    facilities: int = FACILITIES
+    sensors: int = SENSORS
+    per_actor: int = 1
+    lock_s: float = 60.0
+    with_web: bool = False
+    commit_times: bool = False
+
+    @property
+    def plant(self) -> Plant:
+        return make_plant(self.facilities, self.sensors, SEED)
+
+
+ORDINARY = Wanted()
+
+
 @dataclass(slots=True)
 class House:
     """Handles on what runs. `database` is a connection of ours, for counting."""
@@ -51,6 +76,9 @@ class House:
     bus: str
     engine: Child
     url: str | None
+    children: list[Child]
+    postgres: EmbeddedPostgres
+    disturbed_s: float = 0.0  # monotonic time of the last kill
 
     async def send(self, queue: str, bodies: Sequence[bytes]) -> None:
         sender = BusSender(self.bus)
@@ -90,18 +118,46 @@ class House:
         return time.perf_counter() - started_s
 
     def _reader_pids(self) -> list[int]:
+        return self.engine_pids("ray::IntakeActor")
+
+    def engine_pids(self, title: str) -> list[int]:
+        """The engine and what is below it, where the command starts with `title` (after its folder)."""
         assert self.engine.pid is not None
         found = []
-        for pid in descendants(self.engine.pid):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if words.startswith(b"ray::") and b"IntakeActor" in words:
-                found.append(pid)
+        for pid in (self.engine.pid, *sorted(descendants(self.engine.pid))):
+            with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]
+                if command.rpartition("/")[2].startswith(title):
+                    found.append(pid)
         return found
+
+    @asynccontextmanager
+    async def kept_alive(self) -> AsyncIterator[None]:
+        """While this is open, what ends is started again, as `gasinsight up` does."""
+        keepers = [asyncio.create_task(child.keep()) for child in self.children]
+        try:
+            yield
+        finally:
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
+
+    async def reconnect(self) -> None:
+        """Have a connection again after the database was killed; raises what asyncpg raises while it is away."""
+        if self.database.is_closed():
+            self.database = await asyncpg.connect(self.database_url)
+
+    async def engine_state(self) -> dict[str, Any]:
+        """What the engine last wrote about itself; empty while the database is away."""
+        try:
+            return (await read_overview(self.database_url, 0)).components.get("engine", {})
+        except StoreUnavailable:
+            return {}
 
 
 @asynccontextmanager
-async def open_house(say: Say, *, with_web: bool = False) -> AsyncIterator[House]:
-    """Start everything with 10 facilities of 100 sensors known, and end and remove it all afterwards."""
+async def open_house(say: Say, wanted: Wanted = ORDINARY) -> AsyncIterator[House]:
+    """Start everything with all sensors known, and end and remove it all afterwards."""
     become_reaper()
     folder = Path(tempfile.mkdtemp(prefix="gasinsight-bench-"))
     folder.chmod(0o711)
@@ -111,11 +167,13 @@ async def open_house(say: Say, *, with_web: bool = False) -> AsyncIterator[House
     try:
         say("starting PostgreSQL, bus and engine")
         url = postgres.start()
+        if wanted.commit_times:
+            url = await _keep_commit_times(postgres, url)
         await asyncio.to_thread(upgrade, url)
-        house = await _furnish(folder / "data", url, children, with_web)
+        house = await _furnish(folder / "data", url, children, wanted, postgres)
         try:
-            await _introduce(house)
-            say(f"{FACILITIES} facilities with {SENSORS} sensors each are known")
+            await introduce(house)
+            say(f"{wanted.facilities} facilities with {wanted.sensors} sensors each are known")
             yield house
         finally:
             await house.database.close()
@@ -127,7 +185,17 @@ async def open_house(say: Say, *, with_web: bool = False) -> AsyncIterator[House
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _furnish(data_dir: Path, url: str, children: list[Child], with_web: bool) -> House:
+async def _keep_commit_times(postgres: EmbeddedPostgres, url: str) -> str:
+    connection = await asyncpg.connect(url)
+    await connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+    await connection.close()
+    postgres.stop()
+    return postgres.start()
+
+
+async def _furnish(
+    data_dir: Path, url: str, children: list[Child], wanted: Wanted, postgres: EmbeddedPostgres
+) -> House:
     settings = load_settings(data_dir=data_dir, web_port=free_port(LOOPBACK, 0))
     port = free_port(LOOPBACK, 0)
     key = runtime.development_secret(data_dir, "bus_key")
@@ -136,30 +204,38 @@ async def _furnish(data_dir: Path, url: str, children: list[Child], with_web: bo
     runtime.publish(data_dir, "up", database_url=url, servicebus_connection_string=bus)
     spec = bus_spec(settings, port, key)
     queues = [word for queue in (BARE_QUEUE, NAIVE_QUEUE) for word in ("--queue", queue)]
-    await _start(replace(spec, command=[*spec.command, *queues]), data_dir, children)
-    await _until(lambda: _listens(port), "the bus")
-    engine = await _start(engine_spec(settings), data_dir, children)
-
-    async def engine_works() -> bool:
-        state = (await read_overview(url, 0)).components.get("engine", {})
-        readers = (state.get("readers") or {}).values()
-        return state.get("state") == "running" and bool(readers) and all(one.get("connected") for one in readers)
-
-    await _until(engine_works, "the engine")
-    address = None
-    if with_web:
+    await _start(replace(spec, command=[*spec.command, *queues, "--lock-s", str(wanted.lock_s)]), data_dir, children)
+    await until(lambda: _listens(port), "the bus")
+    spec = engine_spec(settings)
+    shared = {"FACILITIES_PER_ACTOR": str(wanted.per_actor)}
+    engine = await _start(replace(spec, environment={**spec.environment, **shared}), data_dir, children)
+    database = await asyncpg.connect(url)
+    house = House(settings, wanted.plant, database, url, bus, engine, None, children, postgres)
+    await until(lambda: engine_works(house), "the engine")
+    if wanted.with_web:
         listener = listen(LOOPBACK, settings.web_port, "")
         for spec in web_specs(settings, listener):
             await _start(spec, data_dir, children)
-        address = f"http://{LOOPBACK}:{settings.web_port}"
-        await _until(lambda: _answers(f"{address}/readyz"), "the web server")
-    database = await asyncpg.connect(url)
-    return House(settings, make_plant(FACILITIES, SENSORS, SEED), database, url, bus, engine, address)
+        house.url = address = f"http://{LOOPBACK}:{settings.web_port}"
+        await until(lambda: waiting.answers(f"{address}/readyz"), "the web server")
+    return house
 
 
-async def _introduce(house: House) -> None:
+async def engine_works(house: House) -> bool:
+    """Whether it leads and all its readers are connected, by what it wrote after the last kill."""
+    state = await house.engine_state()
+    undisturbed_s = time.monotonic() - house.disturbed_s
+    if house.engine.pid is None or state.get("age_s", undisturbed_s) >= undisturbed_s:
+        return False
+    readers = (state.get("readers") or {}).values()
+    return state.get("state") == "running" and bool(readers) and all(one.get("connected") for one in readers)
+
+
+async def introduce(house: House) -> None:
+    """Set up the facilities and sensors of the plant."""
     now_us = time.time_ns() // 1000
     plant, settings = house.plant, house.settings
+    known = await house.database.fetchval("SELECT count(*) FROM sensors")
     await house.send(settings.facility_setup_queue, [setup_body(place, now_us) for place in plant.facilities])
     activations = [
         activation_body(sensor, plant.facilities[sensor.facility], DECLARED_S, now_us) for sensor in plant.sensors
@@ -167,9 +243,9 @@ async def _introduce(house: House) -> None:
     await house.send(settings.sensor_activation_queue, activations)
 
     async def all_known() -> bool:
-        return bool(await house.database.fetchval("SELECT count(*) FROM sensors") == len(plant.sensors))
+        return bool(await house.database.fetchval("SELECT count(*) FROM sensors") >= known + len(plant.sensors))
 
-    await _until(all_known, "all sensors being known")
+    await until(all_known, "all sensors being known")
 
 
 async def _start(spec: ChildSpec, data_dir: Path, children: list[Child]) -> Child:
@@ -179,12 +255,9 @@ async def _start(spec: ChildSpec, data_dir: Path, children: list[Child]) -> Chil
     return child
 
 
-async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
-    deadline_s = time.monotonic() + START_S_MAX
-    while not await condition():
-        if time.monotonic() > deadline_s:
-            raise TimeoutError(f"{what} is not ready after {START_S_MAX:.0f} s")
-        await asyncio.sleep(0.2)
+async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait for it, as long as a start may take."""
+    await waiting.until(condition, START_S_MAX, what)
 
 
 async def _listens(port: int) -> bool:
@@ -194,11 +267,3 @@ async def _listens(port: int) -> bool:
         return False
     writer.close()
     return True
-
-
-async def _answers(url: str) -> bool:
-    async with httpx.AsyncClient(timeout=5, trust_env=False) as client:
-        try:
-            return (await client.get(url)).status_code == 200
-        except httpx.HTTPError:
-            return False

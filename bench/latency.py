@@ -8,15 +8,14 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator
+from datetime import datetime
 
-from bench.house import House, open_house
+from bench.house import House, Wanted, open_house
 from bench.ingest import single_rates
 from bench.report import Figure, Say, at_most, percentile
 from engine.bus.simulation.plant import reading
-from engine.commands.client import Login, Server
+from engine.client import GasInSight, LiveAlert, Reading
 from engine.runtime import read_secret
 
 SECONDS = 20.0
@@ -27,7 +26,7 @@ P50_MS_MAX, P99_MS_MAX = 40.0, 150.0
 
 
 async def latency(runs: int, say: Say) -> list[Figure]:
-    async with open_house(say, with_web=True) as house:
+    async with open_house(say, Wanted(with_web=True)) as house:
         say("measuring ingest-single first, which sets the pace")
         rate = statistics.median((await single_rates(house, 1, say))["ours"])
         figures = [Figure("ingest-single in this run", rate, "readings/s")]
@@ -55,12 +54,15 @@ class _Seen:
         self.alarm_sent: dict[str, int] = {}
         self._alarm_seen: dict[str, int] = {}
 
-    def value(self, frame: dict[str, str]) -> None:
-        self.facilities.add(frame["facility_id"])
-        self.value_ms.append((time.time_ns() // 1000 - _us(frame["tracked_at"])) / 1000)
+    async def follow_values(self, readings: AsyncIterator[Reading]) -> None:
+        async for one in readings:
+            self.facilities.add(one.facility_id)
+            self.value_ms.append((time.time_ns() // 1000 - _us(one.tracked_at)) / 1000)
 
-    def alarm(self, frame: dict[str, str]) -> None:
-        self._alarm_seen.setdefault(frame["sensor_id"], time.time_ns() // 1000)
+    async def follow_alarms(self, alerts: AsyncIterator[LiveAlert]) -> None:
+        async for alert in alerts:
+            if alert.sensor_id is not None:
+                self._alarm_seen.setdefault(alert.sensor_id, time.time_ns() // 1000)
 
     def alarm_ms(self) -> list[float]:
         missing = self.alarm_sent.keys() - self._alarm_seen.keys()
@@ -73,10 +75,9 @@ async def _watched(house: House, rate: float, first_alarm: int) -> _Seen:
     seen = _Seen()
     password = read_secret(house.settings.data_dir, "admin_password")
     assert house.url and password
-    server = Server(house.url, Login(house.settings.admin_email, password))
-    paths = [f"/ws/facility-data/{place.facility_id}" for place in house.plant.facilities]
-    watching = [asyncio.create_task(_pass_on(server, path, seen.value)) for path in paths]
-    watching.append(asyncio.create_task(_pass_on(server, "/ws/notifications", seen.alarm)))
+    gis = GasInSight(house.url, house.settings.admin_email, password)
+    following = [seen.follow_values(gis.facility_readings(place.facility_id)) for place in house.plant.facilities]
+    watching = [asyncio.create_task(one) for one in (*following, seen.follow_alarms(gis.alerts_live()))]
     await _until_all_flow(house, seen)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench.pacer", house.data_queue, f"{rate:.1f}", f"{SECONDS}", f"{first_alarm}",
@@ -91,7 +92,7 @@ async def _watched(house: House, rate: float, first_alarm: int) -> _Seen:
     for task in watching:
         task.cancel()
     await asyncio.gather(*watching, return_exceptions=True)
-    await server.close()
+    await gis.close()
     return seen
 
 
@@ -109,12 +110,6 @@ async def _until_all_flow(house: House, seen: _Seen) -> None:
     raise TimeoutError(f"only {len(seen.facilities)} of {len(first)} facilities send live values")
 
 
-async def _pass_on(server: Server, path: str, tell: Callable[[dict[str, str]], None]) -> None:
-    with suppress(asyncio.CancelledError):
-        async for frame in server.frames(path):
-            tell(frame)
-
-
 def _figures(name: str, runs: list[list[float]], *, judged: bool) -> list[Figure]:
     found = []
     for label, part, limit in (("p50", 0.5, P50_MS_MAX), ("p99", 0.99, P99_MS_MAX)):
@@ -128,6 +123,5 @@ def _figures(name: str, runs: list[list[float]], *, judged: bool) -> list[Figure
     return found
 
 
-def _us(text: str) -> int:
-    at = datetime.fromisoformat(text).replace(tzinfo=UTC)
+def _us(at: datetime) -> int:
     return int(at.timestamp()) * 1_000_000 + at.microsecond
