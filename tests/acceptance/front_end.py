@@ -1,131 +1,109 @@
-"""A plant in a database, a web server over it in a process of its own, and a front end, for contract tests."""
+"""The web front end's habits, from the wire contract alone: what it sends, when it refreshes, how it reconnects.
+
+It lives on another origin, so a browser asks before each call of a new kind. It refreshes when it is told 401, without
+a body, with the expired token still attached, and once for each call that was refused.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import socket
-import subprocess
-import sys
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
-ROOT = Path(__file__).resolve().parents[2]
-EMAIL, PASSWORD = "chief@gas.example", "first password"
-T0 = datetime(2026, 11, 20, 10, 0, 30, tzinfo=UTC)
-PLANT = """
-INSERT INTO locations (address, longitude, latitude) VALUES ('Road 1', 7.5, 51.25), (NULL, 8, 52), ('Quay', 9.25, 53.5);
-INSERT INTO facilities (id, name, status, type, location_id, created_at) VALUES
-    ('fa-1', 'Bravo', 'Active', 'TankFarm', 1, '2026-11-01 08:00Z'),
-    ('fa-2', 'Alpha', 'Maintenance', 'Pipelines', 2, '2026-11-01 08:00Z'),
-    ('fa-3', 'Bravo', 'Offline', 'TankFarm', 3, '2026-11-01 08:00Z');
-INSERT INTO sensors (id, facility_id, name, status, type, expected_freq, signal_interval_s, location_id, installed_at,
-                     status_changed_at) VALUES
-    ('se-1', 'fa-1', 'Sensor se-1', 'Active', 'Temperature', '15S', 15, 1, '2026-11-01 08:00Z', '2026-11-01 08:00Z'),
-    ('se-2', 'fa-1', 'Sensor se-2', 'Inactive', 'HydrogenSulfideContent', '1T', 60, NULL, '2026-11-01 08:00:00.5Z',
-     '2026-11-01 08:00Z'),
-    ('se-3', 'fa-2', 'Sensor se-3', 'Fault', 'Temperature', '15S', 15, 2, '2026-11-01 08:00Z', '2026-11-01 08:00Z');
-INSERT INTO alarm_events (id, facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time,
-                          recorded_at, priority, alert_type, message, explanation, late, actor, reason)
-SELECT n, CASE WHEN n % 3 = 0 THEN 'fa-2' ELSE 'fa-1' END, n::text, s.sensor_no, 'high', 1,
-       CASE WHEN n % 5 = 0 THEN 'returned' ELSE 'activated' END, now(), now(), 'high', 'Anomaly',
-       'Problem detected: Temperature Sensor value in Bravo is above maximum threshold (25.0)', '{}', false, 'x', ''
-  FROM generate_series(1, 40) n JOIN sensors s ON s.id = CASE WHEN n % 3 = 0 THEN 'se-3' ELSE 'se-1' END;
-"""
+ORIGIN = "https://app.gas.example"
 
 
-async def fill(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    try:
-        await connection.execute(PLANT)
-        readings = [(T0 + timedelta(seconds=15 * n, microseconds=250_000), 20 + n / 4) for n in range(240)]
-        await connection.executemany(
-            """INSERT INTO sensor_records (sensor_no, tracked_at, value, flags)
-               SELECT sensor_no, $1, $2, 0 FROM sensors WHERE id = 'se-1'""",
-            readings,
-        )
-    finally:
-        await connection.close()
-
-
-@contextmanager
-def served(database_url: str, folder: Path) -> Iterator[str]:
-    """Root URL of a running server."""
-    asyncio.run(fill(database_url))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **{name: text for name, text in os.environ.items() if not name.startswith(("RAY", "WEB_", "SERVICEBUS"))},
-        "DATABASE_URL": database_url.replace("postgresql://", "postgresql+asyncpg://"),
-        "SECRET_KEY": "only of this test, and long enough for production",
-        "ADMIN_EMAIL": EMAIL,
-        "ADMIN_PASSWORD": PASSWORD,
-        "DATA_DIR": str(folder / "data"),
-        "ACCESS_TOKEN_EXPIRE_MINUTES": "0.1",
-        "ENVIRONMENT": "production",
-        "CORS_ORIGINS": "*",
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, "-m", "hypercorn", "web.main:app", "--bind", f"127.0.0.1:{port}"]
-    log = (folder / "server.log").open("w")
-    server = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-    )
-    try:
-        until = time.monotonic() + 60
-        while True:
-            assert server.poll() is None and time.monotonic() < until, (folder / "server.log").read_text()
-            try:
-                if httpx.post(f"http://127.0.0.1:{port}/auth/token", data=FORM, timeout=10).status_code == 200:
-                    break
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait(5)
-        log.close()
-
-
-FORM = {"username": EMAIL, "password": PASSWORD}
+class LoggedOut(Exception):
+    """A refresh failed: the front end forgets its tokens and shows the login page."""
 
 
 class FrontEnd:
-    """Signs in again before its short-lived token expires; every answer must be JSON with CORS headers."""
+    """One browser. Every answer has to be JSON with CORS headers, or it would see a broken network."""
 
-    def __init__(self, base: str, username: str = EMAIL, password: str = PASSWORD) -> None:
-        self.http = httpx.Client(base_url=base, timeout=20, headers={"Origin": "https://app.gas.example"})
-        self.form = {"username": username, "password": password}
-        self.signed_in_at = 0.0
+    def __init__(self, base: str, username: str, password: str) -> None:
+        self.base = base
+        self._http = httpx.Client(base_url=base, timeout=20, headers={"Origin": ORIGIN})
+        self._admitted: set[tuple[str, str]] = set()
+        answer = self._http.post("/auth/token", data={"username": username, "password": password})
+        assert answer.status_code == 200, answer.text
+        self.pair: dict[str, str] = self._seen(answer)
 
     @property
     def headers(self) -> dict[str, str]:
-        if time.monotonic() - self.signed_in_at > 3:
-            self.pair = self.http.post("/auth/token", data=self.form).json()
-            self.signed_in_at = time.monotonic()
         return {"Authorization": f"Bearer {self.pair['access_token']}"}
 
     def ask(self, method: str, path: str, status: int = 200, **options: Any) -> Any:
-        answer = self.http.request(method, path, headers=self.headers, **options)
+        """The JSON of an answer with this status."""
+        self._preflight(method, path)
+        answer = self._http.request(method, path, headers=self.headers, **options)
+        if answer.status_code == 401:
+            self.refresh()
+            answer = self._http.request(method, path, headers=self.headers, **options)
         assert answer.status_code == status, (method, path, answer.status_code, answer.text)
-        assert answer.headers["content-type"].startswith("application/json")
-        assert answer.headers["access-control-allow-origin"] == "https://app.gas.example"
-        assert "Origin" in answer.headers["vary"]
-        return answer.json()
+        return self._seen(answer)
 
     def get(self, path: str, status: int = 200, **query: Any) -> Any:
         return self.ask("GET", path, status, params=query)
+
+    def refresh(self) -> None:
+        refresh_token = {"refresh_token": self.pair["refresh_token"]}
+        self._preflight("POST", "/auth/refresh-token")
+        answer = self._http.post("/auth/refresh-token", params=refresh_token, headers=self.headers)
+        self._seen(answer)
+        if answer.status_code != 200:
+            raise LoggedOut(answer.text)
+        self.pair = answer.json()
+
+    @contextmanager
+    def watching(self, path: str, token: str | None = None) -> Iterator[ClientConnection]:
+        """A websocket as a browser opens it: with its origin, the token raw in the address, and nothing sent."""
+        address = f"ws{self.base.removeprefix('http')}{path}?token={token or self.pair['access_token']}"
+        with connect(address, origin=ORIGIN, open_timeout=20) as socket:  # type: ignore[arg-type]
+            yield socket
+
+    def refused_watching(self, path: str, token: str | None = None) -> int:
+        """The status instead of a websocket; None of it is shown to the page."""
+        try:
+            with self.watching(path, token):
+                raise AssertionError(f"{path} was opened")
+        except InvalidStatus as refusal:
+            return refusal.response.status_code
+
+    def _preflight(self, method: str, path: str) -> None:
+        """Once for each kind of call, as a browser that keeps the answer for the ten minutes it may."""
+        if (method, path) in self._admitted:
+            return
+        asked = {
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": "authorization,content-type",
+        }
+        answer = self._http.options(path, headers=asked)
+        assert answer.status_code == 200, (method, path, answer.status_code)
+        assert answer.headers["access-control-allow-origin"] == ORIGIN and answer.headers["vary"] == "Origin"
+        assert answer.headers["access-control-allow-headers"] == "authorization,content-type"
+        assert method in answer.headers["access-control-allow-methods"].split(", ")
+        assert answer.headers["access-control-max-age"] == "600"
+        self._admitted.add((method, path))
+
+    def _seen(self, answer: httpx.Response) -> Any:
+        assert answer.headers["content-type"].startswith("application/json"), answer.text
+        assert answer.headers["access-control-allow-origin"] == ORIGIN
+        assert "Origin" in answer.headers["vary"]
+        return answer.json()
+
+
+def frames(socket: ClientConnection, count: int, within_s: float = 20.0) -> list[dict[str, Any]]:
+    """The next frames; every one is an object in a text frame."""
+    until_s = time.monotonic() + within_s
+    found = []
+    for _ in range(count):
+        text = socket.recv(timeout=max(0.0, until_s - time.monotonic()))
+        assert isinstance(text, str)
+        found.append(json.loads(text))
+    return found

@@ -16,9 +16,10 @@ from typing import Any
 
 import httpx
 import pytest
-from front_end import EMAIL, FORM, FrontEnd, served
-from websockets.asyncio.client import connect
+from front_end import FrontEnd
+from web_alone import EMAIL, FORM, PASSWORD, served
 from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 pytestmark = pytest.mark.postgres
 
@@ -43,7 +44,7 @@ def test_the_wire_contract(database_url: str, tmp_path: Path) -> None:
 
 
 def check_everything(base: str) -> None:
-    admin = FrontEnd(base)
+    admin = FrontEnd(base, EMAIL, PASSWORD)
     check_pages(base)
     check_cors(base)
     check_signing_in(base)
@@ -56,7 +57,8 @@ def check_everything(base: str) -> None:
     check_alerts(admin)
     check_dashboard(base, admin)
     check_rights(base, admin)
-    asyncio.run(check_websockets(base, admin))
+    check_websockets(base)
+    check_old_tokens_at_the_notifications(base)
 
 
 def check_pages(base: str) -> None:
@@ -313,21 +315,34 @@ def check_rights(base: str, admin: FrontEnd) -> None:
     ida.get("/facilities/absent", 404)
 
 
-async def check_websockets(base: str, admin: FrontEnd) -> None:
-    root = base.replace("http://", "ws://")
+def check_websockets(base: str) -> None:
     ida = FrontEnd(base, "ida@gas.example", "two")
-    token = ida.headers["Authorization"].split()[1]
-    assert re.fullmatch(r"[A-Za-z0-9._~-]+", token), "put into the URL raw"
-    async with connect(f"{root}/ws/sensor-data/se-1?token={token}"), connect(f"{root}/ws/notifications?token={token}"):
+    assert re.fullmatch(r"[A-Za-z0-9._~-]+", ida.pair["access_token"]), "put into the URL raw"
+    with ida.watching("/ws/sensor-data/se-1"), ida.watching("/ws/notifications"):
         pass
-    for path in (
-        "/ws/sensor-data/se-1",
-        "/ws/sensor-data/se-1?token=nonsense",
-        f"/ws/sensor-data/absent?token={token}",
-        f"/ws/sensor-data/se-3?token={token}",
-        "/ws/notifications",
+    for path, token in (
+        ("/ws/sensor-data/se-1", "nonsense"),
+        ("/ws/sensor-data/se-1", ida.pair["refresh_token"]),
+        ("/ws/sensor-data/absent", None),
+        ("/ws/sensor-data/se-3", None),
+        ("/ws/notifications", "nonsense"),
     ):
-        with pytest.raises(InvalidStatus) as refused:
-            async with connect(root + path):
-                pass
+        assert ida.refused_watching(path, token) == 403, path
+    for path in ("/ws/sensor-data/se-1", "/ws/notifications"):
+        with pytest.raises(InvalidStatus) as refused, connect(f"{base.replace('http://', 'ws://')}{path}"):
+            pass
         assert refused.value.response.status_code == 403, path
+
+
+def check_old_tokens_at_the_notifications(base: str) -> None:
+    """After a refresh the page goes on knocking with its old token until it is loaded again; nobody is banned."""
+    ida = FrontEnd(base, "ida@gas.example", "two")
+    with ida.watching("/ws/notifications") as open_socket:
+        old = ida.pair["access_token"]
+        time.sleep(6.5)
+        assert ida.get("/users/me")["username"] == "ida" and ida.pair["access_token"] != old, "refreshed"
+        for _ in range(30):  # two and a half minutes of it
+            assert ida.refused_watching("/ws/notifications", old) == 403
+        ida.get("/users/me")
+        with ida.watching("/ws/notifications"), pytest.raises(TimeoutError):
+            open_socket.recv(timeout=0)  # open, and stays so although its token has expired

@@ -19,8 +19,6 @@ from azure.servicebus.aio import ServiceBusClient
 from engine.commands.children import descendants
 from engine.settings import Settings
 
-QUEUES = ("facility-setup-queue", "sensor-activation-queue", "sensor-data-queue", "sensor-deactivation-queue")
-
 
 class Engine:
     """`python -m engine` on a data folder; `pids_of` finds its actors by what Ray calls them."""

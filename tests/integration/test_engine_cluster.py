@@ -11,58 +11,11 @@ from pathlib import Path
 import pytest
 from azure.servicebus.aio import ServiceBusClient
 
-from engine.bus.messages import time_text
-from engine.clock import SystemClock
 from engine.cluster import ClusterFeed
 from engine.errors import ClusterUnavailable
-from tests.integration.engine_harness import QUEUES, Engine, Hub, eventually, is_running, rows_of
+from tests.integration.engine_harness import Engine, Hub, eventually, is_running, rows_of
+from tests.integration.field import ACTIVATIONS, FACILITIES, QUEUES, SETUPS, Field, activation_body, setup_body
 from tests.integration.local_bus_harness import running_bus
-
-FACILITIES = ("north", "south", "east")
-SETUPS, ACTIVATIONS, READINGS, _ = QUEUES
-
-
-def setup_body(facility: str) -> dict[str, object]:
-    return {
-        "facility_id": facility,
-        "facility_name": facility.title(),
-        "address": None,
-        "longitude": 10.0,
-        "latitude": 59.0,
-        "facility_type": "TankFarm",
-        "tracked_at": "2026-01-01T00:00:00",
-    }
-
-
-def activation_body(facility: str) -> dict[str, object]:
-    return {
-        "sensor_id": f"{facility}-t",
-        "facility_id": facility,
-        "address": None,
-        "longitude": 10.0,
-        "latitude": 59.0,
-        "sensor_type": "Temperature",
-        "signal_interval": 15,
-        "tracked_at": "2026-01-01T00:00:00",
-    }
-
-
-class Field:
-    """Numbered readings, a millisecond apart, round robin over the facilities."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._start_us = SystemClock().now_us() - 60_000_000
-        self.sent = 0
-
-    async def send(self, count: int, data: str | None = None) -> None:
-        bodies = []
-        for number in range(self.sent, self.sent + count):
-            facility = FACILITIES[number % len(FACILITIES)]
-            body = {"sensor_id": f"{facility}-t", "facility_id": facility, "data": data or f"{20 + number % 5}"}
-            bodies.append({**body, "tracked_at": time_text(self._start_us + number * 1000)})
-        self.sent += count
-        await self._hub.send(READINGS, bodies)
 
 
 @pytest.mark.ray
@@ -80,7 +33,7 @@ async def test_nothing_is_lost_or_doubled_when_processes_are_killed(tmp_path: Pa
                 rows_of(database_url) as rows,
             ):
                 hub = Hub(client)
-                field = Field(hub)
+                field = Field(hub.send, begins_s_ago=60)
 
                 async def all_stored() -> bool:
                     return await rows.fetchval("SELECT count(*) FROM sensor_records") == field.sent

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from engine.clock import SystemClock
-from engine.errors import CommitRejected
+from engine.errors import CommitFenced, CommitRejected
 from engine.historian.historian import Historian
 from engine.model import Checkpoint, EntityChange, Kind, LogEntry, ParkedItem, SensorStatus, Verdict
 from engine.settings import Settings
@@ -84,6 +84,17 @@ async def test_unknown_facility_loads_as_none_and_is_created_once(historian: His
     assert await historian.create_facility(setup("f"))
     assert not await historian.create_facility(setup("f"))
     assert await historian.facility_ids() == ["f"]
+
+
+async def test_only_who_holds_the_present_epoch_loads_by_it(historian: Historian) -> None:
+    await historian.create_facility(setup("f"))
+    first = await load(historian, "f")
+    second = await historian.load("f", first.epoch)
+    assert second is not None
+    with pytest.raises(CommitFenced, match="epoch 1 is over, 2 is the present one"):
+        await historian.load("f", first.epoch)
+    assert await historian.load("nowhere", 1) is None
+    assert (await load(historian, "f")).epoch == second.epoch + 1
 
 
 async def test_an_older_epoch_is_fenced_and_writes_nothing(historian: Historian, database: Any) -> None:

@@ -1,4 +1,4 @@
-"""The bus source over the real SDK keeps the order of the queue while messages are settled between its receives."""
+"""The bus source over the real SDK: the order of the queue, and a bus that dies while a receive waits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from engine.bus.local import connection_string
 from engine.bus.service_bus import ServiceBusSource
 from engine.bus.simulator import BusSender
 from engine.clock import SystemClock
+from engine.errors import BusUnavailable
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(90)]
 
@@ -45,3 +46,21 @@ async def test_what_arrives_between_two_receives_is_not_given_back(tmp_path: Pat
         await source.close()
         await sender.close()
     assert seen == sorted(set(seen))
+
+
+async def test_a_receive_that_waits_is_told_that_the_bus_has_died(tmp_path: Path) -> None:
+    """By the end of the connection, long before its own wait is over."""
+    async with bus_process(tmp_path) as bus:
+        address = connection_string(bus.port, KEY)
+        source = ServiceBusSource(address, "readings", SystemClock(), silence_s_max=90)
+        sender = BusSender(address)
+        await sender.send("readings", [b"{}"])
+        await sender.close()
+        [message] = await source.receive(1, 10)
+        waiting = asyncio.create_task(source.receive(1, 600))
+        await source.complete(message)
+        assert not waiting.done()
+        await bus.kill()
+        with pytest.raises(BusUnavailable):
+            await asyncio.wait_for(waiting, 30)
+        await source.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from engine.client import GasInSight
 from engine.commands.children import descendants
 from engine.commands.ports import free_port
 from engine.runtime import read_secret
@@ -147,11 +149,11 @@ def second_start_finds_the_data_and_dies_whole(data_dir: Path, port: str, alerts
 
 def alerts_of(data_dir: Path, sensor_id: str) -> int:
     """How many alerts the server has of that sensor."""
-    import httpx
-
     values = json.loads((data_dir / "runtime.json").read_text())["components"]["up"]["values"]
-    login = {"username": "admin@example.com", "password": read_secret(data_dir, "admin_password")}
-    with httpx.Client(base_url=values["web_url"], trust_env=False) as client:
-        token = client.post("/auth/token", data=login).json()["access_token"]
-        found = client.get("/alerts/recent", params={"limit": 100}, headers={"Authorization": f"Bearer {token}"}).json()
-    return sum(alert["sensor_id"] == sensor_id for alert in found)
+    password = read_secret(data_dir, "admin_password")
+
+    async def count() -> int:
+        async with GasInSight(values["web_url"], "admin@example.com", password) as gis:
+            return sum(alert.sensor_id == sensor_id for alert in await gis.recent_alerts(100))
+
+    return asyncio.run(count())

@@ -16,6 +16,7 @@ from web_harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, serving, settings_for,
 
 from engine.live import LiveChunk, LiveFeed
 from web.app import create_app
+from web.requests import JSON_DEPTH_MAX
 
 pytestmark = pytest.mark.postgres
 
@@ -35,6 +36,11 @@ UNUSABLE = (
     b"null",
     b'"text"',
     b"1" * 10_000,
+    b'{"username": "a", "email": "a@b", "password": "p", "username": "b"}',
+    b'{"username": "a", "email": "a@b", "password": "p", "more": {"a": 1, "\\u0061": 2}}',
+    b'{"more": ' + b"[" * JSON_DEPTH_MAX + b"]" * JSON_DEPTH_MAX + b"}",
+    b'\xef\xbb\xbf{"username": "a", "email": "a@b", "password": "p"}',
+    b'"\xed\xa0\x80"',
 )
 
 
@@ -104,9 +110,31 @@ async def test_bodies_that_cannot_be_used_are_422(web: Web) -> None:
             assert {"loc", "msg", "type"} <= set(answer.json()["detail"][0])
 
 
+async def test_json_that_is_odd_and_usable_is_taken(web: Web) -> None:
+    headers = {**await web.admin(), "Content-Type": "application/json"}
+    deep = b"[" * (JSON_DEPTH_MAX - 1) + b"]" * (JSON_DEPTH_MAX - 1)
+    for number, more in enumerate(
+        (deep, b"9" * 4000, b'{"a": {"b": 1}, "b": 1}', b"-0", b"1e308", b'"\\ud83d\\ude00"')
+    ):
+        body = b'{"username": "u%d", "email": "u%d@plant.example", "password": "p of u", "more": %b}' % (
+            number,
+            number,
+            more,
+        )
+        answer = await web.client.post("/users", headers=headers, content=body)
+        assert answer.status_code == 200, (more[:40], answer.text)
+
+
 async def test_forms_and_queries_that_cannot_be_used_are_422(web: Web) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    contents = (b"username=%ff&password=x", b"\xff\xff", b"username=a%00b&password=x", b"username=a", b"a=1&" * 500)
+    contents = (
+        b"username=%ff&password=x",
+        b"\xff\xff",
+        b"username=a%00b&password=x",
+        b"username=a",
+        b"a=1&" * 500,
+        b"username=a&username=b&password=x",
+    )
     for content in contents:
         answer = await web.client.post("/auth/token", headers=form, content=content)
         assert answer.status_code == 422, (content, answer.text)
@@ -176,7 +204,7 @@ async def test_probes_name_what_is_missing(web: Web) -> None:
     assert "gasinsight_commit_seconds_count 6\n" in shown
     queue["connected"] = False
     await report(web, state)
-    assert "sensor-data-queue is not connected" in (await web.client.get("/readyz")).json()["checks"]["bus"]["detail"]
+    assert "all 2 queues are not connected" in (await web.client.get("/readyz")).json()["checks"]["bus"]["detail"]
     await web.database.execute("UPDATE engine_status SET updated_at = now() - interval '1 minute'")
     assert (await web.client.get("/readyz")).json()["checks"]["engine"]["ready"] is False
 

@@ -16,6 +16,7 @@ from web_harness import Web, web_server
 pytestmark = pytest.mark.postgres
 
 DAY = datetime(2026, 11, 20, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 Readings = list[tuple[datetime, str]]
 
@@ -35,13 +36,19 @@ async def grid(web: Web, headers: dict[str, str], sensor_id: str, **query: str) 
 
 
 def naive_grid(
-    readings: Readings, start: datetime, end: datetime, step: timedelta, expected: timedelta, aggregation: str
+    readings: Readings,
+    start: datetime,
+    end: datetime,
+    step: timedelta,
+    expected: timedelta,
+    aggregation: str,
+    unit_s: int = 1,
 ) -> tuple[list[tuple[str, str | None]], dict[str, float | None]]:
     """The definition of the wire contract, cell by cell, with exact means."""
     inside = sorted(reading for reading in readings if start <= reading[0] <= end)
     if not inside:
         return [], {"mean": None, "min": None, "max": None}
-    t0 = inside[0][0].replace(microsecond=0)
+    t0 = inside[0][0] - (inside[0][0] - EPOCH) % timedelta(seconds=unit_s)
     k = 0
     while t0 + (k - 1) * step >= start:
         k -= 1

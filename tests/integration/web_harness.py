@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart
 
+from engine.commands.ports import free_port
 from engine.errors import ClusterUnavailable
 from engine.live import LiveChunk
 from engine.settings import Settings
@@ -77,10 +78,11 @@ class HeldFeed:
 
 
 @asynccontextmanager
-async def serving(app: Quart) -> AsyncIterator[int]:
-    """The port on which hypercorn serves `app`."""
+async def serving(app: Quart, port: int = 0) -> AsyncIterator[int]:
+    """The port on which hypercorn serves `app`; 0: a free one."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     set_server_defaults()
     config = Config()
     port = listener.getsockname()[1]
@@ -156,6 +158,15 @@ class Web:
         pair = await self.sign_in(f"{name}@plant.example", "pw " + name)
         return made.json()["id"], bearer(pair), pair["access_token"]
 
+    async def api_key(self, name: str, *permitted: tuple[str, str], days: int = 7) -> dict[str, Any]:
+        """A new API key with permissions, shown as to its maker."""
+        facilities = [{"facility_id": facility_id, "permission_type": kind} for facility_id, kind in permitted]
+        body = {"name": name, "facilities": facilities, "days": days}
+        answer = await self.client.post("/api-keys", headers=await self.admin(), json=body)
+        assert answer.status_code == 200, answer.text
+        key: dict[str, Any] = answer.json()
+        return key
+
     async def facility(
         self, facility_id: str, name: str = "North", kind: str = "TankFarm", status: str = "Active"
     ) -> None:
@@ -188,7 +199,7 @@ class Web:
         return number
 
     async def readings(self, sensor_no: int, *readings: tuple[datetime, str]) -> None:
-        """Stored as the engine stores them: the text only where it differs from Python's spelling."""
+        """Stored as the engine stores them: the text only where it differs from Python's spelling; rollups marked."""
         rows = []
         for tracked_at, text in readings:
             try:
@@ -200,8 +211,22 @@ class Web:
             "INSERT INTO sensor_records (sensor_no, tracked_at, value, text_value, flags) VALUES ($1, $2, $3, $4, 0)",
             rows,
         )
+        await self.database.execute(
+            """INSERT INTO rollup_dirty (facility_id, minute)
+               SELECT DISTINCT facility_id, date_trunc('minute', at)
+                 FROM sensors CROSS JOIN unnest($2::timestamptz[]) at WHERE sensor_no = $1""",
+            sensor_no,
+            [tracked_at for tracked_at, _ in readings],
+        )
 
-    async def alert(self, facility_id: str, sensor_no: int | None, message: str, transition: str = "activated") -> int:
+    async def alert(
+        self,
+        facility_id: str,
+        sensor_no: int | None,
+        message: str,
+        transition: str = "activated",
+        explanation: dict[str, Any] | None = None,
+    ) -> int:
         """A row of the journal, committed with its notification."""
         async with self.database.transaction():
             await self.database.execute("SELECT pg_advisory_xact_lock(1)")
@@ -209,11 +234,12 @@ class Web:
                 """INSERT INTO alarm_events (id, facility_id, alarm_key, sensor_no, rule, rule_version, transition,
                        event_time, recorded_at, priority, alert_type, message, explanation, late, actor, reason)
                    VALUES (nextval('alarm_events_id_seq'), $1, gen_random_uuid()::text, $2, 'high', 1, $4,
-                       now(), now(), 'high', 'Anomaly', $3, '{}', false, 'system', '') RETURNING id""",
+                       now(), now(), 'high', 'Anomaly', $3, $5::text::jsonb, false, 'system', '') RETURNING id""",
                 facility_id,
                 sensor_no,
                 message,
                 transition,
+                json.dumps(explanation or {}),
             )
             await self.database.execute("SELECT pg_notify('alarm_events', '')")
         return alert_id
@@ -239,3 +265,20 @@ async def web_server(database_url: str, data_dir: Path, **changes: object) -> As
             yield Web(port, client, database, feed, settings)
     finally:
         await database.close()
+
+
+class Restarting:
+    """The server of a `Web` once more, on a port of its own, to be stopped and started."""
+
+    def __init__(self, web: Web) -> None:
+        self.web = web
+        self.port = free_port("127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        app = create_app(self.web.settings, self.web.feed, passwords=Passwords(CHEAP))
+        await self._running.enter_async_context(serving(app, self.port))
+
+    async def stop(self) -> None:
+        await self._running.aclose()

@@ -11,12 +11,13 @@ from typing import Any
 
 import native
 from engine.clock import US_PER_S
-from engine.errors import StoreUnavailable
-from engine.historian.port import DeadLetter, StoredItem
+from engine.errors import CommitFenced, StoreUnavailable
+from engine.historian.port import DeadLetter, StoredItem, StoredReading, ToldAlarm
 from engine.model import (
     AlarmEvent,
     Checkpoint,
     CommitAnswer,
+    Detection,
     FacilityConfig,
     FacilitySetup,
     FacilityState,
@@ -59,13 +60,16 @@ class FakeHistorian:
     lost_answers: int = 0
     load_faults: list[Exception] = field(default_factory=list)
     loads: int = 0
+    detection: dict[SensorType, Detection] = field(default_factory=dict)
     _next_id: int = 0
 
-    async def load(self, facility_id: str) -> FacilityState | None:
+    async def load(self, facility_id: str, held_epoch: int | None = None) -> FacilityState | None:
         if self.load_faults:
             raise self.load_faults.pop(0)
         if facility_id not in self.facilities:
             return None
+        if held_epoch not in {None, self.epochs[facility_id]}:
+            raise CommitFenced(f"epoch {held_epoch} is over")
         self.loads += 1
         self.epochs[facility_id] += 1
         setup = self.facilities[facility_id]
@@ -79,7 +83,28 @@ class FakeHistorian:
             log=tuple(self.log.get(facility_id, [])),
             parked=tuple(sorted(parked, key=lambda row: (row[1].tracked_at_us or 0, row[0]))),
             last_commit_no=self.last_commit_no.get(facility_id, 0),
+            detection=self.detection,
         )
+
+    async def recent_readings(
+        self, facility_id: str, sensor_nos: Sequence[int], readings_max: int
+    ) -> list[StoredReading]:
+        found: list[StoredReading] = []
+        for wanted in sensor_nos:
+            rows = [
+                (number, at_us, text) for (number, at_us), text in sorted(self.readings.items()) if number == wanted
+            ]
+            found += rows[-readings_max:]
+        return found
+
+    async def told_alarms(self, facility_id: str) -> list[ToldAlarm]:
+        told: dict[str, ToldAlarm] = {}
+        for owner, event in self.events:
+            if owner == facility_id and not event.late and event.transition in {"activated", "returned"}:
+                is_active = event.transition == "activated"
+                acknowledged = not is_active and told[event.alarm_key][3] if event.alarm_key in told else not is_active
+                told[event.alarm_key] = (event.sensor_no, event.rule, is_active, acknowledged, event.event_time_us)
+        return list(told.values())
 
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         await asyncio.sleep(0)
@@ -114,12 +139,9 @@ class FakeHistorian:
         for row_id in outcome.unparked_ids:
             del self.parking[row_id]
         self.park(outcome.parked)
-        stored_before = set()
-        for sensor_no, tracked_at_us, text in copy_rows(outcome.copy_rows):
-            if (sensor_no, tracked_at_us) in self.readings:
-                stored_before.add((sensor_no, tracked_at_us))
-            else:
-                self.readings[sensor_no, tracked_at_us] = text
+        rows = {(sensor_no, at_us): text for sensor_no, at_us, text in reversed(copy_rows(outcome.copy_rows))}
+        stored_before = rows.keys() & self.readings.keys()
+        self.readings = rows | self.readings
         events = [event for event in outcome.events if event.only_if_stored not in stored_before]
         self.events.extend((outcome.facility_id, event) for event in events)
         if outcome.checkpoint is not None:
@@ -141,6 +163,7 @@ class FakeHistorian:
                 expected_interval_s=activation.signal_interval_s,
                 installed_at_us=activation.tracked_at_us,
                 status_changed_at_us=activation.tracked_at_us,
+                detection=self.detection.get(activation.type, Detection()),
             )
         else:
             from dataclasses import replace

@@ -37,7 +37,8 @@ class Accepting:
 
     async def ingest(self, shares: Sequence[Share]) -> dict[str, Answer]:
         for share in shares:
-            self.readings += native.batch_rows(share.batch)  # type: ignore[arg-type]
+            for batch in share.batches:
+                self.readings += native.batch_rows(batch)  # type: ignore[arg-type]
             self.refused += share.refused
         return dict.fromkeys((share.facility_id for share in shares), DONE)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from engine import cli, runtime
-from engine.commands.client import Login, Server
-from engine.commands.doctor import check_python, check_secret_key
+from engine.commands import doctor
+from engine.commands.doctor import check_origins, check_python, check_secret_key
 from engine.commands.following import HubFollower, total
 from engine.commands.ports import check_free, free_port, listen
 from engine.commands.steps import Screen
@@ -18,7 +18,25 @@ from engine.commands.watch_view import Board
 from engine.errors import SettingsError
 from engine.settings import load_settings
 
-COMMANDS = ("up", "simulate", "web", "engine", "bus", "db", "watch", "status", "doctor", "bench")
+COMMANDS = (
+    "up",
+    "simulate",
+    "web",
+    "engine",
+    "bus",
+    "db",
+    "audit",
+    "api-key",
+    "watch",
+    "status",
+    "doctor",
+    "settings",
+    "score",
+    "backup",
+    "restore",
+    "bench",
+    "chaos",
+)
 HEAVY = ("ray", "azure", "sqlalchemy", "asyncpg", "numpy", "polars", "quart", "httpx", "pydantic")
 
 
@@ -49,6 +67,14 @@ def test_every_command_has_help(
     assert status == 0
     assert "Usage:" in out
     assert command in gasinsight(monkeypatch, capsys, "--help")[1]
+
+
+def test_every_bench_is_named_in_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.__main__ import BENCHES
+
+    _, out, _ = gasinsight(monkeypatch, capsys, "bench", "--help")
+    said = " ".join(out.split()).partition("Measure: ")[2].partition(". Starts")[0]
+    assert said.split(", ") == list(BENCHES)
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -138,10 +164,25 @@ def test_doctor_knows_old_pythons_and_weak_keys() -> None:
     assert check_python((3, 13, 0)).verdict == "ok"
     weak = check_secret_key(load_settings(environment="production", secret_key="short"))
     assert (weak.verdict, weak.found) == ("wrong", "5 characters in production")
-    assert check_secret_key(load_settings(environment="production", secret_key="x" * 40)).verdict == "ok"
+    good = "of this test, and of nothing else at all"
+    assert check_secret_key(load_settings(environment="production", secret_key=good)).verdict == "ok"
+    for files, verdict in (("", "wrong"), ("a.pem", "ok")):
+        assert check_secret_key(load_settings(algorithm="EdDSA", signing_keys=files)).verdict == verdict
+
+
+def test_doctor_warns_of_a_production_that_admits_every_web_page() -> None:
+    for environment, origins, verdict in (
+        ("production", "*", "warning"),
+        ("production", "https://gas.example, *", "warning"),
+        ("production", "https://gas.example", "ok"),
+        ("development", "*", "ok"),
+    ):
+        settings = load_settings(_env_file=None, environment=environment, cors_origins=origins)
+        assert check_origins(settings).verdict == verdict, (environment, origins)
 
 
 def test_doctor_finds_a_taken_port(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "_is_our_web_server", lambda host, port: False)
     with listen("127.0.0.1", 0, "") as taken:
         monkeypatch.setenv("WEB_PORT", str(taken.getsockname()[1]))
         status, out, _ = gasinsight(monkeypatch, capsys, "doctor", "--json")
@@ -171,26 +212,50 @@ def test_metrics_are_added_up_over_their_series() -> None:
     assert total(text, "c") == 0
 
 
-def test_the_board_shows_alerted_sensors_first() -> None:
+def filled_board() -> Board:
+    from engine.client import Facility, LiveAlert, Reading, Sensor
+
+    board = Board("http://127.0.0.1:8000", 10)
+    board.know_facility(Facility.model_construct(id="f", name="North Ridge Processing Plant"))
+    for number, kind in enumerate(["Flow", "HydrogenSulfideContent"]):
+        board.know_sensor(Sensor.model_construct(id=f"sensor-{number}", facility_id="f", type=kind))
+        body = {"sensor_id": f"sensor-{number}", "facility_id": "f", "tracked_at": "2026-11-22T10:00:00"}
+        for second in range(30):
+            board.value(Reading.model_validate({**body, "data": f"{2000 + number}{second % 7}.50"}))
+        board.value(Reading.model_validate({**body, "data": ("20.50", "open")[number]}))
+    alert = {"alert_id": 1, "sensor_id": "sensor-1", "facility_id": "f", "alert_type": "Anomaly"}
+    said = "Problem detected: HydrogenSulfideContent Sensor value in North Ridge is above maximum threshold (25.0)"
+    board.alert(LiveAlert.model_validate({**alert, "created_at": "2026-11-22T10:00:02", "message": said}))
+    return board
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_board_fits_and_shows_alerted_sensors_first(columns: int) -> None:
     from rich.console import Console
 
-    board = Board("http://x", 10)
-    board.know_facility({"id": "f", "name": "North"})
-    for number, kind in enumerate(["Flow", "Temperature"]):
-        board.know_sensor({"id": f"s{number}", "facility_id": "f", "name": "", "type": kind})
-        board.value({"sensor_id": f"s{number}", "tracked_at": "2026-11-22T10:00:00", "data": f"2{number}.50"})
-    board.value({"sensor_id": "s1", "tracked_at": "2026-11-22T10:00:01", "data": "open"})
-    board.alert({"sensor_id": "s1", "created_at": "2026-11-22T10:00:02", "message": "Problem detected: …"})
-    console = Console(width=100, height=30, record=True)
+    console = Console(width=columns, height=24, record=True, soft_wrap=True)
+    board = filled_board()
+    board.trouble = "/ws/facility-data/f is lost (ConnectionClosedError: no close frame received or sent); it is opened"
     console.print(board.render(console.size))
     lines = console.export_text().splitlines()
-    shown = [line for line in lines if "North" in line]
-    assert "Temperature" in shown[0] and "open" in shown[0]
+    assert len(lines) <= 24 and max(map(len, lines)) <= columns
+    shown = [line for line in lines if "10:00:00" in line]
+    assert "HydrogenSulfide" in shown[0] and "open" in shown[0]
     assert "Flow" in shown[1] and "20.50" in shown[1]
-    assert any("Problem detected" in line for line in lines)
+    said = " ".join(line.strip("│ ") for line in lines)
+    assert "above maximum threshold (25.0)" in said and "it is opened" in said
+
+
+def test_a_facility_that_may_not_be_seen_any_more_leaves_the_board() -> None:
+    board = filled_board()
+    board.forget_facility("f")
+    assert not board.has_facilities and board.has_room
 
 
 @pytest.mark.parametrize("address", ["http://[::bad", "127.0.0.1"])
-async def test_a_wrong_address_is_a_sentence(address: str) -> None:
-    with pytest.raises(SettingsError, match="is no address"):
-        await Server(address, Login("a", "b")).log_in()
+def test_a_wrong_address_is_a_sentence(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, _, err = gasinsight(monkeypatch, capsys, "watch", "--url", address, "--user", "a", "--password", "b")
+    assert status == 2
+    assert "is no address" in err and "http://127.0.0.1:8000" in err

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
-from engine.clock import ManualClock
+from engine.clock import US_PER_S, ManualClock
+from engine.errors import FacilityUnavailable
 from engine.facility import directory as module
 from engine.facility.directory import RESTARTS_MAX, Directory
 from engine.facility.host import FacilityHost
@@ -28,9 +30,12 @@ class Starter:
     ended: list[int] = field(default_factory=list)
     kind: type[FacilityHost] = KillableHost
 
-    async def start(self, slot: int) -> Host:
-        settings = Settings(_env_file=None)  # type: ignore[call-arg]
-        return self.hosts.setdefault(slot, self.kind(self.historian, settings, self.clock, Metrics()))
+    async def start(self, slot: int, node_id: str | None) -> Host:
+        if slot not in self.hosts:
+            settings = Settings(_env_file=None)  # type: ignore[call-arg]
+            self.hosts[slot] = self.kind(self.historian, settings, self.clock, Metrics())
+            self.hosts[slot].node_id = node_id
+        return self.hosts[slot]
 
     async def living(self) -> dict[int, Host]:
         return dict(self.hosts)
@@ -38,6 +43,17 @@ class Starter:
     async def end(self, slot: int) -> None:
         self.ended.append(slot)
         del self.hosts[slot]
+
+    async def remove(self, slot: int) -> None:
+        del self.hosts[slot]
+
+
+class Silent(FacilityHost):
+    """Hangs, or is still starting."""
+
+    async def status(self) -> HostStatus:
+        await asyncio.Event().wait()
+        raise AssertionError
 
 
 @pytest.fixture
@@ -64,7 +80,7 @@ async def test_facilities_share_processes_and_a_new_directory_finds_them_again(s
 
 async def test_input_of_a_facility_that_is_not_there_waits_and_is_applied(starter: Starter) -> None:
     directory = directory_of(starter)
-    share = Share("f", batch(("s", 1, "21")))
+    share = Share("f", (batch(("s", 1, "21")),))
     assert (await directory.ingest([share]))["f"].result is Result.DONE
     assert (await directory.apply("f", [deactivation(at_s=9)])).result is Result.DONE
     assert (await directory.apply("f", [activation()])).result is Result.DONE
@@ -77,7 +93,7 @@ async def test_input_of_a_facility_that_is_not_there_waits_and_is_applied(starte
 async def test_a_facility_that_came_to_be_meanwhile_is_found(starter: Starter) -> None:
     directory = directory_of(starter)
     await starter.historian.create_facility(setup())
-    assert (await directory.ingest([Share("f", batch(("s", 1, "21")))]))["f"].result is Result.DONE
+    assert (await directory.ingest([Share("f", (batch(("s", 1, "21")),))]))["f"].result is Result.DONE
     assert [item.reason for item in starter.historian.parking.values()] == ["unknown_sensor"]
 
 
@@ -88,7 +104,7 @@ async def test_while_the_store_is_away_nobody_is_called_unknown(starter: Starter
         raise away()
 
     starter.historian.park_unknown_facility = park  # type: ignore[method-assign, assignment]
-    answers = await directory.ingest([Share("f", batch(("s", 1, "21")))])
+    answers = await directory.ingest([Share("f", (batch(("s", 1, "21")),))])
     assert answers["f"].result is Result.UNAVAILABLE
 
 
@@ -98,7 +114,7 @@ async def test_a_process_that_keeps_dying_is_left_alone_for_a_while(starter: Sta
     host = starter.hosts[0]
     assert isinstance(host, KillableHost)
     host.poison = b""  # every batch kills
-    share = Share("f", batch(("s", 1, "21")))
+    share = Share("f", (batch(("s", 1, "21")),))
     results = [(await directory.ingest([share]))["f"].result for _ in range(RESTARTS_MAX + 1)]
     assert results == [Result.CRASHED] * RESTARTS_MAX + [Result.UNAVAILABLE]
     assert host.deaths == RESTARTS_MAX
@@ -107,20 +123,80 @@ async def test_a_process_that_keeps_dying_is_left_alone_for_a_while(starter: Sta
     assert (await directory.ingest([share]))["f"].result is Result.DONE
 
 
-async def test_a_process_that_hangs_is_ended(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Hanging(FacilityHost):
-        async def status(self) -> HostStatus:
-            await asyncio.Event().wait()
-            raise AssertionError
+async def test_a_process_that_died_is_asked_until_it_is_back(starter: Starter) -> None:
+    class Restarting(KillableHost):
+        """Dies of the share; its next process answers only after `down_s`."""
 
+        back_at_us = 0
+        down_s = 3
+
+        async def status(self) -> HostStatus:
+            if self._clock.now_us() < self.back_at_us:
+                raise FacilityUnavailable("the process is starting")
+            return await super().status()
+
+        def _die(self) -> None:
+            self.back_at_us = self._clock.now_us() + self.down_s * US_PER_S
+            super()._die()
+
+    starter.kind = Restarting
+    directory = directory_of(starter)
+    await directory.apply("f", [setup()])
+    host = starter.hosts[0]
+    assert isinstance(host, Restarting)
+    host.poison = b""
+    share = Share("f", (batch(("s", 1, "21")),))
+
+    async def asked(seconds: float) -> bool:
+        """Whether the answer is there after so many seconds of the directory's clock."""
+        for _ in range(round(seconds / module.ASK_AGAIN_S)):
+            await asyncio.sleep(0.001)
+            await starter.clock.advance(module.ASK_AGAIN_S)
+        await asyncio.sleep(0.001)
+        return asking.done()
+
+    asking = asyncio.create_task(directory.ingest([share]))
+    assert not await asked(2.5)
+    assert await asked(1.0)
+    assert (await asking)["f"].result is Result.CRASHED
+
+    host.down_s = 3600
+    asking = asyncio.create_task(directory.ingest([share]))
+    assert await asked(module.BACK_S_MAX + 1)
+    assert (await asking)["f"].result is Result.UNAVAILABLE
+
+
+async def test_a_process_that_hangs_is_ended(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STATUS_S_MAX", 0.01)
     directory = directory_of(starter)
     await directory.apply("f", [setup()])
-    starter.hosts[0].__class__ = Hanging
-    for _ in range(module.SILENCES_MAX):
-        assert await directory.statuses() == {0: None}
+    starter.hosts[0].__class__ = Silent
+    for _ in range(4):
+        await asyncio.gather(directory.statuses(), directory.statuses())
+        assert starter.ended == []
+        await starter.clock.advance(module.SILENCE_S_MAX / 4)
+    assert await directory.statuses() == {0: None}
     assert starter.ended == [0]
-    assert (await directory.ingest([Share("f", batch(("s", 1, "21")))]))["f"].result is Result.DONE
+    assert (await directory.ingest([Share("f", (batch(("s", 1, "21")),))]))["f"].result is Result.DONE
+
+
+async def test_a_process_that_starts_has_more_time_than_one_that_hangs(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that died and is started again: ending it would only make it later."""
+    monkeypatch.setattr(module, "STATUS_S_MAX", 0.01)
+    starter.kind = Silent
+    directory = directory_of(starter)
+    directory.add_known(["f"])
+    for _ in range(2):
+        ended = len(starter.ended)
+        for _ in range(4):
+            await directory.statuses()
+            await starter.clock.advance(module.START_S_MAX / 4)
+            assert len(starter.ended) == ended
+        assert await directory.statuses() == {0: None}
+        assert len(starter.ended) == ended + 1
+        starter.hosts.clear()
 
 
 async def test_only_the_asked_directory_takes_a_fenced_facility_back(starter: Starter) -> None:
@@ -128,10 +204,10 @@ async def test_only_the_asked_directory_takes_a_fenced_facility_back(starter: St
     await ours.apply("f", [setup()])
     await ours.apply("f", [activation()])
     await theirs.apply("f", [setup()])
-    answers = await ours.ingest([Share("f", batch(("s", 1, "21")))])
+    answers = await ours.ingest([Share("f", (batch(("s", 1, "21")),))])
     assert answers == {"f": Answer(Result.FENCED, answers["f"].reason)}
     assert await ours.reclaim_fenced() == ["f"]
-    assert (await ours.ingest([Share("f", batch(("s", 1, "21")))]))["f"].result is Result.DONE
+    assert (await ours.ingest([Share("f", (batch(("s", 1, "21")),))]))["f"].result is Result.DONE
 
 
 async def test_ticks_reach_every_facility_also_one_that_was_never_spoken_to(starter: Starter) -> None:
@@ -140,3 +216,30 @@ async def test_ticks_reach_every_facility_also_one_that_was_never_spoken_to(star
     directory.add_known(["f"])
     await directory.tick(T0_US)
     assert [entry.kind for entry in starter.historian.entries("f")] == ["config", "tick"]
+
+
+async def test_two_hundred_facilities_in_four_processes_take_one_call_each(starter: Starter) -> None:
+    class Counting(FacilityHost):
+        calls = 0
+
+        async def ingest(self, shares: Sequence[Share]) -> dict[str, Answer]:
+            self.calls += 1
+            return await super().ingest(shares)
+
+    starter.kind = Counting
+    directory = directory_of(starter, per_host=50)
+    names = [f"f{number}" for number in range(200)]
+    for name in names:
+        await starter.historian.create_facility(setup(name))
+    directory.add_known(names)
+    assert len({directory.lane(name) for name in names}) == 4
+
+    theirs = directory_of(Starter(starter.historian, starter.clock))  # one facility has a newer incarnation elsewhere
+    await directory.apply("f7", [setup("f7")])
+    await theirs.apply("f7", [setup("f7")])
+    row = ("s", 1, "21")
+    answers = await directory.ingest([Share(name, (batch(row, facility_id=name),)) for name in names])
+
+    assert [host.calls for host in starter.hosts.values() if isinstance(host, Counting)] == [1] * 4
+    assert [name for name in names if answers[name].result is not Result.DONE] == ["f7"]
+    assert answers["f7"].result is Result.FENCED

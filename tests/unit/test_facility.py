@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,8 +14,9 @@ from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityU
 from engine.facility.facility import Facility
 from engine.facility.payloads import core_settings
 from engine.metrics import Metrics
-from engine.model import Checkpoint, Kind, ParkedItem, SensorStatus, Verdict
+from engine.model import Detection, Kind, ParkedItem, SensorStatus, SensorType, Verdict
 from engine.settings import Settings
+from native import Flag
 from tests.unit.engine_fakes import T0_US, FakeHistorian, activation, away, batch, deactivation, setup
 
 
@@ -61,6 +63,22 @@ async def test_a_reading_outside_its_range_is_stored_and_alerts_once(historian: 
     assert [event.message for event in activated] == [
         "Problem detected: Temperature Sensor value in Alpha is above maximum threshold (25.0)"
     ]
+
+
+async def test_batches_that_go_together_are_one_commit_and_each_reading_counts_once(historian: FakeHistorian) -> None:
+    """A redelivery within one commit is like one of an earlier commit: not told late, not shown again."""
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    cursor, _ = await facility.watch(None, 0)
+    commits = len(historian.outcomes)
+    late = batch(("s", 4000, "31.0"))
+    await facility.ingest(batch(("s", 4010, "22.5")), late, late)
+
+    assert len(historian.outcomes) == commits + 1
+    assert [event.transition for _, event in historian.events] == ["activated"]
+    _, chunks = await facility.watch(cursor, 0)
+    assert [json.loads(frame)["data"] for chunk in chunks for _, _, frame in chunk.frames] == ["22.5", "31.0"]
+    assert folded_state(historian) == recovered_state(historian)
 
 
 async def test_readings_before_their_activation_are_stored_when_it_comes(historian: FakeHistorian) -> None:
@@ -200,6 +218,23 @@ async def test_a_fenced_incarnation_writes_nothing_ever_again_until_told_to_load
     assert sorted(historian.readings.values()) == ["21", "22"]
 
 
+async def test_one_that_does_not_know_whether_it_still_owns_the_facility_does_not_take_it(
+    historian: FakeHistorian,
+) -> None:
+    """It slept through its successor's start and woke to an unknown commit."""
+    old, new = facility_on(historian), facility_on(historian)
+    await old.apply([activation()])
+    await new.ingest(batch(("s", 1, "21")))
+    historian.faults.append(Verdict.UNKNOWN)
+    with pytest.raises(CommitUnknown):
+        await old.ingest(batch(("s", 2, "22")))
+    with pytest.raises(CommitFenced):
+        await old.ingest(batch(("s", 2, "22")))
+    assert old.state == "fenced"
+    await new.ingest(batch(("s", 3, "23")))
+    assert sorted(historian.readings.values()) == ["21", "23"]
+
+
 async def test_checkpoints_come_by_count_and_by_time_and_shorten_the_log(historian: FakeHistorian) -> None:
     clock = ManualClock(T0_US)
     facility = facility_on(historian, clock, checkpoint_readings_max=3)
@@ -230,18 +265,6 @@ async def test_a_reload_in_between_changes_no_state_and_no_journal(historian: Fa
     assert recovered_state(historian) == folded_state(twin)
     assert [event for _, event in historian.events] == [event for _, event in twin.events]
     assert len(historian.events) >= 4
-
-
-async def test_an_unreadable_checkpoint_is_rebuilt_and_said(historian: FakeHistorian) -> None:
-    facility = facility_on(historian, checkpoint_readings_max=1)
-    await facility.apply([activation()])
-    await facility.ingest(batch(("s", 1, "21")))
-    historian.checkpoints["f"] = Checkpoint(historian.checkpoints["f"].commit_no, 1, b"rotten")
-    again = facility_on(historian)
-    await again.ingest(batch(("s", 2, "30")))
-    assert [event.transition for _, event in historian.events] == ["activated"]
-    assert again._metrics.snapshot()["counters"]["gasinsight_rebuilds_total"] == {"": 1}
-    assert historian.checkpoints["f"].state != b"rotten"
 
 
 async def test_ticks_make_a_silent_sensor_stale_also_across_a_restart(historian: FakeHistorian) -> None:
@@ -282,7 +305,7 @@ async def test_a_refused_row_is_parked_with_its_neighbours_commit(historian: Fak
     facility = facility_on(historian)
     await facility.apply([activation()])
     bad = ParkedItem("refused", "f", "s", None, '{"sensor_id": "s"}', "missing_field: data")
-    await facility.ingest(batch(("s", 1, "21")), [bad])
+    await facility.ingest(batch(("s", 1, "21")), refused=[bad])
     await facility.apply([activation("t")])
     assert list(historian.parking.values()) == [bad]
 
@@ -336,3 +359,34 @@ async def test_a_cancelled_step_is_not_trusted(historian: FakeHistorian) -> None
     await facility.ingest(batch(("s", 2, "31")))
     assert list(historian.readings.values()) == ["31"]
     assert recovered_state(historian) == folded_state(historian)
+
+
+async def test_settings_of_detection_come_with_a_load_and_stay_in_checkpoint_log_and_rebuild(
+    historian: FakeHistorian,
+) -> None:
+    """Entries from before, which do not know them, are read as before."""
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    await facility.ingest(batch(("s", 1, "22.5")))
+    historian.sensors["s"] = replace(historian.sensors["s"], detection=Detection(physical_low=21, physical_high=23))
+    historian.detection = {SensorType.FLOW: Detection(budget_days=3)}
+    await facility.load(again=True)
+    await facility.apply([activation("w", kind=SensorType.FLOW)])
+    sensors = [json.loads(entry.payload)["sensors"] for entry in historian.entries("f") if entry.kind is Kind.CONFIG]
+    said = [[each.get("detection") for each in upserts] for upserts in sensors]
+    assert said == [[], [None], [{"physical_low": 21, "physical_high": 23}], [{"budget_days": 3}]]
+
+    assert recovered_state(historian) == folded_state(historian)
+    await facility.checkpoint()
+    for reload in ("from the checkpoint", "rebuilt"):
+        if reload == "rebuilt":
+            held = historian.checkpoints["f"]
+            historian.checkpoints["f"] = replace(held, state=held.state[:-1])
+        await facility.load(again=True)
+        await facility.ingest(batch(("s", 10 if reload == "rebuilt" else 5, "23.5")))
+        assert Flag.OUT_OF_PHYSICAL_RANGE in newest_flags(facility), reload
+
+
+def newest_flags(facility: Facility) -> Flag:
+    assert facility._core is not None
+    return Flag(facility._core.latest()[0].flags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from pathlib import Path
 
 import asyncpg
@@ -49,6 +50,8 @@ def test_queries_are_split_by_name_without_their_comments() -> None:
         (asyncpg.InterfaceError("closed"), Failure.UNAVAILABLE, Failure.UNKNOWN),
         (ConnectionResetError("peer"), Failure.UNAVAILABLE, Failure.UNKNOWN),
         (TimeoutError(), Failure.UNAVAILABLE, Failure.UNKNOWN),
+        (ssl.SSLCertVerificationError("expired"), Failure.UNAVAILABLE, Failure.UNKNOWN),
+        (asyncpg.exceptions.ClientConfigurationError("no root"), Failure.UNAVAILABLE, Failure.UNKNOWN),
     ],
 )
 def test_what_an_error_means(error: Exception, before_commit: Failure, during_commit: Failure) -> None:

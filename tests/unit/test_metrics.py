@@ -34,3 +34,15 @@ def test_a_restart_loses_no_count_and_no_gauge_lives_on() -> None:
 
 def test_labels_are_escaped_as_prometheus_wants() -> None:
     assert labels_text(reason='a "b"\n\\') == 'reason="a \\"b\\"\\n\\\\"'
+
+
+def test_what_several_web_processes_count_does_not_mix() -> None:
+    one, other = Metrics(process="web-1"), Metrics(process="web-2")
+    for metrics, clients in ((one, 3), (other, 4)):
+        metrics.gauge("clients", clients, kind="notifications")
+        metrics.add("left_out")
+    assert merged(one.snapshot(), other.snapshot())["gauges"]["clients"] == {
+        'process="web-1",kind="notifications"': 3,
+        'process="web-2",kind="notifications"': 4,
+    }
+    assert one.snapshot()["counters"]["left_out"] == {'process="web-1"': 1}

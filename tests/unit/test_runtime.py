@@ -24,12 +24,10 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_published_values_reach_the_settings(tmp_path: Path) -> None:
     runtime.publish(tmp_path / "data", "up", database_url="postgresql://h/d", servicebus_connection_string="Endpoint=x")
-    runtime.publish(tmp_path / "data", "engine", ray_address="127.0.0.1:6379")
     settings = runtime.effective_settings()
     assert settings.database_url == "postgresql://h/d"
     assert settings.servicebus_connection_string is not None
     assert settings.servicebus_connection_string.get_secret_value() == "Endpoint=x"
-    assert settings.ray_address == "127.0.0.1:6379"
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,4 +87,11 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "runtime.json").write_text("{")
     with pytest.raises(SettingsError, match=r"delete it and start again"):
+        runtime.effective_settings()
+
+
+def test_a_newer_file_is_not_guessed_at(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "runtime.json").write_text('{"version": 2, "components": {}}')
+    with pytest.raises(SettingsError, match=r"has version 2, this program reads 1: a newer one runs here"):
         runtime.effective_settings()

@@ -1,0 +1,41 @@
+"""The doctor on a machine whose web server runs by itself: that its port is taken is as it should be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from engine.commands.doctor import Finding, _check_ports
+from engine.settings import Settings
+
+
+@asynccontextmanager
+async def answering(body: bytes) -> AsyncIterator[int]:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("body", "check", "verdict"),
+    [
+        (b'{"status": "alive"}', "web server", "ok"),
+        (b'{"status": "failing", "detail": "crashed: alarms"}', "web server", "ok"),
+        (b"<html>another program</html>", "web port", "wrong"),
+        (b"[1]", "web port", "wrong"),
+    ],
+)
+async def test_who_has_the_web_port(body: bytes, check: str, verdict: str) -> None:
+    async with answering(body) as port:
+        settings = Settings(_env_file=None, web_port=port, servicebus_connection_string="Endpoint=sb://x/")  # type: ignore[call-arg, arg-type]
+        findings: list[Finding] = await asyncio.to_thread(lambda: list(_check_ports(settings, settings)))
+    assert [(each.check, each.verdict) for each in findings] == [(check, verdict)]

@@ -1,0 +1,150 @@
+"""Passwords: one queue of bounded length, nobody takes as long as somebody, old hashes are replaced."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import argon2
+import bcrypt
+import pytest
+
+from engine.errors import SettingsError
+from engine.settings import Settings
+from web.auth import passwords as module
+from web.auth.first_admin import check_admin_password
+from web.auth.passwords import BCRYPT_BYTES_MAX, CHARACTERS_MAX, WAITING_MAX, Passwords, check_new_password
+from web.errors import HttpRefusal, NotUsable
+
+CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+
+class Gate(argon2.PasswordHasher):
+    """Counts verifications, and lets them through when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=64, parallelism=1)
+        self.open = threading.Event()
+        self.verified: list[str] = []
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> bool:
+        self.open.wait(20)
+        self.verified.append(str(hash))
+        return super().verify(hash, password)
+
+
+def settings(**values: object) -> Settings:
+    return Settings(_env_file=None, **values)  # type: ignore[call-arg,arg-type]
+
+
+async def test_the_queue_takes_so_many_and_no_more() -> None:
+    gate = Gate()
+    passwords = Passwords(gate)
+    stored = await passwords.hash("right")
+    waiting = [asyncio.create_task(passwords.verify(stored, "right")) for _ in range(WAITING_MAX)]
+    await asyncio.sleep(0)
+    with pytest.raises(HttpRefusal) as refused:
+        await passwords.verify(stored, "right")
+    assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "2"})
+    gate.open.set()
+    assert all(each.is_right for each in await asyncio.gather(*waiting))
+    assert (await passwords.verify(stored, "right")).is_right, "there is room again"
+    passwords.close()
+
+
+async def test_an_unknown_user_costs_one_verification_from_the_first_on() -> None:
+    gate = Gate()
+    gate.open.set()
+    passwords = Passwords(gate)
+    stored = await passwords.hash("right")
+    for stored_hash, expected in ((None, False), (stored, False), (stored, True)):
+        gate.verified.clear()
+        found = await passwords.verify(stored_hash, "right" if expected else "wrong")
+        assert found.is_right == expected
+        assert len(gate.verified) == 1
+    passwords.close()
+
+
+async def test_a_client_that_goes_away_takes_nothing_from_the_next() -> None:
+    gate = Gate()
+    passwords = Passwords(gate)
+    stored = await passwords.hash("right")
+    busy = [asyncio.create_task(passwords.verify(stored, "right")) for _ in range(2)]  # both threads
+    await asyncio.sleep(0)
+    passwords._nobodys_hash = passwords._threads.submit(CHEAP.hash, "nobody")
+    gone = asyncio.create_task(passwords.verify(None, "x"))
+    await asyncio.sleep(0.05)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    gate.open.set()
+    assert not (await passwords.verify(None, "x")).is_right
+    assert all(each.is_right for each in await asyncio.gather(*busy))
+    passwords.close()
+
+
+async def test_a_password_too_long_to_be_one_is_wrong_and_costs_the_same() -> None:
+    gate = Gate()
+    gate.open.set()
+    passwords = Passwords(gate)
+    longest = "x" * CHARACTERS_MAX
+    stored = await passwords.hash(longest)
+    assert (await passwords.verify(stored, longest)).is_right
+    gate.verified.clear()
+    assert not (await passwords.verify(stored, longest + "x" * 1_000_000)).is_right
+    assert len(gate.verified) == 1
+    passwords.close()
+
+
+async def test_hashes_of_older_kinds_verify_and_are_replaced() -> None:
+    passwords = Passwords(CHEAP)
+    older_argon2 = argon2.PasswordHasher(time_cost=2, memory_cost=64, parallelism=1).hash("right")
+    older_bcrypt = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+    for older in (older_argon2, older_bcrypt):
+        assert not (await passwords.verify(older, "wrong")).is_right
+        found = await passwords.verify(older, "right")
+        assert found.is_right
+        assert found.replacement_hash is not None
+        assert await passwords.verify(found.replacement_hash, "right") == module.Verification(True)
+    for broken in ("", "-", "$2b$", "$2b$04$short", "$argon2id$nonsense"):
+        assert not (await passwords.verify(broken, "right")).is_right
+    passwords.close()
+
+
+async def test_bcrypt_looks_at_72_bytes_as_ever() -> None:
+    passwords = Passwords(CHEAP)
+    long = "ü" * BCRYPT_BYTES_MAX
+    stored = bcrypt.hashpw(long.encode()[:BCRYPT_BYTES_MAX], bcrypt.gensalt(4)).decode()
+    replacement = (await passwords.verify(stored, long)).replacement_hash
+    assert replacement is not None
+    assert not (await passwords.verify(replacement, long[: BCRYPT_BYTES_MAX // 2])).is_right, (
+        "argon2 looks at all of it"
+    )
+    passwords.close()
+
+
+@pytest.mark.parametrize("characters_min", [None, 8, 12])
+def test_what_a_new_password_must_be_is_up_to_the_operator(characters_min: int | None) -> None:
+    chosen = settings(password_characters_min=characters_min, environment="production")
+
+    def is_taken(password: str) -> bool:
+        try:
+            check_new_password(chosen, "password", password, "kim", None, "Kim@Plant")
+        except NotUsable as refused:
+            assert refused.detail[0]["loc"] == ["body", "password"]  # type: ignore[index]
+            return False
+        return True
+
+    assert is_taken("twelve twelv")
+    for characters, password in ((1, "p"), (7, "seven77"), (8, "eight888"), (11, "eleven elev")):
+        assert is_taken(password) == (characters >= (characters_min or 1))
+    for password in ("password123", "Kim@Plant"):
+        assert is_taken(password) == (characters_min is None)
+
+
+def test_production_refuses_an_admin_password_that_others_know() -> None:
+    for password in ("admin", "seven77", "changeme", "Password123", "admin@example.com"):
+        check_admin_password(settings(admin_password=password))
+        with pytest.raises(SettingsError, match="ADMIN_PASSWORD"):
+            check_admin_password(settings(admin_password=password, environment="production"))
+    check_admin_password(settings(admin_password="eight888", environment="production"))
+    check_admin_password(settings(environment="production"))
