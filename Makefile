@@ -6,12 +6,16 @@ BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 SETUP_INPUTS := pyproject.toml uv.lock Cargo.toml Cargo.lock native/Cargo.toml $(shell find native/src -name '*.rs' 2>/dev/null)
 SEEDS  ?= 2000
+MINUTES ?= 30
+SEED   ?= 1
+OUTAGE_S ?= 180
+FUZZ_S ?= 300
 ARGS   ?=
 
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test setup lint format test-rust test-unit test-real test-faults bench clean
+.PHONY: help demo test setup lint format test-rust test-unit test-real test-faults test-chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -54,13 +58,42 @@ test-unit: setup ## seconds: no Ray, no network, no database
 	$(BIN)/pytest tests/unit tests/native
 
 test-real: setup ## against real parts: PostgreSQL, AMQP, Ray, browser
-	$(BIN)/pytest tests/contract tests/integration tests/faults tests/acceptance
+	$(BIN)/pytest tests/contract tests/integration tests/faults tests/chaos tests/acceptance
 
 test-faults: setup ## seeded fault runs, as many as you like (SEEDS=2000)
 	$(BIN)/pytest tests/faults --seeds $(SEEDS)
 
+test-chaos: setup ## kill and pause everything under load (MINUTES=30 SEED=1)
+	@exec $(BIN)/gasinsight chaos --minutes $(MINUTES) --seed $(SEED) $(ARGS)
+
+test-outages: setup ## each part taken away for as long as you like (OUTAGE_S=180)
+	OUTAGE_S=$(OUTAGE_S) $(BIN)/pytest -s tests/integration/test_outages.py
+
+test-fuzz: setup ## the REST interface by its own description, as each role (FUZZ_S=300 SEED=1)
+	FUZZ_S=$(FUZZ_S) SEED=$(SEED) $(BIN)/pytest tests/acceptance/test_web_fuzz.py
+
+fuzz-native: ## the Rust core under libFuzzer, each target so long (FUZZ_S=300); needs a nightly Rust and cargo-fuzz
+	@cargo +nightly fuzz --version || { echo "first: rustup toolchain install nightly && cargo install cargo-fuzz"; exit 1; }
+	@cd native && for target in readings snapshots payloads bodies; do \
+		mkdir -p fuzz/target/found/$$target && \
+		cargo +nightly fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- \
+			-max_total_time=$(FUZZ_S) -max_len=8192 || exit 1; \
+	done
+
+examples: setup ## record the examples of the API's description anew
+	RECORD_EXAMPLES=1 $(BIN)/pytest tests/integration/test_web_examples.py
+
+test-compat: setup ## other Service Bus clients on the local bus; installs them from their registries
+	$(BIN)/pytest tests/compat
+
 bench: setup ## print the tables of every benchmark (ARGS="latency" for one)
 	@exec $(BIN)/gasinsight bench $(ARGS)
+
+pictures: setup ## draw the pictures of docs/detection.md anew
+	@$(BIN)/python -m bench.pictures
+
+docs: setup ## write the tables that docs/ takes from the code
+	$(BIN)/python scripts/write_tables.py
 
 clean: ## remove what was built (not the data in .gasinsight)
 	rm -rf $(VENV) target .pytest_cache .mypy_cache .ruff_cache .hypothesis
