@@ -200,6 +200,7 @@ def _judge(
 
 TRIALS: dict[str, Trial] = {
     "large": Trial(),
+    "large, a fault in ten hours": Trial(days=40.0, every_s=36_000.0),
     "a third of it": Trial(size=0.3),
     "with limits": Trial(without_limits=False),
     "healthy": Trial(with_faults=False),

@@ -395,6 +395,13 @@ class SeriesScores:
         """
 
     @property
+    def silent(self) -> list[tuple[int, int]]:
+        """(row, sensor) where a sensor was first found silent for far longer than ever before, by the times of the rows.
+
+        Live, the intake's clock tells of silence, and the stale alarm speaks.
+        """
+
+    @property
     def facility_score(self) -> npt.NDArray[np.float32]:
         """Of all sensors together, in decades: in the row that ended a tick, what was said of it; NaN in all others."""
 

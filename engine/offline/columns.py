@@ -9,11 +9,14 @@ import polars as pl
 from engine.offline.shapes import Numbers, Readings
 from native import REASON_NAMES, VIEW_NAMES, Flag, SeriesScores
 
-FACILITY = ["facility_decades", "facility_threshold", "facility_alarming", "contributors", "facility_explanation"]
+TICK = ["facility_decades", "facility_threshold", "facility_alarming", "contributors", "facility_explanation"]
+FACILITY = [*TICK, "silent"]
+SILENCE_SCORE = 1.5
+"""Of a row in which a sensor is found silent for longer than ever: what a rare event of one sensor has, too."""
 PEAK_HALF_READINGS = 200
 PEAK_GAIN = 1.1
 FACILITY_WEIGHT = 4 / 3
-"""Among the scores of a row: the facility's threshold has a reserve of three decades, a sensor's of one."""
+"""Among the scores of a row: the facility's threshold has a reserve of five decades, a sensor's of two."""
 
 
 def columns_of(scores: SeriesScores, is_null: npt.NDArray[np.bool_], sensors: list[str]) -> pl.DataFrame:
@@ -39,6 +42,7 @@ def columns_of(scores: SeriesScores, is_null: npt.NDArray[np.bool_], sensors: li
             "facility_alarming": scores.facility_alarming,
             "contributors": _contributors(scores, sensors),
             "facility_explanation": _told(scores, of_facility=True),
+            "silent": _silent(scores, sensors),
         },
         nan_to_null=True,
     )
@@ -71,6 +75,14 @@ def _contributors(scores: SeriesScores, sensors: list[str]) -> pl.Series:
     return _sparse([row for row, _ in scores.contributors], pl.Series(found, dtype=kind), len(scores))
 
 
+def _silent(scores: SeriesScores, sensors: list[str]) -> pl.Series:
+    """Who was first found silent in a row."""
+    found: dict[int, list[str]] = {}
+    for row, place in scores.silent:
+        found.setdefault(row, []).append(sensors[place])
+    return _sparse(list(found), pl.Series(list(found.values()), dtype=pl.List(pl.String)), len(scores))
+
+
 def _sparse(rows: list[int], values: pl.Series, height: int) -> pl.Series:
     """A column that is null but in these rows."""
     all_rows = pl.DataFrame({"row": pl.int_range(height, eager=True)})
@@ -89,6 +101,15 @@ def news(scored: pl.DataFrame, place: npt.NDArray[np.int32]) -> pl.Series:
         own = np.flatnonzero(place == sensor)
         said[own] = above_recent_peak(loud[own])
     return pl.Series("score", said)
+
+
+def with_silence(scored: pl.DataFrame) -> pl.DataFrame:
+    """A series in whose rows without a number its silence is told."""
+    is_silent = pl.col("silent").is_not_null()
+    return scored.with_columns(
+        pl.when(is_silent).then(pl.max_horizontal("score", pl.lit(SILENCE_SCORE))).otherwise("score").alias("score"),
+        pl.when(is_silent).then(pl.lit("gap").cast(pl.Enum(REASON_NAMES))).otherwise("reason").alias("reason"),
+    )
 
 
 def _in_parts(decades: str, threshold: str) -> pl.Expr:
@@ -112,8 +133,10 @@ def widened(scored: pl.DataFrame, readings: Readings, height: int) -> pl.DataFra
     """
     rows = pl.DataFrame({"row": pl.int_range(height, dtype=pl.Int32, eager=True)})
     scored = scored.drop("views").with_columns(row=pl.Series(readings.row), place=pl.Series(readings.place))
-    turned = scored.filter(pl.col("facility_decades").is_not_null()).select("row", *FACILITY)
+    turned = scored.filter(pl.col("facility_decades").is_not_null()).select("row", *TICK)
+    silent = scored.drop_nulls("silent").group_by("row").agg(pl.col("silent").explode())
     wide = rows.join(turned, on="row", how="left", maintain_order="left")
+    wide = wide.join(silent, on="row", how="left", maintain_order="left")
     scored = scored.drop(FACILITY)
     by_place = scored.partition_by("place", as_dict=True, include_key=False)
     nothing = scored.clear().drop("place")
@@ -131,7 +154,11 @@ def _loudest(wide: pl.DataFrame, sensors: list[str]) -> pl.DataFrame:
     loud = wide.select(*own).with_columns(own=pl.max_horizontal(sensors))
     whose = loud.select(pl.concat_list(sensors).list.arg_max()).to_series().cat.to(pl.Enum(sensors))
     facility = wide.select(_in_parts("facility_decades", "facility_threshold") * FACILITY_WEIGHT)
-    both = pl.DataFrame({"own": loud["own"], "facility": facility.to_series(), "whose": whose})
+    silent = wide["silent"]
+    is_louder = silent.is_not_null() & (loud["own"].fill_null(0.0) < SILENCE_SCORE)
+    loudest = pl.select(pl.when(is_louder).then(SILENCE_SCORE).otherwise(loud["own"])).to_series()
+    whose = pl.select(pl.when(is_louder).then(silent.list.first().cast(whose.dtype)).otherwise(whose)).to_series()
+    both = pl.DataFrame({"own": loudest, "facility": facility.to_series(), "whose": whose})
     any_of = {
         name: wide.select(
             pl.any_horizontal(f"{sensor}.{name}" for sensor in sensors).fill_null(value=False).alias(name)

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 
 import polars as pl
 
-from engine.offline.columns import FACILITY, columns_of, news, widened
+from engine.offline.columns import FACILITY, columns_of, news, widened, with_silence
 from engine.offline.shapes import FrameRefused, Readings, readings_of
 from native import PayloadError, SeriesScorer
 
@@ -52,7 +52,7 @@ def score_frame(
         added = widened(scored, readings, frame.height)
     else:
         scored.insert_column(0, news(scored, readings.place))
-        added = scored if "sensor_id" in frame.columns else scored.drop(FACILITY)
+        added = scored if "sensor_id" in frame.columns else with_silence(scored).drop(FACILITY)
     taken = [name for name in added.columns if name in frame.columns]
     if taken:
         raise FrameRefused(f"there is a column {taken[0]} already: drop it, or rename it to keep it")

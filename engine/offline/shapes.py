@@ -16,6 +16,8 @@ NEVER_FED = "label"
 """Recordings name their known faults in this column; no detector may see it."""
 INTERVAL_READINGS_MAX = 1_000
 INTERVAL_S_UNKNOWN = 60.0
+NOBODY = -1
+"""Whose a row of a wide table is in which no cell has a reading."""
 
 Times: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = npt.NDArray[np.float64]
@@ -34,7 +36,7 @@ class Readings:
     row: Places | None
     """Where each stands in the frame; none: one row, one reading."""
     place: Places
-    """Of which of `sensors` each is."""
+    """Of which of `sensors` each is; NOBODY: no reading, only its time."""
     at_us: Times
     values: Numbers
     is_null: npt.NDArray[np.bool_]
@@ -119,7 +121,12 @@ def _wide(frame: pl.DataFrame, at_us: Times) -> Readings:
         raise FrameRefused("there is neither a column value nor one for each sensor beside tracked_at")
     table = np.column_stack([_numbers(frame[name])[0] for name in sensors])
     row, place = np.nonzero(~np.isnan(table))
-    values = table[row, place]
+    # in a row without any reading time passes, and somebody may have been silent for too long
+    empty = np.flatnonzero(np.isnan(table).all(axis=1))
+    row, place = np.append(row, empty), np.append(place, np.full(len(empty), NOBODY))
+    in_order = np.argsort(row, kind="stable")
+    row, place = row[in_order], place[in_order]
+    values = np.where(place == NOBODY, np.nan, table[row, place])
     no_null = np.zeros(len(values), np.bool_)
     return Readings(sensors, row.astype(np.int32), place.astype(np.int32), at_us[row], values, no_null)
 

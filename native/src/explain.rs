@@ -16,6 +16,8 @@ const SWINGS: std::ops::RangeInclusive<u32> = 3..=7;
 /// What has been unusual for less than this has only begun.
 const SINCE_INTERVALS: f64 = 2.0;
 const BLOCK_TIMES: f64 = BLOCKS as f64;
+/// What an unrest view calls now reaches back about so many of its half-lives.
+const UNREST_HALVES: f64 = 4.0;
 
 /// A reading that is to be told, and what is known of its sensor.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +67,11 @@ fn either(up: bool, yes: &'static str, no: &'static str) -> &'static str {
 /// The scale of a shape view: readings in a block.
 fn shape_readings(view: &str) -> Option<u32> {
     view.strip_prefix("shape_")?.parse().ok()
+}
+
+/// The pace of an unrest view: readings in the half-life of its slower mean.
+fn band_readings(view: &str) -> Option<u32> {
+    view.strip_prefix("unrest_")?.parse().ok()
 }
 
 impl Picture<'_> {
@@ -120,7 +127,7 @@ impl Picture<'_> {
             (Movement::Way { .. }, "time_of_day") => 4,
             (Movement::Swings, view) if shape_readings(view).is_some() => 4,
             (_, "shift" | "time_of_day") => 3,
-            (_, "volatility") => 2,
+            (_, view) if view == "volatility" || band_readings(view).is_some() => 2,
             (_, view) if shape_readings(view).is_some() => 1,
             _ => 0,
         };
@@ -142,7 +149,11 @@ impl Picture<'_> {
                 _ => "does not follow from the readings before it".into(),
             },
             "volatility" => self.of_volatility(),
-            view => shape_readings(view).map_or_else(|| self.of_states(), |readings| self.of_shape(readings, movement)),
+            view => match (shape_readings(view), band_readings(view)) {
+                (Some(readings), _) => self.of_shape(readings, movement),
+                (_, Some(readings)) => self.of_unrest(readings),
+                _ => self.of_states(),
+            },
         }
     }
 
@@ -171,6 +182,18 @@ impl Picture<'_> {
                 format!("is noisier than usual (steps {} times as large)", digits(ratio.min(1e6), 1.0, 1))
             }
             _ => "is quieter than usual".into(),
+        }
+    }
+
+    fn of_unrest(&self, readings: u32) -> String {
+        // bands follow each other by a factor of four, the first is of four readings
+        let times = self.course.unrest.get(readings.ilog2() as usize / 2 - 1).copied().unwrap_or(1.0);
+        let span = span(UNREST_HALVES * f64::from(readings) * self.course.interval_s);
+        match f64::from(times) {
+            times if times > 1.0 => {
+                format!("swings {} times as widely as usual over the last {span}", digits(times.min(1e6), 1.0, 1))
+            }
+            _ => format!("is calmer over the last {span} than usual"),
         }
     }
 

@@ -15,6 +15,8 @@ use crate::plant::{Contributor, Verdict};
 use crate::rules;
 use crate::sensor::{Sensor, Surroundings};
 
+/// Whether a sensor is known well enough for its silence to mean something is asked so often.
+const LOOK_AGAIN_US: i64 = 600 * instant::US_PER_S;
 /// How messages call what has no facility.
 const PLACE: &str = "the recording";
 
@@ -48,6 +50,8 @@ pub struct Scores {
     pub facility_alarming: Vec<bool>,
     /// Who makes the facility unusual, with the row, where anybody does.
     pub contributors: Vec<(usize, Vec<Contributor>)>,
+    /// Sensors that have been silent for longer than ever before, with the row in which that was first seen.
+    pub silent: Vec<(usize, usize)>,
     told: Option<Score>,
     verdict: Option<Verdict>,
 }
@@ -68,6 +72,7 @@ impl Scores {
             facility_threshold: Vec::with_capacity(rows),
             facility_alarming: Vec::with_capacity(rows),
             contributors: Vec::new(),
+            silent: Vec::new(),
             told: None,
             verdict: None,
         }
@@ -75,6 +80,27 @@ impl Scores {
 }
 
 impl Scores {
+    /// A row in which nobody gave a reading.
+    fn put_nothing(&mut self) {
+        self.put_verdict();
+        self.reason.push(-1);
+        self.score.push(f32::NAN);
+        self.flags.push(0);
+        self.put_score(None);
+    }
+
+    fn put_score(&mut self, told: Option<Score>) {
+        let (nan, nothing) = (f64::NAN, [0.0; VIEWS]);
+        let (threshold, expected, band, alarming, shares) = told.map_or((nan, nan, nan, false, nothing), |score| {
+            (score.threshold, score.expected, score.band, score.alarming, score.shares)
+        });
+        self.threshold.push(threshold as f32);
+        self.expected.push(expected);
+        self.band.push(band);
+        self.alarming.push(alarming);
+        self.shares.extend_from_slice(&shares);
+    }
+
     /// What the facility said of the tick that the present row ended.
     fn put_verdict(&mut self) {
         let verdict = self.verdict.take();
@@ -110,22 +136,8 @@ impl Sink for Scores {
         self.reason.push(reason.map_or(-1, |reason| reason as i8));
         self.score.push(row.score.unwrap_or(f32::NAN));
         self.flags.push(row.flags as i16);
-        match self.told.take() {
-            Some(score) => {
-                self.threshold.push(score.threshold as f32);
-                self.expected.push(score.expected);
-                self.band.push(score.band);
-                self.alarming.push(score.alarming);
-                self.shares.extend_from_slice(&score.shares);
-            }
-            None => {
-                self.threshold.push(f32::NAN);
-                self.expected.push(f64::NAN);
-                self.band.push(f64::NAN);
-                self.alarming.push(false);
-                self.shares.extend_from_slice(&[0.0; VIEWS]);
-            }
-        }
+        let told = self.told.take();
+        self.put_score(told);
     }
 
     fn unknown(&mut self, _: &str, _: i64, _: Datum<'_>) {}
@@ -142,6 +154,45 @@ impl Sink for Scores {
 #[derive(Debug, Clone)]
 pub struct Twin {
     core: Core,
+    listener: Listener,
+}
+
+/// Who has fallen silent. Live, the intake's ticks tell of it and the stale alarm speaks; here the times of the rows do.
+#[derive(Debug, Clone)]
+struct Listener {
+    /// Nobody can be silent for too long before this.
+    due_us: i64,
+    /// Whose silence was told.
+    told: Vec<bool>,
+}
+
+impl Listener {
+    fn new(sensors: usize) -> Self {
+        Self { due_us: i64::MIN, told: vec![false; sensors] }
+    }
+
+    /// Before the row at `at_us` is taken in; `speaks` is who gives a value in it.
+    fn listen(&mut self, at_us: i64, speaks: Option<usize>, sensors: &[Sensor], scores: &mut Scores) {
+        if at_us > self.due_us {
+            self.due_us = i64::MAX;
+            for (place, (sensor, told)) in sensors.iter().zip(&mut self.told).enumerate() {
+                let Some(from_us) = sensor.scorer.silent_from_us(&sensor.detection.tuning) else {
+                    self.due_us = self.due_us.min(at_us.saturating_add(LOOK_AGAIN_US));
+                    continue;
+                };
+                if at_us <= from_us {
+                    self.due_us = self.due_us.min(from_us);
+                } else if speaks != Some(place) && !std::mem::replace(told, true) {
+                    scores.silent.push((scores.score.len(), place));
+                }
+            }
+        }
+        if let Some(told) = speaks.and_then(|place| self.told.get_mut(place)) {
+            if std::mem::replace(told, false) {
+                self.due_us = i64::MIN;
+            }
+        }
+    }
 }
 
 impl Twin {
@@ -150,22 +201,25 @@ impl Twin {
         for (index, member) in members.iter().enumerate() {
             core.admit(Sensor::new(&upsert(index, member)?, 0, 0));
         }
-        Ok(Self { core })
+        Ok(Self { core, listener: Listener::new(members.len()) })
     }
 
-    /// Score readings and learn them. On an error nothing was learned.
+    /// Score readings and learn them. On an error nothing was learned. Place -1 is nobody's: only time passes.
     pub fn score(&mut self, places: Option<&[i32]>, at_us: &[i64], values: &[f64]) -> Result<Scores, PayloadError> {
         self.check(places, at_us, values)?;
         let mut scores = Scores::for_rows(at_us.len());
         for (row, (at_us, value)) in at_us.iter().zip(values).enumerate() {
-            let place = places.and_then(|places| places.get(row)).map_or(0, |place| *place as usize);
+            let place = usize::try_from(places.and_then(|places| places.get(row)).copied().unwrap_or(0)).ok();
+            let speaks = place.filter(|_| value.is_finite());
+            self.listener.listen(*at_us, speaks, &self.core.sensors, &mut scores);
             let around =
                 Surroundings { facility: PLACE, settings: &self.core.settings, received_at_us: *at_us, listened_us: 0 };
             if self.core.plant.is_due(*at_us) {
                 self.core.plant.turn(*at_us, &self.core.sensors, 0, &around, &mut scores);
             }
-            if let Some(sensor) = self.core.sensors.get_mut(place) {
-                sensor.reading(*at_us, Datum::Bits(value.to_bits()), &around, &mut scores);
+            match place.and_then(|place| self.core.sensors.get_mut(place)) {
+                Some(sensor) => sensor.reading(*at_us, Datum::Bits(value.to_bits()), &around, &mut scores),
+                None => scores.put_nothing(),
             }
         }
         Ok(scores)
@@ -184,7 +238,7 @@ impl Twin {
             return Err(PayloadError(format!("series: the time of row {row} is outside the years 1970 to 2200")));
         }
         let known = self.core.sensors.len();
-        let is_known = |place: &i32| usize::try_from(*place).is_ok_and(|place| place < known);
+        let is_known = |place: &i32| *place == -1 || usize::try_from(*place).is_ok_and(|place| place < known);
         match places.and_then(|places| places.iter().position(|place| !is_known(place))) {
             Some(row) => Err(PayloadError(format!("series: the sensor of row {row} is not one of 0 to {}", known - 1))),
             None if places.is_none() && known != 1 => {

@@ -15,7 +15,7 @@ from engine import cli
 from engine.commands.score import ScoreOptions, run_score
 from engine.errors import SettingsError
 from engine.offline import FrameRefused, score_frame
-from engine.offline.columns import FACILITY_WEIGHT, PEAK_HALF_READINGS, above_recent_peak
+from engine.offline.columns import FACILITY_WEIGHT, PEAK_HALF_READINGS, SILENCE_SCORE, above_recent_peak
 from native import Flag, score_facility, score_series
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +98,35 @@ def test_a_wide_table_keeps_its_rows_and_empty_cells_are_no_readings() -> None:
     assert scored["score"].is_finite().all()
     assert {"a.view", "b.expected_low"} < set(scored.columns)
     assert not {"label.decades", "a.views"} & set(scored.columns)
+
+
+def hole(rows: range) -> pl.Expr:
+    return pl.int_range(ROWS, dtype=pl.Int64).is_between(rows.start, rows.stop - 1)
+
+
+def test_rows_without_a_number_tell_of_silence_once_it_is_longer_than_ever() -> None:
+    rows = range(SPIKE_ROW - 300, SPIKE_ROW - 200)
+    frame = series().with_columns(value=pl.when(~hole(rows)).then("value"))
+    scored = score_frame(frame)
+    silent = (scored["reason"] == "gap").arg_true().to_list()
+    assert len(silent) == 2 and scored["score"][silent[0]] == SILENCE_SCORE
+    assert rows.start + 5 < silent[0] < rows.start + 10, "eight intervals"
+    assert silent[1] == rows.stop, "the first number after it has a gap behind it"
+    short = range(SPIKE_ROW - 300, SPIKE_ROW - 295)
+    again = score_frame(series().with_columns(value=pl.when(~hole(short)).then("value")))
+    assert "gap" not in again["reason"].to_list()
+
+
+def test_a_wide_table_tells_who_fell_silent_also_when_nobody_is_left() -> None:
+    wide = series().rename({"value": "a"}).with_columns(b=pl.col("a") + 5)
+    one, all_of_them = range(SPIKE_ROW - 500, SPIKE_ROW - 400), range(SPIKE_ROW - 300, SPIKE_ROW - 50)
+    frame = wide.with_columns(
+        a=pl.when(~hole(all_of_them)).then("a"), b=pl.when(~hole(one) & ~hole(all_of_them)).then("b")
+    )
+    scored = score_frame(frame).with_row_index("row").drop_nulls("silent")
+    assert [(row in one, row in all_of_them) for row in scored["row"]] == [(True, False), (False, True), (False, True)]
+    assert scored["silent"].to_list() == [["b"], ["a"], ["b"]]
+    assert scored["sensor"].to_list() == ["b", "a", "b"] and (scored["score"] == SILENCE_SCORE).all()
 
 
 def test_what_goes_on_is_not_said_again() -> None:

@@ -8,6 +8,7 @@ use super::shift::Shift;
 use super::signal::Signal;
 use super::tail::Tail;
 use super::time_of_day::TimeOfDay;
+use super::unrest::Unrest;
 use super::volatility::Volatility;
 use super::*;
 use proptest::prelude::*;
@@ -23,7 +24,10 @@ macro_rules! every_view {
         $check::<Prototypes>("prototypes", $($argument),*);
         $check::<Shape<0>>("shape_1", $($argument),*);
         $check::<Shape<2>>("shape_4", $($argument),*);
-        $check::<Shape<6>>("shape_64", $($argument),*);
+        $check::<Shape<4>>("shape_16", $($argument),*);
+        $check::<Unrest<0>>("unrest_4", $($argument),*);
+        $check::<Unrest<1>>("unrest_16", $($argument),*);
+        $check::<Unrest<2>>("unrest_64", $($argument),*);
     };
 }
 

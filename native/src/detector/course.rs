@@ -1,7 +1,9 @@
 //! The course of a signal as far as the views keep it: what the words of an alarm are chosen by.
 
 /// Scales at which shapes are looked at: a block has four times the readings of the scale before.
-pub const SCALES: usize = 4;
+pub const SCALES: usize = 3;
+/// Bands whose liveliness is looked at.
+pub const BANDS: usize = 3;
 /// Blocks in a shape.
 pub const BLOCKS: usize = 16;
 
@@ -19,6 +21,8 @@ pub struct Course {
     pub of_day: Option<f64>,
     /// How often the last shape crosses its own mean, at each scale.
     pub swings: [u32; SCALES],
+    /// How many times as lively as usual it is, over about 8, 32 and 128 readings.
+    pub unrest: [f32; BANDS],
 }
 
 /// How often a window crosses its own mean.

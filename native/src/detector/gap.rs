@@ -16,8 +16,9 @@ const MEDIAN_STEP: f64 = 1.02;
 const INTERVAL_S: (f64, f64) = (1e-3, 7.0 * 86_400.0);
 /// Where nothing else is known.
 const INTERVAL_S_FIRST: f64 = 60.0;
-/// A gap must be so many times the longest before to be strange.
+/// A gap must be so many times the longest before to be strange. What was long is forgotten by half in some 1,400 readings.
 const STRANGE_TIMES: f32 = 2.0;
+const LONGEST_KEPT: f32 = 0.9995;
 
 /// How a reading follows the one before.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -72,12 +73,18 @@ impl Clock {
             interval_s: self.interval_s,
             is_strange: is_gap && intervals as f32 > STRANGE_TIMES * self.longest,
         };
-        self.longest = self.longest.max(intervals.min(1e12) as f32);
+        self.longest = (LONGEST_KEPT * self.longest).max(intervals.min(1e12) as f32);
         self.last_us = at_us;
         // as many steps up as down
         self.interval_s *= if elapsed_s > self.interval_s { MEDIAN_STEP } else { 1.0 / MEDIAN_STEP };
         self.interval_s = self.interval_s.clamp(INTERVAL_S.0, INTERVAL_S.1);
         step
+    }
+
+    /// From when on silence is a gap far longer than any before; none before the first reading.
+    pub fn strange_from_us(&self) -> Option<i64> {
+        let intervals = GAP_INTERVALS.max(f64::from(STRANGE_TIMES * self.longest));
+        (!self.is_new()).then(|| self.last_us.saturating_add((intervals * self.interval_s * 1e6) as i64))
     }
 
     pub fn save(&self, out: &mut Vec<u8>) {
@@ -124,6 +131,16 @@ mod tests {
         assert!(clock.step(clock.last_us + 3_600 * S, 10.0).is_strange);
         assert!(!clock.step(clock.last_us + 3_600 * S, 10.0).is_strange);
         assert!(clock.step(clock.last_us + 9_000 * S, 10.0).is_strange);
+    }
+
+    #[test]
+    fn silence_is_strange_when_a_gap_of_its_length_would_be() {
+        assert_eq!(Clock::default().strange_from_us(), None);
+        let mut clock = clock_after(100);
+        let from_us = clock.strange_from_us().unwrap();
+        assert!(!clock.clone().step(from_us, 10.0).is_strange && clock.clone().step(from_us + S, 10.0).is_strange);
+        clock.step(clock.last_us + 3_600 * S, 10.0);
+        assert!(clock.strange_from_us().unwrap() > clock.last_us + 7_000 * S);
     }
 
     #[test]

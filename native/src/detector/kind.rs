@@ -180,7 +180,7 @@ impl Kinds {
         };
         let say = match was {
             Kind::Unknown => None,
-            _ if reading.is_strange_gap => Some(Say { share: 1.0, reason: Reason::Gap }),
+            _ if reading.is_strange_gap => Some(Say { share: SAY_MAX, reason: Reason::Gap }),
             _ => levels.or(count).or(stuck.filter(|_| !self.is_without_views())),
         };
         let is_other = feeds(self.kind) != feeds(was);
@@ -280,7 +280,7 @@ impl Kinds {
     fn count(&mut self, reading: &Reading) -> (Option<f64>, Option<Say>) {
         match self.counter.see(reading.at_us, reading.value, reading.elapsed_s, reading.budget_s) {
             Count::Rate(rate) => (Some(rate), None),
-            Count::Reset { is_rare: true } => (None, Some(Say { share: 1.0, reason: Reason::CounterReset })),
+            Count::Reset { is_rare: true } => (None, Some(Say { share: SAY_MAX, reason: Reason::CounterReset })),
             Count::Unknown | Count::Reset { is_rare: false } => (None, None),
             Count::Falls => {
                 self.become_kind(Kind::Continuous);

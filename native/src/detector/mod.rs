@@ -20,11 +20,12 @@ mod stuck;
 pub(crate) mod tail;
 mod time_of_day;
 mod tuning;
+mod unrest;
 mod views;
 mod volatility;
 
 use combine::{Peak, Restraint};
-pub use course::{Course, BLOCKS, SCALES};
+pub use course::{Course, BANDS, BLOCKS, SCALES};
 use gap::{Clock, Step};
 pub use kind::{Kind, Reason, Say};
 use kind::{Kinds, Reading};
@@ -39,7 +40,7 @@ const FIRST_READINGS: u64 = 4;
 /// Readings from which the usual interval is known.
 const INTERVAL_READINGS: u64 = 50;
 /// Decades above those of the budget, since views speak together and no tail model is exact: see docs/decisions/0052.
-const MARGIN_DECADES: f64 = 1.0;
+const MARGIN_DECADES: f64 = 2.0;
 /// Readings after which views have a say that began anew, on a signal that turned out to be of another kind.
 const ANEW_READINGS: u64 = 200;
 /// Values beyond are no measurement: they are neither scored nor learned.
@@ -156,6 +157,11 @@ impl Scorer {
     /// The usual distance of its readings, once it is known better than the configuration does.
     pub fn interval_s(&self) -> Option<f64> {
         (self.readings >= INTERVAL_READINGS).then_some(self.clock.interval_s)
+    }
+
+    /// From when on its silence would be told, were it not for the stale alarm; none while warming.
+    pub fn silent_from_us(&self, tuning: &Tuning) -> Option<i64> {
+        self.clock.strange_from_us().filter(|_| self.readings >= tuning.warming_readings)
     }
 
     fn threshold(&self, at_us: i64, tuning: &Tuning) -> f64 {

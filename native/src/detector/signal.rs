@@ -9,8 +9,10 @@ pub const HALF_INTERVALS: [f64; 4] = [4.0, 16.0, 64.0, 512.0];
 const DIFFERENCE_INTERVALS: f64 = 11.0;
 /// Half-life of the long mean difference.
 const DIFFERENCE_LONG_INTERVALS: f64 = 1_000.0;
-/// The smallest spread that means anything, as a share of the level.
-const SPREAD_SHARE_MIN: f64 = 0.005;
+/// The smallest spread that means anything, as a share of the level: what good instruments are accurate to.
+const SPREAD_SHARE_MIN: f64 = 0.001;
+/// After so many half-lives nothing is left, within what `weight` is good for.
+const FORGOTTEN_HALVES: f64 = 5.0;
 /// Nothing is divided by less.
 const SPREAD_MIN: f64 = 1e-30;
 /// Readings beyond this many spreads are clipped before they are learned.
@@ -94,9 +96,13 @@ impl Signal {
         self.mean += share * clipped;
         self.variance += share * (clipped * clipped * (1.0 - share) - self.variance);
         for (mean, half) in self.means.iter_mut().zip(HALF_INTERVALS) {
-            *mean += weight(seen.pace, half).max(known) * (value - *mean);
+            // after a gap a mean has forgotten as much as the time says, or nearly all
+            let pace = seen.gap_intervals.map_or(seen.pace, |intervals| intervals.min(FORGOTTEN_HALVES * half));
+            *mean += weight(pace, half).max(known) * (value - *mean);
         }
-        self.learn_difference((value - self.last).abs(), known, share, seen);
+        if seen.gap_intervals.is_none() {
+            self.learn_difference((value - self.last).abs(), known, share, seen);
+        }
         self.last = value;
         self.readings += 1;
     }

@@ -7,12 +7,15 @@ use crate::wire::{put_f32s, Reader, Wire};
 
 const TAIL_SHARE: f32 = 0.02;
 /// Bounds of the tail's shape: never thinner than the one, never heavier than the other.
-const XI_MIN: f64 = 0.2;
+const XI_MIN: f64 = 0.1;
 const XI_MAX: f64 = 0.4;
 /// Residuals that must have been seen before any is a surprise.
 const FIRST_READINGS: f32 = 64.0;
 /// The smallest mean excess that means anything, in the residual's unit (spreads of the signal).
 const EXCESS_MIN: f64 = 0.05;
+/// Excesses beyond this many mean ones are clipped before they are learned. Much is let in, since of an episode only the
+/// beginning is learned (`views.rs`): single outliers are how a heavy tail shows itself.
+const CLIP: f32 = 16.0;
 /// One view alone is believed up to here.
 const DECADES_MAX: f32 = 6.0;
 
@@ -70,7 +73,7 @@ impl Tail {
     fn learn_excess(&mut self, excess: f32, memory: f32) {
         self.excesses += 1.0;
         let weight = 1.0 / (self.excesses + 4.0).min((memory * TAIL_SHARE).max(40.0));
-        let clipped = if self.excesses > 20.0 { excess.min(12.0 * self.mean) } else { excess };
+        let clipped = if self.excesses > 20.0 { excess.min(CLIP * self.mean) } else { excess };
         self.excesses = self.excesses.min(1e6);
         let difference = clipped - self.mean;
         self.mean += weight * difference;

@@ -8,12 +8,19 @@ use super::shift::Shift;
 use super::signal::{Seen, Signal};
 use super::tail::Tail;
 use super::time_of_day::TimeOfDay;
+use super::unrest::Unrest;
 use super::volatility::Volatility;
-use super::{Look, View};
-use crate::wire::{put_f32s, Reader, Wire};
+use super::{combine, Look, View};
+use crate::wire::{put_f32s, put_varint, Reader, Wire, WireError};
 
 /// Readings of which views learn before their tails do.
 const FIRST_READINGS: f64 = 60.0;
+
+/// From here on views speak together of an episode. Tails learn its beginning, and then every so many readings of it, until it has
+/// lasted for so long that it is how the signal is now.
+const EPISODE_DECADES: f64 = 4.0;
+const EPISODE_LEARNED: u16 = 8;
+const EPISODE_READINGS: u16 = 200;
 
 /// A view with its tail.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -25,13 +32,13 @@ struct Calibrated<V> {
 
 impl<V: View> Calibrated<V> {
     #[inline]
-    fn look(&mut self, seen: &Seen) -> f32 {
+    fn look(&mut self, seen: &Seen, is_learned: bool) -> f32 {
         match self.view.look(seen, self.tail.level()) {
             Look::Rest => self.decades = 0.0,
             Look::Hold => {}
             Look::Residual(residual) => {
                 self.decades = self.tail.surprise(residual);
-                if seen.readings > FIRST_READINGS {
+                if is_learned && seen.readings > FIRST_READINGS {
                     self.tail.learn(residual, seen.memory as f32);
                 }
             }
@@ -52,6 +59,39 @@ impl<V: View> Calibrated<V> {
     }
 }
 
+/// How long the views have been speaking together, less the calm readings since.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Episode {
+    readings: u16,
+}
+
+impl Episode {
+    /// Whether tails learn the present reading. A tail that learned all of an episode would think it usual within minutes.
+    fn is_learned(self) -> bool {
+        self.readings.is_multiple_of(EPISODE_LEARNED) || self.readings >= EPISODE_READINGS
+    }
+
+    fn follow(&mut self, is_loud: bool) {
+        self.readings = match self.readings {
+            readings if is_loud => (readings + 1).min(2 * EPISODE_READINGS),
+            EPISODE_READINGS.. => 0,
+            readings => readings.saturating_sub(1),
+        };
+    }
+
+    fn save(self, out: &mut Vec<u8>) {
+        put_varint(out, u64::from(self.readings));
+    }
+
+    fn load(reader: &mut Reader<'_>) -> Wire<Self> {
+        let readings = reader.varint()?;
+        if readings > u64::from(2 * EPISODE_READINGS) {
+            return Err(WireError::new(format!("an episode of {readings} readings")));
+        }
+        Ok(Self { readings: readings as u16 })
+    }
+}
+
 macro_rules! views {
     ($($field:ident: $view:ty, $name:literal;)*) => {
         pub const VIEW_NAMES: &[&str] = &[$($name),*];
@@ -60,21 +100,24 @@ macro_rules! views {
         #[derive(Debug, Clone, PartialEq, Default)]
         pub struct Views {
             signal: Signal,
+            episode: Episode,
             $($field: Calibrated<$view>,)*
         }
 
         impl Views {
-            fn look_all(&mut self, seen: &Seen) -> [f32; VIEWS] {
-                [$(self.$field.look(seen)),*]
+            fn look_all(&mut self, seen: &Seen, is_learned: bool) -> [f32; VIEWS] {
+                [$(self.$field.look(seen, is_learned)),*]
             }
 
             pub fn save(&self, out: &mut Vec<u8>) {
                 self.signal.save(out);
+                self.episode.save(out);
                 $(self.$field.save(out);)*
             }
 
             pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
-                Ok(Self { signal: Signal::load(reader)?, $($field: Calibrated::load(reader)?,)* })
+                let (signal, episode) = (Signal::load(reader)?, Episode::load(reader)?);
+                Ok(Self { signal, episode, $($field: Calibrated::load(reader)?,)* })
             }
         }
     };
@@ -89,7 +132,9 @@ views! {
     shape_1: Shape<0>, "shape_1";
     shape_4: Shape<2>, "shape_4";
     shape_16: Shape<4>, "shape_16";
-    shape_64: Shape<6>, "shape_64";
+    unrest_4: Unrest<0>, "unrest_4";
+    unrest_16: Unrest<1>, "unrest_16";
+    unrest_64: Unrest<2>, "unrest_64";
 }
 
 impl Views {
@@ -107,7 +152,8 @@ impl Views {
         interval_s: f64,
     ) -> [f32; VIEWS] {
         let seen = self.signal.see(at_us, value, pace, gap_intervals, interval_s);
-        let shares = self.look_all(&seen);
+        let shares = self.look_all(&seen, self.episode.is_learned());
+        self.episode.follow(combine::combine(&shares) >= EPISODE_DECADES);
         self.signal.learn(value, &seen);
         shares
     }
@@ -116,12 +162,8 @@ impl Views {
     pub fn course(&self, at_us: i64) -> Course {
         Course {
             of_day: self.time_of_day.view.usual(at_us).map(|lifted| self.signal.lowered(lifted)),
-            swings: [
-                self.shape_1.view.swings(),
-                self.shape_4.view.swings(),
-                self.shape_16.view.swings(),
-                self.shape_64.view.swings(),
-            ],
+            swings: [self.shape_1.view.swings(), self.shape_4.view.swings(), self.shape_16.view.swings()],
+            unrest: [self.unrest_4.view.times(), self.unrest_16.view.times(), self.unrest_64.view.times()],
             ..self.signal.course()
         }
     }

@@ -74,6 +74,15 @@ fn noise() {
 }
 
 #[test]
+fn unrest() {
+    let voices = [("unrest_16", 6.0)];
+    let lively = Course { unrest: [1.0, 3.25, 1.0], ..calm() };
+    assert!(text(&voices, 64.2, 64.3, lively).starts_with("swings 3.2 times as widely as usual over the last 64 min: "));
+    let still = Course { unrest: [1.0, 0.1, 1.0], ..calm() };
+    assert!(text(&voices, 64.2, 64.3, still).starts_with("is calmer over the last 64 min than usual: "));
+}
+
+#[test]
 fn states() {
     let voices = [("prototypes", 6.0)];
     assert!(text(&voices, 61.2, 61.2, calm()).starts_with("is lower than it has been: "));
@@ -86,7 +95,7 @@ fn states() {
 
 #[test]
 fn shapes() {
-    let swinging = |swings| Course { swings: [0, swings, 0, 0], ..calm() };
+    let swinging = |swings| Course { swings: [0, swings, 0], ..calm() };
     let voices = [("shape_4", 6.0), ("shift", 5.5)];
     assert!(
         text(&voices, 64.2, 64.2, swinging(4)).starts_with("oscillates over the last 64 min as it has not before: ")
@@ -97,7 +106,7 @@ fn shapes() {
     assert!(
         text(&voices, 61.2, 61.3, falling()).starts_with("is falling over the last 64 min in a way not seen before: ")
     );
-    assert!(text(&[("shape_64", 6.0)], 64.2, 64.2, calm()).starts_with("has an unusual shape over the last 17 h: "));
+    assert!(text(&[("shape_16", 6.0)], 64.2, 64.2, calm()).starts_with("has an unusual shape over the last 4 h: "));
 }
 
 #[test]

@@ -6,10 +6,13 @@ use crate::detector::tail::Tail;
 use crate::wire::{put_bool, put_f32s, put_varint, Reader, Wire, WireError};
 
 pub const CHANNELS_MAX: usize = 64;
-/// What a block says of a tick, in this order; the first three have these half-lives in ticks.
-pub const STATISTIC_NAMES: [&str; STATISTICS] = ["t2_now", "t2_4", "t2_16", "top_three"];
-pub const STATISTICS: usize = 4;
+/// What a block says of a tick, in this order: at each half-life in ticks how far all are, then how far the worst one is from
+/// what the others foretell, then the sensors' own surprises.
+pub const STATISTIC_NAMES: [&str; STATISTICS] =
+    ["t2_now", "t2_4", "t2_16", "worst_now", "worst_4", "worst_16", "top_three"];
+pub const STATISTICS: usize = 2 * HALF_TICKS.len() + 1;
 const HALF_TICKS: [f64; 3] = [0.0, 4.0, 16.0];
+const DISTANCES: usize = 2 * HALF_TICKS.len();
 /// Channels without which there is no together.
 pub const MEMBERS_MIN: usize = 2;
 /// How many ticks are remembered.
@@ -137,8 +140,9 @@ impl Block {
             return None;
         }
         let mut statistics = [0.0; STATISTICS];
-        for (statistic, half) in statistics.iter_mut().zip(&mut self.halves) {
-            *statistic = half.distance(&self.members, members as f32);
+        let (together, alone) = statistics.split_at_mut(HALF_TICKS.len());
+        for ((together, alone), half) in together.iter_mut().zip(alone).zip(&mut self.halves) {
+            (*together, *alone) = half.distances(&self.members, members as f32);
         }
         if let Some(last) = statistics.last_mut() {
             *last = top_three(samples);
@@ -168,7 +172,7 @@ impl Block {
     /// What the tails see: distances as parts of the usual one beyond it, the sensors' surprises as they are.
     fn excesses(&self, statistics: &[f32; STATISTICS]) -> [f32; STATISTICS] {
         let mut excesses = *statistics;
-        for (excess, usual) in excesses.iter_mut().zip(&self.usual).take(HALF_TICKS.len()) {
+        for (excess, usual) in excesses.iter_mut().zip(&self.usual).take(DISTANCES) {
             *excess = EXCESS_SCALE * (*excess / usual.max(1e-6) - 1.0).clamp(0.0, 1e6);
         }
         excesses
@@ -178,7 +182,7 @@ impl Block {
     fn follow(&mut self, statistics: &[f32; STATISTICS], is_surprising: bool) {
         let mut is_high = is_surprising;
         let known = (self.ticks - FACTOR_TICKS + 1).min(500) as f32;
-        for (usual, statistic) in self.usual.iter_mut().zip(statistics).take(HALF_TICKS.len()) {
+        for (usual, statistic) in self.usual.iter_mut().zip(statistics).take(DISTANCES) {
             is_high |= self.ticks >= WARMING_TICKS && *statistic > HIGH * *usual;
             let clipped = if known > 20.0 { statistic.min(HIGH * *usual + 1e-6) } else { *statistic };
             *usual += (clipped - *usual) / known;
@@ -212,7 +216,7 @@ impl Block {
                 most = (index, *surprise);
             }
         }
-        match self.halves.get_mut(most.0) {
+        match self.halves.get_mut(most.0 % HALF_TICKS.len()).filter(|_| most.0 < DISTANCES) {
             Some(half) => half.shares(&self.members),
             None => surprise_shares(samples),
         }

@@ -4,7 +4,7 @@ use crate::wire::{put_f64, put_varint, Reader, Wire, WireError};
 
 const Z_MAX: f64 = 8.0;
 /// Below this share of its level a spread means nothing.
-const SPREAD_SHARE: f64 = 0.005;
+const SPREAD_SHARE: f64 = 0.001;
 /// Ticks before a channel's z means anything.
 const FIRST_TICKS: u32 = 20;
 /// From here on what it learns is clipped.

@@ -74,6 +74,19 @@ pub fn solve_upper(factor: &[f32], vector: &mut [f32]) {
     }
 }
 
+/// Diagonal of the inverse of what was factored.
+pub fn inverse_diagonal(factor: &[f32], size: usize) -> Vec<f32> {
+    let mut column = vec![0.0f32; size];
+    let mut found = Vec::with_capacity(size);
+    for index in 0..size {
+        column.fill(0.0);
+        column.iter_mut().skip(index).take(1).for_each(|one| *one = 1.0);
+        solve_lower(factor, &mut column);
+        found.push(dot(&column, &column));
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +108,14 @@ mod tests {
         close(distance(&everybody, vec![1.0, -1.0, 0.0]), 20.0);
         close(distance(&everybody, vec![0.0, 0.0, 2.0]), 1.0);
         close(distance(&[true, false, true], vec![1.0, 0.0, 2.0]), 2.0);
+    }
+
+    #[test]
+    fn the_inverse_says_how_well_others_foretell() {
+        let found = inverse_diagonal(&factor(&COVARIANCE, &[true; 3], 0.0), 3);
+        for (found, wanted) in found.iter().zip([1.0 / 0.19, 1.0 / 0.19, 0.25]) {
+            assert!((found - wanted).abs() < 1e-2 * wanted, "{found} {wanted}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub const PRIORITY: Priority = Priority::Low;
 /// One false alarm in this time is what a facility may cost.
 const BUDGET_S: f64 = 20.0 * 86_400.0;
 /// Decades above those of the budget, since the statistics speak together and no tail model is exact.
-const MARGIN_DECADES: f64 = 3.0;
+const MARGIN_DECADES: f64 = 5.0;
 const DECADES_MIN: f64 = 5.0;
 /// An anomaly that is over must have been so for this long.
 const OFF_US: i64 = 60 * US_PER_S;

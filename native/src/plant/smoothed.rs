@@ -14,6 +14,8 @@ pub struct Smoothed {
     /// Packed lower triangles.
     covariance: Vec<f32>,
     factor: Vec<f32>,
+    /// Diagonal of the inverse: how well the others foretell each channel. Follows from the factor.
+    precision: Vec<f32>,
     scratch: Vec<f32>,
 }
 
@@ -26,6 +28,7 @@ impl Smoothed {
     /// One more channel: alone, with variance one.
     pub fn add_channel(&mut self) {
         self.means.push(0.0);
+        self.precision.push(1.0);
         for triangle in [&mut self.covariance, &mut self.factor] {
             triangle.resize(triangle.len() + self.means.len() - 1, 0.0);
             triangle.push(1.0);
@@ -43,11 +46,16 @@ impl Smoothed {
         self.means.fill(0.0);
     }
 
-    /// Root of the mean squared distance over the members.
-    pub fn distance(&mut self, members: &[bool], count: f32) -> f32 {
+    /// Root of the mean squared distance over the members, and how far the worst of them is from what all others foretell of
+    /// it, in its own spreads: one that drifts alone hardly moves the mean over many.
+    pub fn distances(&mut self, members: &[bool], count: f32) -> (f32, f32) {
         self.load_members(members);
         matrix::solve_lower(&self.factor, &mut self.scratch);
-        (dot(&self.scratch, &self.scratch) / count).max(0.0).sqrt()
+        let together = (dot(&self.scratch, &self.scratch) / count).max(0.0).sqrt();
+        matrix::solve_upper(&self.factor, &mut self.scratch);
+        let known = self.scratch.iter().zip(&self.precision).zip(members).filter(|(_, is_member)| **is_member);
+        let alone = known.map(|((part, precision), _)| part.abs() / precision.max(1e-12).sqrt()).fold(0.0, f32::max);
+        (together, alone)
     }
 
     fn load_members(&mut self, members: &[bool]) {
@@ -85,10 +93,15 @@ impl Smoothed {
 
     pub fn renew(&mut self, members: &[bool]) {
         self.factor = matrix::factor(&self.covariance, members, SHRINKAGE);
+        self.precision = matrix::inverse_diagonal(&self.factor, members.len());
     }
 
     pub fn heap_bytes(&self) -> usize {
-        4 * (self.means.capacity() + self.covariance.capacity() + self.factor.capacity() + self.scratch.capacity())
+        4 * (self.means.capacity()
+            + self.covariance.capacity()
+            + self.factor.capacity()
+            + self.precision.capacity()
+            + self.scratch.capacity())
     }
 
     pub fn save(&self, out: &mut Vec<u8>) {
@@ -106,6 +119,7 @@ impl Smoothed {
         {
             *numbers = (0..count).map(|_| reader.f32s().map(|[one]| one)).collect::<Wire<_>>()?;
         }
+        self.precision = matrix::inverse_diagonal(&self.factor, channels);
         Ok(())
     }
 }

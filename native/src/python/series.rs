@@ -25,6 +25,7 @@ pub struct SeriesScores {
     facility_threshold: Py<PyArray1<f32>>,
     facility_alarming: Py<PyArray1<bool>>,
     contributors: Py<PyList>,
+    silent: Vec<(usize, usize)>,
 }
 
 impl SeriesScores {
@@ -50,6 +51,7 @@ impl SeriesScores {
             facility_threshold: scores.facility_threshold.into_pyarray(py).unbind(),
             facility_alarming: scores.facility_alarming.into_pyarray(py).unbind(),
             contributors: PyList::new(py, contributors)?.unbind(),
+            silent: scores.silent,
         })
     }
 }
