@@ -396,7 +396,7 @@ class SeriesScores:
 
     @property
     def silent(self) -> list[tuple[int, int]]:
-        """(row, sensor) where a sensor was first found silent for far longer than ever before, by the times of the rows.
+        """(row, sensor) where one was first found silent for far longer than ever before, by the times of the rows.
 
         Live, the intake's clock tells of silence, and the stale alarm speaks.
         """
