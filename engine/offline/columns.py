@@ -134,7 +134,7 @@ def widened(scored: pl.DataFrame, readings: Readings, height: int) -> pl.DataFra
     rows = pl.DataFrame({"row": pl.int_range(height, dtype=pl.Int32, eager=True)})
     scored = scored.drop("views").with_columns(row=pl.Series(readings.row), place=pl.Series(readings.place))
     turned = scored.filter(pl.col("facility_decades").is_not_null()).select("row", *TICK)
-    silent = scored.drop_nulls("silent").group_by("row").agg(pl.col("silent").explode())
+    silent = _silent_in_rows(scored, readings.sensors)
     wide = rows.join(turned, on="row", how="left", maintain_order="left")
     wide = wide.join(silent, on="row", how="left", maintain_order="left")
     scored = scored.drop(FACILITY)
@@ -146,6 +146,16 @@ def widened(scored: pl.DataFrame, readings: Readings, height: int) -> pl.DataFra
         named = joined.rename({name: f"{sensor}.{name}" for name in joined.columns})
         wide = wide.hstack(named.get_columns())
     return _loudest(wide, readings.sensors).hstack(wide.drop("row").get_columns())
+
+
+def _silent_in_rows(scored: pl.DataFrame, sensors: list[str]) -> pl.DataFrame:
+    """Who is found silent in a row and does not speak in it: after a jump of the clock everybody is late together."""
+    told = scored.drop_nulls("silent").select("row", "silent").explode("silent")
+    here = scored.filter(pl.col("place") >= 0).join(told, on="row", how="semi")
+    spoke = here.select(
+        "row", silent=pl.col("place").replace_strict(range(len(sensors)), sensors, return_dtype=pl.String)
+    )
+    return told.join(spoke, on=["row", "silent"], how="anti").group_by("row").agg("silent")
 
 
 def _loudest(wide: pl.DataFrame, sensors: list[str]) -> pl.DataFrame:

@@ -129,6 +129,16 @@ def test_a_wide_table_tells_who_fell_silent_also_when_nobody_is_left() -> None:
     assert scored["sensor"].to_list() == ["b", "a", "b"] and (scored["score"] == SILENCE_SCORE).all()
 
 
+def test_a_clock_that_jumps_silences_nobody_in_a_wide_table() -> None:
+    wide = series().rename({"value": "a"}).with_columns(b=pl.col("a") + 5)
+    late = pl.int_range(ROWS, dtype=pl.Int64) >= SPIKE_ROW - 100
+    jumped = score_frame(
+        wide.with_columns(pl.col("tracked_at") + pl.when(late).then(pl.duration(hours=3)).otherwise(pl.duration()))
+    )
+    assert jumped["silent"].null_count() == ROWS
+    assert jumped["score"][SPIKE_ROW - 100] == pytest.approx(SILENCE_SCORE), "a gap behind it has each of them"
+
+
 def test_what_goes_on_is_not_said_again() -> None:
     loud = np.zeros(1_000)
     loud[[10, 11, 12, 11 + 3 * PEAK_HALF_READINGS]] = [5.0, 5.2, 9.0, 5.0]
