@@ -7,7 +7,7 @@ const WEIGHTS: [f32; super::VIEWS] = [1.0; super::VIEWS];
 /// The recent peak that a new alarm must exceed loses half its decades in this many usual intervals.
 const PEAK_HALF_INTERVALS: f64 = 200.0;
 
-/// Decades by which a score that speaks raises the threshold of its sensor; the budget's time takes one decade back.
+/// Decades by which an episode that speaks raises the threshold of its sensor; the budget's time takes one decade back.
 const RAISE_DECADES: f64 = 0.5;
 /// A sensor that spoke too often is still heard at this.
 const RAISED_DECADES_MAX: f64 = 2.0;
@@ -65,7 +65,12 @@ impl Restraint {
         (self.decades - at_us.saturating_sub(self.at_us) as f64 / 1e6 / budget_s).max(0.0)
     }
 
-    pub fn raise(&mut self, at_us: i64, budget_s: f64) {
+    /// A score spoke. What speaks again before the peak has lost half its decades is the same episode, and counts once.
+    pub fn raise(&mut self, at_us: i64, interval_s: f64, budget_s: f64) {
+        let intervals = at_us.saturating_sub(self.at_us) as f64 / 1e6 / interval_s;
+        if self.decades > 0.0 && intervals < PEAK_HALF_INTERVALS {
+            return;
+        }
         self.decades = (self.decades(at_us, budget_s) + RAISE_DECADES).min(RAISED_DECADES_MAX);
         self.at_us = at_us;
     }

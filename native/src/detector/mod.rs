@@ -185,7 +185,7 @@ impl Scorer {
         // what is not told is no peak for later either
         let is_loud = tuning.is_on && decades >= threshold && self.peak.exceeds(decades, at_us, self.clock.interval_s);
         if is_loud && of_views >= of_kind {
-            self.restraint.raise(at_us, tuning.budget_s);
+            self.restraint.raise(at_us, self.clock.interval_s, tuning.budget_s);
         }
         let reason = match say {
             Some(say) if of_kind > of_views => Some(say.reason),
