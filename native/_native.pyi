@@ -457,5 +457,6 @@ def score_facility(
 ) -> SeriesScores:
     """The same for all sensors of a facility, numbered from 0, their readings in the one order of arrival.
 
-    `types` and `tuning_json` are of each sensor; a `tuning_json` alone is of all.
+    `types` and `tuning_json` are of each sensor; a `tuning_json` alone is of all. Sensor -1 is nobody's: its row is no
+    reading, in it only time passes.
     """

@@ -6,7 +6,7 @@
 use crate::config::{PayloadError, SensorUpsert, Settings, Status, INTERVAL_S_MAX};
 use crate::core::Core;
 use crate::detection::{Detection, RawDetection};
-use crate::detector::Score;
+use crate::detector::{Score, GAP_INTERVALS};
 pub use crate::detector::{VIEWS, VIEW_NAMES};
 use crate::effects::{Event, Sink, StoredRow};
 use crate::instant;
@@ -15,8 +15,6 @@ use crate::plant::{Contributor, Verdict};
 use crate::rules;
 use crate::sensor::{Sensor, Surroundings};
 
-/// Whether a sensor is known well enough for its silence to mean something is asked so often.
-const LOOK_AGAIN_US: i64 = 600 * instant::US_PER_S;
 /// How messages call what has no facility.
 const PLACE: &str = "the recording";
 
@@ -160,37 +158,33 @@ pub struct Twin {
 /// Who has fallen silent. Live, the intake's ticks tell of it and the stale alarm speaks; here the times of the rows do.
 #[derive(Debug, Clone)]
 struct Listener {
-    /// Nobody can be silent for too long before this.
+    /// Nobody can have been silent for too long before this.
     due_us: i64,
-    /// Whose silence was told.
-    told: Vec<bool>,
+    /// From when on each sensor's silence was strange that was told last.
+    told: Vec<Option<i64>>,
 }
 
 impl Listener {
     fn new(sensors: usize) -> Self {
-        Self { due_us: i64::MIN, told: vec![false; sensors] }
+        Self { due_us: i64::MIN, told: vec![None; sensors] }
     }
 
     /// Before the row at `at_us` is taken in; `speaks` is who gives a value in it.
     fn listen(&mut self, at_us: i64, speaks: Option<usize>, sensors: &[Sensor], scores: &mut Scores) {
-        if at_us > self.due_us {
-            self.due_us = i64::MAX;
-            for (place, (sensor, told)) in sensors.iter().zip(&mut self.told).enumerate() {
-                let Some(from_us) = sensor.scorer.silent_from_us(&sensor.detection.tuning) else {
-                    self.due_us = self.due_us.min(at_us.saturating_add(LOOK_AGAIN_US));
-                    continue;
-                };
-                if at_us <= from_us {
-                    self.due_us = self.due_us.min(from_us);
-                } else if speaks != Some(place) && !std::mem::replace(told, true) {
-                    scores.silent.push((scores.score.len(), place));
-                }
-            }
+        if at_us <= self.due_us {
+            return;
         }
-        if let Some(told) = speaks.and_then(|place| self.told.get_mut(place)) {
-            if std::mem::replace(told, false) {
-                self.due_us = i64::MIN;
+        self.due_us = i64::MAX;
+        for (place, (sensor, told)) in sensors.iter().zip(&mut self.told).enumerate() {
+            // who speaks now or later cannot be silent for too long before this
+            let earliest_us = at_us.saturating_add((GAP_INTERVALS * sensor.interval_s() * 1e6) as i64);
+            let from_us = sensor.scorer.silent_from_us(&sensor.detection.tuning);
+            let is_silent = from_us.is_some_and(|from_us| at_us > from_us);
+            if is_silent && speaks != Some(place) && *told != from_us {
+                *told = from_us;
+                scores.silent.push((scores.score.len(), place));
             }
+            self.due_us = self.due_us.min(from_us.filter(|_| !is_silent).unwrap_or(earliest_us));
         }
     }
 }
@@ -306,6 +300,32 @@ mod tests {
         assert_eq!(bits(&whole.score), bits(&pieces));
         assert_eq!(whole.shares.len(), 1_000 * VIEWS);
         assert!(whole.score[900] > 5.0 && whole.alarming[900]);
+    }
+
+    #[test]
+    fn silence_is_told_once_each_time_and_also_after_the_clock_has_jumped() {
+        let (mut times, mut values) = wave(1_200);
+        times[600..].iter_mut().for_each(|at_us| *at_us += 150_000_000);
+        for row in (900..960).chain(1_050..1_200) {
+            values[row] = f64::NAN;
+        }
+        let scores = alone().score(None, &times, &values).unwrap();
+        assert_eq!(scores.silent.iter().map(|(row, _)| *row / 100).collect::<Vec<_>>(), [9, 11], "{:?}", scores.silent);
+        assert!(!scores.silent.iter().any(|(row, _)| *row == 600), "it spoke after its gap");
+    }
+
+    #[test]
+    fn what_no_instrument_measures_does_not_end_a_silence() {
+        let member = Member { expected_interval_s: 10.0, kind: Some("Pressure"), tuning_json: "{}" };
+        let mut twin = Twin::new(&[member.clone(), member]).unwrap();
+        let rows = 1_000;
+        let places: Vec<i32> = (0..2 * rows).map(|row| (row + 1) % 2).collect();
+        let times: Vec<i64> = (0..2 * i64::from(rows)).map(|row| row / 2 * 10_000_000).collect();
+        let value =
+            |row: i32| if row >= 1_600 && row % 2 == 1 { -1e9 } else { 1_014.0 + f64::from(row * row % 7) / 10.0 };
+        let values: Vec<f64> = (0..2 * rows).map(value).collect();
+        let scores = twin.score(Some(&places), &times, &values).unwrap();
+        assert_eq!(scores.silent.iter().map(|(_, place)| *place).collect::<Vec<_>>(), [0]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod volatility;
 
 use combine::{Peak, Restraint};
 pub use course::{Course, BANDS, BLOCKS, SCALES};
+pub use gap::GAP_INTERVALS;
 use gap::{Clock, Step};
 pub use kind::{Kind, Reason, Say};
 use kind::{Kinds, Reading};
