@@ -1,30 +1,15 @@
 //! The anomaly score on simulated sensors: few alarms on plain signals, alarms on planted faults, finite on anything.
 
+mod chance;
 mod plant;
 
 use _native::config::Settings;
 use _native::core::{Core, Kind};
 use _native::detector::Tuning;
 use _native::snapshot;
+use chance::Chance;
 use plant::{cases, config, sensor, FACILITY, S, START_US};
 use proptest::prelude::*;
-
-/// splitmix64: small, seeded, the same everywhere.
-struct Chance(u64);
-
-impl Chance {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
-    }
-}
 
 const INTERVAL_S: i64 = 15;
 const DAY: i64 = 86_400 / INTERVAL_S;

@@ -1,5 +1,6 @@
 //! The facility's own score: what its sensors do together, whatever each does alone.
 
+mod chance;
 mod plant;
 
 use _native::config::Settings;
@@ -7,27 +8,11 @@ use _native::core::{Core, Kind, ToldAlarm};
 use _native::effects::Event;
 use _native::plant::Verdict;
 use _native::snapshot;
+use chance::Chance;
 use plant::{apply, cases, config, sensor, FACILITY, S, START_US};
 use proptest::prelude::*;
 
 const INTERVAL_S: i64 = 15;
-
-/// splitmix64: small, seeded, the same everywhere.
-struct Chance(u64);
-
-impl Chance {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
-    }
-}
 
 fn name(index: usize) -> String {
     format!("s{index}")

@@ -1,7 +1,10 @@
 //! Kinds of signals on simulated sensors: what a valve, a counter, a frozen gauge and a clock must and must not be called.
 //! Ten seeds each; the counts are of seeds.
 
+mod chance;
+
 use _native::detector::{Kind, Reason, Score, Scorer, Tuning};
+use chance::Chance;
 
 const SEEDS: std::ops::Range<u64> = 1..11;
 const S: i64 = 1_000_000;
@@ -9,25 +12,9 @@ const INTERVAL_S: i64 = 10;
 const HOUR: i64 = 3_600 / INTERVAL_S;
 const DAY: i64 = 24 * HOUR;
 
-/// splitmix64: small, seeded, the same everywhere.
-struct Chance(u64);
-
-impl Chance {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
-    }
-
-    fn around(&mut self, mean: i64, share: f64) -> i64 {
-        (mean as f64 * (1.0 + share * (2.0 * self.uniform() - 1.0))) as i64
-    }
+/// A number near `mean`.
+fn around(chance: &mut Chance, mean: i64, share: f64) -> i64 {
+    (mean as f64 * (1.0 + share * (2.0 * chance.uniform() - 1.0))) as i64
 }
 
 /// A sensor that is read every ten seconds, and what it was told to be.
@@ -75,8 +62,8 @@ fn count(check: impl Fn(u64) -> bool) -> usize {
 fn valve(chance: &mut Chance) -> Sensor {
     let mut sensor = Sensor::default();
     while sensor.readings < 3 * DAY {
-        sensor.rest(0.0, chance.around(150, 0.3));
-        sensor.rest(100.0, chance.around(30, 0.3));
+        sensor.rest(0.0, around(chance, 150, 0.3));
+        sensor.rest(100.0, around(chance, 30, 0.3));
     }
     sensor
 }
@@ -85,7 +72,7 @@ fn valve(chance: &mut Chance) -> Sensor {
 fn three_way(chance: &mut Chance) -> Sensor {
     let mut sensor = Sensor::default();
     while sensor.readings < 3 * DAY {
-        [0.0, 1.0, 2.0].iter().for_each(|position| sensor.rest(*position, chance.around(60, 0.3)));
+        [0.0, 1.0, 2.0].iter().for_each(|position| sensor.rest(*position, around(chance, 60, 0.3)));
     }
     sensor
 }
@@ -277,7 +264,7 @@ fn a_clock_set_forward_and_stretches_that_are_missing_have_no_alarm_here() {
         let mut sensor = gauge(&mut chance);
         sensor.alarms.clear();
         for gap in 0..20 {
-            sensor.readings += if gap == 10 { 400 * DAY } else { chance.around(HOUR, 0.9) };
+            sensor.readings += if gap == 10 { 400 * DAY } else { around(&mut chance, HOUR, 0.9) };
             for reading in 0..HOUR {
                 let day = (sensor.readings as f64 / DAY as f64 * std::f64::consts::TAU).sin();
                 let score = sensor.read(((63.0 + day + 0.2 * chance.normal()) * 100.0).round() / 100.0);
