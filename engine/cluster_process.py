@@ -102,8 +102,10 @@ async def _tell_waiting(historian: Historian, address: str, reason: str) -> None
         leadership = await historian.try_lead()
         if leadership is not None:
             state = {"state": "waiting", "troubles": [f"Ray is not there: {reason}"], "ray_address": address}
-            await historian.write_engine_status("engine", state)
-            await leadership.release()
+            try:
+                await historian.write_engine_status("engine", state)
+            finally:  # or nobody could lead for as long as this process waits
+                await leadership.release()
     except StoreError as error:
         log.warning("state_not_told", error=str(error))
 

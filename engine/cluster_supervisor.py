@@ -294,16 +294,21 @@ class Supervisor:
             await self._clock.sleep(seconds)
 
     async def _stop_actors(self) -> None:
-        """Readers first, then the facilities' checkpoints, then the historians; a bounded time."""
+        """Readers first, then the facilities' checkpoints, then the historians; a bounded time.
+
+        A superseded engine leaves a shared Ray alone: what bears these names there is the next leader's by now.
+        """
+        if self._superseded and not self._settings.ray_is_private:
+            return
         try:
             async with asyncio.timeout(STOP_S_MAX):
                 await self._intake.stop.remote()
                 for number in range(self._settings.historian_actors):
                     await ray.get_actor(historian_name(number), namespace=NAMESPACE).close.remote()
-                await self._historian.write_engine_status("engine", {**self.report(), "state": "stopped"})
+                if not self._superseded:
+                    await self._historian.write_engine_status("engine", {**self.report(), "state": "stopped"})
         except (RayError, StoreError, TimeoutError, ValueError) as error:
             log.warning("not_stopped_in_good_order", error=f"{type(error).__name__}: {str(error)[:200]}")
-        if not self._superseded:  # or they are the next leader's
-            kill_leftovers()
+        kill_leftovers()
         if self._leadership is not None:
             await self._leadership.release()
