@@ -17,7 +17,7 @@ from engine.errors import FacilityUnavailable, StoreUnavailable
 from engine.facility.mover import Mover, places
 from engine.facility.payloads import parked_readings
 from engine.facility.port import DONE, Answer, Host, HostStarter, HostStatus, Result, SensorMessage, Share
-from engine.facility.slot import Slot
+from engine.facility.slot import START_S_MAX, Slot
 from engine.historian.port import HistorianPort
 from engine.metrics import ACTOR_RESTARTS, IGNORED, PARKED, Metrics
 from engine.model import EntityMessage, FacilitySetup, ParkedItem, SensorActivation
@@ -30,8 +30,6 @@ STATUS_S_MAX = 10.0
 BACK_S_MAX = 10.0
 ASK_AGAIN_S = 0.1
 SILENCE_S_MAX = 30.0
-START_S_MAX = 120.0
-"""Many processes that start at once on few cores take long; ending one that starts makes it longer."""
 STATUSES_S_MAX = 2.0
 SILENCE_TOLD_S = 5.0
 FACILITIES_TOLD = 3

@@ -11,7 +11,7 @@ import structlog
 from engine.clock import Clock
 from engine.errors import FacilityUnavailable
 from engine.facility.port import HostStarter
-from engine.facility.slot import Slot
+from engine.facility.slot import START_S_MAX, Slot
 from engine.nodes import Node, carried_by, homes, least_loaded, next_move
 
 STEADY_S_MIN = 10.0
@@ -43,7 +43,7 @@ class Mover:
         lost = {node.node_id for node in nodes if not node.alive}
         for slot in self._slots.values():
             if slot.node_id in lost and not slot.moving:
-                self._begin(slot, self._replace(slot, self.home()))
+                self._begin(slot, self._replace(slot))
         if not self._moving:
             steady_s = self._clock.monotonic_s() - self._steady_since_s
             if move := next_move(nodes, places(self._slots.values()), balance=steady_s >= STEADY_S_MIN):
@@ -66,8 +66,9 @@ class Mover:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("process_move_failed", exc_info=error)
 
-    async def _replace(self, slot: Slot, home: str | None) -> None:
+    async def _replace(self, slot: Slot) -> None:
         """Its node is lost; what may still run there is fenced by the next load."""
+        home = self.home()  # set out for before anything is awaited, so that the next one sees it and goes elsewhere
         log.warning("process_lost_its_node", slot=slot.number, node=slot.node_id, to=home, facilities=slot.facilities)
         await self._start_elsewhere(slot, home)
 
@@ -87,12 +88,13 @@ class Mover:
     async def _start_elsewhere(self, slot: Slot, node_id: str | None) -> None:
         slot.set_out(node_id)
         try:
-            await self._starter.remove(slot.number)
-            slot.host = await self._starter.start(slot.number, node_id)
-            await asyncio.gather(*(slot.host.load(facility_id) for facility_id in slot.facilities))
-        except FacilityUnavailable as error:  # the next call starts it
+            async with asyncio.timeout(START_S_MAX):
+                await self._starter.remove(slot.number)
+                slot.host = await self._starter.start(slot.number, node_id)
+                await asyncio.gather(*(slot.host.load(facility_id) for facility_id in slot.facilities))
+        except (FacilityUnavailable, TimeoutError) as error:  # the next call starts it, or finds that it hangs
             slot.host = None
-            log.warning("process_not_started_yet", slot=slot.number, error=str(error))
+            log.warning("process_not_started_yet", slot=slot.number, error=f"{type(error).__name__}: {error}")
 
 
 def places(slots: Iterable[Slot]) -> dict[int, tuple[str, int]]:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 
 from engine.facility.port import Host, HostStatus
 
+START_S_MAX = 120.0
+"""A process that has not started by then hangs; many that start at once on few cores take long."""
+
 
 @dataclass(slots=True)
 class Slot:

@@ -97,6 +97,35 @@ async def test_new_processes_are_spread_and_a_lost_node_is_left_at_once(starter:
     assert {node for node, _ in directory.places().values()} == {"b"}
 
 
+async def test_what_was_on_a_lost_node_is_spread_over_the_others(starter: Starter) -> None:
+    directory = directory_of(starter, per_host=1)
+    directory.arrange([A, B, C])
+    for name in "uvwxyz":
+        await directory.apply(name, [setup(name)])
+    assert nodes_of(starter) == ["a", "a", "b", "b", "c", "c"]
+    directory.arrange([replace(A, alive=False), B, C])
+    await _settled()
+    assert nodes_of(starter) == ["b", "b", "b", "c", "c", "c"]
+
+
+async def test_a_process_that_hangs_while_it_loads_elsewhere_holds_calls_back_for_a_bounded_time(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = await _with_facilities(starter, "f")
+
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as hanging:
+        hanging.setattr("engine.facility.mover.START_S_MAX", 0.01)
+        hanging.setattr(starter.kind, "load", hang)
+        directory.arrange([replace(A, drained=True), B])
+        await asyncio.sleep(0.1)
+    async with asyncio.timeout(1):
+        answers = await directory.apply("f", [activation()])
+    assert answers.result is Result.DONE
+
+
 async def test_a_node_that_joins_gets_its_share_once_things_are_steady(starter: Starter) -> None:
     directory = await _with_facilities(starter, "uvwxyz")
     directory.arrange([A, B, C])
