@@ -1,7 +1,8 @@
 """Run by alembic: connects to the database that is meant and migrates it while others work in it.
 
-One process migrates at a time, one transaction a step. A step that does not get its locks at once gives way (nothing of
-it is done) and tries again, so that nobody queues behind it for long. What a step may do is checked by
+One process migrates at a time, one transaction a step; indexes that a step builds beside the work of others come before
+it and can be built again. A step that does not get its locks at once gives way (nothing else of it is done) and tries
+again, so that nobody queues behind it for long. What a step may do is checked by
 tests/unit/test_migrations.py.
 """
 

@@ -18,10 +18,10 @@ SELECT 'user:' || user_id::text, facility_id, permission_type FROM permissions
 
 
 def upgrade() -> None:
-    op.execute(VIEW)
     with op.get_context().autocommit_block():
         op.execute("DROP INDEX CONCURRENTLY IF EXISTS permissions_principal_idx")
         op.execute("CREATE INDEX CONCURRENTLY permissions_principal_idx ON permissions (('user:' || user_id::text))")
+    op.execute(VIEW)
 
 
 def downgrade() -> None:

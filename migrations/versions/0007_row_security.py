@@ -86,7 +86,7 @@ GRANTS = (
     "SELECT (id, username, email, role, created_at, last_login, sessions_valid_from), INSERT, DELETE ON users",
     "UPDATE (username, email, role, hashed_password, sessions_valid_from) ON users",
     "SELECT, INSERT, UPDATE, DELETE ON permissions",
-    "SELECT (id, user_id, revoked_at), UPDATE (revoked_at) ON refresh_tokens",
+    "SELECT (id, user_id, impersonated_by, revoked_at), UPDATE (revoked_at) ON refresh_tokens",
     "SELECT (id, public_id, name, created_at, created_by, created_by_name, expires_at, revoked_at, last_used_at),"
     " INSERT, UPDATE (revoked_at) ON api_keys",
     "SELECT, INSERT ON api_key_grants",
@@ -131,6 +131,10 @@ LOCATED = ("facilities", "sensors")
 
 
 def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        for table in LOCATED:
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {table}_location_id_idx")
+            op.execute(f"CREATE INDEX CONCURRENTLY {table}_location_id_idx ON {table} (location_id)")
     op.execute(MAKE_WEB_ROLE)
     op.execute(SCHEMA)
     op.execute(PRINCIPAL)
@@ -148,10 +152,6 @@ def upgrade() -> None:
         )
     for table in dict.fromkeys(table for table, _, _ in POLICIES):
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-    with op.get_context().autocommit_block():
-        for table in LOCATED:
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {table}_location_id_idx")
-            op.execute(f"CREATE INDEX CONCURRENTLY {table}_location_id_idx ON {table} (location_id)")
 
 
 def downgrade() -> None:

@@ -46,11 +46,16 @@ def problems(phase: str, sql: str) -> list[str]:
     rules = WITHOUT_WAITING | (ONLY_CONTRACTING if phase == "expand" else {})
     statements = [re.sub(r"--.*", "", each).strip() for each in sql.split(";\n\n")]
     own = {name for each in statements for name in re.findall(r"^CREATE (?:TABLE|SEQUENCE) (\w+)", each)}
-    found, is_free = [], False
+    found, is_free, is_begun = [], False, False
     for each in statements:
         text = " ".join(each.split())
         if text in {"BEGIN", "COMMIT"}:
             is_free = text == "COMMIT"
+            if is_free and is_begun:
+                found.append(
+                    "COMMIT in the midst: a step that gives way after it is done in part; what commits comes first"
+                )
+        is_begun |= text not in {"", "BEGIN", "COMMIT"} and not is_free
         if re.match(r"CREATE TABLE\b", text) or own & set(re.findall(r"(?:ON|TABLE|SEQUENCE)(?: ONLY)? (\w+)", text)):
             continue
         found += [f"{text[:80]}: {right}" for wrong, right in rules.items() if re.search(wrong, text, re.I)]
@@ -95,6 +100,8 @@ BAD = [
     "CREATE INDEX sensors_name_idx ON sensors (name)",
     "CREATE INDEX CONCURRENTLY sensors_name_idx ON sensors (name)",
     "UPDATE sensors SET name = ''",
+    "CREATE VIEW v AS SELECT 1;\n\nCOMMIT;\n\nDROP INDEX CONCURRENTLY IF EXISTS i;\n\n"
+    "CREATE INDEX CONCURRENTLY i ON sensors (name);\n\nBEGIN",
 ]
 GOOD = [
     "ALTER TABLE sensors ADD COLUMN unit text",
