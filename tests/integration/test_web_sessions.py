@@ -183,6 +183,7 @@ async def test_an_operator_may_ask_for_passwords_worth_the_name(database_url: st
         assert made.status_code == 200
         path = f"/users/{made.json()['id']}"
         assert (await web.client.put(path, headers=admin, json={"password": "7seven7"})).status_code == 422
+        assert (await web.client.put(path, headers=admin, json={"password": "kim@x.org"})).status_code == 422
         assert (await web.client.put(path, headers=admin, json={"password": "eight999"})).status_code == 200
 
 
@@ -234,6 +235,26 @@ async def test_an_impersonation_ends_with_the_admin_who_began_it(web: Web) -> No
         assert (await web.client.get("/users/me", headers=own)).status_code == 200
         if "role" in ended_by:
             await web.database.execute("UPDATE users SET role = 'Admin' WHERE id = 1")
+
+
+@pytest.mark.parametrize("how", ["password", "everywhere", "by another Admin"])
+async def test_what_ends_an_admins_sessions_ends_what_they_began_as_others(web: Web, how: str) -> None:
+    user_id, own, _ = await web.user("kim")
+    vice_id, vice, _ = await web.user("vice")
+    admin = await web.admin()
+    await web.client.put(f"/users/{vice_id}", headers=admin, json={"role": "Admin"})
+    pair = (await web.client.post(f"/auth/impersonate/{user_id}", headers=vice)).json()
+    assert await status_of(web, pair) == (200, 200)
+    if how == "password":
+        body = {"current_password": "pw vice", "new_password": "another one"}
+        ended = await web.client.post("/auth/password", headers=vice, json=body)
+    elif how == "everywhere":
+        ended = await web.client.post("/auth/logout", headers=vice, params={"everywhere": "true"})
+    else:
+        ended = await web.client.put(f"/users/{vice_id}", headers=admin, json={"password": "another one"})
+    assert ended.status_code == 200, ended.text
+    assert await status_of(web, pair) == (401, 401)
+    assert (await web.client.get("/users/me", headers=own)).status_code == 200, "kim's own login goes on"
 
 
 async def test_keys_change_within_the_thirty_seconds(database_url: str, tmp_path: Path) -> None:

@@ -82,7 +82,9 @@ async def update_user(call: Call, user_id: int, body: UserChanges) -> User:
     """A new password ends all of the user's sessions. The last Admin stays one."""
     hashed = None
     if body.password is not None:
-        check_new_password(call.services.settings, "password", body.password, body.username, body.email)
+        user = await _user(call, user_id)
+        names = (user.username, user.email, body.username, body.email)
+        check_new_password(call.services.settings, "password", body.password, *names)
         hashed = await call.services.passwords.hash(body.password)
     try:
         async with call.database.transaction() as connection:

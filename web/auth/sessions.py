@@ -45,7 +45,10 @@ MARK_USED = "UPDATE refresh_tokens SET used_at = $2 WHERE id = $1"
 REVOKE_FAMILY = "UPDATE refresh_tokens SET revoked_at = now() WHERE family = $1 AND revoked_at IS NULL"
 SET_PASSWORD = "UPDATE users SET hashed_password = $2 WHERE id = $1"  # noqa: S105
 END_ALL = "UPDATE users SET sessions_valid_from = clock_timestamp() WHERE id = $1 RETURNING sessions_valid_from"
-REVOKE_ALL = "UPDATE refresh_tokens SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL"
+# Also those with which an Admin works as somebody else: whoever stole the Admin's login may have begun them.
+REVOKE_ALL = """
+UPDATE refresh_tokens SET revoked_at = now() WHERE (user_id = $1 OR impersonated_by = $1) AND revoked_at IS NULL
+"""
 FORGET_EXPIRED = "DELETE FROM refresh_tokens WHERE user_id = $1 AND expires_at < now()"
 
 log = structlog.get_logger(__name__)
