@@ -141,6 +141,10 @@ async def test_changing_a_sensor_spells_its_frequency_and_stamps_its_status(web:
         changed = await web.client.put("/sensors/s", headers=admin, json={"expected_freq": sent})
         assert changed.json()["expected_freq"] == kept
         assert await web.database.fetchval("SELECT signal_interval_s FROM sensors") == seconds
+    await web.database.execute("UPDATE sensors SET signal_interval_s = 90, expected_freq = '1T'")
+    for body in ({"name": "North", "expected_freq": "1T"}, {"status": "Active"}, {}):
+        assert (await web.client.put("/sensors/s", headers=admin, json=body)).json()["expected_freq"] == "1T"
+        assert await web.database.fetchval("SELECT signal_interval_s FROM sensors") == 90, "as the hub declared it"
     longest = await web.client.put("/sensors/s", headers=admin, json={"expected_freq": "366D"})
     assert longest.json()["expected_freq"] == "527040T"
     for freq in ("0S", "31622401S", "367D", "300000000000S", "9" * 12 + "D"):

@@ -40,13 +40,14 @@ SELECT n.sensor_no, r.tracked_at, r.value, r.text_value, r.score, r.flags
                       LIMIT 1) r
 """
 LOCK_SENSOR = "SELECT name, status, expected_freq FROM sensors WHERE id = $1 FOR NO KEY UPDATE"
+# An unchanged frequency keeps the interval: "1T" is also how 90 s are shown that the hub declared.
 UPDATE_SENSOR = """
 UPDATE sensors
    SET name = coalesce($2, name),
        status_changed_at = CASE WHEN coalesce($3, status) = status THEN status_changed_at ELSE now() END,
        status = coalesce($3, status),
        expected_freq = coalesce($4, expected_freq),
-       signal_interval_s = coalesce($5, signal_interval_s)
+       signal_interval_s = CASE WHEN coalesce($4, expected_freq) = expected_freq THEN signal_interval_s ELSE $5 END
  WHERE id = $1
 RETURNING name, status, expected_freq
 """
@@ -89,9 +90,9 @@ async def update_sensor(call: Call, sensor_id: str, body: SensorChanges) -> Sens
         row = await connection.fetchrow(
             UPDATE_SENSOR, sensor_id, body.name, body.status, body.expected_freq, interval_s
         )
-        await connection.execute(TELL_ENGINE, call.facility_id)
         before, after = changes(dict(old), dict(row))
         if after:
+            await connection.execute(TELL_ENGINE, call.facility_id)
             subject = f"sensor:{sensor_id}"
             await audit(connection, call.actor, Action.SENSOR_UPDATED, subject, before=before, after=after)
     return await _read(call, sensor_id)
