@@ -59,7 +59,7 @@ class Attempts:
         try:
             claims = jwt.decode(cookie, self._signing_key, algorithms=[ALGORITHM]).claims
             jwt.JWTClaimsRegistry(now=self._now_s(), exp={"essential": True}).validate(claims)
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, TypeError, RecursionError) as error:  # joserfc takes headers as they are
             raise AttemptUnknown from error
         attempt = self._attempt(claims["binding"], claims["challenge"])
         if not hmac.compare_digest(attempt.state.encode(), state.encode()):

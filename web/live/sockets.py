@@ -14,11 +14,14 @@ from typing import Any
 from quart import Blueprint, websocket
 
 from web.auth.guard import Caller, Need
+from web.auth.keys import is_key
 from web.declare import Socket
 from web.errors import HttpRefusal, NotAuthenticated, NotPermitted
 from web.frames import encoded_messages
 from web.live.hub import Watcher
 from web.live.rights import OpenSocket
+from web.proxies import client_address
+from web.rates import client_key
 from web.requests import SEND_KEY, secret_parameter
 from web.services import Services
 from web.shapes import AlertFrame, ReadingFrame
@@ -78,13 +81,15 @@ async def _admitted(services: Services) -> Caller:
     """Who a ticket or token says it is. Its refusal is a 403: a browser cannot see more, and the front end expects
     no other. It retries with an old token every 5 s, so an expired one is refused before the database is asked.
     """
-    ticket = secret_parameter(_scope(), "ticket")
+    ticket, token = (secret_parameter(_scope(), name) for name in ("ticket", "token"))
     try:
         if ticket is not None:
             caller = await services.tickets.redeem(ticket)
         else:
-            caller = await services.guard.caller(secret_parameter(_scope(), "token"))
+            caller = await services.guard.caller(token)
     except NotAuthenticated as refusal:
+        if ticket is not None or is_key(token or ""):  # these have cost a query
+            services.rates.take(client_key(client_address(_scope())))
         raise NotPermitted from refusal
     services.rates.take(caller.principal)
     return caller
@@ -112,8 +117,8 @@ async def _send_readings(
     services: Services, kind: str, caller: Caller, facility_id: str, sensor_id: str | None
 ) -> None:
     socket = await _socket(services, kind, caller, facility_id)
-    async with services.hub.watching(facility_id, sensor_id) as watcher:
-        with services.sockets.opened(socket):
+    with services.sockets.opened(socket):  # while the engine is slow to answer, those that wait for it count too
+        async with services.hub.watching(facility_id, sensor_id) as watcher:
             await websocket.accept()
             await _until_ended(socket, _send_frames(watcher))
 
