@@ -13,7 +13,7 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -145,11 +145,12 @@ def become_reaper() -> None:
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def end_descendants(patience_s: float = 3.0) -> int:
-    """SIGKILL whatever still descends from this process; how many there were."""
+def end_descendants(patience_s: float = 3.0, *, sparing: Iterable[int] = ()) -> int:
+    """SIGKILL what still descends from this process, but `sparing` and theirs; how many there were."""
+    spared = set(sparing)
     found: set[int] = set()
     deadline_s = time.monotonic() + patience_s
-    while (left := descendants(os.getpid())) and time.monotonic() < deadline_s:
+    while (left := _descendants_but(spared)) and time.monotonic() < deadline_s:
         found |= left
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -157,6 +158,10 @@ def end_descendants(patience_s: float = 3.0) -> int:
         _reap()
         time.sleep(0.02)
     return len(found)
+
+
+def _descendants_but(spared: set[int]) -> set[int]:
+    return descendants(os.getpid()) - spared.union(*map(descendants, spared))
 
 
 def descendants(ancestor: int) -> set[int]:

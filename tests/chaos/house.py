@@ -143,6 +143,8 @@ async def open_house(say: Say) -> AsyncIterator[House]:
     folder.chmod(0o711)
     disk = SmallDisk(folder / "disk")
     postgres = EmbeddedPostgres(disk.folder / "database", shared_dir=disk.folder / "shared")
+    # in a test session others have processes here too
+    others = descendants(os.getpid())
     house: House | None = None
     try:
         say("starting PostgreSQL")
@@ -157,7 +159,7 @@ async def open_house(say: Say) -> AsyncIterator[House]:
         if house is not None:
             await house.close()
         await asyncio.to_thread(postgres.stop)
-        end_descendants()
+        end_descendants(sparing=others)
         disk.remove()
         if house is None or not house.keep_folder:
             shutil.rmtree(folder, ignore_errors=True)

@@ -130,7 +130,8 @@ become_reaper()
 undertaker = Undertaker()
 asyncio.run(main())
 """
-    return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
 
 
 async def test_kill_9_of_the_starter_ends_the_child_and_its_group(tmp_path: Path) -> None:
@@ -152,6 +153,17 @@ async def test_orphans_end_with_the_starter(tmp_path: Path) -> None:
     assert int(output) >= 1
     assert not is_running(child)
     assert not is_running(grandchild)
+
+
+async def test_what_is_to_be_spared_lives_on_with_its_children(tmp_path: Path) -> None:
+    after = "end_descendants(sparing=[child.pid]); print('spared', flush=True); sys.stdin.readline(); end_descendants()"
+    process = starter(tmp_path, after, own_session=True)
+    assert process.stdout is not None and process.stdin is not None
+    child, grandchild = map(int, process.stdout.readline().split())
+    assert process.stdout.readline() == "spared\n"
+    assert is_running(child) and is_running(grandchild)
+    process.communicate("\n", timeout=30)
+    assert not is_running(child) and not is_running(grandchild)
 
 
 def test_the_end_of_a_log_is_shown(tmp_path: Path) -> None:
