@@ -6,7 +6,7 @@ import os
 import sys
 
 from engine import runtime
-from engine.cluster_environment import check_ray_settings, private_ray_environment
+from engine.cluster.environment import check_ray_settings, private_ray_environment
 from engine.errors import GasInSightError, SettingsError
 from engine.logs import configure_logging
 from engine.settings import Settings
@@ -20,7 +20,7 @@ def main() -> int:
         _check(settings)
         if settings.ray_is_private:
             os.environ.update(private_ray_environment(settings))
-        from engine.cluster_process import run_engine  # noqa: PLC0415  Ray reads its environment when it is imported
+        from engine.cluster.process import run_engine  # noqa: PLC0415  Ray reads its environment when it is imported
 
         run_engine(settings)
     except GasInSightError as error:

@@ -1,4 +1,4 @@
-"""What the web side sees of the engine: live values, and nothing of Ray. Real: `engine.cluster.ClusterFeed`."""
+"""What the web side sees of the engine: live values, and nothing of Ray. Real: `engine.cluster.feed.ClusterFeed`."""
 
 from __future__ import annotations
 

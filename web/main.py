@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.cluster import ClusterFeed
+from engine.cluster.feed import ClusterFeed
 from engine.logs import configure_logging
 from engine.runtime import effective_settings
 from web.app import create_app

@@ -18,8 +18,6 @@ from engine.bus.intake import EntityIntake, Intake, ReadingIntake
 from engine.bus.reader import BusReader
 from engine.bus.service_bus import ServiceBusSource, tame_sdk_logging
 from engine.clock import SystemClock
-from engine.cluster_nodes import own_node, placed
-from engine.departure import Departure
 from engine.errors import StoreUnavailable
 from engine.facility.actor import RayHostStarter
 from engine.facility.directory import Directory
@@ -27,7 +25,9 @@ from engine.historian.actor import RemoteHistorian
 from engine.logs import configure_logging, open_actor_log
 from engine.metrics import Metrics
 from engine.model import EntityMessage
-from engine.nodes import Node
+from engine.placement.departure import Departure
+from engine.placement.nodes import Node
+from engine.placement.ray_nodes import own_node, placed
 from engine.settings import Settings
 
 INTAKE_NAME = "intake"

@@ -9,7 +9,7 @@ import sys
 
 from engine import runtime
 from engine.bus.local.server import connection_string
-from engine.cluster_environment import check_ray_settings
+from engine.cluster.environment import check_ray_settings
 from engine.commands.children import Child, become_reaper, end_descendants
 from engine.commands.parts import LOOPBACK, absolute, bus_spec, child_environment, web_specs
 from engine.commands.ports import check_free, listen

@@ -18,7 +18,7 @@ from typing import Literal
 from rich.console import Console
 
 from engine import runtime
-from engine.cluster_environment import check_ray_settings
+from engine.cluster.environment import check_ray_settings
 from engine.commands.ports import check_free
 from engine.diagnosis import judge
 from engine.errors import GasInSightError, SettingsError

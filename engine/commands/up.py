@@ -21,7 +21,7 @@ import httpx
 from engine import runtime
 from engine.bus.local.server import connection_string
 from engine.bus.simulation.field import FieldOptions
-from engine.cluster_environment import check_ray_settings
+from engine.cluster.environment import check_ray_settings
 from engine.commands.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
 from engine.commands.doctor import check_secret_key
 from engine.commands.following import HubFollower, Summary

@@ -13,8 +13,6 @@ from ray.exceptions import RayError
 
 from engine import faultpoints
 from engine.clock import SystemClock
-from engine.cluster_nodes import ACTOR_GONE, own_node, placed, remove_actors
-from engine.departure import Departure
 from engine.errors import FacilityUnavailable
 from engine.facility.host import FacilityHost
 from engine.facility.port import Answer, Cursor, Host, HostStatus, SensorMessage, Share
@@ -22,6 +20,8 @@ from engine.historian.actor import RemoteHistorian
 from engine.live import LiveChunk
 from engine.logs import configure_logging, open_actor_log
 from engine.metrics import Metrics
+from engine.placement.departure import Departure
+from engine.placement.ray_nodes import ACTOR_GONE, own_node, placed, remove_actors
 from engine.settings import Settings
 
 NAME_PREFIX = "facilities-"

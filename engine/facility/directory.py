@@ -21,7 +21,7 @@ from engine.facility.slot import START_S_MAX, Slot
 from engine.historian.port import HistorianPort
 from engine.metrics import ACTOR_RESTARTS, IGNORED, PARKED, Metrics
 from engine.model import EntityMessage, FacilitySetup, ParkedItem, SensorActivation
-from engine.nodes import Node
+from engine.placement.nodes import Node
 
 RESTARTS_MAX = 5
 RESTARTS_SPAN_S = 60.0

@@ -12,7 +12,7 @@ from engine.clock import Clock
 from engine.errors import FacilityUnavailable
 from engine.facility.port import HostStarter
 from engine.facility.slot import START_S_MAX, Slot
-from engine.nodes import Node, carried_by, homes, least_loaded, next_move
+from engine.placement.nodes import Node, carried_by, homes, least_loaded, next_move
 
 STEADY_S_MIN = 10.0
 """Nodes come and go for a while when a cluster starts; only then is it worth to move what works."""

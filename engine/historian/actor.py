@@ -12,12 +12,12 @@ from ray.exceptions import RayError
 
 from engine import faultpoints
 from engine.clock import SystemClock
-from engine.cluster_nodes import ACTOR_GONE, own_node, placed
-from engine.departure import Departure
 from engine.errors import CommitFenced, StoreError, StoreUnavailable
 from engine.historian.port import DeadLetter, StoredItem, StoredReading, ToldAlarm
 from engine.logs import configure_logging, open_actor_log
 from engine.model import CommitAnswer, FacilitySetup, FacilityState, Outcome, ParkedItem, Verdict
+from engine.placement.departure import Departure
+from engine.placement.ray_nodes import ACTOR_GONE, own_node, placed
 from engine.settings import Settings
 
 if TYPE_CHECKING:

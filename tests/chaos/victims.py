@@ -30,7 +30,7 @@ def kind_of(words: Words) -> str | None:
         return "raylet" if program == "raylet" else "GCS"
     if words[1:3] == [b"-m", b"engine"]:
         return "engine"
-    if words[1:3] == [b"-m", b"engine.cluster_link"]:
+    if words[1:3] == [b"-m", b"engine.cluster.link"]:
         return "cluster link"
     if b"web.main:app" in words:
         return "web"

@@ -17,8 +17,8 @@ import pytest
 from azure.servicebus.aio import ServiceBusClient
 
 from engine.bus.local.server import LocalBus
-from engine.cluster import ClusterFeed
-from engine.cluster_watch import RAY_LOST_STATUS
+from engine.cluster.feed import ClusterFeed
+from engine.cluster.watch import RAY_LOST_STATUS
 from engine.settings import Settings
 from tests.integration.engine_harness import Engine, Hub, eventually, rows_of
 from tests.integration.field import QUEUES, Field

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from azure.servicebus.aio import ServiceBusClient
 
-from engine.cluster_watch import RAY_LOST_STATUS
+from engine.cluster.watch import RAY_LOST_STATUS
 from engine.commands.children import descendants
 from engine.runtime import published_values, read_secret
 from tests.integration.engine_harness import Engine, Hub, eventually, is_running, rows_of

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from azure.servicebus.aio import ServiceBusClient
 
-from engine.cluster import ClusterFeed
+from engine.cluster.feed import ClusterFeed
 from engine.errors import ClusterUnavailable
 from tests.integration.engine_harness import Engine, Hub, eventually, is_running, rows_of
 from tests.integration.field import ACTIVATIONS, FACILITIES, QUEUES, SETUPS, Field, activation_body, setup_body

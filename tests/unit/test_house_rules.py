@@ -16,7 +16,12 @@ PACKAGES = ("engine", "native", "web", "migrations")
 
 # library -> the only files that may import it (patterns of PurePosixPath.match, from the right)
 ONLY_IN = {
-    "ray": ("engine/*/actor.py", "engine/facility/directory.py", "engine/cluster*.py"),
+    "ray": (
+        "engine/*/actor.py",
+        "engine/facility/directory.py",
+        "engine/cluster/*.py",
+        "engine/placement/ray_nodes.py",
+    ),
     "asyncpg": ("engine/historian/*.py", "engine/export/*.py", "engine/embedded/*.py", "web/*.py", "web/*/*.py"),
     "azure": ("engine/bus/service_bus.py", "engine/bus/simulator.py", "engine/bus/queue_lengths.py"),
     "polars": ("engine/export/*.py", "engine/client/frames.py", "engine/offline/*.py", "native/*.py"),

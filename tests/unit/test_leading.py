@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from engine import cluster_process, cluster_supervisor
 from engine.clock import ManualClock
-from engine.cluster_supervisor import INTAKE_NAME, Supervisor
+from engine.cluster import process as cluster_process
+from engine.cluster import supervisor as cluster_supervisor
+from engine.cluster.supervisor import INTAKE_NAME, Supervisor
 from engine.errors import StoreUnavailable
 from engine.settings import Settings
 

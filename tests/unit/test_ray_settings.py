@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import runtime
-from engine.cluster_environment import check_ray_settings, ray_to_watch
+from engine.cluster.environment import check_ray_settings, ray_to_watch
 from engine.errors import SettingsError
 from engine.settings import Settings, load_settings
 

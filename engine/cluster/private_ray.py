@@ -1,6 +1,6 @@
 """Starts a private Ray on this machine or joins a given one. Only engine processes and the link of the web side do so.
 
-Ray binds every interface, so token authentication is always on (`engine.cluster_environment`, before Ray is imported).
+Ray binds every interface, so token authentication is always on (`engine.cluster.environment`, before Ray is imported).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import ray
 from ray._raylet import GcsClient  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError, RayError
 
-from engine.cluster_nodes import actor_names, remove_actors
 from engine.errors import ClusterUnavailable, SettingsError
+from engine.placement.ray_nodes import actor_names, remove_actors
 from engine.settings import Settings
 
 NAMESPACE: Final = "gasinsight"

@@ -1,4 +1,4 @@
-"""`python -m engine.cluster_link`: the child through which a web process watches facilities. Ends with its input.
+"""`python -m engine.cluster.link`: the child through which a web process watches facilities. Ends with its input.
 
 Requests on standard input, chunks on standard output, each a length-prefixed pickle: ("join", address) first, then
 ("watch" | "unwatch", facility_id); ("chunk", LiveChunk) and ("ending", text) come back.
@@ -16,8 +16,8 @@ import ray
 from ray.exceptions import RayError
 
 from engine.bus.actor import INTAKE_NAME
-from engine.cluster import FRAME
-from engine.cluster_ray import NAMESPACE, join_ray
+from engine.cluster.feed import FRAME
+from engine.cluster.private_ray import NAMESPACE, join_ray
 from engine.errors import ClusterUnavailable, FacilityUnavailable, SettingsError
 from engine.facility.actor import RayHost, host_name
 from engine.facility.port import Cursor

@@ -16,7 +16,7 @@ from ray.exceptions import ActorUnschedulableError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from engine.errors import ClusterUnavailable
-from engine.nodes import Node
+from engine.placement.nodes import Node
 
 ANSWER_S_MAX: Final = 1.0
 DOUBTS_MAX: Final = 6

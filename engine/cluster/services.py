@@ -11,10 +11,10 @@ import structlog
 from ray.exceptions import RayError
 
 from engine.bus.actor import INTAKE_NAME, start_intake
-from engine.cluster_nodes import remove_actors
-from engine.cluster_ray import NAMESPACE
+from engine.cluster.private_ray import NAMESPACE
 from engine.historian.actor import historian_name, start_historian
-from engine.nodes import Node, homes, least_loaded
+from engine.placement.nodes import Node, homes, least_loaded
+from engine.placement.ray_nodes import remove_actors
 from engine.settings import Settings
 
 ANSWER_S_MAX: Final = 5.0

@@ -10,9 +10,9 @@ import structlog
 
 from engine import faultpoints, runtime
 from engine.clock import SystemClock, pause
-from engine.cluster_ray import end_private_ray, join_ray, leave_ray, parts_of_ray, start_private_ray
-from engine.cluster_supervisor import Supervisor
-from engine.cluster_watch import RayWatch
+from engine.cluster.private_ray import end_private_ray, join_ray, leave_ray, parts_of_ray, start_private_ray
+from engine.cluster.supervisor import Supervisor
+from engine.cluster.watch import RayWatch
 from engine.errors import ClusterUnavailable, StoreError, StoreUnavailable
 from engine.historian.historian import Historian
 from engine.historian.upgrade import refuse_older_schema

@@ -10,7 +10,7 @@ import structlog
 from ray.exceptions import RayError
 
 from engine.clock import Clock
-from engine.cluster_ray import NAMESPACE
+from engine.cluster.private_ray import NAMESPACE
 from engine.historian.actor import historian_name
 
 ANSWER_S_MAX: Final = 2.0

@@ -1,7 +1,7 @@
 """How the web side reaches the engine: live values through a small process of its own that speaks Ray.
 
 A Ray driver ends its whole process when its cluster is gone for a minute (docs/decisions), so the web server never is
-one. `ClusterFeed` keeps a child (`engine.cluster_link`) while somebody watches; the child's end is ClusterUnavailable
+one. `ClusterFeed` keeps a child (`engine.cluster.link`) while somebody watches; the child's end is ClusterUnavailable
 for the watchers, and the next watch starts a new one.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import structlog
 
-from engine.cluster_environment import ray_to_watch
+from engine.cluster.environment import ray_to_watch
 from engine.errors import ClusterUnavailable
 from engine.live import LiveChunk
 from engine.settings import Settings
@@ -138,7 +138,7 @@ class _Link:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "engine.cluster_link",
+            "engine.cluster.link",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, **additions},

@@ -20,17 +20,17 @@ from engine import runtime
 from engine.attempts import Attempts
 from engine.bus.actor import INTAKE_NAME
 from engine.clock import Clock, pause
-from engine.cluster_historians import HistorianWatch
-from engine.cluster_nodes import Watchtower, own_node
-from engine.cluster_ray import NAMESPACE, kill_leftovers
-from engine.cluster_services import Services
+from engine.cluster.historians import HistorianWatch
+from engine.cluster.private_ray import NAMESPACE, kill_leftovers
+from engine.cluster.services import Services
 from engine.errors import ClusterUnavailable, StoreError, StoreUnavailable
 from engine.historian.actor import historian_name
 from engine.historian.historian import Historian
 from engine.historian.notifications import ConfigurationNews
 from engine.historian.port import LeadershipPort
 from engine.metrics import ACTOR_RESTARTS, Ledger, Metrics
-from engine.nodes import Node
+from engine.placement.nodes import Node
+from engine.placement.ray_nodes import Watchtower, own_node
 from engine.settings import Settings
 
 STATUS_S: Final = 2.0
