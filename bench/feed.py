@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from engine.bus.simulation.plant import Plant, naive_utc, reading
-from engine.bus.simulation.signals import SignalBank
+from engine.hub.plant import Plant, naive_utc, reading
+from engine.hub.signals import SignalBank
 
 US_PER_S = 1_000_000
 

@@ -18,9 +18,6 @@ import asyncpg
 
 from bench.report import Say
 from engine import runtime
-from engine.bus.local.server import connection_string
-from engine.bus.simulation.plant import Plant, activation_body, make_plant, setup_body
-from engine.bus.simulator import BusSender
 from engine.commands import waiting
 from engine.commands.children import Child, ChildSpec, become_reaper, descendants, end_descendants
 from engine.commands.parts import LOOPBACK, bus_spec, engine_spec, web_specs
@@ -29,6 +26,9 @@ from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import StoreUnavailable
 from engine.historian.overview import read_overview
 from engine.historian.upgrade import upgrade
+from engine.hub.plant import Plant, activation_body, make_plant, setup_body
+from engine.hub.simulator import BusSender
+from engine.local_bus.server import connection_string
 from engine.settings import Settings, load_settings
 
 BARE_QUEUE = "bench-bare"

@@ -14,8 +14,8 @@ from datetime import datetime
 from bench.house import House, Wanted, open_house
 from bench.ingest import single_rates
 from bench.report import Figure, Say, at_most, percentile
-from engine.bus.simulation.plant import reading
 from engine.client import GasInSight, LiveAlert, Reading
+from engine.hub.plant import reading
 from engine.runtime import read_secret
 
 SECONDS = 20.0

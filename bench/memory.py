@@ -15,8 +15,8 @@ import native
 from bench.feed import US_PER_S, Feed
 from bench.house import DECLARED_S, House, Wanted, introduce, open_house
 from bench.report import Figure, Say, median
-from engine.bus.simulation.plant import Plant, make_plant
 from engine.facility.payloads import config_payload, core_settings
+from engine.hub.plant import Plant, make_plant
 from engine.model import SensorConfig, SensorStatus
 from engine.settings import Settings
 

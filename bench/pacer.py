@@ -18,8 +18,8 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from bench.house import FACILITIES, SEED, SENSORS
-from engine.bus.simulation.plant import make_plant, reading
-from engine.bus.simulation.signals import SignalBank
+from engine.hub.plant import make_plant, reading
+from engine.hub.signals import SignalBank
 
 STEP_S = 0.02
 ALARM_EVERY_S = 0.5

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 import native
-from engine.bus.simulation.field import Field, FieldOptions
+from engine.hub.field import Field, FieldOptions
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs/detection"
 START_US = 1_790_000_000_000_000

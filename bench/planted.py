@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 
 import native
 from bench.report import Figure, Say
-from engine.bus.simulation.faults import Fault, FaultKind
-from engine.bus.simulation.field import Field, FieldOptions
-from engine.bus.simulation.plant import SimulatedSensor
 from engine.facility.payloads import config_payload, tick_payload
+from engine.hub.faults import Fault, FaultKind
+from engine.hub.field import Field, FieldOptions
+from engine.hub.plant import SimulatedSensor
 from engine.model import SensorConfig, SensorStatus, SensorType
 
 START_US = 1_790_000_000_000_000

@@ -23,7 +23,7 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
 from bench.house import Wanted
-from engine.bus.simulation.plant import Plant, reading
+from engine.hub.plant import Plant, reading
 
 STEP_S = 0.02
 RETRY_S = 0.1

@@ -78,8 +78,8 @@ def up(
 
     DATABASE_URL, SERVICEBUS_CONNECTION_STRING and RAY_ADDRESS are used when they are set; what is missing is embedded.
     """
-    from engine.bus.simulation.field import FieldOptions
     from engine.commands.up import UpOptions, run_up
+    from engine.hub.field import FieldOptions
 
     field = FieldOptions(facilities, sensors, rate, seed, faults)
     settings = given(data_dir=data_dir, web_port=port)
@@ -114,9 +114,9 @@ def simulate(
 
     Fault kinds: gas_alarm, spike, leak, drift, gap, pump_trip, stuck, stiction, step, oscillation, noise, clock_jump.
     """
-    from engine.bus.simulation.field import FieldOptions
-    from engine.bus.simulator import HubOptions
     from engine.commands.simulate import run_simulate
+    from engine.hub.field import FieldOptions
+    from engine.hub.simulator import HubOptions
 
     field = FieldOptions(facilities, sensors, rate, seed, faults, jitter=0 if like_hub else 0.02)
     wait_s = 15.0 if like_hub else 2.0

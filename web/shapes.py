@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from engine.bus.messages import INTERVAL_S_MAX
+from engine.messages import INTERVAL_S_MAX
 from engine.model import AlertType, FacilityStatus, FacilityType, SensorStatus, SensorType
 from web.explanations import Explanation
 from web.frequency import FREQUENCY_PATTERN, parse_frequency, spelled_frequency

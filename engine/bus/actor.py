@@ -12,8 +12,7 @@ from typing import Any
 import ray
 import structlog
 
-from engine import faultpoints
-from engine.bus import messages
+from engine import faultpoints, messages
 from engine.bus.intake import EntityIntake, Intake, ReadingIntake
 from engine.bus.reader import BusReader
 from engine.bus.service_bus import ServiceBusSource, tame_sdk_logging

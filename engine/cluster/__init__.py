@@ -1,1 +1,1 @@
-"""The cluster: Ray started or joined, its actors kept alive, and the way in from the web side. Imports every room below."""
+"""The cluster: Ray started or joined, its actors kept alive, and how the web side gets in. Imports every room below."""

@@ -15,7 +15,7 @@ PROCESS_NAME = "GASINSIGHT_PROCESS"
 
 def bus_spec(settings: Settings, port: int, key: str) -> ChildSpec:
     """The local bus with the queues of the settings; its key goes through the environment."""
-    command = [sys.executable, "-m", "engine.bus.local", "--data-dir", str(settings.data_dir / "bus")]
+    command = [sys.executable, "-m", "engine.local_bus", "--data-dir", str(settings.data_dir / "bus")]
     for queue in settings.queues.values():
         command += ["--queue", queue]
     return ChildSpec("bus", [*command, "--port", str(port)], {"GASINSIGHT_BUS_KEY": key})

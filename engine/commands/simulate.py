@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from engine.bus.simulator import BusSender, Hub, HubOptions, Report
 from engine.clock import SystemClock
 from engine.commands.following import fault_text
 from engine.commands.steps import Screen
 from engine.errors import SettingsError
+from engine.hub.simulator import BusSender, Hub, HubOptions, Report
 from engine.runtime import effective_settings
 
 

@@ -19,8 +19,6 @@ from pathlib import Path
 import httpx
 
 from engine import runtime
-from engine.bus.local.server import connection_string
-from engine.bus.simulation.field import FieldOptions
 from engine.cluster.environment import check_ray_settings
 from engine.commands.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
 from engine.commands.doctor import check_secret_key
@@ -34,6 +32,8 @@ from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import SettingsError
 from engine.historian.connection import translated_errors
 from engine.historian.upgrade import upgrade
+from engine.hub.field import FieldOptions
+from engine.local_bus.server import connection_string
 from engine.settings import Settings, load_settings
 
 START_S_MAX = 120.0

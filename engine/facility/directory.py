@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
-from engine.bus.messages import body_of
 from engine.clock import Clock
 from engine.errors import FacilityUnavailable, StoreUnavailable
 from engine.facility.mover import Mover, places
@@ -19,6 +18,7 @@ from engine.facility.payloads import parked_readings
 from engine.facility.port import DONE, Answer, Host, HostStarter, HostStatus, Result, SensorMessage, Share
 from engine.facility.slot import START_S_MAX, Slot
 from engine.historian.port import HistorianPort
+from engine.messages import body_of
 from engine.metrics import ACTOR_RESTARTS, IGNORED, PARKED, Metrics
 from engine.model import EntityMessage, FacilitySetup, ParkedItem, SensorActivation
 from engine.placement.nodes import Node

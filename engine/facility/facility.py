@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import structlog
 
 import native
-from engine.bus import messages
+from engine import messages
 from engine.clock import Clock
 from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityUnavailable
 from engine.facility import payloads

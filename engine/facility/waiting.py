@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from engine.bus import messages
+from engine import messages
 from engine.errors import InputRefused
 from engine.facility import payloads
 from engine.historian.port import StoredItem

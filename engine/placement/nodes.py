@@ -1,4 +1,4 @@
-"""The nodes of the cluster as plain values, and where an actor should be. The Ray side is `engine.placement.ray_nodes`."""
+"""The nodes of the cluster as plain values, and where an actor should be. Ray's side: `engine.placement.ray_nodes`."""
 
 from __future__ import annotations
 

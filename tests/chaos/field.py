@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.bus.simulation.plant import Plant, activation_body, make_plant, naive_utc, setup_body
-from engine.bus.simulation.signals import PROFILES, SignalBank
+from engine.hub.plant import Plant, activation_body, make_plant, naive_utc, setup_body
+from engine.hub.signals import PROFILES, SignalBank
 from tests.chaos.ledger import ROW, Bad, Ledger, Message, Readings, Sensor, Setup, Status, digest_of
 
 US_PER_S: Final = 1_000_000

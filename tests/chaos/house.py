@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from engine import runtime
-from engine.bus.local.server import connection_string
 from engine.commands.children import Child, ChildSpec, become_reaper, descendants, end_descendants
 from engine.commands.parts import LOOPBACK, bus_spec
 from engine.commands.ports import free_port
@@ -28,6 +27,7 @@ from engine.commands.waiting import answers, until
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import BusUnavailable, StoreUnavailable
 from engine.historian.upgrade import upgrade
+from engine.local_bus.server import connection_string
 from engine.settings import Settings, load_settings
 from tests.chaos.disk import SmallDisk
 from tests.chaos.proxy import TcpProxy

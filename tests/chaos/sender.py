@@ -21,8 +21,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from engine.bus.simulator import BusSender
 from engine.errors import BusUnavailable, SettingsError
+from engine.hub.simulator import BusSender
 from engine.settings import load_settings
 from tests.chaos.field import US_PER_S, Field, Parcel
 from tests.chaos.ledger import Ledger, Readings

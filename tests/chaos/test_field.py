@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import native
-from engine.bus import messages
+from engine import messages
 from engine.errors import InputRefused
 from tests.chaos.field import PLANT_GAP_S, US_PER_S, Field, Parcel
 from tests.chaos.ledger import Bad, Ledger, Readings, Setup, Status

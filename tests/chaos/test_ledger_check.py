@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from azure.servicebus.aio import ServiceBusClient
 
-from engine.bus.local import connection_string
-from engine.bus.simulator import BusSender
 from engine.historian.connection import prepare_connection
 from engine.historian.rollups import rollup_pass
+from engine.hub.simulator import BusSender
+from engine.local_bus import connection_string
 from engine.settings import load_settings
 from tests.chaos.field import US_PER_S, Field
 from tests.chaos.ledger import Bad, Ledger, Readings, Status

@@ -11,7 +11,7 @@ from azure.servicebus import ServiceBusReceiveMode
 from azure.servicebus.aio import ServiceBusClient
 
 import native
-from engine.bus.local import connection_string
+from engine.local_bus import connection_string
 from engine.settings import load_settings
 from tests.chaos.ledger import Contents, Ledger
 from tests.chaos.proxy import Fault, TcpProxy

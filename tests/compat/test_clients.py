@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.bus.local import LocalBus
+from engine.local_bus import LocalBus
 
 pytestmark = [pytest.mark.bus, pytest.mark.slow, pytest.mark.timeout(600)]
 

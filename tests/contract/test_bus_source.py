@@ -14,11 +14,11 @@ import pytest
 from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient
 
-from engine.bus.local import LocalBus
 from engine.bus.service_bus import ServiceBusSource
 from engine.bus.source import BusMessage, BusSource
 from engine.clock import ManualClock, SystemClock
 from engine.errors import LockLost
+from engine.local_bus import LocalBus
 from tests.faults.model_broker import ModelBroker
 
 LOCK_S = 2.0

@@ -16,12 +16,12 @@ import asyncpg
 
 from engine import faultpoints
 from engine.bus.intake import EntityIntake, ReadingIntake
-from engine.bus.messages import activation_of, deactivation_of, setup_of
 from engine.bus.reader import BusReader
 from engine.errors import StoreUnavailable
 from engine.facility.directory import Directory
 from engine.facility.payloads import core_settings
 from engine.historian.historian import Historian
+from engine.messages import activation_of, deactivation_of, setup_of
 from engine.metrics import Metrics
 from engine.settings import Settings
 from tests.faults.checks import check_alerts, check_fold, check_ledger

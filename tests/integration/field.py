@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from engine.bus.messages import time_text
 from engine.clock import US_PER_S, SystemClock
+from engine.messages import time_text
 
 QUEUES = ("facility-setup-queue", "sensor-activation-queue", "sensor-data-queue", "sensor-deactivation-queue")
 SETUPS, ACTIVATIONS, READINGS, _ = QUEUES

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
-from engine.bus.local import LocalBus, connection_string
+from engine.local_bus import LocalBus, connection_string
 
 KEY = "c2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 
@@ -51,7 +51,7 @@ def body_of(message: object) -> bytes:
 
 
 class BusProcess:
-    """`python -m engine.bus.local` on a free port."""
+    """`python -m engine.local_bus` on a free port."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int) -> None:
         self.process = process
@@ -76,7 +76,7 @@ async def bus_process(data_dir: Path, *options: str) -> AsyncIterator[BusProcess
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "engine.bus.local",
+        "engine.local_bus",
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "GASINSIGHT_BUS_KEY": KEY},

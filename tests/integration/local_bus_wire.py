@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from engine.bus.local.amqp_types import Described, ULong
-from engine.bus.local.codec import encode
-from engine.bus.local.frames import (
+from engine.local_bus.amqp_types import Described, ULong
+from engine.local_bus.codec import encode
+from engine.local_bus.frames import (
     AMQP_HEADER,
     SASL_HEADER,
     TYPE_SASL,

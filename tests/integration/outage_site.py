@@ -20,10 +20,10 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
-from engine.bus.local import connection_string
 from engine.commands.ports import free_port
 from engine.embedded import EmbeddedPostgres
 from engine.historian.upgrade import upgrade
+from engine.local_bus import connection_string
 from tests.integration.engine_harness import Engine
 from tests.integration.field import QUEUES, Body, Field
 from tests.integration.local_bus_harness import KEY
@@ -62,7 +62,7 @@ class Site:
         self.web = self._process([*command, "--workers", "0"], "web", self.engine.environment)
 
     def start_bus(self) -> None:
-        command = [sys.executable, "-m", "engine.bus.local", "--data-dir", str(self.bus_dir), "--lock-s", "60"]
+        command = [sys.executable, "-m", "engine.local_bus", "--data-dir", str(self.bus_dir), "--lock-s", "60"]
         for queue in QUEUES:
             command += ["--queue", queue]
         self.bus = self._process([*command, "--port", str(self.bus_port)], "bus", {"GASINSIGHT_BUS_KEY": KEY})

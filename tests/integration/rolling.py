@@ -11,13 +11,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from engine.bus.local import connection_string
-from engine.bus.messages import time_text
-from engine.bus.simulator import BusSender
 from engine.client import GasInSight
 from engine.clock import US_PER_S, SystemClock
 from engine.commands.ports import free_port
 from engine.errors import BusUnavailable
+from engine.hub.simulator import BusSender
+from engine.local_bus import connection_string
+from engine.messages import time_text
 from tests.integration.field import ACTIVATIONS, QUEUES, READINGS, SETUPS, activation_body, setup_body
 from tests.integration.local_bus_harness import KEY
 
@@ -60,7 +60,7 @@ class Bus(Part):
         port = free_port("127.0.0.1", 0)
         queues = [word for queue in QUEUES for word in ("--queue", queue)]
         command = [
-            "engine.bus.local",
+            "engine.local_bus",
             "--data-dir",
             str(folder / "bus"),
             "--port",

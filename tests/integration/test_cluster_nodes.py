@@ -16,9 +16,9 @@ import asyncpg
 import pytest
 from azure.servicebus.aio import ServiceBusClient
 
-from engine.bus.local.server import LocalBus
 from engine.cluster.feed import ClusterFeed
 from engine.cluster.watch import RAY_LOST_STATUS
+from engine.local_bus.server import LocalBus
 from engine.settings import Settings
 from tests.integration.engine_harness import Engine, Hub, eventually, rows_of
 from tests.integration.field import QUEUES, Field

@@ -7,10 +7,10 @@ import struct
 import pytest
 from local_bus_wire import ACCEPTED, attach, connected, data, put
 
-from engine.bus.local import Counts, LocalBus, bus_status
-from engine.bus.local.amqp_types import Described, Symbol, ULong
-from engine.bus.local.codec import encode
-from engine.bus.local.frames import (
+from engine.local_bus import Counts, LocalBus, bus_status
+from engine.local_bus.amqp_types import Described, Symbol, ULong
+from engine.local_bus.codec import encode
+from engine.local_bus.frames import (
     AMQP_HEADER,
     SASL_HEADER,
     Attach,
@@ -22,7 +22,7 @@ from engine.bus.local.frames import (
     Transfer,
     encode_frame,
 )
-from engine.bus.local.message import BATCH_FORMAT
+from engine.local_bus.message import BATCH_FORMAT
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
 

@@ -9,10 +9,10 @@ import pytest
 from local_bus_harness import eventually
 from local_bus_wire import ACCEPTED, Wire, attach, connected, data, put, self_made_certificate
 
-from engine.bus.local import Counts, LocalBus, bus_status
-from engine.bus.local.amqp_types import Described, ULong
-from engine.bus.local.codec import decode
-from engine.bus.local.frames import (
+from engine.local_bus import Counts, LocalBus, bus_status
+from engine.local_bus.amqp_types import Described, ULong
+from engine.local_bus.codec import decode
+from engine.local_bus.frames import (
     SASL_HEADER,
     TYPE_SASL,
     Begin,

@@ -15,8 +15,8 @@ from azure.servicebus.exceptions import (
 )
 from local_bus_harness import KEY, body_of, bus_process, client_of, eventually, receive_all, running_bus
 
-from engine.bus.local import Counts, bus_status, connection_string
 from engine.errors import BusUnavailable
+from engine.local_bus import Counts, bus_status, connection_string
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
 
@@ -339,7 +339,7 @@ async def test_a_bus_ends_with_the_process_that_started_it(tmp_path):
         sys.executable,
         "-c",
         "import subprocess, sys, time\n"
-        f"bus = subprocess.Popen([sys.executable, '-m', 'engine.bus.local', '--data-dir', {str(tmp_path)!r},"
+        f"bus = subprocess.Popen([sys.executable, '-m', 'engine.local_bus', '--data-dir', {str(tmp_path)!r},"
         " '--port', '0', '--queue', 'q', '--parent-death'], stdout=subprocess.PIPE, text=True)\n"
         "bus.stdout.readline(); print(bus.pid, flush=True); time.sleep(60)",
         stdout=asyncio.subprocess.PIPE,

@@ -22,7 +22,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from engine.bus.local.status import bus_status
+from engine.local_bus.status import bus_status
 from tests.integration.engine_harness import eventually, is_running
 from tests.integration.field import READINGS
 from tests.integration.local_bus_harness import KEY

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from bench.planted import Result, Trial, run
-from engine.bus.simulation.faults import FaultKind
+from engine.hub.faults import FaultKind
 
 NAMED = ("leak", "drift", "stuck", "spike", "gap", "stiction", "pump_trip")
 

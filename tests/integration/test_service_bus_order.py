@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from local_bus_harness import KEY, bus_process
 
-from engine.bus.local import connection_string
 from engine.bus.service_bus import ServiceBusSource
-from engine.bus.simulator import BusSender
 from engine.clock import SystemClock
 from engine.errors import BusUnavailable
+from engine.hub.simulator import BusSender
+from engine.local_bus import connection_string
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(90)]
 

@@ -11,12 +11,12 @@ from azure.servicebus import ServiceBusReceivedMessage, ServiceBusReceiveMode
 from azure.servicebus.aio import ServiceBusClient
 from local_bus_harness import KEY, running_bus
 
-from engine.bus.local import LocalBus
 from engine.bus.queue_lengths import queue_lengths
-from engine.bus.simulation.field import FieldOptions
-from engine.bus.simulator import BusSender, Hub, HubOptions
 from engine.clock import SystemClock
 from engine.errors import BusUnavailable, SettingsError
+from engine.hub.field import FieldOptions
+from engine.hub.simulator import BusSender, Hub, HubOptions
+from engine.local_bus import LocalBus
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import native
-from engine.bus.messages import time_text
 from engine.facility.payloads import config_payload, tick_payload
+from engine.messages import time_text
 from engine.model import SensorConfig, SensorStatus, SensorType
 
 DATA = Path(__file__).parent / "data"

@@ -268,7 +268,7 @@ def batch(*rows: tuple[str, float, str], facility_id: str = "f", received_s: flo
 
 
 def reading_body(sensor_id: str, at_s: float, data: str, facility_id: str = "f") -> bytes:
-    from engine.bus.messages import time_text
+    from engine.messages import time_text
 
     at = time_text(T0_US + round(at_s * US_PER_S))
     return json.dumps({"sensor_id": sensor_id, "facility_id": facility_id, "tracked_at": at, "data": data}).encode()

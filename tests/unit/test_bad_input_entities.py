@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from engine.bus.messages import activation_of, deactivation_of, setup_of
 from engine.errors import InputRefused
+from engine.messages import activation_of, deactivation_of, setup_of
 
 SETUP = {
     "facility_id": "f-1",

@@ -11,10 +11,10 @@ import pytest
 
 import native
 from engine.bus.intake import EntityIntake, Intake, ReadingIntake
-from engine.bus.messages import activation_of, deactivation_of, setup_of
 from engine.bus.reader import BusReader
 from engine.clock import ManualClock
 from engine.facility.port import DONE, Answer, Share
+from engine.messages import activation_of, deactivation_of, setup_of
 from engine.metrics import Metrics
 from engine.model import EntityMessage, ParkedItem
 from tests.faults.bad_input import CASES, FUTURE_S_MAX, RECEIVED_AT, Case, body, reading, rows

@@ -15,7 +15,7 @@ from bench.recovery import GOAL_S, LOCK_S, figures_of
 from bench.scale import Cost, bodies, cpu_s_of, per_actor
 from bench.scale import figures_of as figures_of_scale
 from bench.steady import Ledger, due
-from engine.bus.simulation.plant import make_plant
+from engine.hub.plant import make_plant
 
 KILL_US = 1_000_000_000
 S = 1_000_000

@@ -99,8 +99,8 @@ async def test_readings_before_their_activation_are_stored_when_it_comes(histori
 
 
 async def test_what_was_parked_before_the_facility_existed_is_applied_at_its_first_load() -> None:
-    from engine.bus.messages import body_of
     from engine.facility.payloads import parked_reading
+    from engine.messages import body_of
 
     historian = FakeHistorian()
     late_message = deactivation(at_s=9)

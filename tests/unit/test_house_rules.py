@@ -23,11 +23,11 @@ ONLY_IN = {
         "engine/placement/ray_nodes.py",
     ),
     "asyncpg": ("engine/historian/*.py", "engine/export/*.py", "engine/embedded/*.py", "web/*.py", "web/*/*.py"),
-    "azure": ("engine/bus/service_bus.py", "engine/bus/simulator.py", "engine/bus/queue_lengths.py"),
+    "azure": ("engine/bus/service_bus.py", "engine/hub/simulator.py", "engine/bus/queue_lengths.py"),
     "polars": ("engine/export/*.py", "engine/client/frames.py", "engine/offline/*.py", "native/*.py"),
     "alembic": ("engine/historian/upgrade.py", "migrations/*.py", "migrations/versions/*.py"),
     "quart": ("web/*.py", "web/*/*.py"),
-    "sqlite3": ("engine/bus/local/*.py",),
+    "sqlite3": ("engine/local_bus/*.py",),
 }
 LEAVES = ("engine.model", "engine.errors", "engine.clock", "engine.settings")
 LEAVES_MAY_IMPORT = {"engine.errors"}

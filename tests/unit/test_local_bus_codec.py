@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.bus.local.amqp_types import (
+from engine.local_bus.amqp_types import (
     Array,
     Byte,
     Char,
@@ -24,9 +24,9 @@ from engine.bus.local.amqp_types import (
     ULong,
     UShort,
 )
-from engine.bus.local.codec import NESTING_MAX, decode, encode
-from engine.bus.local.errors import AmqpError
-from engine.bus.local.frames import (
+from engine.local_bus.codec import NESTING_MAX, decode, encode
+from engine.local_bus.errors import AmqpError
+from engine.local_bus.frames import (
     FRAME_BYTES_MAX,
     Attach,
     Begin,
@@ -40,7 +40,7 @@ from engine.bus.local.frames import (
     frame_size,
     parse_frame,
 )
-from engine.bus.local.message import outgoing, parse_batch, parse_message, with_application_properties
+from engine.local_bus.message import outgoing, parse_batch, parse_message, with_application_properties
 
 
 def _within(kind: type, bits: int, *, signed: bool) -> st.SearchStrategy:

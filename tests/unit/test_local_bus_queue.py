@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from engine.bus.local.amqp_types import Described, Symbol, Timestamp, ULong
-from engine.bus.local.broker import Broker
-from engine.bus.local.codec import decode, encode
-from engine.bus.local.errors import AmqpError
-from engine.bus.local.message import Content, parse_message
-from engine.bus.local.queue import Counts, Rules
-from engine.bus.local.store import BusStoreError
 from engine.clock import US_PER_S, ManualClock
+from engine.local_bus.amqp_types import Described, Symbol, Timestamp, ULong
+from engine.local_bus.broker import Broker
+from engine.local_bus.codec import decode, encode
+from engine.local_bus.errors import AmqpError
+from engine.local_bus.message import Content, parse_message
+from engine.local_bus.queue import Counts, Rules
+from engine.local_bus.store import BusStoreError
 
 
 def content(text: str, due_us: int | None = None) -> Content:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.bus.local.store import BusStoreError, Store
+from engine.local_bus.store import BusStoreError, Store
 
 
 async def test_a_file_of_a_newer_version_is_refused_and_unchanged(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from engine.bus import messages
+from engine import messages
 from engine.bus.intake import EntityIntake, ReadingIntake
 from engine.bus.reader import BusReader
 from engine.bus.source import BusMessage

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from engine.bus.simulation.faults import DEMO_KINDS, RECIPES, Fault, FaultKind, FaultPlanner, parse_schedule
-from engine.bus.simulation.overlay import FaultOverlay
-from engine.bus.simulation.plant import activation_body, make_plant, naive_utc, reading, setup_body
-from engine.bus.simulation.signals import PROFILES, SignalBank
 from engine.errors import SettingsError
+from engine.hub.faults import DEMO_KINDS, RECIPES, Fault, FaultKind, FaultPlanner, parse_schedule
+from engine.hub.overlay import FaultOverlay
+from engine.hub.plant import activation_body, make_plant, naive_utc, reading, setup_body
+from engine.hub.signals import PROFILES, SignalBank
 from engine.model import SensorType
 
 START_S = 1_790_000_000.0

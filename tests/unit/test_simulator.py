@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from engine.bus.simulation.field import FieldOptions
-from engine.bus.simulator import ENVELOPE_BYTES_MAX, Hub, HubOptions, envelopes, messages
 from engine.clock import ManualClock
 from engine.errors import BusUnavailable, SettingsError
+from engine.hub.field import FieldOptions
+from engine.hub.simulator import ENVELOPE_BYTES_MAX, Hub, HubOptions, envelopes, messages
 
 QUEUES = {"setup": "s", "activation": "a", "data": "d"}
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engine.bus.local.errors import NOT_FOUND, AmqpError
-from engine.bus.local.queue import Counts, Queue, Rules
-from engine.bus.local.store import Store
 from engine.clock import Clock
+from engine.local_bus.errors import NOT_FOUND, AmqpError
+from engine.local_bus.queue import Counts, Queue, Rules
+from engine.local_bus.store import Store
 
 DEAD_LETTER_SUFFIX = "/$deadletterqueue"
 MANAGEMENT_SUFFIX = "/$management"

@@ -11,9 +11,9 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.bus.local.amqp_types import Described, Symbol, UInt, ULong
-from engine.bus.local.codec import decode, encode, encode_compound
-from engine.bus.local.errors import DECODE_ERROR, AmqpError
+from engine.local_bus.amqp_types import Described, Symbol, UInt, ULong
+from engine.local_bus.codec import decode, encode, encode_compound
+from engine.local_bus.errors import DECODE_ERROR, AmqpError
 
 BATCH_FORMAT = 0x80013700
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from typing import Any, NamedTuple
 
-from engine.bus.local.amqp_types import Described, Symbol, UByte, UInt, ULong, UShort
-from engine.bus.local.codec import decode, encode, encode_compound
-from engine.bus.local.errors import DECODE_ERROR, FRAMING_ERROR, AmqpError
+from engine.local_bus.amqp_types import Described, Symbol, UByte, UInt, ULong, UShort
+from engine.local_bus.codec import decode, encode, encode_compound
+from engine.local_bus.errors import DECODE_ERROR, FRAMING_ERROR, AmqpError
 
 AMQP_HEADER = b"AMQP\x00\x01\x00\x00"
 SASL_HEADER = b"AMQP\x03\x01\x00\x00"

@@ -6,9 +6,9 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from engine.bus.local.amqp_types import Described, ULong
-from engine.bus.local.errors import DECODE_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, LOCK_LOST, NOT_ALLOWED, AmqpError
-from engine.bus.local.frames import (
+from engine.local_bus.amqp_types import Described, ULong
+from engine.local_bus.errors import DECODE_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, LOCK_LOST, NOT_ALLOWED, AmqpError
+from engine.local_bus.frames import (
     ROLE_SENDER,
     TRANSFER_OVERHEAD_BYTES,
     Attach,
@@ -21,12 +21,12 @@ from engine.bus.local.frames import (
     encode_transfer,
     error_value,
 )
-from engine.bus.local.link import MESSAGE_BYTES_MAX, SERIAL, Inbound, LinkError, Outbound, rejected
-from engine.bus.local.queue import Queue
-from engine.bus.local.store import BusStoreError
+from engine.local_bus.link import MESSAGE_BYTES_MAX, SERIAL, Inbound, LinkError, Outbound, rejected
+from engine.local_bus.queue import Queue
+from engine.local_bus.store import BusStoreError
 
 if TYPE_CHECKING:
-    from engine.bus.local.connection import Connection
+    from engine.local_bus.connection import Connection
 
 INCOMING_WINDOW = 1 << 20
 OUTGOING_WINDOW = 1 << 20

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from engine.bus.local.amqp_types import Array, Int, Symbol, Timestamp
-from engine.bus.local.errors import ARGUMENT_ERROR, LOCK_LOST, MESSAGE_NOT_FOUND, AmqpError
-from engine.bus.local.link import MESSAGE_BYTES_MAX
-from engine.bus.local.message import Content, Request, outgoing, parse_message
-from engine.bus.local.queue import Queue
-from engine.bus.local.store import BusStoreError, Done
+from engine.local_bus.amqp_types import Array, Int, Symbol, Timestamp
+from engine.local_bus.errors import ARGUMENT_ERROR, LOCK_LOST, MESSAGE_NOT_FOUND, AmqpError
+from engine.local_bus.link import MESSAGE_BYTES_MAX
+from engine.local_bus.message import Content, Request, outgoing, parse_message
+from engine.local_bus.queue import Queue
+from engine.local_bus.store import BusStoreError, Done
 
 ITEMS_MAX = 10_000
 

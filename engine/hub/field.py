@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from engine.bus.simulation.faults import Fault, FaultPlanner, parse_schedule
-from engine.bus.simulation.overlay import FaultOverlay
-from engine.bus.simulation.plant import make_plant, naive_utc, reading
-from engine.bus.simulation.signals import SignalBank
 from engine.errors import SettingsError
+from engine.hub.faults import Fault, FaultPlanner, parse_schedule
+from engine.hub.overlay import FaultOverlay
+from engine.hub.plant import make_plant, naive_utc, reading
+from engine.hub.signals import SignalBank
 
 DECLARED_INTERVALS_S = (15, 30, 45, 60, 300, 900, 1800, 3600)
 """The front end's menu of intervals: a sensor declares the shortest of these that it keeps."""

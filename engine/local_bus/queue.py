@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from engine.bus.local.alarm import Alarm
-from engine.bus.local.backlog import Backlog, Message
-from engine.bus.local.errors import MESSAGE_NOT_FOUND, AmqpError
-from engine.bus.local.locks import Delivery, Lock, Locks, fresh_tokens
-from engine.bus.local.message import Content, with_annotation, with_application_properties
-from engine.bus.local.store import BusStoreError, Done, Row, Standing, State, Store, browse, numbered
 from engine.clock import US_PER_S, Clock
+from engine.local_bus.alarm import Alarm
+from engine.local_bus.backlog import Backlog, Message
+from engine.local_bus.errors import MESSAGE_NOT_FOUND, AmqpError
+from engine.local_bus.locks import Delivery, Lock, Locks, fresh_tokens
+from engine.local_bus.message import Content, with_annotation, with_application_properties
+from engine.local_bus.store import BusStoreError, Done, Row, Standing, State, Store, browse, numbered
 
 TURN_MESSAGES_MAX = 64
 BROWSE_MESSAGES_MAX = 250

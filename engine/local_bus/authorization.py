@@ -7,9 +7,9 @@ import hashlib
 import hmac
 from urllib.parse import parse_qsl, unquote
 
-from engine.bus.local.broker import path_of
-from engine.bus.local.errors import UNAUTHORIZED, AmqpError
 from engine.clock import US_PER_S, Clock
+from engine.local_bus.broker import path_of
+from engine.local_bus.errors import UNAUTHORIZED, AmqpError
 
 TOKENS_MAX = 256
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from engine.bus.local.alarm import Alarm
-from engine.bus.local.backlog import Message
-from engine.bus.local.errors import LOCK_LOST, AmqpError
 from engine.clock import US_PER_S, Clock
+from engine.local_bus.alarm import Alarm
+from engine.local_bus.backlog import Message
+from engine.local_bus.errors import LOCK_LOST, AmqpError
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The local bus: an embedded, durable broker that unmodified Azure Service Bus clients can talk to.
 
 For a first start, for tests and for sites without Azure; limits are Azure's (256 KiB a message, locks of 60 s, 10
-deliveries). `LocalBus` runs it inside a process, `python -m engine.bus.local` as one of its own.
+deliveries). `LocalBus` runs it inside a process, `python -m engine.local_bus` as one of its own.
 
 Not there: sessions (a session receiver is refused), topics, transactions, duplicate detection; a message's time to live
 is handed on but does not end it. Seen to work with azure-servicebus 7.11.4, 7.14.3 and 7.15.0 and with JavaScript's
@@ -17,8 +17,8 @@ messages. On the wire that is the operation `gasinsight:status` at the node `$ma
     store.py        SQLite, group commit  codec.py, frames.py, message.py   AMQP 1.0 on the wire
 """
 
-from engine.bus.local.queue import Counts, Rules
-from engine.bus.local.server import LocalBus, connection_string
-from engine.bus.local.status import bus_status
+from engine.local_bus.queue import Counts, Rules
+from engine.local_bus.server import LocalBus, connection_string
+from engine.local_bus.status import bus_status
 
 __all__ = ["Counts", "LocalBus", "Rules", "bus_status", "connection_string"]

@@ -20,10 +20,10 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import ServiceBusAuthenticationError, ServiceBusAuthorizationError, ServiceBusError
 
-from engine.bus.simulation.field import Field, FieldOptions
-from engine.bus.simulation.plant import activation_body, setup_body
 from engine.clock import Clock
 from engine.errors import BusUnavailable, SettingsError
+from engine.hub.field import Field, FieldOptions
+from engine.hub.plant import activation_body, setup_body
 
 Report = Callable[[str, dict[str, Any]], None]
 """Told what happens: (event, fields). Events: setup, activated, fault, progress, waiting, done."""

@@ -6,16 +6,16 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from engine.bus.local.amqp_types import Described, Int
-from engine.bus.local.broker import DEAD_LETTER_SUFFIX, MANAGEMENT_SUFFIX, Broker, path_of
-from engine.bus.local.errors import DECODE_ERROR, NOT_ALLOWED, NOT_FOUND, UNAUTHORIZED, AmqpError
-from engine.bus.local.frames import ROLE_SENDER, Attach
-from engine.bus.local.link import Inbound, Incoming, Outbound, QueueOutbound, ReplyOutbound, address_of
-from engine.bus.local.management import answer_management
-from engine.bus.local.message import BATCH_FORMAT, Request, parse_batch, parse_message, parse_request, reply
-from engine.bus.local.queue import Queue
-from engine.bus.local.session import Session, as_amqp
-from engine.bus.local.store import BusStoreError
+from engine.local_bus.amqp_types import Described, Int
+from engine.local_bus.broker import DEAD_LETTER_SUFFIX, MANAGEMENT_SUFFIX, Broker, path_of
+from engine.local_bus.errors import DECODE_ERROR, NOT_ALLOWED, NOT_FOUND, UNAUTHORIZED, AmqpError
+from engine.local_bus.frames import ROLE_SENDER, Attach
+from engine.local_bus.link import Inbound, Incoming, Outbound, QueueOutbound, ReplyOutbound, address_of
+from engine.local_bus.management import answer_management
+from engine.local_bus.message import BATCH_FORMAT, Request, parse_batch, parse_message, parse_request, reply
+from engine.local_bus.queue import Queue
+from engine.local_bus.session import Session, as_amqp
+from engine.local_bus.store import BusStoreError
 
 CBS = "$cbs"
 BUS_MANAGEMENT = "$management"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from engine.bus.simulation.signals import MACHINES, PROFILES
+from engine.hub.signals import MACHINES, PROFILES
 from engine.model import FacilityType, SensorType
 
 _PLACES = (

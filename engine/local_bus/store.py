@@ -16,8 +16,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
-from engine.bus.local.message import Content
 from engine.errors import BusError
+from engine.local_bus.message import Content
 
 
 class State(IntEnum):

@@ -6,15 +6,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.bus.local.amqp_types import Described, ULong
-from engine.bus.local.errors import DECODE_ERROR, LIMIT_EXCEEDED, SIZE_EXCEEDED, AmqpError
-from engine.bus.local.frames import Attach, Flow, Transfer, error_value
-from engine.bus.local.locks import Delivery, fresh_tokens
-from engine.bus.local.message import outgoing
-from engine.bus.local.queue import Queue
+from engine.local_bus.amqp_types import Described, ULong
+from engine.local_bus.errors import DECODE_ERROR, LIMIT_EXCEEDED, SIZE_EXCEEDED, AmqpError
+from engine.local_bus.frames import Attach, Flow, Transfer, error_value
+from engine.local_bus.locks import Delivery, fresh_tokens
+from engine.local_bus.message import outgoing
+from engine.local_bus.queue import Queue
 
 if TYPE_CHECKING:
-    from engine.bus.local.session import Session
+    from engine.local_bus.session import Session
 
 MESSAGE_BYTES_MAX = 256 * 1024
 INBOUND_CREDIT = 1_000

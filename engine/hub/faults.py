@@ -9,8 +9,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from engine.bus.simulation.plant import Plant
 from engine.errors import SettingsError
+from engine.hub.plant import Plant
 from engine.model import SensorType
 
 

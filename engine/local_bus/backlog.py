@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from engine.bus.local.message import Content
-from engine.bus.local.store import Row, Store, active_after, numbered
+from engine.local_bus.message import Content
+from engine.local_bus.store import Row, Store, active_after, numbered
 
 REFILL_MESSAGES_MAX = 1_000
 REFILL_BYTES_MAX = 8 * 1024 * 1024

@@ -9,12 +9,12 @@ import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.bus.local.authorization import Authorization
-from engine.bus.local.broker import Broker
-from engine.bus.local.connection import Connection
-from engine.bus.local.nodes import Nodes
-from engine.bus.local.queue import Counts, Rules
 from engine.clock import Clock, SystemClock
+from engine.local_bus.authorization import Authorization
+from engine.local_bus.broker import Broker
+from engine.local_bus.connection import Connection
+from engine.local_bus.nodes import Nodes
+from engine.local_bus.queue import Counts, Rules
 
 CONNECTIONS_MAX = 256
 # azure-servicebus before 7.14 asks for segments of this size on loopback and fails with EINVAL when it is larger.

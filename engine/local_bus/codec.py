@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from engine.bus.local.amqp_types import (
+from engine.local_bus.amqp_types import (
     Array,
     Byte,
     Char,
@@ -27,7 +27,7 @@ from engine.bus.local.amqp_types import (
     ULong,
     UShort,
 )
-from engine.bus.local.errors import DECODE_ERROR, AmqpError
+from engine.local_bus.errors import DECODE_ERROR, AmqpError
 
 NESTING_MAX = 64
 ITEMS_MAX = 65_536

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from engine.bus.local.amqp_types import Described, ULong
-from engine.bus.local.codec import encode
-from engine.bus.local.errors import AmqpError
-from engine.bus.local.frames import (
+from engine.errors import BusUnavailable
+from engine.local_bus.amqp_types import Described, ULong
+from engine.local_bus.codec import encode
+from engine.local_bus.errors import AmqpError
+from engine.local_bus.frames import (
     AMQP_HEADER,
     SASL_HEADER,
     TYPE_SASL,
@@ -26,10 +27,9 @@ from engine.bus.local.frames import (
     frame_size,
     parse_frame,
 )
-from engine.bus.local.message import APPLICATION_PROPERTIES, PROPERTIES, VALUE, parse_request
-from engine.bus.local.nodes import BUS_MANAGEMENT, STATUS_OPERATION
-from engine.bus.local.queue import Counts
-from engine.errors import BusUnavailable
+from engine.local_bus.message import APPLICATION_PROPERTIES, PROPERTIES, VALUE, parse_request
+from engine.local_bus.nodes import BUS_MANAGEMENT, STATUS_OPERATION
+from engine.local_bus.queue import Counts
 
 REPLY_TO = "status"
 

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable
 from typing import Protocol
 
-from engine.bus.local.amqp_types import Array, Symbol
-from engine.bus.local.authorization import Authorization
-from engine.bus.local.errors import FRAMING_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, NOT_ALLOWED, AmqpError
-from engine.bus.local.frames import (
+from engine.local_bus.amqp_types import Array, Symbol
+from engine.local_bus.authorization import Authorization
+from engine.local_bus.errors import FRAMING_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, NOT_ALLOWED, AmqpError
+from engine.local_bus.frames import (
     AMQP_HEADER,
     EMPTY_FRAME,
     FRAME_BYTES_MAX,
@@ -35,8 +35,8 @@ from engine.bus.local.frames import (
     frame_size,
     parse_frame,
 )
-from engine.bus.local.link import Inbound, Outbound
-from engine.bus.local.session import Session
+from engine.local_bus.link import Inbound, Outbound
+from engine.local_bus.session import Session
 
 SESSIONS_MAX = 64
 HANDSHAKE_S_MAX = 20.0

@@ -1,4 +1,4 @@
-"""`python -m engine.bus.local --data-dir DIR --queue NAME ...`: the local bus as a process of its own.
+"""`python -m engine.local_bus --data-dir DIR --queue NAME ...`: the local bus as a process of its own.
 
 Ends on SIGTERM and SIGINT with everything on disk. The key comes from the environment (GASINSIGHT_BUS_KEY), where other
 users of the machine do not see it.
@@ -17,8 +17,8 @@ import ssl
 import sys
 from pathlib import Path
 
-from engine.bus.local.server import LocalBus
 from engine.errors import GasInSightError
+from engine.local_bus.server import LocalBus
 
 PR_SET_PDEATHSIG = 1
 # The SQLite thread asks for the interpreter a few times a group; the default of 5 ms would be most of its latency.
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m engine.bus.local", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m engine.local_bus", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="where the messages are kept")
     parser.add_argument("--queue", action="append", required=True, metavar="NAME", help="a queue; give it for each")
     parser.add_argument("--port", type=int, default=5672, help="0 takes a free one and prints it")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.bus.simulation.faults import Fault, FaultKind
-from engine.bus.simulation.signals import Floats, Indices
+from engine.hub.faults import Fault, FaultKind
+from engine.hub.signals import Floats, Indices
 
 MUFFLED = 0.35
 """What is left of the healthy course where a fault has taken a signal over."""

@@ -1,0 +1,1 @@
+"""The simulated field: the field hub, its facilities, their signals and planted faults. Pure but for the sender."""
