@@ -18,10 +18,6 @@ import asyncpg
 
 from bench.report import Say
 from engine import runtime
-from engine.commands import waiting
-from engine.commands.children import Child, ChildSpec, become_reaper, descendants, end_descendants
-from engine.commands.parts import LOOPBACK, bus_spec, engine_spec, web_specs
-from engine.commands.ports import free_port, listen
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import StoreUnavailable
 from engine.historian.overview import read_overview
@@ -29,6 +25,10 @@ from engine.historian.upgrade import upgrade
 from engine.hub.plant import Plant, activation_body, make_plant, setup_body
 from engine.hub.simulator import BusSender
 from engine.local_bus.server import connection_string
+from engine.processes import waiting
+from engine.processes.children import Child, ChildSpec, become_reaper, descendants, end_descendants
+from engine.processes.parts import LOOPBACK, bus_spec, engine_spec, web_specs
+from engine.processes.ports import free_port, listen
 from engine.settings import Settings, load_settings
 
 BARE_QUEUE = "bench-bare"

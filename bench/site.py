@@ -15,9 +15,9 @@ import asyncpg
 import httpx
 
 from bench.house import UNSET
-from engine.commands.children import become_reaper, end_descendants
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.historian.upgrade import upgrade
+from engine.processes.children import become_reaper, end_descendants
 
 ADMIN = {"ADMIN_EMAIL": "admin@gasinsight.local", "ADMIN_PASSWORD": "a password of this bench"}
 START_S_MAX = 60.0

@@ -1,1 +1,1 @@
-"""What the subcommands of `gasinsight` do. `engine.cli` parses the words and imports one of these when it is asked."""
+"""What each word of `gasinsight` does, one file a word. `engine.commands.cli` parses them and imports what is asked for."""

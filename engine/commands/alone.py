@@ -9,12 +9,12 @@ import sys
 
 from engine import runtime
 from engine.cluster.environment import check_ray_settings
-from engine.commands.children import Child, become_reaper, end_descendants
-from engine.commands.parts import LOOPBACK, absolute, bus_spec, child_environment, web_specs
-from engine.commands.ports import check_free, listen
 from engine.commands.steps import Screen
 from engine.errors import SettingsError
 from engine.local_bus.server import connection_string
+from engine.processes.children import Child, become_reaper, end_descendants
+from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, web_specs
+from engine.processes.ports import check_free, listen
 from engine.settings import load_settings
 
 

@@ -19,9 +19,9 @@ from rich.console import Console
 
 from engine import runtime
 from engine.cluster.environment import check_ray_settings
-from engine.commands.ports import check_free
 from engine.diagnosis import judge
 from engine.errors import GasInSightError, SettingsError
+from engine.processes.ports import check_free
 from engine.secrecy import KEY_ADVICE, weakness_of_key
 from engine.settings import Settings, load_settings
 

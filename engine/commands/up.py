@@ -20,20 +20,20 @@ import httpx
 
 from engine import runtime
 from engine.cluster.environment import check_ray_settings
-from engine.commands.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
 from engine.commands.doctor import check_secret_key
 from engine.commands.following import HubFollower, Summary
-from engine.commands.parts import LOOPBACK, absolute, bus_spec, child_environment, engine_spec, web_specs
-from engine.commands.ports import check_free, free_port, listen
 from engine.commands.steps import Screen
-from engine.commands.undertaker import Undertaker
-from engine.commands.waiting import answers
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import SettingsError
 from engine.historian.connection import translated_errors
 from engine.historian.upgrade import upgrade
 from engine.hub.field import FieldOptions
 from engine.local_bus.server import connection_string
+from engine.processes.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
+from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, engine_spec, web_specs
+from engine.processes.ports import check_free, free_port, listen
+from engine.processes.undertaker import Undertaker
+from engine.processes.waiting import answers
 from engine.settings import Settings, load_settings
 
 START_S_MAX = 120.0
@@ -192,7 +192,7 @@ class Installation:
 
     def _hub_spec(self) -> ChildSpec:
         field = self._options.field
-        command = [sys.executable, "-m", "engine.cli", "simulate", "--json", "--faults", field.faults]
+        command = [sys.executable, "-m", "engine.commands.cli.app", "simulate", "--json", "--faults", field.faults]
         for name in ("facilities", "sensors", "rate", "seed"):
             command += [f"--{name}", str(getattr(field, name))]
         if self._options.ledger is not None:

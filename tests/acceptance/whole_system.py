@@ -54,7 +54,7 @@ def running() -> Iterator[System]:
     log_path = directory / "up.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "engine.cli", "up"],
+            [sys.executable, "-m", "engine.commands.cli.app", "up"],
             env=environment,
             cwd=ROOT,
             stdout=log,

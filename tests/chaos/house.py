@@ -20,14 +20,14 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from engine import runtime
-from engine.commands.children import Child, ChildSpec, become_reaper, descendants, end_descendants
-from engine.commands.parts import LOOPBACK, bus_spec
-from engine.commands.ports import free_port
-from engine.commands.waiting import answers, until
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import BusUnavailable, StoreUnavailable
 from engine.historian.upgrade import upgrade
 from engine.local_bus.server import connection_string
+from engine.processes.children import Child, ChildSpec, become_reaper, descendants, end_descendants
+from engine.processes.parts import LOOPBACK, bus_spec
+from engine.processes.ports import free_port
+from engine.processes.waiting import answers, until
 from engine.settings import Settings, load_settings
 from tests.chaos.disk import SmallDisk
 from tests.chaos.proxy import TcpProxy
@@ -180,7 +180,7 @@ async def _furnish(folder: Path, disk: SmallDisk, postgres: EmbeddedPostgres, ur
         "SERVICEBUS_CONNECTION_STRING": connection_string(bus_proxy.port, key),
         "GASINSIGHT_FAULTPOINTS": str(points),
     }
-    command = [sys.executable, "-m", "engine.cli", "up", "--json", "--data-dir", str(settings.data_dir)]
+    command = [sys.executable, "-m", "engine.commands.cli.app", "up", "--json", "--data-dir", str(settings.data_dir)]
     command += ["--port", str(settings.web_port)]
     up = Child(ChildSpec("up", command, environment, stop_s=UP_STOP_S_MAX), folder / "logs", print)
     stored = settings.model_copy(update={"data_dir": disk.folder})

@@ -36,5 +36,5 @@ def test_victims_are_known_by_their_command_lines() -> None:
     assert kind_of([b"/ray/core/src/ray/raylet/raylet", b"--x"]) == "raylet"
     assert kind_of([b"/ray/core/src/ray/gcs/gcs_server"]) == "GCS"
     assert kind_of([b"/python", b"-m", b"engine"]) == "engine"
-    assert kind_of([b"/python", b"-m", b"engine.cli", b"up"]) is None
+    assert kind_of([b"/python", b"-m", b"engine.commands.cli.app", b"up"]) is None
     assert kind_of([b"/python", b"-u", b"ray/dashboard/agent.py"]) is None

@@ -16,7 +16,7 @@ import asyncpg
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from engine.commands.children import descendants
+from engine.processes.children import descendants
 from engine.settings import Settings
 
 

@@ -20,10 +20,10 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
-from engine.commands.ports import free_port
 from engine.embedded import EmbeddedPostgres
 from engine.historian.upgrade import upgrade
 from engine.local_bus import connection_string
+from engine.processes.ports import free_port
 from tests.integration.engine_harness import Engine
 from tests.integration.field import QUEUES, Body, Field
 from tests.integration.local_bus_harness import KEY
@@ -110,7 +110,7 @@ class Site:
         began_s = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "engine.cli", "status", "--json"),
+            *("-m", "engine.commands.cli.app", "status", "--json"),
             env={**os.environ, **self.engine.environment},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

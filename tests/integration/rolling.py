@@ -13,11 +13,11 @@ from pathlib import Path
 
 from engine.client import GasInSight
 from engine.clock import US_PER_S, SystemClock
-from engine.commands.ports import free_port
 from engine.errors import BusUnavailable
 from engine.hub.simulator import BusSender
 from engine.local_bus import connection_string
 from engine.messages import time_text
+from engine.processes.ports import free_port
 from tests.integration.field import ACTIVATIONS, QUEUES, READINGS, SETUPS, activation_body, setup_body
 from tests.integration.local_bus_harness import KEY
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 from web_harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, web_server
 
-from engine.cli import app
+from engine.commands.cli.app import app
 from engine.commands.login import NotDone
 from engine.errors import SettingsError
 

@@ -259,7 +259,7 @@ async def test_a_chain_written_anew_is_told_by_the_head_that_was_kept(database_u
 
 def gasinsight(database_url: str, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.cli", *words],
+        [sys.executable, "-m", "engine.commands.cli.app", *words],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": database_url},
         capture_output=True,

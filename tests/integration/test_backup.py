@@ -43,7 +43,7 @@ GAPS_IN_THE_LOG = """SELECT count(*) FROM (
 
 def gasinsight(*words: str, database_url: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.cli", *words],
+        [sys.executable, "-m", "engine.commands.cli.app", *words],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": database_url},
         capture_output=True,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.commands import children
-from engine.commands.children import Child, ChildFailed, ChildSpec, descendants, last_lines
+from engine.processes import children
+from engine.processes.children import Child, ChildFailed, ChildSpec, descendants, last_lines
 
 ROOT = Path(__file__).parents[2]
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
@@ -116,8 +116,8 @@ def starter(tmp_path: Path, after: str, own_session: bool) -> subprocess.Popen[s
     grandchild += f"print(p.pid, flush=True); {STUBBORN}"
     script = f"""
 import asyncio, pathlib, sys, time
-from engine.commands.children import Child, ChildSpec, become_reaper, end_descendants
-from engine.commands.undertaker import Undertaker
+from engine.processes.children import Child, ChildSpec, become_reaper, end_descendants
+from engine.processes.undertaker import Undertaker
 async def main():
     spec = ChildSpec("part", [sys.executable, "-c", {grandchild!r}])
     child = Child(spec, pathlib.Path({str(tmp_path)!r}), print, undertaker)

@@ -60,7 +60,7 @@ async def gasinsight(engine: Engine, *words: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "engine.cli",
+        "engine.commands.cli.app",
         *words,
         env={**os.environ, **engine.environment},
         stdout=asyncio.subprocess.PIPE,

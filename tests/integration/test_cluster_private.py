@@ -12,7 +12,7 @@ import pytest
 from azure.servicebus.aio import ServiceBusClient
 
 from engine.cluster.watch import RAY_LOST_STATUS
-from engine.commands.children import descendants
+from engine.processes.children import descendants
 from engine.runtime import published_values, read_secret
 from tests.integration.engine_harness import Engine, Hub, eventually, is_running, rows_of
 from tests.integration.field import QUEUES, Field

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from engine.commands.ports import free_port
+from engine.processes.ports import free_port
 from tests.integration.engine_harness import Engine, eventually
 from tests.integration.local_bus_harness import KEY
 

@@ -11,7 +11,6 @@ import asyncpg
 import pytest
 
 from engine.clock import ManualClock
-from engine.commands.ports import free_port
 from engine.embedded.account import Account, choose_account, run, spawn
 from engine.embedded.binaries import Programs, find_programs
 from engine.errors import CommitFenced
@@ -19,6 +18,7 @@ from engine.facility.facility import Facility
 from engine.historian.historian import Historian
 from engine.historian.upgrade import upgrade
 from engine.metrics import Metrics
+from engine.processes.ports import free_port
 from engine.settings import Settings
 from tests.integration.test_backup import gasinsight
 from tests.unit.engine_fakes import T0_US, activation, batch, setup

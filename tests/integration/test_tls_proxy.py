@@ -21,7 +21,7 @@ from web_harness import bearer, web_server
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from engine.commands.ports import free_port
+from engine.processes.ports import free_port
 from engine.settings import Settings
 from web.server import PING_INTERVAL_S
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from engine.client import GasInSight
-from engine.commands.children import descendants
-from engine.commands.ports import free_port
+from engine.processes.children import descendants
+from engine.processes.ports import free_port
 from engine.runtime import read_secret
 
 pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.bus, pytest.mark.slow, pytest.mark.timeout(420)]
@@ -34,7 +34,7 @@ class Up:
     def __init__(self, data_dir: Path, *words: str) -> None:
         self.said: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine.cli", "up", "--json", "--data-dir", str(data_dir), *words],
+            [sys.executable, "-m", "engine.commands.cli.app", "up", "--json", "--data-dir", str(data_dir), *words],
             cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -63,8 +63,8 @@ def data_dir(server_folder: Path) -> Iterator[Path]:
 
 def ask(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.cli", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True,
-        timeout=60, check=False,
+        [sys.executable, "-m", "engine.commands.cli.app", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True,
+        text=True, timeout=60, check=False,
     )  # fmt: skip
 
 

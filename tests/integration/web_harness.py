@@ -19,9 +19,9 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart
 
-from engine.commands.ports import free_port
 from engine.errors import ClusterUnavailable
 from engine.live import LiveChunk
+from engine.processes.ports import free_port
 from engine.settings import Settings
 from web.app import create_app
 from web.auth.passwords import Passwords

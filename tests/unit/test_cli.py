@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from engine import cli, runtime
+from engine import runtime
 from engine.commands import doctor
+from engine.commands.cli import app as cli
 from engine.commands.doctor import check_origins, check_python, check_secret_key
 from engine.commands.following import HubFollower, total
-from engine.commands.ports import check_free, free_port, listen
 from engine.commands.steps import Screen
 from engine.commands.watch_view import Board
 from engine.errors import SettingsError
+from engine.processes.ports import check_free, free_port, listen
 from engine.settings import load_settings
 
 COMMANDS = (
@@ -79,7 +80,7 @@ def test_every_bench_is_named_in_the_help(monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_help_loads_nothing_heavy() -> None:
     script = "import sys; sys.argv = ['gasinsight', '--help']\n"
-    script += "from engine.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    script += "from engine.commands.cli.app import main\ntry: main()\nexcept SystemExit: pass\n"
     script += f"print('LOADED', [name for name in {HEAVY!r} if name in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", script], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False

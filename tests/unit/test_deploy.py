@@ -20,7 +20,7 @@ import typer
 import yaml
 
 from engine import runtime
-from engine.cli import app
+from engine.commands.cli.app import app
 from engine.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from engine import cli
+from engine.commands.cli import app as cli
 from engine.commands.score import ScoreOptions, run_score
 from engine.errors import SettingsError
 from engine.offline import FrameRefused, score_frame

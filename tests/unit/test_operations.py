@@ -14,7 +14,7 @@ import pytest
 import typer
 import yaml
 
-from engine.cli import app
+from engine.commands.cli.app import app
 from engine.metrics import HELP
 from engine.settings import Settings
 from web.exposition import OWN_HELP

@@ -11,8 +11,8 @@ import pytest
 from joserfc.jwk import ECKey, OKPKey
 from typer.testing import CliRunner
 
-from engine.cli import app
 from engine.clock import ManualClock
+from engine.commands.cli.app import app
 from engine.errors import SettingsError
 from engine.settings import Settings
 from web.auth.signing import Keyring, keyring

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_options import AsJson
+from engine.commands.cli.options import AsJson
 
 
 def score(

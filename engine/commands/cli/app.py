@@ -13,11 +13,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from engine import cli_api_key, cli_audit, cli_score
-from engine.cli_options import AsJson, DataDir, Password, Url, User, given
+from engine.commands.cli import api_key as cli_api_key
+from engine.commands.cli import audit as cli_audit
+from engine.commands.cli import score as cli_score
+from engine.commands.cli.options import AsJson, DataDir, Password, Url, User, given
 from engine.errors import GasInSightError, SettingsError
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[3]
 """Where the source lies; of an installed package, a folder without `bench` and `tests`."""
 
 app = typer.Typer(

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_options import AsJson, DataDir, given
+from engine.commands.cli.options import AsJson, DataDir, given
 
 app = typer.Typer(no_args_is_help=True, help="Who changed what, and whether the log of it is whole.")
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from engine.commands.undertaker import Undertaker
 from engine.errors import GasInSightError
+from engine.processes.undertaker import Undertaker
 
 RESTART_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 FAILURES_MAX = 8

@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 
-from engine.commands.children import ChildSpec
+from engine.processes.children import ChildSpec
 from engine.settings import Settings
 
 LOOPBACK = "127.0.0.1"

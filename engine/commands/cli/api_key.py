@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from engine.cli_options import AsJson, DataDir, Password, Url, User, given
+from engine.commands.cli.options import AsJson, DataDir, Password, Url, User, given
 
 app = typer.Typer(no_args_is_help=True, help="Let programs in: API keys for named facilities. Needs an Admin's login.")
 
