@@ -24,9 +24,9 @@ from hypercorn.config import Config
 from engine.live import LiveChunk, LiveFrame
 from engine.logs import configure_logging
 from engine.settings import load_settings
-from web import listening
 from web.app import create_app
-from web.server import set_server_defaults
+from web.edge import connections as listening
+from web.edge.server import set_server_defaults
 
 WINDOW_FRAMES = 64
 FACILITY, SENSOR = "bench-facility", "bench-sensor"

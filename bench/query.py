@@ -21,7 +21,7 @@ from bench.report import Figure, Say, at_most, median, percentile
 from bench.site import Site, make_plant, open_site
 from web.api.alerts import LIST_ALERTS
 from web.api.dashboard import COUNT_FACILITIES, COUNT_SENSORS
-from web.cells import READ_CELLS
+from web.history.grid_readings import READ_CELLS
 
 END = datetime(2026, 11, 20, tzinfo=UTC)
 YEAR = timedelta(days=365)

@@ -35,6 +35,7 @@ from web.api import (
     permissions,
     records,
     sensors,
+    sockets,
     tickets,
     users,
 )
@@ -48,17 +49,16 @@ from web.auth.throttle import Throttle
 from web.auth.tickets import Tickets
 from web.auth.tokens import Tokens
 from web.background import Background
+from web.contract.declare import Noun, OpaqueText, json_response
 from web.database import Database, StatementTooSlow
-from web.declare import Noun, OpaqueText, json_response
-from web.edge import Edge
+from web.edge.middleware import Edge
+from web.edge.proxies import TrustedProxies, client_address
+from web.edge.rates import RateLimits, client_key
+from web.engine_report import EngineReports
 from web.errors import HttpRefusal
-from web.live import sockets
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
-from web.proxies import TrustedProxies, client_address
-from web.rates import RateLimits, client_key
-from web.reports import EngineReports
 from web.services import Services
 
 NOUNS: tuple[Noun, ...] = (

@@ -6,7 +6,7 @@ from engine.cluster.feed import ClusterFeed
 from engine.logs import configure_logging
 from engine.runtime import effective_settings
 from web.app import create_app
-from web.server import set_server_defaults
+from web.edge.server import set_server_defaults
 
 set_server_defaults()
 _settings = effective_settings()

@@ -16,11 +16,11 @@ from web.auth.tickets import Tickets
 from web.auth.tokens import Tokens
 from web.background import Background
 from web.database import Database
+from web.edge.rates import RateLimits
+from web.engine_report import EngineReports
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
-from web.rates import RateLimits
-from web.reports import EngineReports
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""What each word of `gasinsight` does, one file a word. `engine.commands.cli` parses them and imports what is asked for."""
+"""What each word of `gasinsight` does, one file a word; `engine.commands.cli` imports them when they are asked for."""

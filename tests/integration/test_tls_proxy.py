@@ -23,7 +23,7 @@ from websockets.exceptions import InvalidStatus
 
 from engine.processes.ports import free_port
 from engine.settings import Settings
-from web.server import PING_INTERVAL_S
+from web.edge.server import PING_INTERVAL_S
 
 CONFIGURATION = Path(__file__).parents[2] / "deploy/proxy/nginx.conf"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/sbin")

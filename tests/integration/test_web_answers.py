@@ -14,7 +14,7 @@ import pytest_asyncio
 from web_harness import Web, serving, settings_for, web_server
 
 from web.app import create_app
-from web.grid import CELLS_MAX
+from web.history.grid import CELLS_MAX
 
 pytestmark = pytest.mark.postgres
 

@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from bench.memory import pss_mb
-from web import listening
+from web.edge import connections as listening
 
 pytestmark = pytest.mark.postgres
 

@@ -1,6 +1,6 @@
 """The examples of the OpenAPI document are answers of this server, given to the requests beside them.
 
-`make examples` records them anew into web/examples.json; here a fresh server must still answer in the same shape.
+`make examples` records them anew into web/contract/examples.json; here a fresh server must answer in the same shape.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from web_harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, bearer, web_server
 from websockets.asyncio.client import connect
 
-from web.openapi import EXAMPLES
+from web.contract.openapi import EXAMPLES
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 from contract_table import ROWS, WEBSOCKETS

@@ -16,7 +16,7 @@ from web_harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, serving, settings_for,
 
 from engine.live import LiveChunk, LiveFeed
 from web.app import create_app
-from web.requests import JSON_DEPTH_MAX
+from web.edge.requests import JSON_DEPTH_MAX
 
 pytestmark = pytest.mark.postgres
 

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from web_harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, bearer, web_server
 
-from web.shapes import LIMIT_MAX, PAGE_SIZE_MAX
+from web.contract.shapes import LIMIT_MAX, PAGE_SIZE_MAX
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 from contract_table import FACILITY_TYPES, ROWS, SENSOR_TYPES

@@ -19,10 +19,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from web import listening
 from web.app import create_app
 from web.auth.passwords import Passwords
-from web.listening import CLIENT_BYTES_AT_ONCE, CLIENT_MESSAGE_BYTES_MAX, OPEN_FILES_MAX
+from web.edge import connections as listening
+from web.edge.connections import CLIENT_BYTES_AT_ONCE, CLIENT_MESSAGE_BYTES_MAX, OPEN_FILES_MAX
 
 ORIGIN = {"Origin": "https://front.example"}
 BURST = 40

@@ -16,7 +16,7 @@ from web_harness import HeldFeed, settings_for, web_server
 
 from web.app import create_app
 from web.auth.guard import Need
-from web.declare import Noun
+from web.contract.declare import Noun
 
 pytestmark = pytest.mark.postgres
 

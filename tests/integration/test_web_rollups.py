@@ -15,9 +15,9 @@ from web_harness import Web, web_server
 
 from engine.historian.connection import prepare_connection
 from engine.historian.rollups import rollup_pass
-from web import cells
 from web.database import Database
-from web.grid import step_for
+from web.history import grid_readings as cells
+from web.history.grid import step_for
 
 pytestmark = pytest.mark.postgres
 

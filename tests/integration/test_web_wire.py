@@ -21,9 +21,9 @@ from web_harness import CHEAP, HeldFeed, serving, settings_for
 from engine.logs import configure_logging
 from web.app import create_app
 from web.auth.passwords import Passwords
-from web.gate import HEADER_BYTES_MAX, HEADERS_MAX, PATH_BYTES_MAX, QUERY_BYTES_MAX, QUERY_FIELDS_MAX
-from web.listening import BoundedServer
-from web.server import HEAD_BYTES_MAX
+from web.edge.connections import BoundedServer
+from web.edge.request_limits import HEADER_BYTES_MAX, HEADERS_MAX, PATH_BYTES_MAX, QUERY_BYTES_MAX, QUERY_FIELDS_MAX
+from web.edge.server import HEAD_BYTES_MAX
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

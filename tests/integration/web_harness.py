@@ -25,7 +25,7 @@ from engine.processes.ports import free_port
 from engine.settings import Settings
 from web.app import create_app
 from web.auth.passwords import Passwords
-from web.server import set_server_defaults
+from web.edge.server import set_server_defaults
 
 ADMIN_EMAIL = "boss@plant.example"
 ADMIN_PASSWORD = "correct horse battery"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.cover import DAY_US, HOUR_US, MINUTE_US, RAW, Grid, cover
+from web.history.rollup_choice import DAY_US, HOUR_US, MINUTE_US, RAW, Grid, cover
 
 S = 1_000_000
 EPOCH_US = 1_700_000_000 * S

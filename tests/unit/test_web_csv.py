@@ -8,7 +8,7 @@ import io
 import pytest
 from pydantic_core import to_json
 
-from web.csv import Table
+from web.wire.csv import Table
 
 HOSTILE = (
     "=cmd|' /C calc'!A0",

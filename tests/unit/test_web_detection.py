@@ -13,8 +13,8 @@ import native
 from engine.detection import in_force
 from engine.model import SensorType
 from native import Flag
-from web import detection_shapes as shapes
-from web.detection_shapes import DetectionChanges
+from web.contract import detection_shapes as shapes
+from web.contract.detection_shapes import DetectionChanges
 
 GOOD = [
     {},

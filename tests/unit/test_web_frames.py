@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from websockets.frames import Frame, Opcode
 
-from web.frames import ENCODED, PIECE_BYTES_MAX, encoded_messages, text_frame
+from web.edge.frames import ENCODED, PIECE_BYTES_MAX, encoded_messages, text_frame
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 70000])

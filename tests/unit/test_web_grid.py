@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from web.grid import FilledCells, Window, grid_texts, needs_last_text
+from web.history.grid import FilledCells, Window, grid_texts, needs_last_text
 
 S = 1_000_000
 

@@ -20,9 +20,9 @@ from contract_table import (
 from pydantic_core import from_json, to_json
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
+from web.api.sockets import SOCKETS
 from web.app import NOUNS
-from web.live.sockets import SOCKETS
-from web.openapi import openapi_document
+from web.contract.openapi import openapi_document
 
 DOCUMENT: dict[str, Any] = from_json(to_json(openapi_document(NOUNS, SOCKETS)))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]

@@ -8,7 +8,7 @@ import pytest
 
 from engine.errors import SettingsError
 from engine.settings import Settings, load_settings
-from web.proxies import UNKNOWN, TrustedProxies, client_address
+from web.edge.proxies import UNKNOWN, TrustedProxies, client_address
 
 
 def scope_of(peer: str | None, *forwarded: str, scheme: str = "http", proto: str | None = None) -> dict[str, Any]:

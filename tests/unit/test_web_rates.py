@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.clock import ManualClock
+from web.edge.rates import BUCKETS_MAX, RateLimits, client_key
 from web.errors import TooManyRequests
-from web.rates import BUCKETS_MAX, RateLimits, client_key
 
 
 def taken(limits: RateLimits, who: str, wanted: int) -> int:

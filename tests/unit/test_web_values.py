@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.frequency import parse_frequency, spell_frequency
-from web.numbers import reading_text, shortest
-from web.times import contract_text, from_us, parse_time, to_us
+from web.wire.frequency import parse_frequency, spell_frequency
+from web.wire.numbers import reading_text, shortest
+from web.wire.times import contract_text, from_us, parse_time, to_us
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from web.auth.guard import Need
-from web.csv import Table
-from web.declare import Call, Noun
-from web.explanations import explained
-from web.shapes import LIMIT_MAX, Alert, AlertWithDetails, FacilitySummary, Paging, SensorSummary
+from web.contract.declare import Call, Noun
+from web.contract.shapes import LIMIT_MAX, Alert, AlertWithDetails, FacilitySummary, Paging, SensorSummary
+from web.wire.csv import Table
+from web.wire.explanations import explained
 
 noun = Noun("alerts", "What went wrong, newest first")
 

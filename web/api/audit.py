@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from web.auth.guard import Need
-from web.csv import Table
-from web.declare import Call, Noun
-from web.shapes import Paging
+from web.contract.declare import Call, Noun
+from web.contract.shapes import Paging
+from web.wire.csv import Table
 
 noun = Noun("audit", "Who changed what")
 

@@ -11,11 +11,21 @@ from web.audit import Action, audit
 from web.auth.guard import Need, user_principal
 from web.auth.passwords import check_new_password
 from web.auth.sessions import Subject, TokenPairText, end_all_sessions
-from web.declare import Call, Noun
+from web.contract.declare import Call, Noun
+from web.contract.shapes import (
+    Detail,
+    PasswordChange,
+    PublicKey,
+    PublicKeys,
+    Refresh,
+    RefreshQuery,
+    SignIn,
+    SignOut,
+    TokenPair,
+)
+from web.edge.proxies import client_address
+from web.edge.requests import read_fields, secret_parameter
 from web.errors import HttpRefusal, NotAuthenticated, NotFound, NotPermitted, NotUsable
-from web.proxies import client_address
-from web.requests import read_fields, secret_parameter
-from web.shapes import Detail, PasswordChange, PublicKey, PublicKeys, Refresh, RefreshQuery, SignIn, SignOut, TokenPair
 
 noun = Noun("auth", "Signing in: send the access token as `Authorization: Bearer`")
 log = structlog.get_logger(__name__)

@@ -8,8 +8,8 @@ from typing import Any
 
 from engine.model import FacilityStatus, FacilityType, SensorStatus, SensorType
 from web.auth.guard import Need
-from web.declare import Call, Noun
-from web.shapes import ChartData, ChartEntry, Colors, Dashboard, DashboardMetrics
+from web.contract.declare import Call, Noun
+from web.contract.shapes import ChartData, ChartEntry, Colors, Dashboard, DashboardMetrics
 
 noun = Noun("dashboard", "Figures and charts over what the caller may view")
 

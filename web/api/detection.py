@@ -14,8 +14,8 @@ from engine.model import SensorType
 from web.audit import Action, audit, changes
 from web.auth.guard import Need
 from web.configuration import TELL_ENGINE
-from web.declare import Call, Noun
-from web.detection_shapes import (
+from web.contract.declare import Call, Noun
+from web.contract.detection_shapes import (
     DetectionChanges,
     DetectionInForce,
     DetectionSettings,

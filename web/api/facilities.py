@@ -7,9 +7,9 @@ from typing import Any
 from web.audit import Action, audit
 from web.auth.guard import Need
 from web.configuration import TELL_ENGINE
-from web.declare import Call, Noun
+from web.contract.declare import Call, Noun
+from web.contract.shapes import Facility, FacilityChanges, Location, UnlimitedPaging
 from web.errors import NotFound
-from web.shapes import Facility, FacilityChanges, Location, UnlimitedPaging
 
 noun = Noun("facilities", "Gas facilities")
 

@@ -8,9 +8,9 @@ from quart import Response
 from engine.diagnosis import judge, problems
 from engine.metrics import labels_text
 from web.auth.guard import Need
-from web.declare import Call, Noun, json_response
+from web.contract.declare import Call, Noun, json_response
+from web.contract.shapes import Alive, Check, Readiness
 from web.exposition import READY, exposition
-from web.shapes import Alive, Check, Readiness
 
 noun = Noun("health", "State of the server itself")
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from web.auth.guard import Need
-from web.declare import Call, Noun
-from web.shapes import DeadLetter, DeadLetterPage, Paging, Parked, ParkedPage
+from web.contract.declare import Call, Noun
+from web.contract.shapes import DeadLetter, DeadLetterPage, Paging, Parked, ParkedPage
 
 noun = Noun("intake", "Input that waits or was given up")
 

@@ -9,10 +9,10 @@ import asyncpg
 from web.audit import Action, audit
 from web.auth.guard import Need, key_principal
 from web.auth.keys import new_key
-from web.declare import Call, Noun
+from web.contract.declare import Call, Noun
+from web.contract.key_shapes import ApiKey, ApiKeyPage, KeyGrant, NewApiKey, ShownApiKey
+from web.contract.shapes import Paging
 from web.errors import NotFound
-from web.key_shapes import ApiKey, ApiKeyPage, KeyGrant, NewApiKey, ShownApiKey
-from web.shapes import Paging
 
 noun = Noun("api keys", "How programs call: send the key as `Authorization: Bearer`")
 

@@ -21,11 +21,11 @@ from web.auth.guard import Need
 from web.auth.oidc import ProofRefused, SingleSignOn
 from web.auth.oidc_attempts import ATTEMPT_S_MAX, AttemptUnknown
 from web.auth.sessions import Subject
-from web.declare import Call, Noun, Redirect
+from web.contract.declare import Call, Noun, Redirect
+from web.contract.shapes import TokenPair
+from web.edge.requests import secret_parameter
 from web.errors import HttpRefusal, NotAuthenticated, NotFound
-from web.requests import secret_parameter
 from web.services import Services
-from web.shapes import TokenPair
 
 noun = Noun("single sign-on", "Signing in at an OpenID Connect provider, if one is set up; else 404")
 log = structlog.get_logger(__name__)

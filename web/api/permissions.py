@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 
 from web.audit import Action, audit
 from web.auth.guard import Need, user_principal
-from web.declare import INT4_MAX, Call, Noun
+from web.contract.declare import INT4_MAX, Call, Noun
+from web.contract.shapes import NewPermission, Permission
 from web.errors import NotFound
-from web.shapes import NewPermission, Permission
 
 noun = Noun("permissions", "Who may view and edit which facility")
 

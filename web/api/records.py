@@ -1,6 +1,6 @@
 """`/sensor-records`: readings on a regular grid, and their mean, minimum and maximum.
 
-PostgreSQL groups readings or rollups into cells (web/cells.py); only the cells travel.
+PostgreSQL groups readings or rollups into cells (web/history/grid_readings.py); only the cells travel.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from pydantic_core import to_json
 
 from engine.clock import US_PER_S
 from web.auth.guard import Need
-from web.cells import SMALL_SCALE, Asked, Cell, Cells, about_sensor, read_cells
-from web.csv import Table
-from web.declare import Call, Noun
+from web.contract.declare import Call, Noun
+from web.contract.shapes import Analytics, Grid
 from web.errors import NotFound, NotUsable
-from web.frequency import FREQUENCY_PATTERN, parse_frequency
-from web.grid import CELLS_MAX, FilledCells, Window, grid_texts, needs_last_text, step_for
-from web.numbers import reading_text, shortest
-from web.shapes import Analytics, Grid
-from web.times import TIME_IN_PATTERN, from_us, parse_time, to_us
+from web.history.grid import CELLS_MAX, FilledCells, Window, grid_texts, needs_last_text, step_for
+from web.history.grid_readings import SMALL_SCALE, Asked, Cell, Cells, about_sensor, read_cells
+from web.wire.csv import Table
+from web.wire.frequency import FREQUENCY_PATTERN, parse_frequency
+from web.wire.numbers import reading_text, shortest
+from web.wire.times import TIME_IN_PATTERN, from_us, parse_time, to_us
 
 noun = Noun("sensor-records", "History of one sensor")
 

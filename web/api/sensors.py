@@ -7,11 +7,11 @@ from typing import Any
 from web.audit import Action, audit, changes
 from web.auth.guard import Need
 from web.configuration import TELL_ENGINE
-from web.declare import Call, Noun
+from web.contract.declare import Call, Noun
+from web.contract.shapes import Location, Reading, Sensor, SensorChanges, UnlimitedPaging
 from web.errors import NotFound
-from web.frequency import parse_frequency
-from web.numbers import reading_text
-from web.shapes import Location, Reading, Sensor, SensorChanges, UnlimitedPaging
+from web.wire.frequency import parse_frequency
+from web.wire.numbers import reading_text
 
 noun = Noun("sensors", "Sensors and their settings")
 

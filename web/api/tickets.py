@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from web.auth.guard import Need
 from web.auth.tickets import LIFE_S
-from web.declare import Call, Noun
-from web.shapes import WebsocketTicket
+from web.contract.declare import Call, Noun
+from web.contract.shapes import WebsocketTicket
 
 noun = Noun("websockets", "Tickets for the websockets")
 

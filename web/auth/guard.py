@@ -13,7 +13,7 @@ from web.auth.keys import is_key, verify_key
 from web.auth.tokens import Claims, Tokens
 from web.database import Database
 from web.errors import NotAuthenticated, NotFound, NotPermitted
-from web.times import to_us
+from web.wire.times import to_us
 
 READ_CALLER = """
 SELECT id, username, email, role, sessions_valid_from,

@@ -22,7 +22,7 @@ from web.auth.guard import user_principal
 from web.auth.tokens import Claims, Tokens, access_id, new_token_id, successor_id, token_hash
 from web.database import Database
 from web.errors import NotAuthenticated
-from web.times import to_us
+from web.wire.times import to_us
 
 REMEMBER = """
 INSERT INTO refresh_tokens (user_id, family, token_hash, issued_at, expires_at, impersonated_by)

@@ -20,8 +20,8 @@ import structlog
 from engine.clock import Clock
 from engine.errors import StoreUnavailable
 from web.database import Database
-from web.frames import text_frame
-from web.times import contract_text
+from web.edge.frames import text_frame
+from web.wire.times import contract_text
 
 POLL_S = 2.0
 PAGE_ROWS = 500

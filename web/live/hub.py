@@ -18,7 +18,7 @@ from engine.clock import Clock
 from engine.errors import ClusterUnavailable, FacilityUnavailable
 from engine.live import LiveFeed, LiveFrame
 from engine.metrics import Metrics
-from web.frames import text_frame
+from web.edge.frames import text_frame
 
 QUEUE_FRAMES_MAX = 256
 RETRY_S = 1.0

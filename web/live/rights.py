@@ -21,7 +21,7 @@ from engine.metrics import Metrics
 from web.auth.guard import Caller, Person, Program
 from web.database import Database
 from web.errors import HttpRefusal
-from web.times import to_us
+from web.wire.times import to_us
 
 RECHECK_S = 2.0
 CLIENTS = "gasinsight_websocket_clients"

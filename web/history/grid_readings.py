@@ -17,10 +17,10 @@ import asyncpg
 import numpy as np
 
 from engine.clock import US_PER_S
-from web.cover import RAW, WIDTHS_US, Grid, Stretches, Times, cover
 from web.database import Queries
-from web.grid import Window
-from web.times import from_us, to_us
+from web.history.grid import Window
+from web.history.rollup_choice import RAW, WIDTHS_US, Grid, Stretches, Times, cover
+from web.wire.times import from_us, to_us
 
 # $4 step, $5 scale: 1, or a small power of two when a sum would overflow; $6 what t0 is rounded down to
 READ_CELLS = """

@@ -13,11 +13,20 @@ from urllib.parse import parse_qsl, urlencode
 
 import structlog
 
+from web.edge.headers import Headers, security_headers
+from web.edge.proxies import TrustedProxies
+from web.edge.request_limits import (
+    CLOSE,
+    QUERY_FIELDS_MAX,
+    BodyTooLarge,
+    BoundedBody,
+    Message,
+    Receive,
+    Scope,
+    check_request,
+)
+from web.edge.requests import SECRET_PARAMETERS, SECRETS_KEY, SEND_KEY
 from web.errors import HttpRefusal
-from web.gate import CLOSE, QUERY_FIELDS_MAX, BodyTooLarge, BoundedBody, Message, Receive, Scope, check_request
-from web.headers import Headers, security_headers
-from web.proxies import TrustedProxies
-from web.requests import SECRET_PARAMETERS, SECRETS_KEY, SEND_KEY
 
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Any, Any, Any], Awaitable[None]]

@@ -11,8 +11,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from engine.clock import Clock
+from web.edge.proxies import UNKNOWN
 from web.errors import TooManyRequests
-from web.proxies import UNKNOWN
 
 BUCKETS_MAX = 10_000
 IPV6_PREFIX = 64  # what one household or machine is given; it has all addresses in it

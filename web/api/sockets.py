@@ -15,16 +15,16 @@ from quart import Blueprint, websocket
 
 from web.auth.guard import Caller, Need
 from web.auth.keys import is_key
-from web.declare import Socket
+from web.contract.declare import Socket
+from web.contract.shapes import AlertFrame, ReadingFrame
+from web.edge.frames import encoded_messages
+from web.edge.proxies import client_address
+from web.edge.rates import client_key
+from web.edge.requests import SEND_KEY, secret_parameter
 from web.errors import HttpRefusal, NotAuthenticated, NotPermitted
-from web.frames import encoded_messages
 from web.live.hub import Watcher
 from web.live.rights import OpenSocket
-from web.proxies import client_address
-from web.rates import client_key
-from web.requests import SEND_KEY, secret_parameter
 from web.services import Services
-from web.shapes import AlertFrame, ReadingFrame
 
 POLICY_VIOLATION = 1008
 ID_DIGITS_MAX = 18

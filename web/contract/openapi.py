@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from web import csv
 from web.auth.guard import Need
-from web.declare import Endpoint, Noun, Redirect, Socket
-from web.shapes import Detail, Problems
+from web.contract.declare import Endpoint, Noun, Redirect, Socket
+from web.contract.shapes import Detail, Problems
+from web.wire import csv
 
 REF = "#/components/schemas/{model}"
 EXAMPLES = Path(__file__).with_name("examples.json")

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from engine.messages import INTERVAL_S_MAX
 from engine.model import AlertType, FacilityStatus, FacilityType, SensorStatus, SensorType
-from web.explanations import Explanation
-from web.frequency import FREQUENCY_PATTERN, parse_frequency, spelled_frequency
-from web.times import ContractTime
+from web.wire.explanations import Explanation
+from web.wire.frequency import FREQUENCY_PATTERN, parse_frequency, spelled_frequency
+from web.wire.times import ContractTime
 
 Role = Literal["Admin", "User"]
 PermissionType = Literal["View", "Edit"]

@@ -18,16 +18,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from quart import Blueprint, Response, request
 from werkzeug.routing import BaseConverter
 
-from web import csv
 from web.audit import Actor
 from web.auth.guard import Caller, Need, Person, user_principal
-from web.csv import Table
 from web.database import BoundDatabase
+from web.edge.proxies import client_address
+from web.edge.rates import client_key
+from web.edge.requests import query_fields, read_json
 from web.errors import NotAuthenticated, NotFound, NotPermitted, NotUsable
-from web.proxies import client_address
-from web.rates import client_key
-from web.requests import query_fields, read_json
 from web.services import Services
+from web.wire import csv
+from web.wire.csv import Table
 
 Handler = Callable[..., Awaitable[Any]]
 Declare = Callable[[Handler], Handler]
@@ -91,7 +91,7 @@ class Endpoint:
     """One declared route.
 
     path_types    path parameters: int or str
-    statuses      of refusals that do not follow from the rest (see web.openapi.statuses)
+    statuses      of refusals that do not follow from the rest (see web.contract.openapi.statuses)
     form          what the handler reads by `read_fields`: a form or a JSON object
     table         how the answer is CSV for those who ask for it
     secret_query  what the edge takes out of the query and the handler reads by `secret_parameter`, instead of the form

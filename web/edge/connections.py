@@ -25,8 +25,8 @@ from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import ProtocolError
 
-from web.frames import ENCODED
-from web.headers import Headers, security_headers
+from web.edge.frames import ENCODED
+from web.edge.headers import Headers, security_headers
 
 UNACKNOWLEDGED_S_MAX = 60
 UNSENT_BYTES_MAX = 64 * 1024  # in the kernel; what has been sent and not yet read is in the client's
@@ -130,7 +130,7 @@ def _bound(connection: Any) -> None:
 
 
 class OneWayStream(WSStream):
-    """A websocket that only sends, also frames that were encoded already (web/frames.py).
+    """A websocket that only sends, also frames that were encoded already (web/edge/frames.py).
 
     Control frames are answered, small messages dropped, others end it.
     Without compression: it costs 300 kB a client, and a few bytes that are sent to us could become very many.

@@ -8,7 +8,7 @@ import hypercorn.protocol.h11
 from hypercorn.config import Config
 from hypercorn.protocol.h11 import H11Protocol
 
-from web.listening import FILES_FOR_OURSELVES, BoundedServer, OneWayStream, error_answer, raise_open_files_limit
+from web.edge.connections import FILES_FOR_OURSELVES, BoundedServer, OneWayStream, error_answer, raise_open_files_limit
 
 PING_INTERVAL_S = 20.0
 KEEP_ALIVE_S = 20.0  # also the longest wait for the head of a request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, ValidationError
 
-from web.times import ContractTime, from_us
+from web.wire.times import ContractTime, from_us
 
 
 class ViewSays(BaseModel):

@@ -11,8 +11,8 @@ from pydantic import (
     field_validator,
 )
 
-from web.shapes import PermissionType
-from web.times import ContractTime
+from web.contract.shapes import PermissionType
+from web.wire.times import ContractTime
 
 KEY_DAYS_MAX = 365
 FACILITIES_MAX = 1000

@@ -1,0 +1,1 @@
+"""What stands around every request: connections, sizes, origins, headers, rates. Imports nothing of ours but errors."""

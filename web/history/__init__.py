@@ -1,0 +1,1 @@
+"""Stored readings as a chart asks for them: the grid, which rollups serve it, and the query."""

@@ -1,0 +1,1 @@
+"""How values are spelled in the wire contract: times, numbers, frequencies, CSV, explanations. Pure."""
