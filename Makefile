@@ -67,7 +67,7 @@ test-chaos: setup ## kill and pause everything under load (MINUTES=30 SEED=1)
 	@exec $(BIN)/gasinsight chaos --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 test-outages: setup ## each part taken away for as long as you like (OUTAGE_S=180)
-	OUTAGE_S=$(OUTAGE_S) $(BIN)/pytest -s tests/integration/test_outages.py
+	OUTAGE_S=$(OUTAGE_S) $(BIN)/pytest -s tests/integration/cluster/test_outages.py
 
 test-fuzz: setup ## the REST interface by its own description, as each role (FUZZ_S=300 SEED=1)
 	FUZZ_S=$(FUZZ_S) SEED=$(SEED) $(BIN)/pytest tests/acceptance/test_web_fuzz.py
@@ -81,7 +81,7 @@ fuzz-native: ## the Rust core under libFuzzer, each target so long (FUZZ_S=300);
 	done
 
 examples: setup ## record the examples of the API's description anew
-	RECORD_EXAMPLES=1 $(BIN)/pytest tests/integration/test_web_examples.py
+	RECORD_EXAMPLES=1 $(BIN)/pytest tests/integration/web/test_examples.py
 
 test-compat: setup ## other Service Bus clients on the local bus; installs them from their registries
 	$(BIN)/pytest tests/compat

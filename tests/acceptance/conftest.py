@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from whole_system import System, running
+
+from tests.acceptance.whole_system import System, running
 
 
 @pytest.fixture(scope="session")

@@ -15,11 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-from field_hub import FieldHub
-from front_end import FrontEnd, LoggedOut, frames
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
-from whole_system import System
+
+from tests.acceptance.field_hub import FieldHub
+from tests.acceptance.front_end import FrontEnd, LoggedOut, frames
+from tests.acceptance.whole_system import System
 
 pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(420)]
 

@@ -22,7 +22,8 @@ import httpx
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSubQueue
 from websockets.asyncio.client import connect
-from whole_system import System
+
+from tests.acceptance.whole_system import System
 
 pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(420)]
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-from web_harness import ADMIN_EMAIL, ADMIN_PASSWORD, web_server
+from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, web_server
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [

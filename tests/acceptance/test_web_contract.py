@@ -16,10 +16,11 @@ from typing import Any
 
 import httpx
 import pytest
-from front_end import FrontEnd
-from web_alone import EMAIL, FORM, PASSWORD, served
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+
+from tests.acceptance.front_end import FrontEnd
+from tests.acceptance.web_alone import EMAIL, FORM, PASSWORD, served
 
 pytestmark = pytest.mark.postgres
 

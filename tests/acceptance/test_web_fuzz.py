@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-from web_harness import ADMIN_EMAIL, ADMIN_PASSWORD, PAST, Web, web_server
+from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, PAST, Web, web_server
 
 FUZZ_S = int(os.environ.get("FUZZ_S", "0"))
 SEED = int(os.environ.get("SEED", "1"))

@@ -21,7 +21,7 @@ from engine.settings import load_settings
 from tests.chaos.field import US_PER_S, Field
 from tests.chaos.ledger import Bad, Ledger, Readings, Status
 from tests.chaos.ledger_check import LedgerResult, check_database, check_ledger
-from tests.integration.local_bus_harness import KEY, body_of, bus_process, receive_all
+from tests.integration.local_bus.harness import KEY, body_of, bus_process, receive_all
 
 pytestmark = [pytest.mark.postgres, pytest.mark.bus, pytest.mark.timeout(120)]
 

@@ -16,7 +16,7 @@ from engine.settings import load_settings
 from tests.chaos.ledger import Contents, Ledger
 from tests.chaos.proxy import Fault, TcpProxy
 from tests.chaos.sender import GaveUp, Sender, SenderProcess
-from tests.integration.local_bus_harness import KEY, BusProcess, bus_process
+from tests.integration.local_bus.harness import KEY, BusProcess, bus_process
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(120)]
 

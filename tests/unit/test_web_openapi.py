@@ -8,7 +8,10 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from contract_table import (
+from pydantic_core import from_json, to_json
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+from tests.unit.contract_table import (
     ADDITIVE,
     ADDITIVE_WEBSOCKETS,
     DEFAULTS,
@@ -17,9 +20,6 @@ from contract_table import (
     SHAPES,
     WEBSOCKETS,
 )
-from pydantic_core import from_json, to_json
-from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
-
 from web.api.sockets import SOCKETS
 from web.app import NOUNS
 from web.contract.openapi import openapi_document

@@ -11,10 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc.jwk import OKPKey
-from token_mutants import Forge, hmac_signer
 
 from engine.clock import ManualClock
 from engine.settings import Settings
+from tests.token_mutants import Forge, hmac_signer
 from web.auth.signing import keyring
 from web.auth.tokens import Claims, Tokens
 from web.errors import NotAuthenticated

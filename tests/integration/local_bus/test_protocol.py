@@ -1,0 +1,263 @@
+"""What AMQP 1.0 promises both sides: credit, windows, frames, ranges, limits, heartbeats, TLS and a clean end."""
+
+import asyncio
+import socket
+import ssl
+import struct
+
+import pytest
+
+from engine.local_bus import Counts, LocalBus, bus_status
+from engine.local_bus.amqp_types import Described, ULong
+from engine.local_bus.codec import decode
+from engine.local_bus.frames import (
+    SASL_HEADER,
+    TYPE_SASL,
+    Begin,
+    Close,
+    Detach,
+    Disposition,
+    End,
+    Flow,
+    SaslInit,
+    SaslOutcome,
+    Transfer,
+    encode_frame,
+)
+from tests.integration.local_bus.harness import eventually
+from tests.integration.local_bus.wire import ACCEPTED, Wire, attach, connected, data, put, self_made_certificate
+
+pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
+
+
+@pytest.fixture
+async def bus(tmp_path, caplog):
+    bus = LocalBus(tmp_path, ["readings"], 0, connections_max=12)
+    await bus.start()
+    yield bus
+    assert "error of its own" not in caplog.text, "what a client says is never the bus' own error"
+    assert await bus_status(bus.port, None) == bus.counts, "the bus no longer answers"
+    await bus.stop()
+
+
+@pytest.fixture
+async def wire(bus):
+    async with connected(bus) as wire:
+        yield wire
+
+
+async def test_a_message_without_credit_ends_the_link(bus, wire):
+    wire.say(attach(0, receives=False))
+    credit = (await wire.until(Flow)).performative.link_credit
+    bus._broker._store._writing = True  # a disk that takes its time: nothing is finished, no credit comes back
+    for number in range(credit + 1):
+        wire.say(Transfer(0, number, struct.pack(">I", number), 0, True, False), payload=data(b"a"))
+    detach = (await wire.until(Detach)).performative
+    assert detach.error.value[0] == "amqp:link:transfer-limit-exceeded"
+    bus._broker._store._writing = False
+    bus._broker._store._wake()
+    await bus._broker.flush()
+    assert bus.counts["readings"].active == credit
+
+
+async def test_a_receiver_with_huge_credit_that_does_not_read_takes_a_bounded_part(bus):
+    async with connected(bus) as sender:
+        await put(sender, *[bytes(20_000)] * 900)
+    async with connected(bus, window=2**31) as greedy:
+        greedy.writer.transport.pause_reading()
+        greedy.say(attach(1, receives=True), Flow(1, 2**31, 0, 100, 1, 0, 2**32 - 1))
+        await greedy.writer.drain()
+        await eventually(lambda: bus.counts["readings"].locked > 0)
+        await asyncio.sleep(0.2)
+        assert bus.counts["readings"].locked < 600, "the rest is for others"
+        async with connected(bus) as other:
+            await other.receive_link(1, credit=1)
+            assert (await other.until(Transfer)).performative.delivery_id is not None
+
+
+async def test_the_clients_window_is_kept_to(bus):
+    async with connected(bus) as sender:
+        await put(sender, *[b"a"] * 20)
+    async with connected(bus, window=5) as wire:
+        await wire.receive_link(1, credit=20, window=5)
+        for _ in range(5):
+            await wire.until(Transfer)
+        with pytest.raises(TimeoutError):
+            await wire.frame(0.2)
+        wire.say(Flow(6, 7, 0, 100))
+        for _ in range(7):
+            await wire.until(Transfer)
+        with pytest.raises(TimeoutError):
+            await wire.frame(0.2)
+
+
+@pytest.mark.parametrize(("seen", "expected"), [(2, 3), (1, 2), (5, 3)], ids=["in step", "behind", "ahead"])
+async def test_credit_counts_what_is_under_way(bus, seen, expected):
+    """Two deliveries were made; the client gives three credits and says how many deliveries it has seen."""
+    async with connected(bus) as wire:
+        await put(wire, *[b"a"] * 10)
+        await wire.receive_link(1, credit=2)
+        for _ in range(2):
+            await wire.until(Transfer)
+        wire.say(Flow(3, 1_000, 0, 1_000, 1, seen, 3))
+        for _ in range(expected):
+            await wire.until(Transfer)
+        with pytest.raises(TimeoutError):
+            await wire.frame(0.1)
+
+
+async def test_small_frames_carry_large_messages(bus):
+    async with connected(bus) as sender:
+        await sender.send_link()
+        payload = data(bytes(range(256)) * 900)
+        for at in range(0, len(payload), 60_000):
+            more = at + 60_000 < len(payload)
+            sender.say(Transfer(0, 0, b"a", 0, False, more), payload=payload[at : at + 60_000])
+        await sender.until(Disposition)
+    async with connected(bus, max_frame_size=512) as wire:
+        await wire.receive_link(1, credit=1)
+        parts = []
+        while True:
+            frame = await wire.until(Transfer)
+            parts.append(frame.payload)
+            if not frame.performative.more:
+                break
+        assert len(parts) > 400
+        assert b"".join(parts).endswith(payload)
+
+
+async def test_a_range_of_deliveries_is_settled_at_once_and_answered_one_by_one(bus):
+    async with connected(bus) as wire:
+        await put(wire, *[b"a"] * 30)
+        await wire.receive_link(1, credit=30)
+        numbers = [(await wire.until(Transfer)).performative.delivery_id for _ in range(30)]
+        wire.say(Disposition(True, numbers[0], numbers[-1], False, ACCEPTED))
+        for number in numbers:
+            settled = (await wire.until(Disposition)).performative
+            assert (settled.first, settled.last, settled.state) == (number, number, ACCEPTED)
+        assert bus.counts["readings"] == Counts(0, 0, 0, 0, 0)
+
+
+async def test_modified_without_flags_is_an_abandon(bus):
+    """As the JavaScript client says it."""
+    async with connected(bus) as wire:
+        await put(wire, b"a")
+        await wire.receive_link(1, credit=1)
+        number = (await wire.until(Transfer)).performative.delivery_id
+        wire.say(Disposition(True, number, None, False, Described(ULong(0x27), [])))
+        assert (await wire.until(Disposition)).performative.state.descriptor == 0x27
+        wire.say(Flow(2, 1_000, 0, 1_000, 1, 1, 1))
+        header = decode((await wire.until(Transfer)).payload)[0]
+        assert header.value[4] == 1
+
+
+async def test_connections_are_limited(bus):
+    wires = [Wire(*await asyncio.open_connection("127.0.0.1", bus.port)) for _ in range(12)]
+    assert await Wire(*await asyncio.open_connection("127.0.0.1", bus.port)).is_closed()
+    for wire in wires:
+        wire.vanish()
+    await eventually(lambda: not bus._connections)
+    async with connected(bus):
+        pass
+
+
+async def test_links_are_limited(bus, wire):
+    wire.say(attach(256, receives=False))
+    closed = (await wire.until(Close)).performative
+    assert closed.error.value[0] == "amqp:resource-limit-exceeded"
+    assert await wire.is_closed()
+
+
+async def test_links_detached_after_their_session_ended_do_no_harm(bus, wire):
+    await wire.receive_link(1, credit=1)
+    wire.say(End(), Detach(1, True))
+    await wire.until(End)
+    wire.say(Begin(None, 0, 10, 10))
+    await wire.until(Begin)
+    wire.say(Close())
+    await wire.until(Close)
+    assert await wire.is_closed()
+
+
+async def test_heartbeats_come_as_often_as_the_client_needs_them(bus):
+    async with connected(bus, idle_ms=1_000) as wire:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        for _ in range(3):
+            assert (await wire.frame()).performative is None
+        assert 1.2 < loop.time() - started_s < 8
+
+
+async def test_an_idle_bus_does_nothing(bus, wire):
+    await wire.receive_link(1, credit=10)
+    loop = asyncio.get_running_loop()
+    turns = 0
+    select = loop._selector.select
+
+    def count(timeout: float | None) -> list:
+        nonlocal turns
+        turns += 1
+        return select(timeout)
+
+    loop._selector.select = count
+    await asyncio.sleep(1.0)
+    loop._selector.select = select
+    assert turns <= 5
+
+
+async def test_a_key_is_asked_for_before_anything_is_told(tmp_path):
+    bus = LocalBus(tmp_path, ["readings"], 0, key="right")
+    await bus.start()
+    try:
+        async with connected(bus) as wire:
+            for handle, address in enumerate(["readings", "readings/$management", "$management"]):
+                wire.say(attach(handle, receives=True, address=address))
+                error = (await wire.until(Detach)).performative.error
+                assert error.value[0] == "amqp:unauthorized-access"
+        async with connected(bus, opened=False) as wire:
+            wire.say(SASL_HEADER, encode_frame(0, SaslInit("PLAIN", b"\0me\0wrong"), kind=TYPE_SASL))
+            assert (await wire.until(SaslOutcome)).performative.code == 1
+            assert await wire.is_closed()
+    finally:
+        await bus.stop()
+
+
+async def test_what_was_sent_before_the_stop_is_answered(tmp_path):
+    bus = LocalBus(tmp_path, ["readings"], 0)
+    await bus.start()
+    async with connected(bus) as wire:
+        await wire.send_link()
+        for number in range(50):
+            wire.say(Transfer(0, number, struct.pack(">I", number), 0, False, False), payload=data(b"a"))
+        while not bus._broker._store._writing:
+            await asyncio.sleep(0)
+        await bus.stop()
+        accepted = 0
+        while accepted < 50:
+            settled = (await wire.until(Disposition)).performative
+            accepted += (settled.last or settled.first) - settled.first + 1
+        await wire.until(Close)
+    bus = LocalBus(tmp_path, ["readings"], 0)
+    await bus.start()
+    assert bus.counts["readings"].active == 50
+    await bus.stop()
+
+
+async def test_the_tls_listener_speaks_the_same_and_keeps_segments_small(tmp_path):
+    certificate = self_made_certificate(tmp_path / "bus.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    bus = LocalBus(tmp_path, ["readings"], 0, tls=context, tls_port=0)
+    await bus.start()
+    try:
+        trust = ssl.create_default_context(cafile=str(certificate))
+        opened = await asyncio.open_connection("127.0.0.1", bus.tls_port, ssl=trust, server_hostname="localhost")
+        wire = Wire(*opened)
+        client_socket = wire.writer.get_extra_info("socket")
+        assert client_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 16_384
+        await wire.open()
+        await put(wire, bytes(60_000))
+        assert bus.counts["readings"].active == 1
+        wire.vanish()
+    finally:
+        await bus.stop()
