@@ -54,7 +54,7 @@ async def test_the_hubs_messages_count_once_in_any_order(system: System) -> None
     field = Field(random.Random(20261122), minutes_ago(4))
     async with httpx.AsyncClient(base_url=system.url, timeout=30) as web:
         token = await login(web, system)
-        web.edge.headers["Authorization"] = f"Bearer {token}"
+        web.headers["Authorization"] = f"Bearer {token}"
         alerts_seen: list[dict[str, Any]] = []
         listening = asyncio.create_task(listen(f"{system.url}/ws/notifications?token={token}", alerts_seen))
         await asyncio.to_thread(field.send_all, system.bus)
@@ -89,7 +89,7 @@ async def test_the_hubs_messages_count_once_in_any_order(system: System) -> None
 async def test_a_redelivered_day_changes_nothing(system: System) -> None:
     """The same hub sends everything a second time, in another order: same readings, same alerts, no new facility."""
     async with httpx.AsyncClient(base_url=system.url, timeout=30) as web:
-        web.edge.headers["Authorization"] = f"Bearer {await login(web, system)}"
+        web.headers["Authorization"] = f"Bearer {await login(web, system)}"
         field = Field(random.Random(7), minutes_ago(4))
         await asyncio.to_thread(field.send_all, system.bus)
         await eventually(lambda: counted_once(web, field), seconds=60)
@@ -106,7 +106,7 @@ async def test_a_committed_reading_reaches_who_watches_the_sensor(system: System
     field = Field(random.Random(99), minutes_ago(4), facilities=1)
     async with httpx.AsyncClient(base_url=system.url, timeout=30) as web:
         token = await login(web, system)
-        web.edge.headers["Authorization"] = f"Bearer {token}"
+        web.headers["Authorization"] = f"Bearer {token}"
         await asyncio.to_thread(field.send_all, system.bus)
         await eventually(lambda: counted_once(web, field), seconds=60)
         watched = field.readings[-1]
