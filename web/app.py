@@ -28,13 +28,13 @@ from web.api import (
     detection,
     facilities,
     health,
-    intake,
     keys,
     oidc,
     pages,
     permissions,
     records,
     sensors,
+    set_aside,
     sockets,
     tickets,
     users,
@@ -75,7 +75,7 @@ NOUNS: tuple[Noun, ...] = (
     dashboard.noun,
     tickets.noun,
     audit.noun,
-    intake.noun,
+    set_aside.noun,
     health.noun,
 )
 SLOW_BODY_S_MAX = 15

@@ -13,7 +13,7 @@ import ray
 import structlog
 
 from engine import faultpoints, messages
-from engine.bus.intake import EntityIntake, Intake, ReadingIntake
+from engine.bus.message_handlers import EntityHandler, MessageHandler, ReadingHandler
 from engine.bus.reader import BusReader
 from engine.bus.service_bus import ServiceBusSource, tame_sdk_logging
 from engine.clock import SystemClock
@@ -136,7 +136,7 @@ class IntakeActor:
         return BusReader(
             queue,
             source,
-            self._intake(kind),
+            self._handler(kind),
             self._directory,
             clock=self._clock,
             metrics=self._metrics,
@@ -144,16 +144,16 @@ class IntakeActor:
             wait_s=self._settings.receive_wait_s_max,
         )
 
-    def _intake(self, kind: str) -> Intake:
+    def _handler(self, kind: str) -> MessageHandler:
         if kind == "data":
             decoding = ThreadPoolExecutor(1, "decode")
-            return ReadingIntake(self._directory, future_s_max=self._settings.future_s_max, executor=decoding)
+            return ReadingHandler(self._directory, future_s_max=self._settings.future_s_max, executor=decoding)
         parsers: dict[str, Callable[[bytes], EntityMessage]] = {
             "setup": messages.setup_of,
             "activation": messages.activation_of,
             "deactivation": messages.deactivation_of,
         }
-        return EntityIntake(self._directory, parsers[kind])
+        return EntityHandler(self._directory, parsers[kind])
 
     def _watermark_us(self) -> int | None:
         reader = self._readers.get("data")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from engine.bus.intake import Part
+from engine.bus.message_handlers import Part
 from engine.facility.port import Answer, Result
 
 if TYPE_CHECKING:

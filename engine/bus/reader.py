@@ -20,7 +20,7 @@ import structlog
 
 from engine.bus.blame import Blame
 from engine.bus.holding import Held, Holding
-from engine.bus.intake import Intake, Part
+from engine.bus.message_handlers import MessageHandler, Part
 from engine.bus.source import BusMessage, BusSource
 from engine.clock import US_PER_S, Clock
 from engine.errors import BusUnavailable
@@ -55,13 +55,13 @@ class _Lane:
 
 
 class BusReader:
-    """The one reader of `queue`; `intake` knows what its messages mean."""
+    """The one reader of `queue`; `handler` knows what its messages mean."""
 
     def __init__(
         self,
         queue: str,
         source: BusSource,
-        intake: Intake,
+        handler: MessageHandler,
         facilities: Facilities,
         *,
         clock: Clock,
@@ -71,7 +71,7 @@ class BusReader:
     ) -> None:
         self.queue = queue
         self._source = source
-        self._intake = intake
+        self._handler = handler
         self._facilities = facilities
         self._clock = clock
         self._metrics = metrics
@@ -178,7 +178,7 @@ class BusReader:
         batch = Batch(self._holding.take(messages, received_at_us), received_at_us)
         self._metrics.add(REDELIVERIES, sum(message.delivery_count > 0 for message in messages), queue=self.queue)
         await reached("received")
-        decoded = await self._intake.decode([message.body for message in messages], received_at_us)
+        decoded = await self._handler.decode([message.body for message in messages], received_at_us)
         await reached("decoded")
         for part in decoded.parts:
             for index in part.messages:
@@ -281,14 +281,14 @@ class BusReader:
     async def hand_over(self, parts: Sequence[Part]) -> dict[str, Answer]:
         """Deliver; a failure that is nobody's answer counts as a crash with the parts in hand."""
         try:
-            return await self._intake.deliver(parts)
+            return await self._handler.deliver(parts)
         except Exception as error:
             log.exception("delivery_failed", queue=self.queue)
             return {part.facility_id: Answer(Result.CRASHED, f"{type(error).__name__}: {error}") for part in parts}
 
     async def part_of(self, batch: Batch, part: Part, messages: Sequence[int]) -> Part:
         """The share that some messages of a batch have in `part`."""
-        decoded = await self._intake.decode([batch.held[i].message.body for i in messages], batch.received_at_us)
+        decoded = await self._handler.decode([batch.held[i].message.body for i in messages], batch.received_at_us)
         found = next(each for each in decoded.parts if each.facility_id == part.facility_id)
         return Part(found.facility_id, tuple(messages[i] for i in found.messages), found.content)
 

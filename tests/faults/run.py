@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from engine import faultpoints
-from engine.bus.intake import EntityIntake, ReadingIntake
+from engine.bus.message_handlers import EntityHandler, ReadingHandler
 from engine.bus.reader import BusReader
 from engine.errors import StoreUnavailable
 from engine.facility.directory import Directory
@@ -224,19 +224,19 @@ class Run:
         directory.add_known(each for each in self.plan.facilities if each in known)  # the database holds other runs too
         self._directory = directory
         entity = {SETUP: setup_of, ACTIVATION: activation_of, DEACTIVATION: deactivation_of}
-        intakes = {queue: EntityIntake(directory, parse) for queue, parse in entity.items()}
-        intakes[DATA] = ReadingIntake(directory, future_s_max=self.settings.future_s_max)
+        handlers = {queue: EntityHandler(directory, parse) for queue, parse in entity.items()}
+        handlers[DATA] = ReadingHandler(directory, future_s_max=self.settings.future_s_max)
         readers = {
             queue: BusReader(
                 queue,
                 SteppedSource(process, self.broker.source(queue, self._chaos, self._chance)),
-                intake,
+                handler,
                 directory,
                 clock=process,
                 metrics=metrics,
                 messages_max=20,
             )
-            for queue, intake in intakes.items()
+            for queue, handler in handlers.items()
         }
         for reader in readers.values():
             process.spawn_vital(reader.run())

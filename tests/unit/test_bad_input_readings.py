@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 import native
-from engine.bus.intake import EntityIntake, Intake, ReadingIntake
+from engine.bus.message_handlers import EntityHandler, MessageHandler, ReadingHandler
 from engine.bus.reader import BusReader
 from engine.clock import ManualClock
 from engine.facility.port import DONE, Answer, Share
@@ -102,7 +102,7 @@ def test_what_is_no_number_is_kept_as_text_and_never_scored(data: str) -> None:
     ],
 )
 async def test_bad_entity_messages_die_at_their_first_delivery(parse, good: str, bad: bytes, reason: str) -> None:  # type: ignore[no-untyped-def]
-    taken, broker = await read(bad, json_bytes(KINDS[good][1]), intake_of=lambda held: EntityIntake(held, parse))
+    taken, broker = await read(bad, json_bytes(KINDS[good][1]), handler_of=lambda held: EntityHandler(held, parse))
     assert [(letter.reason, letter.delivery_count) for letter in broker.dead_letters(QUEUE)] == [(reason, 0)]
     assert [message.facility_id for message in taken.messages] == ["f-1"]
     assert broker.waiting(QUEUE) == 0
@@ -112,12 +112,14 @@ def json_bytes(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-async def read(*bodies: bytes, intake_of=None) -> tuple[Accepting, ModelBroker]:  # type: ignore[no-untyped-def]
+async def read(*bodies: bytes, handler_of=None) -> tuple[Accepting, ModelBroker]:  # type: ignore[no-untyped-def]
     """What became of `bodies` once the queue has nothing left."""
     clock = ManualClock(round(RECEIVED_AT.timestamp() * 1e6))
     broker, taken = ModelBroker(clock), Accepting()
-    intake: Intake = ReadingIntake(taken, future_s_max=FUTURE_S_MAX) if intake_of is None else intake_of(taken)
-    reader = BusReader(QUEUE, broker.source(QUEUE), intake, taken, clock=clock, metrics=Metrics())
+    handler: MessageHandler = (
+        ReadingHandler(taken, future_s_max=FUTURE_S_MAX) if handler_of is None else handler_of(taken)
+    )
+    reader = BusReader(QUEUE, broker.source(QUEUE), handler, taken, clock=clock, metrics=Metrics())
     for each in bodies:
         broker.send(QUEUE, each)
     running = asyncio.create_task(reader.run())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from engine import messages
-from engine.bus.intake import EntityIntake, ReadingIntake
+from engine.bus.message_handlers import EntityHandler, ReadingHandler
 from engine.bus.reader import BusReader
 from engine.bus.source import BusMessage
 from engine.clock import US_PER_S, ManualClock
@@ -167,7 +167,7 @@ class House:
         raise AssertionError("the reader does not stop")
 
 
-def house_with(intake: str = "readings", messages_max: int = 500) -> House:
+def house_with(content: str = "data", messages_max: int = 500) -> House:
     clock = ManualClock(T0_US + 3600 * US_PER_S)
     historian, metrics, queue = FakeHistorian(), Metrics(), FakeQueue(clock)
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
@@ -175,7 +175,7 @@ def house_with(intake: str = "readings", messages_max: int = 500) -> House:
     directory = Directory(historian, OneHost(host), clock, metrics, per_host=100)
     parse = {"setup": messages.setup_of, "activation": messages.activation_of, "deactivation": messages.deactivation_of}
     chosen = (
-        ReadingIntake(directory, future_s_max=300) if intake == "readings" else EntityIntake(directory, parse[intake])
+        ReadingHandler(directory, future_s_max=300) if content == "data" else EntityHandler(directory, parse[content])
     )
     reader = BusReader("q", queue, chosen, directory, clock=clock, metrics=metrics, messages_max=messages_max)
     return House(clock, historian, host, directory, metrics, queue, reader)
@@ -426,11 +426,11 @@ async def test_entity_messages_in_any_order_end_the_same(seed: int) -> None:
     ]
     steps = steps + chance.sample(steps, 5)
     chance.shuffle(steps)
-    intake = ReadingIntake(house.directory, future_s_max=300)
+    handler = ReadingHandler(house.directory, future_s_max=300)
     for kind, what in steps:
         if kind == "read":
-            decoded = await intake.decode([what], house.clock.now_us())
-            answers = await intake.deliver(decoded.parts)
+            decoded = await handler.decode([what], house.clock.now_us())
+            answers = await handler.deliver(decoded.parts)
             assert answers["f"].result is Result.DONE
         else:
             assert (await house.directory.apply("f", [what])).result is Result.DONE

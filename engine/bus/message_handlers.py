@@ -1,6 +1,6 @@
 """What one queue carries: how its bodies become parts for facilities, and how a part is handed over.
 
-`BusReader` is the same for all queues; it is given a ReadingIntake or an EntityIntake.
+`BusReader` is the same for all queues; it is given a ReadingHandler or an EntityHandler.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Decoded:
     refused: tuple[Refused, ...]
 
 
-class Intake(Protocol):
+class MessageHandler(Protocol):
     """The part of a reader that knows what its messages mean."""
 
     async def decode(self, bodies: Sequence[bytes], received_at_us: int) -> Decoded:
@@ -57,7 +57,7 @@ class Intake(Protocol):
         """
 
 
-class ReadingIntake:
+class ReadingHandler:
     """sensor-data: bodies straight to columns in native code, one share a facility."""
 
     def __init__(self, facilities: Facilities, *, future_s_max: float, executor: Executor | None = None) -> None:
@@ -88,7 +88,7 @@ class ReadingIntake:
         return await self._facilities.ingest([_joined(shares) for shares in _contents(parts).values()])
 
 
-class EntityIntake:
+class EntityHandler:
     """The three entity queues: one object a message, applied in the order of the queue."""
 
     def __init__(self, facilities: Facilities, parse: Callable[[bytes], EntityMessage]) -> None:
