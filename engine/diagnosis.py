@@ -55,15 +55,15 @@ def problems(judgements: Mapping[str, Judgement]) -> list[str]:
 
 
 def _database(report: Report, database_error: str | None) -> Judgement:
-    attempts = list(_attempts(report))
-    failing = max(attempts, key=lambda each: each.get("failing_s") or 0.0, default={})
-    waited_s = max((each.get(name) or 0.0 for each in attempts for name in ("trying_s", "failing_s")), default=0.0)
+    retries = list(_retries(report))
+    failing = max(retries, key=lambda each: each.get("failing_s") or 0.0, default={})
+    waited_s = max((each.get(name) or 0.0 for each in retries for name in ("trying_s", "failing_s")), default=0.0)
     waits = f"; the engine has waited for it for {waited_s:.0f} s and keeps its messages" if waited_s >= 1 else ""
     if database_error is not None:
         return Judgement(False, f"{database_error}{waits}")
     if failing.get("failing_s"):
         return Judgement(False, f"takes no commits: {failing['error']}{waits}")
-    took_s = max((each.get("took_s") or 0.0 for each in attempts), default=0.0)
+    took_s = max((each.get("took_s") or 0.0 for each in retries), default=0.0)
     if waited_s > max(ANSWER_S_MAX, SLOWER_THAN_LAST * took_s):
         return Judgement(False, f"does not answer the engine{waits}")
     if max(took_s, waited_s) > SLOW_S:
@@ -71,7 +71,7 @@ def _database(report: Report, database_error: str | None) -> Judgement:
     return Judgement(True, "answers")
 
 
-def _attempts(report: Report) -> Iterator[Mapping[str, Any]]:
+def _retries(report: Report) -> Iterator[Mapping[str, Any]]:
     store = report.get("store") or {}
     yield store.get("status") or {}
     yield from (commits for commits in (store.get("commits") or {}).values() if commits)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.attempts import Attempts
 from engine.clock import Clock
 from engine.errors import StoreUnavailable
+from engine.retries import Retries
 from engine.runtime import read_report
 from web.database import Database
 
@@ -36,7 +36,7 @@ class EngineReports:
     def __init__(self, database: Database, data_dir: Path, clock: Clock) -> None:
         self._database = database
         self._data_dir = data_dir
-        self._attempts = Attempts(clock)
+        self._retries = Retries(clock)
         self._asking: asyncio.Task[Known] | None = None
 
     async def read(self) -> Known:
@@ -57,13 +57,13 @@ class EngineReports:
 
     async def _ask(self) -> Known:
         try:
-            with self._attempts.one():
+            with self._retries.one():
                 row = await self._database.row(READ_REPORT)
         except StoreUnavailable:
             return self._away()
         return Known({}, None) if row is None else Known(json.loads(row["state"]), row["age_s"])
 
     def _away(self) -> Known:
-        status = self._attempts.status()
+        status = self._retries.status()
         since_s = max(status["trying_s"] or 0.0, status["failing_s"] or 0.0)
         return Known({}, None, status["error"] or f"PostgreSQL has not answered for {since_s:.0f} s")

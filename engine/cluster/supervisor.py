@@ -17,7 +17,6 @@ import structlog
 from ray.exceptions import RayError
 
 from engine import runtime
-from engine.attempts import Attempts
 from engine.bus.actor import INTAKE_NAME
 from engine.clock import Clock, pause
 from engine.cluster.historians import HistorianWatch
@@ -31,6 +30,7 @@ from engine.historian.port import LeadershipPort
 from engine.metrics import ACTOR_RESTARTS, Ledger, Metrics
 from engine.placement.nodes import Node
 from engine.placement.ray_nodes import Watchtower, own_node
+from engine.retries import Retries
 from engine.settings import Settings
 
 STATUS_S: Final = 2.0
@@ -74,7 +74,7 @@ class Supervisor:
         self._heard_before = False
         self._state = "starting"
         self._stopping = stopping
-        self._writing_status = Attempts(clock)
+        self._writing_status = Retries(clock)
         self._historians = [HistorianWatch(number, clock) for number in range(settings.historian_actors)]
 
     async def run(self) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 
 import structlog
 
-from engine.attempts import Attempts
 from engine.clock import Clock
 from engine.errors import StoreUnavailable
 from engine.faultpoints import reached
 from engine.historian.connection import Failure, failure_of, open_writer
 from engine.historian.group import write_group
 from engine.model import CommitAnswer, Outcome, Verdict
+from engine.retries import Retries
 from engine.settings import Settings
 
 GROUP_ROWS_MAX = 100_000
@@ -40,7 +40,7 @@ class GroupCommit:
         self._connection: Any = None
         self._queue: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
-        self._attempts = Attempts(clock)
+        self._retries = Retries(clock)
 
     async def submit(self, outcome: Outcome) -> CommitAnswer:
         """Wait until the outcome's transaction has ended; raises StoreUnavailable when nothing was written."""
@@ -51,8 +51,8 @@ class GroupCommit:
         return await waiting.answer
 
     def status(self) -> dict[str, Any]:
-        """How committing goes (see Attempts), and how many outcomes wait for the next transaction."""
-        return {**self._attempts.status(), "waiting": len(self._queue)}
+        """How committing goes (see Retries), and how many outcomes wait for the next transaction."""
+        return {**self._retries.status(), "waiting": len(self._queue)}
 
     async def close(self) -> None:
         """Finish what is queued, then let the connection go."""
@@ -102,12 +102,12 @@ class GroupCommit:
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
         """One transaction; after a definite refusal of the content, one for each facility."""
-        self._attempts.began()
+        self._retries.began()
         failure, reason, answers = await self._transact([waiting.outcome for waiting in group])
         if failure in {Failure.UNAVAILABLE, Failure.UNKNOWN}:
-            self._attempts.failed(reason)
+            self._retries.failed(reason)
         else:
-            self._attempts.worked()
+            self._retries.worked()
         if failure is Failure.MOVED:
             await self._write(group)
             return

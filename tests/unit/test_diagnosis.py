@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from engine import runtime
-from engine.attempts import Attempts
 from engine.clock import ManualClock
 from engine.diagnosis import judge, problems
 from engine.metrics import REBUILDS
+from engine.retries import Retries
 
 READER = {
     "connected": True,
@@ -115,18 +115,18 @@ def test_an_old_report_speaks_for_nobody() -> None:
 
 async def test_failing_counts_from_the_first_failure_until_something_works() -> None:
     clock = ManualClock()
-    attempts = Attempts(clock)
+    retries = Retries(clock)
     for _ in range(3):
-        attempts.began()
+        retries.began()
         await clock.advance(2)
-        attempts.failed("refused\nagain")
+        retries.failed("refused\nagain")
         await clock.advance(1)
-    assert attempts.status() == {"took_s": None, "trying_s": None, "failing_s": 9.0, "error": "refused again"}
-    attempts.began()
+    assert retries.status() == {"took_s": None, "trying_s": None, "failing_s": 9.0, "error": "refused again"}
+    retries.began()
     await clock.advance(0.5)
-    assert attempts.status()["trying_s"] == 0.5
-    attempts.worked()
-    assert attempts.status() == {"took_s": 0.5, "trying_s": None, "failing_s": None, "error": None}
+    assert retries.status()["trying_s"] == 0.5
+    retries.worked()
+    assert retries.status() == {"took_s": 0.5, "trying_s": None, "failing_s": None, "error": None}
 
 
 def test_the_report_is_kept_beside_the_database(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from quart import Response, request
 
 from web.auth.guard import Need
 from web.auth.oidc import ProofRefused, SingleSignOn
-from web.auth.oidc_attempts import ATTEMPT_S_MAX, AttemptUnknown
+from web.auth.oidc_sign_ins import SIGN_IN_S_MAX, SignInUnknown
 from web.auth.sessions import Subject
 from web.contract.declare import Call, Noun, Redirect
 from web.contract.shapes import TokenPair
@@ -73,10 +73,10 @@ class Redeem(BaseModel):
 async def begin_single_sign_on(call: Call, query: BeginQuery) -> Response:
     """Send the browser here; it goes on to the provider."""
     sso = _single_sign_on(call.services)
-    attempt, cookie = sso.attempts.begin(query.code_challenge)
-    url = await sso.provider.authorization_url(attempt.state, attempt.nonce, attempt.verifier)
+    sign_in, cookie = sso.sign_ins.begin(query.code_challenge)
+    url = await sso.provider.authorization_url(sign_in.state, sign_in.nonce, sign_in.verifier)
     response = _redirect(url)
-    response.set_cookie(sso.cookie_name, cookie, max_age=ATTEMPT_S_MAX, **sso.cookie_flags)
+    response.set_cookie(sso.cookie_name, cookie, max_age=SIGN_IN_S_MAX, **sso.cookie_flags)
     return response
 
 
@@ -84,11 +84,11 @@ async def begin_single_sign_on(call: Call, query: BeginQuery) -> Response:
 async def end_single_sign_on(call: Call, query: CallbackQuery) -> Response:
     """The provider sends the browser here; it goes on to the front end with `#code=…`."""
     sso = _single_sign_on(call.services)
-    attempt = sso.attempts.resume(request.cookies.get(sso.cookie_name, ""), _parameter("state") or "")
+    sign_in = sso.sign_ins.resume(request.cookies.get(sso.cookie_name, ""), _parameter("state") or "")
     code = _parameter("code")
     if query.error is not None or code is None:
         raise ProofRefused(f"the provider answered {(query.error or 'without a code')[:60]!r}")
-    email = await sso.provider.verified_email(code, attempt.verifier, attempt.nonce, query.iss)
+    email = await sso.provider.verified_email(code, sign_in.verifier, sign_in.nonce, query.iss)
     user_id = await call.services.database.value(FIND_BY_EMAIL, email)
     if user_id is None:
         log.info("single_sign_on_of_nobody")
@@ -97,10 +97,10 @@ async def end_single_sign_on(call: Call, query: CallbackQuery) -> Response:
     async with call.services.database.transaction() as connection:
         await connection.execute(FORGET_OLD)
         taken = await connection.fetchval(
-            REMEMBER_CODE, _hash(own_code), _hash(attempt.state), user_id, attempt.challenge, float(CODE_S_MAX)
+            REMEMBER_CODE, _hash(own_code), _hash(sign_in.state), user_id, sign_in.challenge, float(CODE_S_MAX)
         )
     if taken is None:  # the same answer of the provider a second time
-        raise AttemptUnknown
+        raise SignInUnknown
     response = _redirect(f"{sso.settings.front_end_url}#{urlencode({'code': own_code})}")
     response.delete_cookie(sso.cookie_name, **sso.cookie_flags)
     return response

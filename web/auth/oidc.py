@@ -23,7 +23,7 @@ from joserfc.jwk import KeySet
 from engine.clock import US_PER_S, Clock
 from engine.errors import SettingsError
 from engine.settings import Settings
-from web.auth.oidc_attempts import Attempts
+from web.auth.oidc_sign_ins import SignIns
 from web.errors import HttpRefusal, NotAuthenticated
 
 ALGORITHMS = ["RS256", "PS256", "ES256"]  # signed by a key pair: what the client knows too proves nothing
@@ -238,7 +238,7 @@ class SingleSignOn:
     """What its routes work with."""
 
     settings: OidcSettings
-    attempts: Attempts
+    sign_ins: SignIns
     provider: IdentityProvider
 
     @classmethod
@@ -247,7 +247,7 @@ class SingleSignOn:
         given = OidcSettings.of(settings)
         if given is None:
             return None
-        return cls(given, Attempts(given.client_secret, clock), IdentityProvider(given, clock))
+        return cls(given, SignIns(given.client_secret, clock), IdentityProvider(given, clock))
 
     @property
     def cookie_name(self) -> str:

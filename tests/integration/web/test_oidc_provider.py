@@ -28,7 +28,7 @@ from tests.integration.web.oidc_provider import (
     running_provider,
 )
 from web.auth.oidc import CLOCK_LEEWAY_S, KEPT_S_MAX, KEYS_S_MIN, IdentityProvider, OidcSettings, SingleSignOn
-from web.auth.oidc_attempts import ATTEMPT_S_MAX, Attempts, AttemptUnknown
+from web.auth.oidc_sign_ins import SIGN_IN_S_MAX, SignIns, SignInUnknown
 from web.errors import HttpRefusal
 
 NONCE, VERIFIER, STATE = "n" * 64, "v" * 64, "s" * 64
@@ -245,7 +245,7 @@ async def test_production_sends_secrets_over_tls_only(provider: Provider) -> Non
         "oidc_redirect_url": "https://gas.example/auth/oidc/callback",
         "oidc_front_end_url": "https://front.example/",
     }
-    found = SingleSignOn(settings_of(provider, **secure), Attempts("", Now()), asking(provider))
+    found = SingleSignOn(settings_of(provider, **secure), SignIns("", Now()), asking(provider))
     assert (found.cookie_name, found.cookie_flags["secure"]) == ("__Host-gasinsight-sign-in", True)
     for name in ("oidc_issuer", "oidc_redirect_url", "oidc_front_end_url"):
         for wrong in (provider.issuer, "id.example", "ftp://id.example", "https://front.example/#x", "https:///x"):
@@ -262,28 +262,28 @@ def test_half_set_up_is_refused_and_nothing_is_off() -> None:
 
 async def test_an_attempt_is_bound_to_its_browser_and_its_time() -> None:
     clock = ManualClock()
-    attempts = Attempts(CLIENT_SECRET, clock)
-    attempt, cookie = attempts.begin("challenge")
-    other, other_cookie = attempts.begin("challenge")
-    assert attempts.resume(cookie, attempt.state) == attempt
-    assert Attempts(CLIENT_SECRET, clock).resume(cookie, attempt.state) == attempt, "in another process"
-    assert len({attempt.state, attempt.nonce, attempt.verifier, other.state}) == 4
+    sign_ins = SignIns(CLIENT_SECRET, clock)
+    sign_in, cookie = sign_ins.begin("challenge")
+    other, other_cookie = sign_ins.begin("challenge")
+    assert sign_ins.resume(cookie, sign_in.state) == sign_in
+    assert SignIns(CLIENT_SECRET, clock).resume(cookie, sign_in.state) == sign_in, "in another process"
+    assert len({sign_in.state, sign_in.nonce, sign_in.verifier, other.state}) == 4
     head, body, signature = cookie.split(".")
     unsigned = base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=")
     for bad_cookie, state in (
-        ("", attempt.state),
-        (other_cookie, attempt.state),
+        ("", sign_in.state),
+        (other_cookie, sign_in.state),
         (cookie, other.state),
         (cookie, ""),
         (cookie, "é"),
         (f"{head}.{other_cookie.split('.')[1]}.{signature}", other.state),
-        (f"{unsigned}.{body}.", attempt.state),
-        (Attempts("another secret", clock).begin("challenge")[1], attempt.state),
+        (f"{unsigned}.{body}.", sign_in.state),
+        (SignIns("another secret", clock).begin("challenge")[1], sign_in.state),
     ):
-        with pytest.raises(AttemptUnknown):
-            attempts.resume(bad_cookie, state)
-    await clock.advance(ATTEMPT_S_MAX - 1)
-    attempts.resume(cookie, attempt.state)
+        with pytest.raises(SignInUnknown):
+            sign_ins.resume(bad_cookie, state)
+    await clock.advance(SIGN_IN_S_MAX - 1)
+    sign_ins.resume(cookie, sign_in.state)
     await clock.advance(1)
-    with pytest.raises(AttemptUnknown):
-        attempts.resume(cookie, attempt.state)
+    with pytest.raises(SignInUnknown):
+        sign_ins.resume(cookie, sign_in.state)

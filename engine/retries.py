@@ -11,7 +11,7 @@ from engine.clock import Clock
 REASON_CHARS_MAX = 300
 
 
-class Attempts:
+class Retries:
     """One attempt at a time."""
 
     def __init__(self, clock: Clock) -> None:

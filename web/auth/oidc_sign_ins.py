@@ -18,19 +18,19 @@ from joserfc.jwk import OctKey
 from engine.clock import US_PER_S, Clock
 from web.errors import HttpRefusal
 
-ATTEMPT_S_MAX = 600
+SIGN_IN_S_MAX = 600
 ALGORITHM = "HS256"
 
 
-class AttemptUnknown(HttpRefusal):
+class SignInUnknown(HttpRefusal):
     def __init__(self) -> None:
         super().__init__(
-            400, f"This sign-in was not begun in this browser in the last {ATTEMPT_S_MAX // 60} minutes; start again"
+            400, f"This sign-in was not begun in this browser in the last {SIGN_IN_S_MAX // 60} minutes; start again"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class SignIn:
     """`challenge` is the front end's own, by which it proves later that it began this."""
 
     state: str
@@ -39,7 +39,7 @@ class Attempt:
     challenge: str
 
 
-class Attempts:
+class SignIns:
     """Every process of an installation has the same `secret`, so any may see the end of what another began."""
 
     def __init__(self, secret: str, clock: Clock) -> None:
@@ -47,28 +47,28 @@ class Attempts:
         self._signing_key = OctKey.import_key(self._derived("cookie", ""))
         self._clock = clock
 
-    def begin(self, challenge: str) -> tuple[Attempt, str]:
-        """A new attempt and its cookie."""
+    def begin(self, challenge: str) -> tuple[SignIn, str]:
+        """A new sign-in and its cookie."""
         binding = secrets.token_urlsafe(32)
-        claims = {"binding": binding, "challenge": challenge, "exp": self._now_s() + ATTEMPT_S_MAX}
+        claims = {"binding": binding, "challenge": challenge, "exp": self._now_s() + SIGN_IN_S_MAX}
         cookie = jwt.encode({"alg": ALGORITHM}, claims, self._signing_key, algorithms=[ALGORITHM])
-        return self._attempt(binding, challenge), cookie
+        return self._sign_in(binding, challenge), cookie
 
-    def resume(self, cookie: str, state: str) -> Attempt:
-        """The attempt that this browser began and that `state` names; AttemptUnknown otherwise."""
+    def resume(self, cookie: str, state: str) -> SignIn:
+        """The sign-in that this browser began and that `state` names; SignInUnknown otherwise."""
         try:
             claims = jwt.decode(cookie, self._signing_key, algorithms=[ALGORITHM]).claims
             jwt.JWTClaimsRegistry(now=self._now_s(), exp={"essential": True}).validate(claims)
         except (JoseError, ValueError, TypeError, RecursionError) as error:  # joserfc takes headers as they are
-            raise AttemptUnknown from error
-        attempt = self._attempt(claims["binding"], claims["challenge"])
-        if not hmac.compare_digest(attempt.state.encode(), state.encode()):
-            raise AttemptUnknown
-        return attempt
+            raise SignInUnknown from error
+        sign_in = self._sign_in(claims["binding"], claims["challenge"])
+        if not hmac.compare_digest(sign_in.state.encode(), state.encode()):
+            raise SignInUnknown
+        return sign_in
 
-    def _attempt(self, binding: str, challenge: str) -> Attempt:
+    def _sign_in(self, binding: str, challenge: str) -> SignIn:
         state, nonce, verifier = (self._derived(label, binding).hex() for label in ("state", "nonce", "verifier"))
-        return Attempt(state, nonce, verifier, challenge)
+        return SignIn(state, nonce, verifier, challenge)
 
     def _derived(self, label: str, binding: str) -> bytes:
         return hmac.digest(self._key, f"{label}:{binding}".encode(), hashlib.sha256)
