@@ -8,11 +8,11 @@ is handed on but does not end it. Seen to work with azure-servicebus 7.11.4, 7.1
 @azure/service-bus 7.9.5.
 
 `bus_status(port, key)` asks a running one what its queues hold: active, locked, deferred, scheduled and dead-lettered
-messages. On the wire that is the operation `gasinsight:status` at the node `$management`.
+messages. On the wire that is the operation `gasinsight:status` at the address `$management`.
 
     server.py       listener              connection.py   SASL, open, heartbeats
     session.py      windows, settling     link.py         credit, transfers
-    nodes.py        what a link leads to  management.py   request and answer
+    link_targets.py what a link leads to  management.py   request and answer
     broker.py       queues by name        queue.py        peek-lock and all that
     store.py        SQLite, group commit  codec.py, frames.py, message.py   AMQP 1.0 on the wire
 """

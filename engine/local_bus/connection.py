@@ -48,20 +48,22 @@ HEARTBEAT_S_MIN = 0.5
 _logger = logging.getLogger(__name__)
 
 
-class Nodes(Protocol):
-    """Where links lead to (nodes.py)."""
+class OpensLinks(Protocol):
+    """What links lead to (link_targets.py)."""
 
     def open_link(self, session: Session, attach: Attach) -> Inbound | Outbound:
-        """AmqpError when there is no such node or it may not be used."""
+        """AmqpError when there is no such target or it may not be used."""
 
 
 class Connection(asyncio.Protocol):
     """Made by the server for each socket; `on_lost` is called once at its end."""
 
-    def __init__(self, nodes: Nodes, authorization: Authorization, on_lost: Callable[[Connection], None]) -> None:
+    def __init__(
+        self, targets: OpensLinks, authorization: Authorization, on_lost: Callable[[Connection], None]
+    ) -> None:
         self.authorization = authorization
         self.frame_bytes_max = FRAME_BYTES_MIN
-        self._nodes = nodes
+        self._targets = targets
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -216,7 +218,7 @@ class Connection(asyncio.Protocol):
         session.begin()
 
     def open_link(self, session: Session, attach: Attach) -> Inbound | Outbound:
-        return self._nodes.open_link(session, attach)
+        return self._targets.open_link(session, attach)
 
     # Writing: all of one turn of the event loop goes out in one piece
 

@@ -196,15 +196,15 @@ class QueueOutbound(Outbound):
 class ReplyOutbound(Outbound):
     """The answering half of a request pair (`$cbs`, `$management`)."""
 
-    def __init__(self, session: Session, attach: Attach, node: str) -> None:
+    def __init__(self, session: Session, attach: Attach, path: str) -> None:
         super().__init__(session, attach)
-        self.node = node
+        self.path = path
         self.address = address_of(attach.target)
         self._waiting: deque[bytes] = deque()
 
     def send(self, payload: bytes) -> None:
         if len(self._waiting) >= REPLIES_WAITING_MAX:
-            raise AmqpError(LIMIT_EXCEEDED, f"{REPLIES_WAITING_MAX} answers wait for credit on '{self.node}'")
+            raise AmqpError(LIMIT_EXCEEDED, f"{REPLIES_WAITING_MAX} answers wait for credit on '{self.path}'")
         self._waiting.append(payload)
         self.on_credit()
 

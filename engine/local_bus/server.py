@@ -13,7 +13,7 @@ from engine.clock import Clock, SystemClock
 from engine.local_bus.authorization import Authorization
 from engine.local_bus.broker import Broker
 from engine.local_bus.connection import Connection
-from engine.local_bus.nodes import Nodes
+from engine.local_bus.link_targets import LinkTargets
 from engine.local_bus.queue import Counts, Rules
 
 CONNECTIONS_MAX = 256
@@ -50,7 +50,7 @@ class LocalBus:
         self._clock = clock or SystemClock()
         self._connections_max = connections_max
         self._broker = Broker(data_dir / FILE_NAME, queues, self._clock, rules or Rules(lock_s=lock_s))
-        self._nodes = Nodes(self._broker)
+        self._targets = LinkTargets(self._broker)
         self._connections: set[Connection] = set()
         self._servers: list[asyncio.Server] = []
 
@@ -97,7 +97,7 @@ class LocalBus:
         if len(self._connections) >= self._connections_max:
             _logger.warning("local bus: a client is turned away, %d are connected", len(self._connections))
             return _TurnedAway()
-        connection = Connection(self._nodes, Authorization(self._key, self._clock), self._connections.discard)
+        connection = Connection(self._targets, Authorization(self._key, self._clock), self._connections.discard)
         self._connections.add(connection)
         return connection
 

@@ -27,8 +27,8 @@ from engine.local_bus.frames import (
     frame_size,
     parse_frame,
 )
+from engine.local_bus.link_targets import BUS_MANAGEMENT, STATUS_OPERATION
 from engine.local_bus.message import APPLICATION_PROPERTIES, PROPERTIES, VALUE, parse_request
-from engine.local_bus.nodes import BUS_MANAGEMENT, STATUS_OPERATION
 from engine.local_bus.queue import Counts
 
 REPLY_TO = "status"

@@ -24,7 +24,7 @@ SESSION_FILTER = "com.microsoft:session-filter"
 FILTER_FIELD = 7
 
 
-class Nodes:
+class LinkTargets:
     """One for all connections."""
 
     def __init__(self, broker: Broker) -> None:
@@ -36,19 +36,19 @@ class Nodes:
         address = address_of(attach.target if sending else attach.source)
         if address is None:
             raise AmqpError(NOT_FOUND, "the link names no entity")
-        node = path_of(address)
-        if node in (CBS, BUS_MANAGEMENT) or node.endswith(MANAGEMENT_SUFFIX):
-            if node != CBS:
-                session.connection.authorization.check(node)  # JavaScript's tokens name the node itself
-            if node not in (CBS, BUS_MANAGEMENT):
+        path = path_of(address)
+        if path in (CBS, BUS_MANAGEMENT) or path.endswith(MANAGEMENT_SUFFIX):
+            if path != CBS:
+                session.connection.authorization.check(path)  # JavaScript's tokens name the target itself
+            if path not in (CBS, BUS_MANAGEMENT):
                 self._broker.find(address)
             if sending:
-                return Inbound(session, attach, partial(self._request, session, node))
-            return ReplyOutbound(session, attach, node)
-        session.connection.authorization.check(node)
+                return Inbound(session, attach, partial(self._request, session, path))
+            return ReplyOutbound(session, attach, path)
+        session.connection.authorization.check(path)
         queue = self._broker.find(address)
         if sending:
-            if node.endswith(DEAD_LETTER_SUFFIX):
+            if path.endswith(DEAD_LETTER_SUFFIX):
                 raise AmqpError(NOT_ALLOWED, "messages cannot be sent to a dead-letter queue")
             return Inbound(session, attach, partial(self._put, session, queue))
         if _asks_for_session(attach.source):
@@ -78,25 +78,25 @@ class Nodes:
         connection.hold(size)
         queue.put(contents, stored)
 
-    def _request(self, session: Session, node: str, link: Inbound, incoming: Incoming) -> None:
+    def _request(self, session: Session, path: str, link: Inbound, incoming: Incoming) -> None:
         try:
             request = parse_request(incoming.payload)
         except AmqpError as error:
             link.finish(incoming, error)
             return
         link.finish(incoming)
-        task = asyncio.create_task(self._reply(session, node, request))
+        task = asyncio.create_task(self._reply(session, path, request))
         self._replying.add(task)
         task.add_done_callback(self._replying.discard)
 
-    async def _reply(self, session: Session, node: str, request: Request) -> None:
-        if node == CBS:
+    async def _reply(self, session: Session, path: str, request: Request) -> None:
+        if path == CBS:
             properties, body = _put_token(session, request)
-        elif node == BUS_MANAGEMENT:
+        elif path == BUS_MANAGEMENT:
             properties, body = self._answer_bus(request)
         else:
-            properties, body = await answer_management(self._broker.find(node), request)
-        links = [link for link in session.links.values() if isinstance(link, ReplyOutbound) and link.node == node]
+            properties, body = await answer_management(self._broker.find(path), request)
+        links = [link for link in session.links.values() if isinstance(link, ReplyOutbound) and link.path == path]
         named = [link for link in links if link.address == request.reply_to]
         for link in (named or links)[:1]:
             link.send(reply(request.message_id, request.reply_to, properties, body))
