@@ -25,7 +25,7 @@ from engine.historian.upgrade import upgrade
 from engine.hub.plant import Plant, activation_body, make_plant, setup_body
 from engine.hub.simulator import BusSender
 from engine.local_bus.server import connection_string
-from engine.processes import waiting
+from engine.processes import polling
 from engine.processes.children import Child, ChildSpec, become_reaper, descendants, end_descendants
 from engine.processes.parts import LOOPBACK, bus_spec, engine_spec, web_specs
 from engine.processes.ports import free_port, listen
@@ -217,7 +217,7 @@ async def _furnish(
         for spec in web_specs(settings, listener):
             await _start(spec, data_dir, children)
         house.url = address = f"http://{LOOPBACK}:{settings.web_port}"
-        await until(lambda: waiting.answers(f"{address}/readyz"), "the web server")
+        await until(lambda: polling.answers(f"{address}/readyz"), "the web server")
     return house
 
 
@@ -257,7 +257,7 @@ async def _start(spec: ChildSpec, data_dir: Path, children: list[Child]) -> Chil
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait for it, as long as a start may take."""
-    await waiting.until(condition, START_S_MAX, what)
+    await polling.until(condition, START_S_MAX, what)
 
 
 async def _listens(port: int) -> bool:

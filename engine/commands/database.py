@@ -7,12 +7,12 @@ import asyncio
 from engine.commands.steps import Screen
 from engine.historian.connection import translated_errors
 from engine.historian.upgrade import (
-    Standing,
+    SchemaAge,
+    age_of_schema,
     current_revision,
     difference,
     find_database_url,
     newest_revision,
-    standing_of,
     upgrade,
 )
 from engine.settings import load_settings
@@ -28,9 +28,9 @@ def run_current(overrides: dict[str, object]) -> None:
     current = asyncio.run(read_current(find_database_url(load_settings(**overrides))))
     newest = newest_revision()
     advice = {
-        Standing.NEWEST: "which is the newest",
-        Standing.NEWER: f"made by a newer program than this one, which knows {newest} and works with it",
-    }.get(standing_of(current), f"the newest is {newest}: run `gasinsight db upgrade`")
+        SchemaAge.NEWEST: "which is the newest",
+        SchemaAge.NEWER: f"made by a newer program than this one, which knows {newest} and works with it",
+    }.get(age_of_schema(current), f"the newest is {newest}: run `gasinsight db upgrade`")
     Screen().event("current", f"the database has {f'revision {current}' if current else 'no schema yet'}, {advice}")
 
 

@@ -164,7 +164,7 @@ def _check_database(settings: Settings, given: Settings) -> Finding:
     if settings.database_url is None:
         return _check_embedded()
     from engine.commands.database import read_current  # noqa: PLC0415
-    from engine.historian.upgrade import Standing, newest_revision, standing_of  # noqa: PLC0415
+    from engine.historian.upgrade import SchemaAge, age_of_schema, newest_revision  # noqa: PLC0415
 
     name = "PostgreSQL" if given.database_url else "PostgreSQL (embedded)"
     try:
@@ -175,10 +175,10 @@ def _check_database(settings: Settings, given: Settings) -> Finding:
         return Finding(name, "wrong", found, "it hangs: look at its log, its disk and its machine")
     except GasInSightError as error:
         return Finding(name, "wrong", str(error), "start it, or correct DATABASE_URL")
-    standing = standing_of(current)
-    if standing is Standing.NEWER:
+    age = age_of_schema(current)
+    if age is SchemaAge.NEWER:
         return Finding(name, "ok", f"answers, with schema {current} of a newer program; this one knows {newest}")
-    if standing is not Standing.NEWEST:
+    if age is not SchemaAge.NEWEST:
         return Finding(
             name, "wrong", f"answers, with {current or 'no schema yet'} instead of {newest}", "gasinsight db upgrade"
         )

@@ -31,9 +31,9 @@ from engine.hub.field import FieldOptions
 from engine.local_bus.server import connection_string
 from engine.processes.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
 from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, engine_spec, web_specs
+from engine.processes.polling import answers
 from engine.processes.ports import check_free, free_port, listen
 from engine.processes.undertaker import Undertaker
-from engine.processes.waiting import answers
 from engine.settings import Settings, load_settings
 
 START_S_MAX = 120.0

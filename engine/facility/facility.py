@@ -23,11 +23,11 @@ from engine.clock import Clock
 from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityUnavailable
 from engine.facility import payloads
 from engine.facility.commit import commit_until_answered
+from engine.facility.parked_rows import ParkedRows
 from engine.facility.plan import SensorPlan
 from engine.facility.port import Cursor, SensorMessage
 from engine.facility.publisher import Publisher
 from engine.facility.recovery import recovered_core
-from engine.facility.waiting import Waiting
 from engine.faultpoints import reached
 from engine.historian.port import HistorianPort, StoredItem
 from engine.live import LiveChunk, LiveFrame
@@ -131,7 +131,7 @@ class Facility:
     async def apply(self, changes: Sequence[SensorMessage]) -> None:
         """Activations and deactivations, in this order, with whatever was parked for the sensors that arrive."""
         async with self._serial():
-            await self._absorb(changes, Waiting())
+            await self._absorb(changes, ParkedRows())
 
     async def tick(self, watermark_us: int) -> None:
         """Time itself: the queue has been read up to `watermark_us`. Going back or standing still is no news."""
@@ -216,27 +216,27 @@ class Facility:
         if not stored or self._parked_refused:
             return
         try:
-            await self._absorb((), Waiting.sorted_from(stored))
+            await self._absorb((), ParkedRows.sorted_from(stored))
         except (CommitRejected, native.PayloadError) as error:
             self._parked_refused = True
             self._log.error("parked_input_refused", rows=len(stored), error=str(error))
             raise FacilityUnavailable(f"parked input was refused ({error}); loading again without it") from error
 
-    async def _absorb(self, arrived: Sequence[SensorMessage], waiting: Waiting) -> None:
+    async def _absorb(self, arrived: Sequence[SensorMessage], parked: ParkedRows) -> None:
         """Entity messages and parked rows, in as few steps as the size of an outcome allows."""
-        activations = [message for _, message in waiting.activations]
+        activations = [message for _, message in parked.activations]
         numbers = await self._numbers([*activations, *arrived])
         plan = SensorPlan(self.facility_id, self._sensors, numbers, self._detection)
         plan.add_all([*activations, *arrived])
-        unparked = [row_id for row_id, _ in waiting.activations]
+        unparked = [row_id for row_id, _ in parked.activations]
         if arrived and (wanted := plan.arrivals & self._parked_for):
             held = await self._historian.parked(self.facility_id, next(iter(wanted)) if len(wanted) == 1 else None)
-            waiting = Waiting.sorted_from(held)
-        ready = waiting.of_sensors(plan.sensors.keys() if not arrived else plan.arrivals)
+            parked = ParkedRows.sorted_from(held)
+        ready = parked.of_sensors(plan.sensors.keys() if not arrived else plan.arrivals)
         first = _Step(
             self._config_input(plan.take_upserts()),
             plan.take_changes(),
-            tuple(_parked_deactivation(message) for message in plan.waiting),
+            tuple(_parked_deactivation(message) for message in plan.to_park),
             tuple(unparked),
         )
         plan.add_all(message for _, message in ready.deactivations)
@@ -249,7 +249,7 @@ class Facility:
             await self._take(step)
         self._sensors = plan.sensors
         self._parked_for -= set(plan.sensors)
-        self._parked_for |= {message.sensor_id for message in plan.waiting}
+        self._parked_for |= {message.sensor_id for message in plan.to_park}
         for reason, count in plan.ignored.items():
             self._metrics.add(IGNORED, count, reason=reason)
 
@@ -265,7 +265,7 @@ class Facility:
             return ()
         return ((Kind.CONFIG, payloads.config_payload(sensors, at_us=self._clock.now_us())),)
 
-    def _reading_steps(self, ready: Waiting) -> list[_Step]:
+    def _reading_steps(self, ready: ParkedRows) -> list[_Step]:
         """Parked readings in bounded batches, received now as far as the core is concerned."""
         now_us = self._clock.now_us()
         steps = []

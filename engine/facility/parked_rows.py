@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Waiting:
+class ParkedRows:
     """Each with its row id, in event-time order. A row that can no longer be read stays where it is and is logged."""
 
     activations: list[tuple[int, SensorActivation]] = field(default_factory=list)
@@ -28,19 +28,19 @@ class Waiting:
     readings: list[tuple[int, ReadingRow]] = field(default_factory=list)
 
     @classmethod
-    def sorted_from(cls, stored: Iterable[StoredItem]) -> Waiting:
+    def sorted_from(cls, stored: Iterable[StoredItem]) -> ParkedRows:
         """Take `stored` apart; rows of kind refused never wait for anything."""
-        waiting = cls()
+        parked = cls()
         for held in sorted(stored, key=lambda held: (held.item.tracked_at_us or 0, held.id)):
             try:
-                waiting._add(held)
+                parked._add(held)
             except (InputRefused, ValueError, KeyError, TypeError) as error:
                 log.error("parked_row_unreadable", id=held.id, kind=held.item.kind, error=str(error))
-        return waiting
+        return parked
 
-    def of_sensors(self, sensor_ids: Collection[str]) -> Waiting:
+    def of_sensors(self, sensor_ids: Collection[str]) -> ParkedRows:
         """Those of the given sensors only."""
-        return Waiting(
+        return ParkedRows(
             [(row_id, message) for row_id, message in self.activations if message.sensor_id in sensor_ids],
             [(row_id, message) for row_id, message in self.deactivations if message.sensor_id in sensor_ids],
             [(row_id, reading) for row_id, reading in self.readings if reading[0] in sensor_ids],

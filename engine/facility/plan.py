@@ -27,7 +27,7 @@ class SensorPlan:
     sensors   all sensors as they will be
     changes   rows to write, in order
     arrivals  ids of sensors that are new with this plan
-    waiting   deactivations whose sensor is not known yet: to be parked
+    to_park   deactivations whose sensor is not known yet
     ignored   messages without effect, by reason
     """
 
@@ -45,7 +45,7 @@ class SensorPlan:
         self.sensors = dict(sensors)
         self.changes: list[EntityChange] = []
         self.arrivals: set[str] = set()
-        self.waiting: list[SensorDeactivation] = []
+        self.to_park: list[SensorDeactivation] = []
         self.ignored: Counter[str] = Counter()
 
     def add_all(self, messages: Iterable[SensorMessage]) -> None:
@@ -81,7 +81,7 @@ class SensorPlan:
     def _deactivate(self, message: SensorDeactivation) -> None:
         sensor = self.sensors.get(message.sensor_id)
         if sensor is None:
-            self.waiting.append(message)
+            self.to_park.append(message)
         elif message.tracked_at_us <= sensor.status_changed_at_us:
             self.ignored["older_status_change"] += 1
         else:

@@ -81,15 +81,15 @@ class Publisher:
     async def watch(self, cursor: Cursor | None, wait_s: float) -> tuple[Cursor, tuple[LiveChunk, ...]]:
         """Chunks after `cursor` (None: from now on); waits up to `wait_s` of real time when there are none yet."""
         self._asked_s = self._clock.monotonic_s()
-        standing = cursor or self.here()
-        if standing == self.here() and wait_s > 0:
-            await self._wait(standing, wait_s)
-        chunks = self._after(standing)
+        position = cursor or self.here()
+        if position == self.here() and wait_s > 0:
+            await self._wait(position, wait_s)
+        chunks = self._after(position)
         if chunks is None:
             here, frames = await self._latest_from_home()
-            missed = here[1] - standing[1] if here[0] == standing[0] else 0
+            missed = here[1] - position[1] if here[0] == position[0] else 0
             return here, (LiveChunk(self._facility_id, tuple(frames), snapshot=True, skipped=missed),)
-        return (standing[0], standing[1] + sum(len(chunk.frames) for chunk in chunks)), chunks
+        return (position[0], position[1] + sum(len(chunk.frames) for chunk in chunks)), chunks
 
     def _after(self, cursor: Cursor) -> tuple[LiveChunk, ...] | None:
         """What follows `cursor` in the ring; None when the ring no longer reaches back so far."""
@@ -100,11 +100,11 @@ class Publisher:
                 return None
             return tuple(chunk for before, chunk in self._ring if before >= cursor[1])
 
-    async def _wait(self, standing: Cursor, wait_s: float) -> None:
+    async def _wait(self, position: Cursor, wait_s: float) -> None:
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
         with self._lock:
-            if standing != (self._incarnation, self._published):
+            if position != (self._incarnation, self._published):
                 return
             waiter_id = next(self._waiter_ids)
             self._waiting[waiter_id] = (loop, woken)

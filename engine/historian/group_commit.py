@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(eq=False, slots=True)
-class _Waiting:
+class _Queued:
     outcome: Outcome
     answer: asyncio.Future[CommitAnswer]
 
@@ -38,17 +38,17 @@ class GroupCommit:
         self._settings = settings
         self._clock = clock
         self._connection: Any = None
-        self._queue: list[_Waiting] = []
+        self._queue: list[_Queued] = []
         self._writer: asyncio.Task[None] | None = None
         self._retries = Retries(clock)
 
     async def submit(self, outcome: Outcome) -> CommitAnswer:
         """Wait until the outcome's transaction has ended; raises StoreUnavailable when nothing was written."""
-        waiting = _Waiting(outcome, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
+        queued = _Queued(outcome, asyncio.get_running_loop().create_future())
+        self._queue.append(queued)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.create_task(self._write_queue(), name="group-commit")
-        return await waiting.answer
+        return await queued.answer
 
     def status(self) -> dict[str, Any]:
         """How committing goes (see Retries), and how many outcomes wait for the next transaction."""
@@ -73,37 +73,37 @@ class GroupCommit:
             try:
                 await self._write(group)
             except Exception as error:  # a bug of ours must reach those who wait, not only this task
-                for waiting in group:
-                    if not waiting.answer.done():
-                        waiting.answer.set_exception(error)
+                for queued in group:
+                    if not queued.answer.done():
+                        queued.answer.set_exception(error)
             except BaseException:  # the process is ending: nobody may wait for an answer that never comes
-                for waiting in (*group, *self._queue):
-                    waiting.answer.cancel()
+                for queued in (*group, *self._queue):
+                    queued.answer.cancel()
                 self._queue.clear()
                 raise
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self) -> list[_Queued]:
         """The oldest outcomes, one a facility, up to the limits of a transaction."""
-        group: list[_Waiting] = []
+        group: list[_Queued] = []
         facilities: set[str] = set()
         rows = 0
-        left: list[_Waiting] = []
-        for waiting in self._queue:
-            outcome = waiting.outcome
+        left: list[_Queued] = []
+        for queued in self._queue:
+            outcome = queued.outcome
             fits = rows + outcome.rows <= GROUP_ROWS_MAX and len(group) < GROUP_OUTCOMES_MAX
             if (fits or not group) and outcome.facility_id not in facilities and not left:
-                group.append(waiting)
+                group.append(queued)
                 rows += outcome.rows
                 facilities.add(outcome.facility_id)
             else:
-                left.append(waiting)
+                left.append(queued)
         self._queue = left
         return group
 
-    async def _write(self, group: Sequence[_Waiting]) -> None:
+    async def _write(self, group: Sequence[_Queued]) -> None:
         """One transaction; after a definite refusal of the content, one for each facility."""
         self._retries.began()
-        failure, reason, answers = await self._transact([waiting.outcome for waiting in group])
+        failure, reason, answers = await self._transact([queued.outcome for queued in group])
         if failure in {Failure.UNAVAILABLE, Failure.UNKNOWN}:
             self._retries.failed(reason)
         else:
@@ -113,20 +113,20 @@ class GroupCommit:
             return
         if failure is Failure.CONTENT and len(group) > 1:
             _log.warning("group_commit_split", facilities=len(group), reason=reason)
-            for waiting in group:
-                await self._write([waiting])
+            for queued in group:
+                await self._write([queued])
             return
-        for waiting in group:
-            if waiting.answer.done():  # its caller has gone
+        for queued in group:
+            if queued.answer.done():  # its caller has gone
                 continue
             if failure is None:
-                waiting.answer.set_result(answers[waiting.outcome.facility_id])
+                queued.answer.set_result(answers[queued.outcome.facility_id])
             elif failure is Failure.CONTENT:
-                waiting.answer.set_result(CommitAnswer(Verdict.REJECTED, reason))
+                queued.answer.set_result(CommitAnswer(Verdict.REJECTED, reason))
             elif failure is Failure.UNKNOWN:
-                waiting.answer.set_result(CommitAnswer(Verdict.UNKNOWN, reason))
+                queued.answer.set_result(CommitAnswer(Verdict.UNKNOWN, reason))
             else:
-                waiting.answer.set_exception(StoreUnavailable(reason))
+                queued.answer.set_exception(StoreUnavailable(reason))
 
     async def _transact(self, outcomes: Sequence[Outcome]) -> tuple[Failure | None, str, dict[str, CommitAnswer]]:
         """Run one transaction to a known end; `committing` tells how much an error leaves in doubt."""

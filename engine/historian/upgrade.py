@@ -34,7 +34,7 @@ URL_ATTRIBUTE = "database_url"
 _one_at_a_time = threading.Lock()  # alembic keeps its context in a module
 
 
-class Standing(Enum):
+class SchemaAge(Enum):
     """How a database's schema stands to this program. Newer steps only add, so that this program works on with them."""
 
     NONE = "none"
@@ -45,7 +45,7 @@ class Standing(Enum):
 
 def upgrade(database_url: str, revision: str = "head") -> None:
     """Migrate the database up to `revision`; nothing happens when it is there already or further."""
-    if standing_of(asyncio.run(current_revision(database_url))) is Standing.NEWER:
+    if age_of_schema(asyncio.run(current_revision(database_url))) is SchemaAge.NEWER:
         return
     with _one_at_a_time:
         command.upgrade(alembic_config(database_url), revision)
@@ -90,14 +90,14 @@ async def current_revision(database_url: str) -> str | None:
         await engine.dispose()
 
 
-def standing_of(revision: str | None) -> Standing:
+def age_of_schema(revision: str | None) -> SchemaAge:
     """What a database's revision means to this program."""
     if revision is None:
-        return Standing.NONE
+        return SchemaAge.NONE
     known = [step.revision for step in ScriptDirectory.from_config(alembic_config("")).walk_revisions()]
     if revision not in known:
-        return Standing.NEWER
-    return Standing.NEWEST if revision == newest_revision() else Standing.OLDER
+        return SchemaAge.NEWER
+    return SchemaAge.NEWEST if revision == newest_revision() else SchemaAge.OLDER
 
 
 async def refuse_older_schema(database_url: str) -> None:
@@ -108,10 +108,10 @@ async def refuse_older_schema(database_url: str) -> None:
             revision = await current_revision(database_url)
     except DBAPIError as error:  # it went away between the connection and its answer
         raise StoreUnavailable(f"{doing}: {error.orig}") from error
-    standing, newest = standing_of(revision), newest_revision()
-    if standing is Standing.NEWER:
+    age, newest = age_of_schema(revision), newest_revision()
+    if age is SchemaAge.NEWER:
         log.info("schema_newer", revision=revision, known=newest)
-    if standing in {Standing.NONE, Standing.OLDER}:
+    if age in {SchemaAge.NONE, SchemaAge.OLDER}:
         found = f"revision {revision}" if revision else "no schema yet"
         raise SettingsError(
             f"the database has {found}, this program needs {newest}: run `gasinsight db upgrade` first"

@@ -33,7 +33,7 @@ class Broker:
         for name in self._names:
             dead_letters: Queue | None = None
             for key in (name.lower() + DEAD_LETTER_SUFFIX, name.lower()):
-                number, standing = found[key]
+                number, stored = found[key]
                 queue = Queue(
                     name,
                     dead_letters,
@@ -43,7 +43,7 @@ class Broker:
                     rules=self._rules,
                     sequence=sequence,
                 )
-                queue.restore(standing)
+                queue.restore(stored)
                 self._queues[key] = dead_letters = queue
 
     async def flush(self) -> None:

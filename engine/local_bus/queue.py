@@ -19,7 +19,7 @@ from engine.local_bus.backlog import Backlog, Message
 from engine.local_bus.errors import MESSAGE_NOT_FOUND, AmqpError
 from engine.local_bus.locks import Delivery, Lock, Locks, fresh_tokens
 from engine.local_bus.message import Content, with_annotation, with_application_properties
-from engine.local_bus.store import BusStoreError, Done, Row, Standing, State, Store, browse, numbered
+from engine.local_bus.store import BusStoreError, Done, Row, State, Store, StoredQueue, browse, numbered
 
 TURN_MESSAGES_MAX = 64
 BROWSE_MESSAGES_MAX = 250
@@ -89,14 +89,14 @@ class Queue:
         self._dispatch_due = False
         self._moves: set[asyncio.Task[None]] = set()
 
-    def restore(self, standing: Standing) -> None:
+    def restore(self, stored: StoredQueue) -> None:
         """Take up what the store held at start."""
-        self._backlog.restore(standing.active)
-        for waiting in standing.waiting:
-            if waiting.state == State.DEFERRED:
-                self._deferred[waiting.sequence_number] = waiting.delivery_count
+        self._backlog.restore(stored.active)
+        for message in stored.inactive:
+            if message.state == State.DEFERRED:
+                self._deferred[message.sequence_number] = message.delivery_count
             else:
-                self._schedule(waiting.sequence_number, waiting.due_us)
+                self._schedule(message.sequence_number, message.due_us)
 
     def close(self) -> None:
         """Stop all timers and readers; what was submitted to the store is still written."""

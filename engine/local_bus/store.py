@@ -47,7 +47,7 @@ class Row(NamedTuple):
         return Content(self.ttl_ms, self.annotation_items, self.annotations, self.sections)
 
 
-class Waiting(NamedTuple):
+class InactiveMessage(NamedTuple):
     """A message that is not active, without its content."""
 
     sequence_number: int
@@ -56,11 +56,11 @@ class Waiting(NamedTuple):
     due_us: int
 
 
-class Standing(NamedTuple):
+class StoredQueue(NamedTuple):
     """What a queue holds at start."""
 
     active: int
-    waiting: list[Waiting]
+    inactive: list[InactiveMessage]
 
 
 class BusStoreError(BusError):
@@ -131,11 +131,11 @@ class Store:
         self._idle.set()
         self._scheduled = False
 
-    async def open(self, queues: Sequence[str]) -> dict[str, tuple[int, Standing]]:
+    async def open(self, queues: Sequence[str]) -> dict[str, tuple[int, StoredQueue]]:
         """Make or open the file; per queue its number there and what it holds."""
         self._loop = asyncio.get_running_loop()
-        self._connection, standing = await self._loop.run_in_executor(self._thread, _open, self._path, queues)
-        return standing
+        self._connection, stored = await self._loop.run_in_executor(self._thread, _open, self._path, queues)
+        return stored
 
     async def last_sequence_number(self) -> int:
         """The highest ever given, also of messages that are gone."""
@@ -208,13 +208,13 @@ class Store:
             self._idle.set()
 
 
-def _open(path: Path, names: Sequence[str]) -> tuple[sqlite3.Connection, dict[str, tuple[int, Standing]]]:
+def _open(path: Path, names: Sequence[str]) -> tuple[sqlite3.Connection, dict[str, tuple[int, StoredQueue]]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=LOCKED_S_MAX, isolation_level=None, check_same_thread=False)
     try:
         _prepare(connection, path)
         connection.executemany("INSERT OR IGNORE INTO queues (name) VALUES (?)", [(name,) for name in names])
-        return connection, {name: _standing(connection, name) for name in names}
+        return connection, {name: _stored_queue(connection, name) for name in names}
     except sqlite3.DatabaseError as error:
         connection.close()
         hint = "; another local bus is running on it" if "locked" in str(error) else ""
@@ -240,17 +240,17 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
-def _standing(connection: sqlite3.Connection, name: str) -> tuple[int, Standing]:
+def _stored_queue(connection: sqlite3.Connection, name: str) -> tuple[int, StoredQueue]:
     (queue,) = connection.execute("SELECT id FROM queues WHERE name = ?", (name,)).fetchone()
     (active,) = connection.execute(
         "SELECT count(*) FROM messages WHERE queue = ? AND state = ?", (queue, State.ACTIVE)
     ).fetchone()
-    waiting = connection.execute(
+    inactive = connection.execute(
         "SELECT sequence_number, state, delivery_count, due_us FROM messages WHERE queue = ? AND state <> ?"
         " ORDER BY sequence_number",
         (queue, State.ACTIVE),
     )
-    return queue, Standing(active, [Waiting(*row) for row in waiting])
+    return queue, StoredQueue(active, [InactiveMessage(*row) for row in inactive])
 
 
 def _write(connection: sqlite3.Connection, group: _Group) -> tuple[BusStoreError | None, list[object]]:

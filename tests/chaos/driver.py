@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.bus.queue_lengths import queue_lengths
 from engine.clock import US_PER_S
-from engine.processes.waiting import until
+from engine.processes.polling import until
 from tests.chaos.commits import FoldResult, check_commits, first_stored, reading_keys
 from tests.chaos.field import NEWCOMER_SHARE
 from tests.chaos.house import AWAY, House, Say, open_house

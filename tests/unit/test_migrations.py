@@ -131,6 +131,6 @@ def test_only_a_contracting_step_removes_and_every_step_says_what_it_is() -> Non
 
 
 def test_how_a_schema_stands_to_this_program() -> None:
-    assert upgrade.standing_of(None) is upgrade.Standing.NONE
-    assert upgrade.standing_of(upgrade.newest_revision()) is upgrade.Standing.NEWEST
-    assert upgrade.standing_of("9999") is upgrade.Standing.NEWER
+    assert upgrade.age_of_schema(None) is upgrade.SchemaAge.NONE
+    assert upgrade.age_of_schema(upgrade.newest_revision()) is upgrade.SchemaAge.NEWEST
+    assert upgrade.age_of_schema("9999") is upgrade.SchemaAge.NEWER
