@@ -21,22 +21,22 @@ def run_verify(overrides: dict[str, object], expected_head: str | None, as_json:
     if expected_head is not None and re.fullmatch("[0-9a-f]{64}", expected_head.lower()) is None:
         raise SettingsError("--expect-head takes a head as `gasinsight audit verify` prints it: 64 hexadecimal digits")
     url = find_database_url(load_settings(**overrides))
-    verdict = asyncio.run(verify(url, expected_head.lower() if expected_head else None))
-    text = f"{verdict.rows} rows, head {verdict.head}"
-    if verdict.problem is None:
+    check = asyncio.run(verify(url, expected_head.lower() if expected_head else None))
+    text = f"{check.rows} rows, head {check.head}"
+    if check.problem is None:
         text = f"the chain is whole: {text}\nKeep the head where nobody who can change the database can change it."
     else:
-        text = f"BROKEN: {verdict.problem}\n{text} up to there"
+        text = f"BROKEN: {check.problem}\n{text} up to there"
     Screen(as_json).event(
         "audit",
         text,
-        whole=verdict.problem is None,
-        rows=verdict.rows,
-        head=verdict.head,
-        problem=verdict.problem,
-        row=verdict.row,
+        whole=check.problem is None,
+        rows=check.rows,
+        head=check.head,
+        problem=check.problem,
+        row=check.row,
     )
-    return 0 if verdict.problem is None else 1
+    return 0 if check.problem is None else 1
 
 
 def run_show(overrides: dict[str, object], rows_max: int, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,7 @@ from engine.processes.ports import check_free
 from engine.secrecy import KEY_ADVICE, weakness_of_key
 from engine.settings import Settings, load_settings
 
-Verdict = Literal["ok", "warning", "wrong"]
+Grade = Literal["ok", "warning", "wrong"]
 PYTHON_MIN = (3, 11)
 DISK_BYTES_MIN = 2 * 1024**3
 MEMORY_BYTES_MIN = 2 * 1024**3
@@ -43,9 +43,13 @@ class Finding:
     """`advice` is what to do; empty when nothing needs doing."""
 
     check: str
-    verdict: Verdict
+    grade: Grade
     found: str
     advice: str = ""
+
+    def as_told(self) -> dict[str, str]:
+        """As `doctor --json` has it."""
+        return {"check": self.check, "verdict": self.grade, "found": self.found, "advice": self.advice}
 
 
 def run_doctor(overrides: dict[str, object], as_json: bool) -> int:
@@ -56,12 +60,12 @@ def run_doctor(overrides: dict[str, object], as_json: bool) -> int:
     for finding in _findings(overrides):
         findings.append(finding)
         if as_json:
-            sys.stdout.write(json.dumps(asdict(finding)) + "\n")
+            sys.stdout.write(json.dumps(finding.as_told()) + "\n")
         else:
-            console.print(f"{MARKS[finding.verdict]}  {finding.check}: {finding.found}")
+            console.print(f"{MARKS[finding.grade]}  {finding.check}: {finding.found}")
             if finding.advice:
                 console.print(f"         → {finding.advice}")
-    wrong = sum(finding.verdict == "wrong" for finding in findings)
+    wrong = sum(finding.grade == "wrong" for finding in findings)
     if not as_json:
         console.print(
             "\nnothing is wrong" if not wrong else f"\n{wrong} of {len(findings)} checks found something wrong"
@@ -228,8 +232,8 @@ def _check_engine(settings: Settings) -> Iterator[Finding]:
     report, age_s = runtime.read_report(settings.data_dir)
     for part, judged in judge(report, age_s).items():
         if judged.remark or not judged.ready:
-            verdict: Verdict = "warning" if judged.ready else "wrong"
-            yield Finding(f"engine's view of the {part}", verdict, judged.detail, ADVICE[part])
+            grade: Grade = "warning" if judged.ready else "wrong"
+            yield Finding(f"engine's view of the {part}", grade, judged.detail, ADVICE[part])
         elif part == "engine":
             yield Finding("engine", "ok", judged.detail)
 
@@ -255,12 +259,12 @@ def _check_ray(settings: Settings) -> Finding:
 def _check_ports(settings: Settings, given: Settings) -> Iterator[Finding]:
     if "up" in runtime.running_components(settings.data_dir):
         return
-    wanted: list[tuple[str, str, int, str, Verdict]] = [
+    wanted: list[tuple[str, str, int, str, Grade]] = [
         ("web port", settings.web_host, settings.web_port, "--port", "wrong")
     ]
     if given.servicebus_connection_string is None and settings.servicebus_connection_string is None:
         wanted.append(("bus port", "127.0.0.1", settings.bus_port, "BUS_PORT", "warning"))
-    for check, host, port, option, verdict in wanted:
+    for check, host, port, option, grade in wanted:
         try:
             check_free(host, port, option)
         except SettingsError as error:
@@ -268,7 +272,7 @@ def _check_ports(settings: Settings, given: Settings) -> Iterator[Finding]:
             if check == "web port" and _is_our_web_server(host, port):
                 yield Finding("web server", "ok", f"answers on {host}:{port}")
             else:
-                yield Finding(check, verdict, what, advice)
+                yield Finding(check, grade, what, advice)
         else:
             yield Finding(check, "ok", f"{host}:{port} is free")
 

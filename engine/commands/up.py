@@ -57,7 +57,7 @@ class UpOptions:
 def run_up(options: UpOptions) -> None:
     """Blocks until Ctrl-C, SIGTERM or the end of `duration_s`; nothing it started is left then."""
     settings = absolute(load_settings(**options.settings))
-    if (finding := check_secret_key(settings)).verdict == "wrong":
+    if (finding := check_secret_key(settings)).grade == "wrong":
         raise SettingsError(f"{finding.check} has {finding.found}: {finding.advice}")
     check_ray_settings(settings)
     screen = Screen(options.as_json)

@@ -24,7 +24,7 @@ READ_LAST = "SELECT id, entry, hash FROM audit_log ORDER BY id DESC LIMIT $1"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainCheck:
     """`head` is the last good row's hash, in hex. `problem`: the first thing that is wrong, and `row` where."""
 
     rows: int
@@ -42,35 +42,35 @@ class Chain:
         self._head = BEFORE_THE_FIRST
         self._rows = 0
 
-    def broken_by(self, row: Mapping[str, Any]) -> Verdict | None:
+    def broken_by(self, row: Mapping[str, Any]) -> ChainCheck | None:
         """None when the row continues the chain."""
         row_id, entry = row["id"], row["entry"]
         if row_id != self._rows + 1:
-            return self._verdict(f"row {self._rows + 1} is missing, row {row_id} comes instead", self._rows + 1)
+            return self._check(f"row {self._rows + 1} is missing, row {row_id} comes instead", self._rows + 1)
         expected = hashlib.sha256(self._head + entry.encode()).digest()
         if row["hash"] != expected:
-            return self._verdict(f"row {row_id} or its hash was changed, or it was put in", row_id)
+            return self._check(f"row {row_id} or its hash was changed, or it was put in", row_id)
         if not entry.startswith(f'{{"id":{row_id},'):
-            return self._verdict(f"row {row_id} holds the entry of another row", row_id)
+            return self._check(f"row {row_id} holds the entry of another row", row_id)
         self._head, self._rows = expected, row_id
         self._is_expected_head_seen |= expected.hex() == self._expected_head
         return None
 
-    def end(self) -> Verdict:
+    def end(self) -> ChainCheck:
         """When no row is left."""
         if not self._is_expected_head_seen:
             problem = (
                 f"the head {self._expected_head} is not in the chain of {self._rows} rows: rows were cut off the end, "
                 "or everything was written anew"
             )
-            return self._verdict(problem, None)
-        return self._verdict(None, None)
+            return self._check(problem, None)
+        return self._check(None, None)
 
-    def _verdict(self, problem: str | None, row: int | None) -> Verdict:
-        return Verdict(self._rows, self._head.hex(), problem, row)
+    def _check(self, problem: str | None, row: int | None) -> ChainCheck:
+        return ChainCheck(self._rows, self._head.hex(), problem, row)
 
 
-async def verify(database_url: str, expected_head: str | None) -> Verdict:
+async def verify(database_url: str, expected_head: str | None) -> ChainCheck:
     """Walk the whole chain as it is at one moment."""
     chain = Chain(expected_head)
     async with translated_errors("reading the audit log"):
@@ -78,8 +78,8 @@ async def verify(database_url: str, expected_head: str | None) -> Verdict:
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 async for row in connection.cursor(READ_ALL, prefetch=ROWS_AT_ONCE):
-                    if (verdict := chain.broken_by(row)) is not None:
-                        return verdict
+                    if (check := chain.broken_by(row)) is not None:
+                        return check
         finally:
             await connection.close()
     return chain.end()

@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.chaos.driver import Options, Verdict, run_chaos
+from tests.chaos.driver import Judgement, Options, run_chaos
 from tests.chaos.report import print_report, write_report
 
 KILLS_A_MINUTE = 9
@@ -31,17 +31,17 @@ def main() -> int:
     kills = given.kills or round(given.minutes * KILLS_A_MINUTE)
     screen = _Screen()
     try:
-        verdict = asyncio.run(_until_stopped(Options(given.seed, given.minutes, given.rate, kills), screen))
+        judgement = asyncio.run(_until_stopped(Options(given.seed, given.minutes, given.rate, kills), screen))
     except asyncio.CancelledError:
         screen.say("stopped; everything it started has ended")
         return 130
     if given.report is not None:
-        screen.say(f"the report is {write_report(verdict.result, given.report)}")
-    _print(verdict, given.json)
-    return 0 if verdict.result.good else 1
+        screen.say(f"the report is {write_report(judgement.result, given.report)}")
+    _print(judgement, given.json)
+    return 0 if judgement.result.good else 1
 
 
-async def _until_stopped(options: Options, screen: _Screen) -> Verdict:
+async def _until_stopped(options: Options, screen: _Screen) -> Judgement:
     """Ctrl-C and SIGTERM end the run in good order."""
     task = asyncio.current_task()
     assert task is not None
@@ -74,15 +74,15 @@ class _Screen:
             self.say(text)
 
 
-def _print(verdict: Verdict, as_json: bool) -> None:
+def _print(judgement: Judgement, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(asdict(verdict.result)) + "\n")
+        sys.stdout.write(json.dumps(asdict(judgement.result)) + "\n")
     else:
-        print_report(verdict.result)
-    for line in verdict.result.problems:
+        print_report(judgement.result)
+    for line in judgement.result.problems:
         sys.stderr.write(f"  WRONG: {line}\n")
-    if verdict.folder is not None:
-        sys.stderr.write(f"  logs and ledger are kept in {verdict.folder}\n")
+    if judgement.folder is not None:
+        sys.stderr.write(f"  logs and ledger are kept in {judgement.folder}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One chaos run from the first process to the verdict."""
+"""One chaos run from the first process to the judgement."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Options:
 
 
 @dataclass(slots=True)
-class Verdict:
+class Judgement:
     """What a run came to; `folder` is None when everything was right and nothing needs to be looked at."""
 
     result: ChaosResult
@@ -65,7 +65,7 @@ class Run:
     complaints: list[str] = field(default_factory=list)
 
 
-async def run_chaos(options: Options, say: Say, progress: Say) -> Verdict:
+async def run_chaos(options: Options, say: Say, progress: Say) -> Judgement:
     """Start everything, let it suffer, leave it alone, and judge. The folder is kept when something is wrong."""
     async with open_house(say) as house:
         ledger = Ledger(house.folder / "ledger")
@@ -77,14 +77,14 @@ async def run_chaos(options: Options, say: Say, progress: Say) -> Verdict:
             say("stopping gasinsight up: the last checkpoints are written")
             await house.stop_up()
             say("comparing ledger, database, commit log and dead letters")
-            verdict = await _judge(run)
+            judgement = await _judge(run)
         except Exception:
             house.keep_folder = True
             say(f"the run could not be finished; logs and ledger are kept in {house.folder}")
             raise
-        house.keep_folder = not verdict.result.good
-        verdict.folder = None if verdict.result.good else str(house.folder)
-        return verdict
+        house.keep_folder = not judgement.result.good
+        judgement.folder = None if judgement.result.good else str(house.folder)
+        return judgement
 
 
 async def _suffer(run: Run, say: Say, progress: Say) -> None:
@@ -160,7 +160,7 @@ async def _drain(run: Run) -> None:
         run.complaints.append(f"not drained {DRAIN_S_MAX:.0f} s after the last blow")
 
 
-async def _judge(run: Run) -> Verdict:
+async def _judge(run: Run) -> Judgement:
     house = run.house
     sent = run.ledger.read()
     checked = await check_ledger(run.ledger, house.database_url, house.bus)
@@ -178,7 +178,7 @@ async def _judge(run: Run) -> Verdict:
     samples = timeline(run.watch.moments, sent.row_sequences, stored_s)
     result = _result(run, sent, checked, folded, kills, samples)
     result.problems = problems
-    return Verdict(result)
+    return Judgement(result)
 
 
 async def _stored_s(db: asyncpg.Connection, sent: Contents, started_s: float) -> Seconds:

@@ -12,10 +12,10 @@ OPTIONS = Options(seed=1, minutes=2.0, rate=200.0, kills=20, facilities=4, senso
 
 
 async def test_nothing_is_lost_or_doubled() -> None:
-    verdict = await run_chaos(OPTIONS, print, lambda _: None)
-    assert verdict.result.problems == [], f"logs and ledger are in {verdict.folder}"
-    struck = {(kill.kind, kill.means) for kill in verdict.result.kills}
+    judgement = await run_chaos(OPTIONS, print, lambda _: None)
+    assert judgement.result.problems == [], f"logs and ledger are in {judgement.folder}"
+    struck = {(kill.kind, kill.means) for kill in judgement.result.kills}
     assert ("engine", "SIGKILL") in struck and ("PostgreSQL", "SIGKILL") in struck
     assert len(struck) > 5, struck
-    assert verdict.result.readings > 10_000
-    assert all(kill.recovered_s is not None for kill in verdict.result.kills)
+    assert judgement.result.readings > 10_000
+    assert all(kill.recovered_s is not None for kill in judgement.result.kills)

@@ -161,25 +161,25 @@ def test_a_taken_port_is_told_with_the_option_that_helps(
 
 
 def test_doctor_knows_old_pythons_and_weak_keys() -> None:
-    assert check_python((3, 10, 4)).verdict == "wrong"
-    assert check_python((3, 13, 0)).verdict == "ok"
+    assert check_python((3, 10, 4)).grade == "wrong"
+    assert check_python((3, 13, 0)).grade == "ok"
     weak = check_secret_key(load_settings(environment="production", secret_key="short"))
-    assert (weak.verdict, weak.found) == ("wrong", "5 characters in production")
+    assert (weak.grade, weak.found) == ("wrong", "5 characters in production")
     good = "of this test, and of nothing else at all"
-    assert check_secret_key(load_settings(environment="production", secret_key=good)).verdict == "ok"
-    for files, verdict in (("", "wrong"), ("a.pem", "ok")):
-        assert check_secret_key(load_settings(algorithm="EdDSA", signing_keys=files)).verdict == verdict
+    assert check_secret_key(load_settings(environment="production", secret_key=good)).grade == "ok"
+    for files, grade in (("", "wrong"), ("a.pem", "ok")):
+        assert check_secret_key(load_settings(algorithm="EdDSA", signing_keys=files)).grade == grade
 
 
 def test_doctor_warns_of_a_production_that_admits_every_web_page() -> None:
-    for environment, origins, verdict in (
+    for environment, origins, grade in (
         ("production", "*", "warning"),
         ("production", "https://gas.example, *", "warning"),
         ("production", "https://gas.example", "ok"),
         ("development", "*", "ok"),
     ):
         settings = load_settings(_env_file=None, environment=environment, cors_origins=origins)
-        assert check_origins(settings).verdict == verdict, (environment, origins)
+        assert check_origins(settings).grade == grade, (environment, origins)
 
 
 def test_doctor_finds_a_taken_port(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

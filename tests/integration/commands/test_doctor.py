@@ -26,7 +26,7 @@ async def answering(body: bytes) -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("body", "check", "verdict"),
+    ("body", "check", "grade"),
     [
         (b'{"status": "alive"}', "web server", "ok"),
         (b'{"status": "failing", "detail": "crashed: alarms"}', "web server", "ok"),
@@ -34,8 +34,8 @@ async def answering(body: bytes) -> AsyncIterator[int]:
         (b"[1]", "web port", "wrong"),
     ],
 )
-async def test_who_has_the_web_port(body: bytes, check: str, verdict: str) -> None:
+async def test_who_has_the_web_port(body: bytes, check: str, grade: str) -> None:
     async with answering(body) as port:
         settings = Settings(_env_file=None, web_port=port, servicebus_connection_string="Endpoint=sb://x/")  # type: ignore[call-arg, arg-type]
         findings: list[Finding] = await asyncio.to_thread(lambda: list(_check_ports(settings, settings)))
-    assert [(each.check, each.verdict) for each in findings] == [(check, verdict)]
+    assert [(each.check, each.grade) for each in findings] == [(check, grade)]

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from engine.historian.audit import Verdict, read_last, verify
+from engine.historian.audit import ChainCheck, read_last, verify
 from tests.integration.web.access_matrix import Cell, Walker, cells
 from tests.integration.web.harness import ADMIN_PASSWORD, Web, web_server
 from web.audit import Action, Actor, audit
@@ -192,8 +192,8 @@ async def test_processes_that_write_at_once_make_one_chain(database_url: str) ->
                 )
 
     await asyncio.gather(*(write(connection) for connection in connections))
-    verdict = await verify(database_url, None)
-    assert (verdict.rows, verdict.problem) == (80, None)
+    check = await verify(database_url, None)
+    assert (check.rows, check.problem) == (80, None)
     for connection in connections:
         await connection.close()
 
@@ -287,5 +287,5 @@ async def test_the_command_says_whether_it_is_whole_and_ends_with_1_when_not(dat
 
 
 async def test_an_empty_log_is_whole(database_url: str) -> None:
-    assert await verify(database_url, None) == Verdict(0, "00" * 32)
+    assert await verify(database_url, None) == ChainCheck(0, "00" * 32)
     assert (await verify(database_url, "00" * 32)).problem is None
