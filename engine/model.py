@@ -71,7 +71,7 @@ class AlertType(StrEnum):
     SYSTEM = "System"
 
 
-class Kind(StrEnum):
+class EntryKind(StrEnum):
     """What one entry of the commit log is. The core is changed by these four and by nothing else."""
 
     BATCH = "batch"
@@ -232,7 +232,7 @@ class LogEntry:
     """One entry of a facility's commit log: exactly what goes into the core."""
 
     commit_no: int
-    kind: Kind
+    kind: EntryKind
     payload: bytes
 
 

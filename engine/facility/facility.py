@@ -37,8 +37,8 @@ from engine.model import (
     CommitAnswer,
     Detection,
     EntityChange,
+    EntryKind,
     FacilityState,
-    Kind,
     LogEntry,
     Outcome,
     ParkedItem,
@@ -57,12 +57,15 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+Input = tuple[EntryKind, bytes]
+"""What the core is given, before it has its number in the commit log."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Step:
     """What one serial step puts into the core and writes beside it."""
 
-    inputs: tuple[tuple[Kind, bytes], ...] = ()
+    inputs: tuple[Input, ...] = ()
     changes: tuple[EntityChange, ...] = ()
     parked: tuple[ParkedItem, ...] = ()
     unparked_ids: tuple[int, ...] = ()
@@ -126,7 +129,7 @@ class Facility:
     async def ingest(self, *batches: bytes, refused: Sequence[ParkedItem] = ()) -> None:
         """Score, commit and publish batches, all in one commit; when this returns, their effects are durable."""
         async with self._serial():
-            await self._take(_Step(tuple((Kind.BATCH, batch) for batch in batches), parked=tuple(refused)))
+            await self._take(_Step(tuple((EntryKind.BATCH, batch) for batch in batches), parked=tuple(refused)))
 
     async def apply(self, changes: Sequence[SensorMessage]) -> None:
         """Activations and deactivations, in this order, with whatever was parked for the sensors that arrive."""
@@ -137,13 +140,13 @@ class Facility:
         """Time itself: the queue has been read up to `watermark_us`. Going back or standing still is no news."""
         async with self._serial():
             if watermark_us > self._watermark_us:
-                await self._take(_Step(((Kind.TICK, payloads.tick_payload(watermark_us)),)))
+                await self._take(_Step(((EntryKind.TICK, payloads.tick_payload(watermark_us)),)))
                 self._watermark_us = watermark_us
 
     async def command(self, payload: bytes) -> None:
         """What a person asked for (acknowledge, shelve, …), one JSON object with a command id."""
         async with self._serial():
-            await self._take(_Step(((Kind.COMMAND, payload),)))
+            await self._take(_Step(((EntryKind.COMMAND, payload),)))
 
     async def checkpoint(self, *, even_if_nothing_new: bool = False) -> None:
         """Write a checkpoint now, if anything happened since the last one or in any case."""
@@ -260,10 +263,10 @@ class Facility:
         numbers = await asyncio.gather(*(self._historian.reserve_sensor(one, self.facility_id) for one in ordered))
         return dict(zip(ordered, numbers, strict=True))
 
-    def _config_input(self, sensors: Sequence[SensorConfig]) -> tuple[tuple[Kind, bytes], ...]:
+    def _config_input(self, sensors: Sequence[SensorConfig]) -> tuple[Input, ...]:
         if not sensors:
             return ()
-        return ((Kind.CONFIG, payloads.config_payload(sensors, at_us=self._clock.now_us())),)
+        return ((EntryKind.CONFIG, payloads.config_payload(sensors, at_us=self._clock.now_us())),)
 
     def _reading_steps(self, ready: ParkedRows) -> list[_Step]:
         """Parked readings in bounded batches, received now as far as the core is concerned."""
@@ -272,14 +275,14 @@ class Facility:
         for start in range(0, len(ready.readings), PARKED_ROWS_MAX):
             chunk = ready.readings[start : start + PARKED_ROWS_MAX]
             batch = native.encode_batch(self.facility_id, [row for _, row in chunk], now_us)
-            steps.append(_Step(((Kind.BATCH, batch),), unparked_ids=tuple(row_id for row_id, _ in chunk)))
+            steps.append(_Step(((EntryKind.BATCH, batch),), unparked_ids=tuple(row_id for row_id, _ in chunk)))
         return steps
 
     async def _take(self, step: _Step, *, checkpoint: bool = False) -> None:
         """Score, commit, publish."""
         core = self._core
         assert core is not None
-        inputs = step.inputs if self._prelude is None else ((Kind.CONFIG, self._prelude), *step.inputs)
+        inputs = step.inputs if self._prelude is None else ((EntryKind.CONFIG, self._prelude), *step.inputs)
         await reached("before_score")
         effects = await self._applied(core, inputs)
         await reached("scored")
@@ -303,7 +306,7 @@ class Facility:
         self._count(outcome, effects, answer)
         self._publish(effects, answer, outcome.rows)
 
-    def _outcome(self, step: _Step, inputs: Sequence[tuple[Kind, bytes]], effects: Sequence[native.Effects]) -> Outcome:
+    def _outcome(self, step: _Step, inputs: Sequence[Input], effects: Sequence[native.Effects]) -> Outcome:
         assert self._epoch is not None
         logged = zip(inputs, effects, strict=True)
         numbered = enumerate(logged, start=self._commit_no + 1)
@@ -346,7 +349,7 @@ class Facility:
             return
         self._publisher.publish(payloads.live_frames(effects, answer.not_stored))
 
-    async def _applied(self, core: native.FacilityCore, inputs: Sequence[tuple[Kind, bytes]]) -> list[native.Effects]:
+    async def _applied(self, core: native.FacilityCore, inputs: Sequence[Input]) -> list[native.Effects]:
         """What the inputs do, one after the other; a little is done here and now, a change of threads costs more."""
 
         def apply() -> list[native.Effects]:

@@ -17,7 +17,7 @@ import structlog
 import native
 from engine.facility.payloads import iso_utc
 from engine.historian.port import HistorianPort
-from engine.model import FacilityState, Kind
+from engine.model import EntryKind, FacilityState
 
 REBUILD_READINGS_MAX: Final = 2_000
 """Of each sensor: the shortest memory of the detectors' tail model, and six times what they need to have a say."""
@@ -68,7 +68,7 @@ async def _restored(state: FacilityState, core_settings: str, run_native: RunNat
         core = await run_native(native.FacilityCore.restore, facility_id, held.state, core_settings)
     for entry in later:
         await run_native(core.replay, entry.kind.value, entry.payload)
-    readings = sum(native.batch_info(entry.payload)[1] for entry in later if entry.kind is Kind.BATCH)
+    readings = sum(native.batch_info(entry.payload)[1] for entry in later if entry.kind is EntryKind.BATCH)
     return Recovered(core, len(later), readings, rebuilt=False)
 
 
@@ -78,7 +78,7 @@ async def _rebuilt(
     """The core, and in words what it was made from. The readings of the log are among those that are stored."""
     facility_id = state.config.facility_id
     core = native.FacilityCore(facility_id, core_settings)
-    await run_native(core.replay, Kind.CONFIG.value, config)
+    await run_native(core.replay, EntryKind.CONFIG.value, config)
     id_by_no = {sensor.sensor_no: sensor.sensor_id for sensor in state.sensors}
     numbers = list(id_by_no)
     at_once = CHUNK_READINGS_MAX // REBUILD_READINGS_MAX
@@ -91,7 +91,7 @@ async def _rebuilt(
             rows = [(id_by_no[number], at_us, data) for number, at_us, data in in_time]
             times = [at_us for _, at_us, _ in stored]
             batch = await run_native(native.encode_batch, facility_id, rows, max(times))
-            await run_native(core.replay, Kind.BATCH.value, batch)
+            await run_native(core.replay, EntryKind.BATCH.value, batch)
             oldest_us = min(times) if oldest_us is None else min(oldest_us, *times)
             readings += len(stored)
     told = await historian.told_alarms(facility_id)

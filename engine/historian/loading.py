@@ -16,11 +16,11 @@ from engine.historian.queries import SQL
 from engine.model import (
     Checkpoint,
     Detection,
+    EntryKind,
     FacilityConfig,
     FacilityState,
     FacilityStatus,
     FacilityType,
-    Kind,
     LogEntry,
     ParkedItem,
     SensorConfig,
@@ -66,7 +66,7 @@ async def _read_state(connection: Any, facility_id: str, epoch: int) -> Facility
     checkpoint = Checkpoint(point["commit_no"], point["core_version"], point["state"]) if point else None
     covered = checkpoint.commit_no if checkpoint else 0
     log = [
-        LogEntry(row["commit_no"], Kind(row["kind"]), row["payload"])
+        LogEntry(row["commit_no"], EntryKind(row["kind"]), row["payload"])
         for row in await connection.fetch(SQL["log_after"], facility_id, covered)
     ]
     parked = stored_items(await connection.fetch(SQL["parked_of_facility"], facility_id))

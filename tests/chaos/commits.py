@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 import native
 from engine.facility.payloads import core_settings
-from engine.model import Kind, LogEntry
+from engine.model import EntryKind, LogEntry
 from engine.settings import Settings
 from tests.faults.checks import check_fold
 
@@ -37,7 +37,7 @@ async def check_commits(db: asyncpg.Connection, settings: Settings) -> FoldResul
     facilities = [row["id"] for row in await db.fetch("SELECT id FROM facilities ORDER BY id")]
     for facility_id in facilities:
         rows = await db.fetch(COMMITS, facility_id)
-        log = [(LogEntry(row["commit_no"], Kind(row["kind"]), row["payload"]),) for row in rows]
+        log = [(LogEntry(row["commit_no"], EntryKind(row["kind"]), row["payload"]),) for row in rows]
         commits += len(log)
         try:
             numbers = [row["commit_no"] for row in rows]

@@ -14,7 +14,7 @@ from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityU
 from engine.facility.facility import Facility
 from engine.facility.payloads import core_settings
 from engine.metrics import Metrics
-from engine.model import Detection, Kind, ParkedItem, SensorStatus, SensorType, Verdict
+from engine.model import Detection, EntryKind, ParkedItem, SensorStatus, SensorType, Verdict
 from engine.settings import Settings
 from native import Flag
 from tests.unit.engine_fakes import T0_US, FakeHistorian, activation, away, batch, deactivation, setup
@@ -91,7 +91,7 @@ async def test_readings_before_their_activation_are_stored_when_it_comes(histori
     assert sorted(historian.readings.values()) == ["21.0", "26.0"]
     assert {item.sensor_id for item in historian.parking.values()} == {"other"}
     applied = historian.outcomes[-1]
-    assert [entry.kind for entry in applied.entries] == [Kind.CONFIG, Kind.BATCH]
+    assert [entry.kind for entry in applied.entries] == [EntryKind.CONFIG, EntryKind.BATCH]
     assert [row["tracked_at_us"] for row in native.batch_rows(applied.entries[1].payload)] == [
         T0_US + 2_000_000,
         T0_US + 3_000_000,
@@ -372,7 +372,9 @@ async def test_settings_of_detection_come_with_a_load_and_stay_in_checkpoint_log
     historian.detection = {SensorType.FLOW: Detection(budget_days=3)}
     await facility.load(again=True)
     await facility.apply([activation("w", kind=SensorType.FLOW)])
-    sensors = [json.loads(entry.payload)["sensors"] for entry in historian.entries("f") if entry.kind is Kind.CONFIG]
+    sensors = [
+        json.loads(entry.payload)["sensors"] for entry in historian.entries("f") if entry.kind is EntryKind.CONFIG
+    ]
     said = [[each.get("detection") for each in upserts] for upserts in sensors]
     assert said == [[], [None], [{"physical_low": 21, "physical_high": 23}], [{"budget_days": 3}]]
 

@@ -15,7 +15,7 @@ import pytest_asyncio
 from engine.clock import SystemClock
 from engine.errors import CommitFenced, CommitRejected
 from engine.historian.historian import Historian
-from engine.model import Checkpoint, EntityChange, Kind, LogEntry, ParkedItem, SensorStatus, Verdict
+from engine.model import Checkpoint, EntityChange, EntryKind, LogEntry, ParkedItem, SensorStatus, Verdict
 from engine.settings import Settings
 from tests.integration.historian.outcomes import (
     MINUTE_US,
@@ -123,7 +123,7 @@ async def test_commit_numbers_must_follow_without_gap_or_repetition(
     historian: Historian, database: Any, numbers: list[int]
 ) -> None:
     state, (sensor_no,) = await facility_with_sensors(historian, "f")
-    entries = tuple(LogEntry(number, Kind.BATCH, b"x") for number in numbers)
+    entries = tuple(LogEntry(number, EntryKind.BATCH, b"x") for number in numbers)
     answer = await historian.commit(replace(outcome(state, 2, readings(sensor_no, 1)), entries=entries))
     assert answer.verdict is Verdict.UNKNOWN and answer.reason.startswith("out_of_sequence")
     assert await database.fetchval("SELECT count(*) FROM sensor_records") == 0
