@@ -23,7 +23,7 @@ import httpx
 from bench.broadcast import FACILITY, SENSOR
 from bench.memory import pss_mb
 from bench.report import Figure, Say, at_most, median
-from bench.site import Site, make_plant, open_site
+from bench.site import Site, insert_sensors, open_site
 
 CLIENTS = (100, 500, 1000)
 SPAN_S = 4.0
@@ -198,7 +198,7 @@ async def _stage(say: Say) -> AsyncIterator[Stage]:
     say("starting PostgreSQL, the server and the crowd")
     async with open_site() as site:
         database = await asyncpg.connect(site.database_url)
-        await make_plant(database, {SENSOR: (FACILITY, "Temperature", 15)})
+        await insert_sensors(database, {SENSOR: (FACILITY, "Temperature", 15)})
         await database.close()
         server = await site.python("-m", "bench.broadcast", BENCH_STALLED_S=str(STALLED_S))
         assert server.stdout

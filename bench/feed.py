@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from engine.hub.plant import Plant, naive_utc, reading
+from engine.hub.roster import Roster, naive_utc, reading
 from engine.hub.signals import SignalBank
 
 US_PER_S = 1_000_000
@@ -20,19 +20,19 @@ US_PER_S = 1_000_000
 class Feed:
     """Gives consecutive ticks, one second apart, so that nothing is ever late. `now_us` is the next tick."""
 
-    plant: Plant
+    roster: Roster
     now_us: int
     signals: SignalBank = field(init=False)
 
     def __post_init__(self) -> None:
-        sensors = self.plant.sensors
+        sensors = self.roster.sensors
         self.signals = SignalBank([sensor.type for sensor in sensors], [sensor.facility for sensor in sensors], 20)
 
     def tick(self) -> tuple[int, list[float]]:
-        """(time, a value for each sensor of the plant)."""
+        """(time, a value for each sensor of the roster)."""
         at_us = self.now_us
         self.now_us += US_PER_S
-        everybody = np.arange(len(self.plant.sensors))
+        everybody = np.arange(len(self.roster.sensors))
         values = self.signals.sample(everybody, np.full(len(everybody), at_us / US_PER_S))
         return at_us, values.round(2).tolist()
 
@@ -40,8 +40,8 @@ class Feed:
         """One tick as readings of the contract."""
         at_us, values = self.tick()
         return [
-            reading(sensor, self.plant.facilities[sensor.facility], at_us, value)
-            for sensor, value in zip(self.plant.sensors, values, strict=True)
+            reading(sensor, self.roster.facilities[sensor.facility], at_us, value)
+            for sensor, value in zip(self.roster.sensors, values, strict=True)
         ]
 
     def singles(self, count: int) -> list[bytes]:
@@ -58,8 +58,8 @@ class Feed:
 
     def arrow(self, ticks: int) -> Iterator[bytes]:
         """Arrow IPC streams, one a tick: ids dictionary-free text, time as timestamp, value as number."""
-        places = [self.plant.facilities[sensor.facility].facility_id for sensor in self.plant.sensors]
-        sensors = [sensor.sensor_id for sensor in self.plant.sensors]
+        places = [self.roster.facilities[sensor.facility].facility_id for sensor in self.roster.sensors]
+        sensors = [sensor.sensor_id for sensor in self.roster.sensors]
         for _ in range(ticks):
             at_us, values = self.tick()
             frame = pl.DataFrame(

@@ -22,7 +22,7 @@ from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import StoreUnavailable
 from engine.historian.overview import read_overview
 from engine.historian.upgrade import upgrade
-from engine.hub.plant import Plant, activation_body, make_plant, setup_body
+from engine.hub.roster import Roster, activation_body, make_roster, setup_body
 from engine.hub.simulator import BusSender
 from engine.local_bus.server import connection_string
 from engine.processes import polling
@@ -58,8 +58,8 @@ class Wanted:
     commit_times: bool = False
 
     @property
-    def plant(self) -> Plant:
-        return make_plant(self.facilities, self.sensors, SEED)
+    def roster(self) -> Roster:
+        return make_roster(self.facilities, self.sensors, SEED)
 
 
 ORDINARY = Wanted()
@@ -70,7 +70,7 @@ class House:
     """Handles on what runs. `database` is a connection of ours, for counting."""
 
     settings: Settings
-    plant: Plant
+    roster: Roster
     database: Any
     database_url: str
     bus: str
@@ -210,7 +210,7 @@ async def _furnish(
     shared = {"FACILITIES_PER_ACTOR": str(wanted.per_actor)}
     engine = await _start(replace(spec, environment={**spec.environment, **shared}), data_dir, children)
     database = await asyncpg.connect(url)
-    house = House(settings, wanted.plant, database, url, bus, engine, None, children, postgres)
+    house = House(settings, wanted.roster, database, url, bus, engine, None, children, postgres)
     await until(lambda: engine_works(house), "the engine")
     if wanted.with_web:
         listener = listen(LOOPBACK, settings.web_port, "")
@@ -232,18 +232,18 @@ async def engine_works(house: House) -> bool:
 
 
 async def introduce(house: House) -> None:
-    """Set up the facilities and sensors of the plant."""
+    """Set up the facilities and sensors of the roster."""
     now_us = time.time_ns() // 1000
-    plant, settings = house.plant, house.settings
+    roster, settings = house.roster, house.settings
     known = await house.database.fetchval("SELECT count(*) FROM sensors")
-    await house.send(settings.facility_setup_queue, [setup_body(place, now_us) for place in plant.facilities])
+    await house.send(settings.facility_setup_queue, [setup_body(place, now_us) for place in roster.facilities])
     activations = [
-        activation_body(sensor, plant.facilities[sensor.facility], DECLARED_S, now_us) for sensor in plant.sensors
+        activation_body(sensor, roster.facilities[sensor.facility], DECLARED_S, now_us) for sensor in roster.sensors
     ]
     await house.send(settings.sensor_activation_queue, activations)
 
     async def all_known() -> bool:
-        return bool(await house.database.fetchval("SELECT count(*) FROM sensors") >= known + len(plant.sensors))
+        return bool(await house.database.fetchval("SELECT count(*) FROM sensors") >= known + len(roster.sensors))
 
     await until(all_known, "all sensors being known")
 

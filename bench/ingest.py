@@ -57,7 +57,7 @@ def _ratios(rates: dict[str, list[float]], other: str) -> list[float]:
 
 async def single_rates(house: House, runs: int, say: Say) -> dict[str, list[float]]:
     """Rates of ours and of what it is compared with, after each other within each run."""
-    feed = Feed(house.plant, _start_us())
+    feed = Feed(house.roster, _start_us())
     await _drain(house, feed, lambda: iter(feed.singles(1000)), 1000)  # warm: every facility has its actor
     rates: dict[str, list[float]] = {"ours": [], "bare": [], "brief": [], "naive": []}
     for run in range(runs):
@@ -75,9 +75,9 @@ async def single_rates(house: House, runs: int, say: Say) -> dict[str, list[floa
 
 async def ingest_batch(runs: int, say: Say) -> list[Figure]:
     async with open_house(say) as house:
-        feed = Feed(house.plant, _start_us())
-        readings = BATCH_TICKS * len(house.plant.sensors)
-        await _drain(house, feed, lambda: feed.arrays(5), 5 * len(house.plant.sensors))
+        feed = Feed(house.roster, _start_us())
+        readings = BATCH_TICKS * len(house.roster.sensors)
+        await _drain(house, feed, lambda: feed.arrays(5), 5 * len(house.roster.sensors))
         since = feed.now
         rates: dict[str, list[float]] = {"copy": [], "json": [], "arrow": [], "rollups": []}
         for run in range(runs):
@@ -106,7 +106,7 @@ async def ingest_batch(runs: int, say: Say) -> list[Figure]:
 
 async def bare_copy(house: House, feed: Feed, readings: int) -> float:
     """Seconds for COPY into staging and INSERT … ON CONFLICT of as many rows, 10,000 a transaction."""
-    sensors = len(house.plant.sensors)
+    sensors = len(house.roster.sensors)
     batches = []
     for _ in range(readings // COPY_ROWS):
         rows = np.zeros(COPY_ROWS, _TUPLE)

@@ -1,6 +1,6 @@
 """When each reading was committed, to the microsecond: PostgreSQL keeps the time of every commit for us.
 
-The house must have been opened with `commit_times`. A reading is known by (number of its sensor in the plant, the time
+The house must have been opened with `commit_times`. A reading is known by (number of its sensor in the roster, the time
 it was stamped with), which is how the ledger of `bench.steady` names it.
 """
 
@@ -39,12 +39,12 @@ class Sent:
 
 async def sent_since(house: House, ledger: Ledger, since_us: int) -> list[Sent]:
     """What was stamped at or after `since_us`, in the order of acceptance."""
-    numbers = {sensor.sensor_id: number for number, sensor in enumerate(house.plant.sensors)}
+    numbers = {sensor.sensor_id: number for number, sensor in enumerate(house.roster.sensors)}
     accepted = [entry for entry in ledger.accepted if entry[2] >= since_us]
     rows = await house.database.fetch(_COMMITTED, since_us)
     committed = {(numbers[row["sensor_id"]], row["tracked_at_us"]): row["committed_us"] for row in rows}
     return [
-        Sent(house.plant.sensors[number].facility, sent_us, accepted_us, committed.get((number, sent_us)))
+        Sent(house.roster.sensors[number].facility, sent_us, accepted_us, committed.get((number, sent_us)))
         for accepted_us, number, sent_us in accepted
     ]
 

@@ -15,7 +15,7 @@ from bench.house import House, Wanted, open_house
 from bench.ingest import single_rates
 from bench.report import Figure, Say, at_most, percentile
 from engine.client import GasInSight, LiveAlert, Reading
-from engine.hub.plant import reading
+from engine.hub.roster import reading
 from engine.runtime import read_secret
 
 SECONDS = 20.0
@@ -76,7 +76,7 @@ async def _watched(house: House, rate: float, first_alarm: int) -> _Seen:
     password = read_secret(house.settings.data_dir, "admin_password")
     assert house.url and password
     gis = GasInSight(house.url, house.settings.admin_email, password)
-    following = [seen.follow_values(gis.facility_readings(place.facility_id)) for place in house.plant.facilities]
+    following = [seen.follow_values(gis.facility_readings(place.facility_id)) for place in house.roster.facilities]
     watching = [asyncio.create_task(one) for one in (*following, seen.follow_alarms(gis.alerts_live()))]
     await _until_all_flow(house, seen)
     process = await asyncio.create_subprocess_exec(
@@ -98,10 +98,10 @@ async def _watched(house: House, rate: float, first_alarm: int) -> _Seen:
 
 async def _until_all_flow(house: House, seen: _Seen) -> None:
     """Send a reading to each facility until all of them come back: the first watch of a facility takes a moment."""
-    first = {sensor.facility: sensor for sensor in house.plant.sensors}
+    first = {sensor.facility: sensor for sensor in house.roster.sensors}
     for _ in range(FLOW_TRIES_MAX):
         now_us = time.time_ns() // 1000
-        rows = [reading(sensor, house.plant.facilities[place], now_us, 15.0) for place, sensor in first.items()]
+        rows = [reading(sensor, house.roster.facilities[place], now_us, 15.0) for place, sensor in first.items()]
         await house.send(house.data_queue, [json.dumps(row).encode() for row in rows])
         await asyncio.sleep(SETTLE_S)
         if len(seen.facilities) == len(first):

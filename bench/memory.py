@@ -16,7 +16,7 @@ from bench.feed import US_PER_S, Feed
 from bench.house import DECLARED_S, House, Wanted, introduce, open_house
 from bench.report import Figure, Say, median
 from engine.facility.payloads import config_payload, core_settings
-from engine.hub.plant import Plant, make_plant
+from engine.hub.roster import Roster, make_roster
 from engine.model import SensorConfig, SensorStatus
 from engine.settings import Settings
 
@@ -40,7 +40,7 @@ async def memory(runs: int, say: Say) -> list[Figure]:
         figures.append(Figure("process of a facility with 1 sensor", empty, "MB"))
         for number, sensors in enumerate(SENSORS):
             say(f"a facility with {sensors:,} sensors, {TICKS} readings each")
-            mb = await _process_mb(house, make_plant(1, sensors, 100 + number))
+            mb = await _process_mb(house, make_roster(1, sensors, 100 + number))
             figures += [
                 Figure(f"process of a facility with {sensors:,} sensors", mb, "MB"),
                 median(
@@ -52,13 +52,13 @@ async def memory(runs: int, say: Say) -> list[Figure]:
 
 def of_the_core(sensors: int = CORE_SENSORS, ticks: int = CORE_TICKS) -> Figure:
     """What the core says of itself."""
-    plant = make_plant(1, sensors, 99)
+    roster = make_roster(1, sensors, 99)
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
-    facility_id = plant.facilities[0].facility_id
-    feed = Feed(plant, time.time_ns() // 1000 - ticks * US_PER_S)
+    facility_id = roster.facilities[0].facility_id
+    feed = Feed(roster, time.time_ns() // 1000 - ticks * US_PER_S)
     batches = [native.decode([body], feed.now_us, 300.0).batch(0) for body in feed.arrays(ticks)]
     core = native.FacilityCore(facility_id, core_settings(settings))
-    core.apply("config", config_payload(sensor_configs(plant), at_us=time.time_ns() // 1000))
+    core.apply("config", config_payload(sensor_configs(roster), at_us=time.time_ns() // 1000))
     for batch in batches:
         core.replay("batch", batch)
     size = core.state_bytes() / sensors
@@ -66,27 +66,27 @@ def of_the_core(sensors: int = CORE_SENSORS, ticks: int = CORE_TICKS) -> Figure:
     return Figure(name, size, "bytes", [], f"<= {BYTES_MAX}", size <= BYTES_MAX)
 
 
-def sensor_configs(plant: Plant) -> list[SensorConfig]:
+def sensor_configs(roster: Roster) -> list[SensorConfig]:
     """The sensors of the first facility as its core knows them."""
-    facility_id = plant.facilities[0].facility_id
+    facility_id = roster.facilities[0].facility_id
     return [
         SensorConfig(
             each.sensor_id, number, facility_id, each.sensor_id, each.type, SensorStatus.ACTIVE, DECLARED_S, 0, 0
         )
-        for number, each in enumerate(plant.sensors, start=1)
+        for number, each in enumerate(roster.sensors, start=1)
     ]
 
 
-async def _process_mb(house: House, plant: Plant) -> float:
-    """The weight of the new process that `plant`, of one facility, gets, once it has had its readings."""
+async def _process_mb(house: House, roster: Roster) -> float:
+    """The weight of the new process that `roster`, of one facility, gets, once it has had its readings."""
     before = set(house.engine_pids("ray::FacilityActor"))
-    house.plant = plant
+    house.roster = roster
     await introduce(house)
-    feed = Feed(plant, time.time_ns() // 1000 - TICKS * 1_000_000)
+    feed = Feed(roster, time.time_ns() // 1000 - TICKS * 1_000_000)
     bodies = [json.dumps(rows).encode() for _ in range(TICKS) for rows in _chunks(feed.rows())]
     stored = await house.stored(_EVER)
     await house.send(house.data_queue, bodies)
-    await house.seconds_until_stored(_EVER, stored + TICKS * len(plant.sensors), STORED_S_MAX, 0.2)
+    await house.seconds_until_stored(_EVER, stored + TICKS * len(roster.sensors), STORED_S_MAX, 0.2)
     (pid,) = set(house.engine_pids("ray::FacilityActor")) - before
     return pss_mb(pid)
 

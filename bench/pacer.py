@@ -18,7 +18,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from bench.house import FACILITIES, SEED, SENSORS
-from engine.hub.plant import make_plant, reading
+from engine.hub.roster import make_roster, reading
 from engine.hub.signals import SignalBank
 
 STEP_S = 0.02
@@ -26,8 +26,8 @@ ALARM_EVERY_S = 0.5
 
 
 async def main(queue: str, rate: float, seconds: float, first_alarm: int) -> None:
-    plant = make_plant(FACILITIES, SENSORS, SEED)
-    sensors = plant.sensors
+    roster = make_roster(FACILITIES, SENSORS, SEED)
+    sensors = roster.sensors
     signals = SignalBank([sensor.type for sensor in sensors], [sensor.facility for sensor in sensors], SEED)
     turn, alarm = 0, first_alarm
     async with (
@@ -51,7 +51,7 @@ async def main(queue: str, rate: float, seconds: float, first_alarm: int) -> Non
                 values[0] = signals.middle[index[0]] + 4 * signals.half[index[0]]
                 print(json.dumps({"sensor_id": sensors[index[0]].sensor_id, "sent_us": sent_us}), flush=True)
             bodies = [
-                json.dumps(reading(sensors[i], plant.facilities[sensors[i].facility], sent_us, value)).encode()
+                json.dumps(reading(sensors[i], roster.facilities[sensors[i].facility], sent_us, value)).encode()
                 for i, value in zip(index.tolist(), values.tolist(), strict=True)
             ]
             await sender.send_messages([ServiceBusMessage(body, message_id=str(uuid.uuid4())) for body in bodies])

@@ -65,7 +65,7 @@ def course_of(picture: Picture) -> Course:
     )
     field = Field(FieldOptions(1, 18, 18 / INTERVAL_S, picture.seed, schedule), START_US)
     planted = field.plan(end_s)
-    sensors = [sensor.type.value for sensor in field.plant.sensors]
+    sensors = [sensor.type.value for sensor in field.roster.sensors]
     leading = planted[0].sensors[0] if planted else sensors.index("Flow")
     rows = [(at_us, value) for at_us, sensor, value in field.values(end_s) if sensor == leading]
     at_us = np.array([at_us for at_us, _ in rows])
@@ -85,7 +85,7 @@ def draw(picture: Picture, course: Course, path: Path) -> None:
     hours, said = course.hours[shown], course.said
     expected, band, score = said.expected[shown], said.band[shown], np.nan_to_num(said.score[shown])
     figure, (above, below) = pyplot.subplots(
-        2, 1, sharex=True, figsize=(9, 4.6), height_ratios=(2, 1), layout="constrained"
+        2, 1, sharex=True, figsize=(9, 4.6), height_ratios=(2, 1), roster="constrained"
     )
     above.set_title(picture.title, loc="left", fontsize=11)
     above.fill_between(hours, expected - band, expected + band, color=BAND, linewidth=0, label="expected")

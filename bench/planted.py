@@ -20,7 +20,7 @@ from bench.report import Figure, Say
 from engine.facility.payloads import config_payload, tick_payload
 from engine.hub.faults import Fault, FaultKind
 from engine.hub.field import Field, FieldOptions
-from engine.hub.plant import SimulatedSensor
+from engine.hub.roster import SimulatedSensor
 from engine.model import SensorConfig, SensorStatus, SensorType
 
 START_US = 1_790_000_000_000_000
@@ -83,7 +83,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An alarm that began. `sensors` are places in the plant; of a facility's own alarm those it names."""
+    """An alarm that began. `sensors` are places in the roster; of a facility's own alarm those it names."""
 
     at_s: float
     rule: str
@@ -123,34 +123,34 @@ def run(trial: Trial) -> Result:
     for at, events in _run_cores(trial, simulated):
         told += events
         readings += at
-    return Result(*_judge(trial, planted, told, len(simulated.plant.sensors)), readings)
+    return Result(*_judge(trial, planted, told, len(simulated.roster.sensors)), readings)
 
 
 def _run_cores(trial: Trial, simulated: Field) -> Iterator[tuple[int, list[Told]]]:
     """A few intervals at a time: (number of readings, alarms that began)."""
-    plant = simulated.plant
+    roster = simulated.roster
     step_s = STEP_INTERVALS * trial.interval_s
     # silence is seen once a step only, so it must last longer than one
     settings = json.dumps({"tick_gap_s_max": 2 * step_s, "stale_intervals": 1.5 * STEP_INTERVALS})
-    cores = [native.FacilityCore(place.facility_id, settings) for place in plant.facilities]
+    cores = [native.FacilityCore(place.facility_id, settings) for place in roster.facilities]
     for number, core in enumerate(cores):
         sensors = [
-            _config(trial, place, sensor, plant.facilities[number].facility_id)
-            for place, sensor in enumerate(plant.sensors)
+            _config(trial, place, sensor, roster.facilities[number].facility_id)
+            for place, sensor in enumerate(roster.sensors)
             if sensor.facility == number
         ]
-        core.apply("config", config_payload(sensors, facility_name=plant.facilities[number].name, at_us=START_US))
-    place_of = {sensor.sensor_id: place for place, sensor in enumerate(plant.sensors)}
+        core.apply("config", config_payload(sensors, facility_name=roster.facilities[number].name, at_us=START_US))
+    place_of = {sensor.sensor_id: place for place, sensor in enumerate(roster.sensors)}
     for step in range(round(trial.days * DAY_S / step_s)):
         rows: list[list[tuple[str, int, str]]] = [[] for _ in cores]
         end_s = (step + 1) * step_s
         end_us = START_US + round(end_s * US_PER_S)
         for at_us, place, value in simulated.values(end_s):
-            sensor = plant.sensors[place]
+            sensor = roster.sensors[place]
             rows[sensor.facility].append((sensor.sensor_id, at_us, f"{value:.2f}"))
         found = []
         for number, core in enumerate(cores):
-            batch = native.encode_batch(plant.facilities[number].facility_id, rows[number], end_us)
+            batch = native.encode_batch(roster.facilities[number].facility_id, rows[number], end_us)
             for effects in (core.apply("batch", batch), core.apply("tick", tick_payload(end_us))):
                 found += [_told(event, number, place_of) for event in effects.events if event.transition == "activated"]
         yield sum(map(len, rows)), found

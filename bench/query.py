@@ -18,7 +18,7 @@ import httpx
 
 from bench.fanout import answer_of
 from bench.report import Figure, Say, at_most, median, percentile
-from bench.site import Site, make_plant, open_site
+from bench.site import Site, insert_sensors, open_site
 from web.api.alerts import LIST_ALERTS
 from web.api.dashboard import COUNT_FACILITIES, COUNT_SENSORS
 from web.history.grid_readings import READ_CELLS
@@ -149,7 +149,7 @@ async def _fill(database: Any) -> None:
         f"bench-{n}": (f"facility-{n % FACILITIES:02}", "Temperature", 15 if n == 0 else 60)
         for n in range(FACILITIES * SENSORS_EACH)
     }
-    numbers = await make_plant(database, sensors)
+    numbers = await insert_sensors(database, sensors)
     for day in range(YEAR.days):
         at = BEGIN + timedelta(days=day)
         await database.execute(ADD_PARTITION.format(at, at + timedelta(days=1)))

@@ -84,7 +84,7 @@ def bodies(feed: Feed, readings: int) -> list[bytes]:
     waiting: dict[int, list[dict[str, str]]] = {}
     found: list[bytes] = []
     while len(found) * MESSAGE_READINGS < readings:
-        for sensor, row in zip(feed.plant.sensors, feed.rows(), strict=True):
+        for sensor, row in zip(feed.roster.sensors, feed.rows(), strict=True):
             rows = waiting.setdefault(sensor.facility, [])
             rows.append(row)
             if len(rows) == MESSAGE_READINGS:
@@ -101,11 +101,11 @@ async def _cost(house: House, runs: int, say: Say) -> Cost:
     async def all_loaded() -> bool:
         state = await house.engine_state()
         fresh = state.get("age_s", 99.0) < time.perf_counter() - started_s
-        return fresh and state.get("state") == "running" and state.get("facilities") == len(house.plant.facilities)
+        return fresh and state.get("state") == "running" and state.get("facilities") == len(house.roster.facilities)
 
     await until(all_loaded, "every facility")
     cost = Cost(time.perf_counter() - started_s, 0.0, len(house.engine_pids("ray::FacilityActor")))
-    feed = Feed(house.plant, time.time_ns() // 1000 - BACKLOG_S * 1_000_000)
+    feed = Feed(house.roster, time.time_ns() // 1000 - BACKLOG_S * 1_000_000)
     await _drain(house, feed, SENSORS_IN_ALL)  # warm
     for run in range(runs):
         wall_s, cpu_s, readings = await _drain(house, feed, BACKLOG_READINGS)

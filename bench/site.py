@@ -97,7 +97,7 @@ async def open_site() -> AsyncIterator[Site]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def make_plant(database: asyncpg.Connection, sensors: dict[str, tuple[str, str, int]]) -> dict[str, int]:
+async def insert_sensors(database: asyncpg.Connection, sensors: dict[str, tuple[str, str, int]]) -> dict[str, int]:
     """`sensors`: id -> (facility id, type, interval in seconds), with their facilities; the numbers they got."""
     numbers = {}
     for facility_id in sorted({facility_id for facility_id, _, _ in sensors.values()}):

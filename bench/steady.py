@@ -23,7 +23,7 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
 from bench.house import Wanted
-from engine.hub.plant import Plant, reading
+from engine.hub.roster import Roster, reading
 
 STEP_S = 0.02
 RETRY_S = 0.1
@@ -35,7 +35,7 @@ HEALTHY = 15.0
 class Plan:
     """What one sender does.
 
-    rates     readings a second of each facility, in the order of the plant
+    rates     readings a second of each facility, in the order of the roster
     burst_s   rates are gathered and sent at once so often; 0: as they fall due
     """
 
@@ -93,7 +93,7 @@ class Sender:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._plant: Plant = Wanted(plan.facilities, plan.sensors).plant
+        self._roster: Roster = Wanted(plan.facilities, plan.sensors).roster
         self._turns = [cycle(range(n * plan.sensors, (n + 1) * plan.sensors)) for n in range(plan.facilities)]
         self._client: ServiceBusClient | None = None
 
@@ -143,8 +143,8 @@ class Sender:
                 await client.close()
 
     def _body(self, number: int, sent_us: int) -> bytes:
-        sensor = self._plant.sensors[number]
-        return json.dumps(reading(sensor, self._plant.facilities[sensor.facility], sent_us, HEALTHY)).encode()
+        sensor = self._roster.sensors[number]
+        return json.dumps(reading(sensor, self._roster.facilities[sensor.facility], sent_us, HEALTHY)).encode()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from enum import StrEnum
 import numpy as np
 
 from engine.errors import SettingsError
-from engine.hub.plant import Plant
+from engine.hub.roster import Roster
 from engine.model import SensorType
 
 
@@ -38,7 +38,7 @@ DEMO_KINDS = tuple(kind for kind in FaultKind if kind is not FaultKind.COUNTER_R
 class Fault:
     """One planted fault. Times are seconds after the first reading of the run.
 
-    sensors   indices into the plant's sensors, all of one facility; the leading one first
+    sensors   indices into the roster's sensors, all of one facility; the leading one first
     rules     for each of `sensors`: the limit rule it must violate ("high", "low"), "stale", or "" for none
     size      1 is what the demo shows, which leaves the normal range where `rules` say so
     """
@@ -133,20 +133,20 @@ def parse_schedule(text: str) -> list[ScheduleItem] | None:
 
 
 class FaultPlanner:
-    """Turns a schedule into faults on sensors of the plant, chosen by seed.
+    """Turns a schedule into faults on sensors of the roster, chosen by seed.
 
     `interval_s` is what the sensors declare: slow sensors get longer faults, so that each is seen in several readings.
     """
 
-    def __init__(self, plant: Plant, seed: int, schedule: str, interval_s: float) -> None:
+    def __init__(self, roster: Roster, seed: int, schedule: str, interval_s: float) -> None:
         self._random = np.random.default_rng([seed, 3])
         self._items = _demo_items() if (parsed := parse_schedule(schedule)) is None else iter(parsed)
         self._interval_s = interval_s
-        self._free_at_s = np.zeros(len(plant.sensors))
+        self._free_at_s = np.zeros(len(roster.sensors))
         self._by_type: dict[tuple[int, SensorType], list[int]] = {}
-        for index, sensor in enumerate(plant.sensors):
+        for index, sensor in enumerate(roster.sensors):
             self._by_type.setdefault((sensor.facility, sensor.type), []).append(index)
-        self._facilities = len(plant.facilities)
+        self._facilities = len(roster.facilities)
         self._next: ScheduleItem | None = next(self._items, None)
 
     def until(self, end_s: float) -> list[Fault]:

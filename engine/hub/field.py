@@ -11,7 +11,7 @@ import numpy as np
 from engine.errors import SettingsError
 from engine.hub.faults import Fault, FaultPlanner, parse_schedule
 from engine.hub.overlay import FaultOverlay
-from engine.hub.plant import make_plant, naive_utc, reading
+from engine.hub.roster import make_roster, naive_utc, reading
 from engine.hub.signals import SignalBank
 
 DECLARED_INTERVALS_S = (15, 30, 45, 60, 300, 900, 1800, 3600)
@@ -60,16 +60,16 @@ class Field:
     """Readings of a run that began at `start_us`, in the order of time. Same options, same calls: same readings."""
 
     def __init__(self, options: FieldOptions, start_us: int) -> None:
-        self.plant = make_plant(options.facilities, options.sensors, options.seed, machines=options.machines)
+        self.roster = make_roster(options.facilities, options.sensors, options.seed, machines=options.machines)
         self._options = options
         self._start_us = start_us
-        sensors = self.plant.sensors
+        sensors = self.roster.sensors
         self._signals = SignalBank(
             [sensor.type for sensor in sensors], [sensor.facility for sensor in sensors], options.seed
         )
         self._overlay = FaultOverlay(self._signals.middle, self._signals.half, options.seed, options.interval_s)
         self._planner = FaultPlanner(
-            self.plant, options.seed, options.faults, max(options.interval_s, options.declared_interval_s)
+            self.roster, options.seed, options.faults, max(options.interval_s, options.declared_interval_s)
         )
         self._faults: list[Fault] = []
         self._random = np.random.default_rng([options.seed, 4])
@@ -87,7 +87,7 @@ class Field:
         return [self._reading(at_us, sensor, value) for at_us, sensor, value in self.values(end_s)]
 
     def values(self, end_s: float) -> list[tuple[int, int, float]]:
-        """The same as (time by the sensor's own clock, sensor's place in the plant, value), in order of sending."""
+        """The same as (time by the sensor's own clock, sensor's place in the roster, value), in order of sending."""
         found: list[tuple[float, float, int, float]] = []
         while len(due := np.flatnonzero(self._due_s < end_s)):
             at_s = self._due_s[due]
@@ -103,8 +103,8 @@ class Field:
 
     def describe(self, fault: Fault) -> dict[str, Any]:
         """A fault as the ledger has it."""
-        sensors = [self.plant.sensors[index] for index in fault.sensors]
-        facility = self.plant.facilities[sensors[0].facility]
+        sensors = [self.roster.sensors[index] for index in fault.sensors]
+        facility = self.roster.facilities[sensors[0].facility]
         return {
             "kind": fault.kind.value,
             "size": fault.size,
@@ -127,22 +127,22 @@ class Field:
             "declared_interval_s": self._options.declared_interval_s,
             "facilities": [
                 {"facility_id": facility.facility_id, "name": facility.name, "type": facility.type.value}
-                for facility in self.plant.facilities
+                for facility in self.roster.facilities
             ],
             "sensors": [
                 {
                     "sensor_id": sensor.sensor_id,
-                    "facility_id": self.plant.facilities[sensor.facility].facility_id,
+                    "facility_id": self.roster.facilities[sensor.facility].facility_id,
                     "type": sensor.type.value,
                 }
-                for sensor in self.plant.sensors
+                for sensor in self.roster.sensors
             ],
             "faults": [self.describe(fault) for fault in self._faults],
         }
 
     def _reading(self, at_us: int, index: int, value: float) -> dict[str, str]:
-        sensor = self.plant.sensors[index]
-        return reading(sensor, self.plant.facilities[sensor.facility], at_us, value)
+        sensor = self.roster.sensors[index]
+        return reading(sensor, self.roster.facilities[sensor.facility], at_us, value)
 
     def _at_us(self, at_s: float) -> int:
         return self._start_us + round(at_s * US_PER_S)

@@ -165,7 +165,7 @@ class SignalBank:
 
 
 class _Modes:
-    """Each facility's operating mode: jumps between levels now and then, and the plant follows with a lag."""
+    """Each facility's operating mode: jumps between levels now and then, and its sensors follow with a lag."""
 
     def __init__(self, facilities: int, seed: int) -> None:
         self._random = np.random.default_rng([seed, 2])

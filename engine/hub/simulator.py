@@ -23,7 +23,7 @@ from azure.servicebus.exceptions import ServiceBusAuthenticationError, ServiceBu
 from engine.clock import Clock
 from engine.errors import BusUnavailable, SettingsError
 from engine.hub.field import Field, FieldOptions
-from engine.hub.plant import activation_body, setup_body
+from engine.hub.roster import activation_body, setup_body
 
 Report = Callable[[str, dict[str, Any]], None]
 """Told what happens: (event, fields). Events: setup, activated, fault, progress, waiting, done."""
@@ -134,14 +134,14 @@ class Hub:
     async def _introduce(self, truth: TextIO | None) -> None:
         field = Field(self._options.field, self._clock.now_us())
         now_us = self._clock.now_us()
-        setups = [setup_body(facility, now_us) for facility in field.plant.facilities]
+        setups = [setup_body(facility, now_us) for facility in field.roster.facilities]
         await self._send("setup", setups, truth)
         self._report("setup", {"facilities": len(setups)})
         await self._pause(self._options.setup_wait_s)
         now_us, declared_s = self._clock.now_us(), self._options.field.declared_interval_s
         activations = [
-            activation_body(sensor, field.plant.facilities[sensor.facility], declared_s, now_us)
-            for sensor in field.plant.sensors
+            activation_body(sensor, field.roster.facilities[sensor.facility], declared_s, now_us)
+            for sensor in field.roster.sensors
         ]
         await self._send("activation", activations, truth)
         self._report("activated", {"sensors": len(activations)})

@@ -1,4 +1,4 @@
-"""A field hub, from the wire contract alone: two plants, messages in batch envelopes, UTC without a suffix."""
+"""A field hub, from the wire contract alone: two facilities, messages in batch envelopes, UTC without a suffix."""
 
 from __future__ import annotations
 

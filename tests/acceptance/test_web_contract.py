@@ -1,7 +1,7 @@
 """A front end's view of the server, written from the wire contract alone: HTTP and websockets, nothing of the project.
 
-The server is `hypercorn web.main:app` as a process of its own; plant and history are put into its database beforehand,
-because the contract creates them over Service Bus only.
+The server is `hypercorn web.main:app` as a process of its own; facilities and history are put into its database
+beforehand, because the contract creates them over Service Bus only.
 """
 
 from __future__ import annotations

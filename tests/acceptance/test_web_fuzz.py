@@ -49,7 +49,7 @@ CREATE TRIGGER forgive BEFORE INSERT ON sign_in_counts FOR EACH ROW EXECUTE FUNC
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_nothing_answers_otherwise_than_described(database_url: str, tmp_path: Path, role: str) -> None:
-    async with plant(database_url, tmp_path) as web:
+    async with filled_server(database_url, tmp_path) as web:
         config = tmp_path / "schemathesis.toml"
         config.write_text(settings(await authentication(web, role)))
         arguments = ["--max-time", str(FUZZ_S), "--max-examples", "200"] if FUZZ_S else ARGUMENTS[role]
@@ -74,7 +74,7 @@ async def test_nothing_answers_otherwise_than_described(database_url: str, tmp_p
 
 
 @asynccontextmanager
-async def plant(database_url: str, folder: Path) -> AsyncIterator[Web]:
+async def filled_server(database_url: str, folder: Path) -> AsyncIterator[Web]:
     """Two facilities with sensors, readings and alerts, and somebody for each role."""
     async with web_server(database_url, folder) as web:
         for facility_id in ("own", "foreign"):

@@ -1,4 +1,4 @@
-"""A plant in a database and a web server over it in a process of its own, for contract tests."""
+"""Facilities in a database and a web server over it in a process of its own, for contract tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EMAIL, PASSWORD = "chief@gas.example", "first password"
 FORM = {"username": EMAIL, "password": PASSWORD}
 T0 = datetime(2026, 11, 20, 10, 0, 30, tzinfo=UTC)
-PLANT = """
+ENTITIES = """
 INSERT INTO locations (address, longitude, latitude) VALUES ('Road 1', 7.5, 51.25), (NULL, 8, 52), ('Quay', 9.25, 53.5);
 INSERT INTO facilities (id, name, status, type, location_id, created_at) VALUES
     ('fa-1', 'Bravo', 'Active', 'TankFarm', 1, '2026-11-01 08:00Z'),
@@ -45,7 +45,7 @@ SELECT n, CASE WHEN n % 3 = 0 THEN 'fa-2' ELSE 'fa-1' END, n::text, s.sensor_no,
 async def fill(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     try:
-        await connection.execute(PLANT)
+        await connection.execute(ENTITIES)
         readings = [(T0 + timedelta(seconds=15 * n, microseconds=250_000), 20 + n / 4) for n in range(240)]
         await connection.executemany(
             """INSERT INTO sensor_records (sensor_no, tracked_at, value, flags)

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from engine.hub.plant import Plant, activation_body, make_plant, naive_utc, setup_body
+from engine.hub.roster import Roster, activation_body, make_roster, naive_utc, setup_body
 from engine.hub.signals import PROFILES, SignalBank
 from tests.chaos.ledger import ROW, Bad, Ledger, Message, Readings, Sensor, Setup, Status, digest_of
 
@@ -89,15 +89,15 @@ class Field:
     """Enters its sensors into the ledger at once; what it returns is for its user to write and to send."""
 
     def __init__(self, seed: int, facilities: int, sensors: int, rate: float, ledger: Ledger, start_us: int) -> None:
-        self._plant = _with_stray_facility(make_plant(facilities, sensors, seed), seed)
+        self._roster = _with_stray_facility(make_roster(facilities, sensors, seed), seed)
         self._random = random.Random(seed)
         self._rate = rate
         self._start_us = start_us
-        placed = self._plant.sensors
+        placed = self._roster.sensors
         self._bank = SignalBank([sensor.type for sensor in placed], [sensor.facility for sensor in placed], seed)
         self._high = np.array([2 * PROFILES[one.type].high - PROFILES[one.type].low for one in placed])
         self._ledger_no = [
-            ledger.sensor(Sensor(one.sensor_id, self._plant.facilities[one.facility].facility_id, one.type.value))
+            ledger.sensor(Sensor(one.sensor_id, self._roster.facilities[one.facility].facility_id, one.type.value))
             for one in placed
         ]
         self._strays = [number for number, one in enumerate(placed) if one.facility == facilities]
@@ -118,7 +118,7 @@ class Field:
 
     def introduction(self, now_us: int) -> list[Parcel]:
         """Setups, then activations, of all but the late ones."""
-        places = self._plant.facilities[:-1]
+        places = self._roster.facilities[:-1]
         setups = [Parcel("setup", setup_body(each, now_us), Setup(each.facility_id)) for each in places]
         return setups + [self._activation(number, now_us) for number in sorted(self._round)]
 
@@ -183,11 +183,11 @@ class Field:
     def _fields(self, rows: NDArray[Any]) -> list[dict[str, str]]:
         found = []
         for number, at_us, value, _ in rows.tolist():
-            sensor = self._plant.sensors[number]
+            sensor = self._roster.sensors[number]
             found.append(
                 {
                     "sensor_id": sensor.sensor_id,
-                    "facility_id": self._plant.facilities[sensor.facility].facility_id,
+                    "facility_id": self._roster.facilities[sensor.facility].facility_id,
                     "tracked_at": naive_utc(at_us),
                     "data": f"{value:.2f}",
                 }
@@ -245,8 +245,8 @@ class Field:
         number = self._random.choice(self._restless)
         back_us = at_us + int(self._random.uniform(3, 9) * US_PER_S)
         self._owe(back_us, lambda now_us: [self._activation(number, now_us)])
-        sensor = self._plant.sensors[number]
-        place = self._plant.facilities[sensor.facility]
+        sensor = self._roster.sensors[number]
+        place = self._roster.facilities[sensor.facility]
         body = {"sensor_id": sensor.sensor_id, "facility_id": place.facility_id, "tracked_at": naive_utc(at_us)}
         status = Status(self._ledger_no[number], False, at_us)
         return [Parcel("deactivation", json.dumps(body).encode(), status)]
@@ -263,15 +263,15 @@ class Field:
     def _strays_speak(self, at_us: int) -> list[Parcel]:
         """The last facility's sensors speak before they are activated, and are activated before its setup."""
         self._round += self._strays
-        place = self._plant.facilities[-1]
+        place = self._roster.facilities[-1]
         self._owe(at_us + 4 * US_PER_S, lambda now_us: [self._activation(number, now_us) for number in self._strays])
         setup_us = at_us + 8 * US_PER_S
         self._owe(setup_us, lambda now_us: [Parcel("setup", setup_body(place, now_us), Setup(place.facility_id))])
         return []
 
     def _activation(self, number: int, now_us: int) -> Parcel:
-        sensor = self._plant.sensors[number]
-        body = activation_body(sensor, self._plant.facilities[sensor.facility], DECLARED_S, now_us)
+        sensor = self._roster.sensors[number]
+        body = activation_body(sensor, self._roster.facilities[sensor.facility], DECLARED_S, now_us)
         return Parcel("activation", body, Status(self._ledger_no[number], True, now_us))
 
     def _new_number(self) -> int:
@@ -279,12 +279,12 @@ class Field:
         return self._number
 
 
-def _with_stray_facility(plant: Plant, seed: int) -> Plant:
+def _with_stray_facility(roster: Roster, seed: int) -> Roster:
     """One facility more, with two sensors."""
-    stray = make_plant(1, 2, seed + 1_000_003)
-    home = len(plant.facilities)
+    stray = make_roster(1, 2, seed + 1_000_003)
+    home = len(roster.facilities)
     sensors = tuple(replace(sensor, facility=home) for sensor in stray.sensors)
-    return Plant((*plant.facilities, *stray.facilities), (*plant.sensors, *sensors))
+    return Roster((*roster.facilities, *stray.facilities), (*roster.sensors, *sensors))
 
 
 def _arrow(fields: Sequence[dict[str, str]], rows: NDArray[Any]) -> bytes:

@@ -15,7 +15,7 @@ from bench.recovery import GOAL_S, LOCK_S, figures_of
 from bench.scale import Cost, bodies, cpu_s_of, per_actor
 from bench.scale import figures_of as figures_of_scale
 from bench.steady import Ledger, due
-from engine.hub.plant import make_plant
+from engine.hub.roster import make_roster
 
 KILL_US = 1_000_000_000
 S = 1_000_000
@@ -83,7 +83,7 @@ def test_scale_compares_two_hundred_facilities_with_ten() -> None:
 
 
 def test_a_message_of_scale_holds_one_facility() -> None:
-    rows = [json.loads(body) for body in bodies(Feed(make_plant(3, 20, 1), 10**15), 1000)]
+    rows = [json.loads(body) for body in bodies(Feed(make_roster(3, 20, 1), 10**15), 1000)]
     assert {len(message) for message in rows} == {100}
     assert all(len({row["facility_id"] for row in message}) == 1 for message in rows)
     assert len(rows) >= 10

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import SettingsError
 from engine.hub.faults import DEMO_KINDS, RECIPES, Fault, FaultKind, FaultPlanner, parse_schedule
 from engine.hub.overlay import FaultOverlay
-from engine.hub.plant import activation_body, make_plant, naive_utc, reading, setup_body
+from engine.hub.roster import activation_body, make_roster, naive_utc, reading, setup_body
 from engine.hub.signals import PROFILES, SignalBank
 from engine.model import SensorType
 
@@ -54,15 +54,15 @@ def test_signals_have_noise_memory_and_a_daily_cycle() -> None:
 def test_one_seed_is_one_stream() -> None:
     assert np.array_equal(run(bank(7), 36, 50, 10), run(bank(7), 36, 50, 10))
     assert not np.array_equal(run(bank(7), 36, 50, 10), run(bank(8), 36, 50, 10))
-    assert make_plant(3, 5, 7) == make_plant(3, 5, 7)
-    assert make_plant(3, 5, 7) != make_plant(3, 5, 8)
+    assert make_roster(3, 5, 7) == make_roster(3, 5, 7)
+    assert make_roster(3, 5, 7) != make_roster(3, 5, 8)
 
 
 def test_bodies_are_those_of_the_contract() -> None:
-    plant = make_plant(9, 20, 1)
-    assert len({sensor.sensor_id for sensor in plant.sensors}) == 180
-    assert len({facility.name for facility in plant.facilities}) == 9
-    facility, sensor = plant.facilities[0], plant.sensors[0]
+    roster = make_roster(9, 20, 1)
+    assert len({sensor.sensor_id for sensor in roster.sensors}) == 180
+    assert len({facility.name for facility in roster.facilities}) == 9
+    facility, sensor = roster.facilities[0], roster.sensors[0]
     assert set(json.loads(setup_body(facility, 0))) == {
         *("facility_id", "facility_name", "address", "longitude", "latitude", "facility_type", "tracked_at")
     }
@@ -83,10 +83,10 @@ def test_bodies_are_those_of_the_contract() -> None:
 
 def planted(text: str, interval_s: float) -> tuple[SignalBank, FaultOverlay, Fault]:
     """A facility of 18 sensors and three machines with one fault."""
-    plant = make_plant(1, 18, 3, machines=True)
-    signals = SignalBank([sensor.type for sensor in plant.sensors], [0] * len(plant.sensors), 3)
+    roster = make_roster(1, 18, 3, machines=True)
+    signals = SignalBank([sensor.type for sensor in roster.sensors], [0] * len(roster.sensors), 3)
     overlay = FaultOverlay(signals.middle, signals.half, 3, interval_s)
-    (fault,) = FaultPlanner(plant, 3, text, interval_s).until(1e9)
+    (fault,) = FaultPlanner(roster, 3, text, interval_s).until(1e9)
     overlay.add([fault])
     return signals, overlay, fault
 
@@ -178,7 +178,7 @@ def test_machines_show_what_machines_show() -> None:
 
 
 def test_the_demo_plants_one_fault_a_minute_of_every_kind() -> None:
-    faults = FaultPlanner(make_plant(3, 12, 1), 1, "demo", 15).until(1200)
+    faults = FaultPlanner(make_roster(3, 12, 1), 1, "demo", 15).until(1200)
     assert faults[0].start_s < 60
     assert np.diff([fault.start_s for fault in faults]).max() <= 60
     assert {fault.kind for fault in faults} == set(DEMO_KINDS)
@@ -190,20 +190,20 @@ def test_the_demo_plants_one_fault_a_minute_of_every_kind() -> None:
 
 
 def test_planning_in_pieces_is_planning_at_once() -> None:
-    plant = make_plant(2, 10, 5)
-    whole = FaultPlanner(plant, 5, "demo", 15).until(900)
-    pieces = FaultPlanner(plant, 5, "demo", 15)
+    roster = make_roster(2, 10, 5)
+    whole = FaultPlanner(roster, 5, "demo", 15).until(900)
+    pieces = FaultPlanner(roster, 5, "demo", 15)
     assert [fault for end in range(100, 1000, 100) for fault in pieces.until(end)] == whole
 
 
 def test_a_fault_without_the_sensors_it_needs_is_left_out() -> None:
     assert (
-        FaultPlanner(make_plant(1, 2, 1), 1, "pump_trip@10,gas_alarm@20", 15).until(1e9)[0].kind is FaultKind.GAS_ALARM
+        FaultPlanner(make_roster(1, 2, 1), 1, "pump_trip@10,gas_alarm@20", 15).until(1e9)[0].kind is FaultKind.GAS_ALARM
     )
 
 
 def test_a_short_gap_expects_no_alarm() -> None:
-    (fault,) = FaultPlanner(make_plant(1, 18, 1), 1, "gap@10+20", 15).until(1e9)
+    (fault,) = FaultPlanner(make_roster(1, 18, 1), 1, "gap@10+20", 15).until(1e9)
     assert fault.rules == ("",)
     assert fault.duration_s == 20
 

@@ -32,7 +32,7 @@ STEP_S = 15
 
 
 @dataclass
-class Plant:
+class Watched:
     """A web server, a facility as the engine runs it without Ray, and the news between them."""
 
     web: Web
@@ -71,7 +71,7 @@ class Plant:
 
 
 @pytest_asyncio.fixture
-async def plant(database_url: str, tmp_path: Path) -> AsyncIterator[Plant]:
+async def watched(database_url: str, tmp_path: Path) -> AsyncIterator[Watched]:
     async with web_server(database_url, tmp_path, group_commit_wait_ms=0) as web:
         clock = SystemClock()
         historian = await Historian.open(database_url, web.settings, clock)
@@ -80,15 +80,15 @@ async def plant(database_url: str, tmp_path: Path) -> AsyncIterator[Plant]:
         facility = Facility("f", historian, web.settings, clock, Metrics())
         start_us = clock.now_us() - 86_400_000_000
         await facility.apply([SensorActivation("s", "f", SensorType.TEMPERATURE, PLACE, STEP_S, start_us)])
-        yield Plant(web, historian, news, facility, start_us)
+        yield Watched(web, historian, news, facility, start_us)
         news.close()
         await historian.close()
 
 
 @pytest_asyncio.fixture
-async def editor(plant: Plant) -> AsyncIterator[GasInSight]:
-    await plant.web.user("edith", ("f", "Edit"))
-    async with GasInSight(f"http://127.0.0.1:{plant.web.port}", "edith@plant.example", "pw edith") as gis:
+async def editor(watched: Watched) -> AsyncIterator[GasInSight]:
+    await watched.web.user("edith", ("f", "Edit"))
+    async with GasInSight(f"http://127.0.0.1:{watched.web.port}", "edith@plant.example", "pw edith") as gis:
         yield gis
 
 
@@ -98,24 +98,24 @@ def quiet(readings: int = QUIET) -> list[str]:
 
 
 async def test_what_an_editor_sets_holds_from_the_next_reading_on_and_after_a_restart(
-    plant: Plant, editor: GasInSight
+    watched: Watched, editor: GasInSight
 ) -> None:
     await editor.detection.set_for_type(
         "f", "Temperature", physical_range=(0, 50), warming_readings=100, budget_days=60
     )
-    await plant.heard()
+    await watched.heard()
     told = await editor.detection.set_for_sensor("s", is_on=False, budget_days=5)
     assert (told.of_sensor.is_on, told.of_type.physical_high) == (False, 50)
     assert told.in_force.model_dump() == {
         "budget_days": 5, "warming_readings": 100, "physical_low": 0, "physical_high": 50, "is_on": False
     }  # fmt: skip
-    await plant.heard()
+    await watched.heard()
 
-    read = await plant.read(*quiet(), "50.5", "22.0")
+    read = await watched.read(*quiet(), "50.5", "22.0")
     warming = [number for number, (_, flags) in enumerate(read) if Flag.WARMING in flags]
     assert warming and 95 <= warming[-1] <= 105 and read[200][0] is not None
     assert read[-2] == (None, Flag.OUT_OF_PHYSICAL_RANGE | Flag.ABOVE_HIGH)
-    logged = await plant.web.database.fetch(
+    logged = await watched.web.database.fetch(
         "SELECT payload FROM facility_commits WHERE kind = 'config' ORDER BY commit_no"
     )
     entries = [json.loads(row["payload"])["sensors"] for row in logged]
@@ -125,32 +125,32 @@ async def test_what_an_editor_sets_holds_from_the_next_reading_on_and_after_a_re
         "budget_days": 5, "warming_readings": 100, "physical_low": 0, "physical_high": 50, "is_on": False
     }  # fmt: skip
 
-    await plant.restart()
-    score, flags = (await plant.read(SPIKE, *quiet()))[0]
+    await watched.restart()
+    score, flags = (await watched.read(SPIKE, *quiet()))[0]
     assert score is not None and score > 6
-    assert Flag.ANOMALY not in flags and await plant.anomalies() == []
+    assert Flag.ANOMALY not in flags and await watched.anomalies() == []
 
     await editor.detection.reset_sensor("s")
-    await plant.heard()
+    await watched.heard()
     await editor.detection.set_for_sensor("s", budget_days=0.1)  # the core knows such a spike by now
-    await plant.heard()
-    await plant.read(SPIKE)
-    assert (await plant.anomalies())[-1]["transition"] == "activated"
+    await watched.heard()
+    await watched.read(SPIKE)
+    assert (await watched.anomalies())[-1]["transition"] == "activated"
 
     await editor.detection.set_for_sensor("s", is_on=False)
-    await plant.heard()
-    await plant.read("22.0")
-    returned = (await plant.anomalies())[-1]
+    await watched.heard()
+    await watched.read("22.0")
+    returned = (await watched.anomalies())[-1]
     assert (returned["transition"], returned["reason"]) == ("returned", "detection was switched off")
 
 
-async def test_a_sensor_that_arrives_begins_with_what_its_type_has(plant: Plant, editor: GasInSight) -> None:
+async def test_a_sensor_that_arrives_begins_with_what_its_type_has(watched: Watched, editor: GasInSight) -> None:
     await editor.detection.set_for_type("f", "Humidity", physical_range=(0, 100))
-    await plant.heard()
-    start_us = plant.now_us
-    await plant.facility.apply([SensorActivation("h", "f", SensorType.HUMIDITY, PLACE, STEP_S, start_us)])
-    await plant.facility.ingest(native.encode_batch("f", [("h", start_us + 1, "100.5")], start_us + 1))
-    flags = await plant.web.database.fetchval("SELECT flags FROM sensor_records")
+    await watched.heard()
+    start_us = watched.now_us
+    await watched.facility.apply([SensorActivation("h", "f", SensorType.HUMIDITY, PLACE, STEP_S, start_us)])
+    await watched.facility.ingest(native.encode_batch("f", [("h", start_us + 1, "100.5")], start_us + 1))
+    flags = await watched.web.database.fetchval("SELECT flags FROM sensor_records")
     assert Flag.OUT_OF_PHYSICAL_RANGE in Flag(flags)
     await editor.detection.reset_type("f", "Humidity")
     held = {each.sensor_type: each for each in (await editor.detection.of_facility("f")).types}
@@ -158,9 +158,9 @@ async def test_a_sensor_that_arrives_begins_with_what_its_type_has(plant: Plant,
     assert held["Humidity"].of_type.physical_high is None and held["Humidity"].in_force.physical_high == 105
 
 
-async def test_who_may_only_view_sees_and_does_not_set(plant: Plant, editor: GasInSight) -> None:
-    await plant.web.user("vic", ("f", "View"))
-    async with GasInSight(f"http://127.0.0.1:{plant.web.port}", "vic@plant.example", "pw vic") as viewer:
+async def test_who_may_only_view_sees_and_does_not_set(watched: Watched, editor: GasInSight) -> None:
+    await watched.web.user("vic", ("f", "View"))
+    async with GasInSight(f"http://127.0.0.1:{watched.web.port}", "vic@plant.example", "pw vic") as viewer:
         assert (await viewer.detection.of_sensor("s")).in_force.budget_days == 20
         assert [each.sensor_type for each in (await viewer.detection.of_facility("f")).types] == ["Temperature"]
         for refused in (
@@ -175,4 +175,4 @@ async def test_who_may_only_view_sees_and_does_not_set(plant: Plant, editor: Gas
         await editor.detection.set_for_sensor("s", physical_range=(5, 4))
     with pytest.raises(Unusable, match="sensor_type"):
         await editor.detection.set_for_type("f", "Unheard", is_on=False)
-    assert await plant.web.database.fetchval("SELECT count(*) FROM detection_settings") == 0
+    assert await watched.web.database.fetchval("SELECT count(*) FROM detection_settings") == 0

@@ -97,7 +97,7 @@ async def state_of(facility: Facility) -> bytes:
     return facility._core.snapshot()
 
 
-async def plant(historian: Historian, database_url: str) -> Facility:
+async def lived_in_facility(historian: Historian, database_url: str) -> Facility:
     """A facility with a checkpoint and a log after it, an active alarm, parked rows, rollups due, a user signed in."""
     await historian.create_facility(setup())
     facility = facility_on(historian)
@@ -123,7 +123,7 @@ async def plant(historian: Historian, database_url: str) -> Facility:
 async def test_a_restored_database_is_that_of_its_backup_and_goes_on(
     historian: Historian, database_url: str, tmp_path: Path
 ) -> None:
-    facility = await plant(historian, database_url)
+    facility = await lived_in_facility(historian, database_url)
     before, state = await fingerprints(database_url), await state_of(facility)
     events = await ask(database_url, "SELECT count(*) FROM alarm_events")
     file = tmp_path / "gas.dump"
@@ -180,7 +180,7 @@ async def test_a_restore_replaces_nothing(database_url: str, tmp_path: Path) -> 
 async def test_a_backup_becomes_the_embedded_database_of_a_new_folder(
     historian: Historian, database_url: str, tmp_path: Path, server_folder: Path
 ) -> None:
-    await plant(historian, database_url)
+    await lived_in_facility(historian, database_url)
     file = tmp_path / "gas.dump"
     assert gasinsight("backup", str(file), database_url=database_url).returncode == 0
     data_dir = server_folder / "restored"

@@ -106,7 +106,7 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
 
 async def test_the_examples_are_what_the_server_answers(database_url: str, tmp_path: Path) -> None:
     async with web_server(database_url, tmp_path) as web:
-        await plant(web)
+        await fill(web)
         answered = await record(web)
         document = (await web.client.get("/openapi.json")).json()
     if os.environ.get("RECORD_EXAMPLES"):
@@ -123,7 +123,7 @@ async def test_the_examples_are_what_the_server_answers(database_url: str, tmp_p
         check_against_schema(document, route, example)
 
 
-async def plant(web: Web) -> None:
+async def fill(web: Web) -> None:
     await web.facility(FACILITY, name="Terminal North", kind="ImportTerminal")
     number = await web.sensor(SENSOR, FACILITY)
     await web.sensor(OTHER_SENSOR, FACILITY, kind="FlameDetection", freq="30S", interval_s=30)

@@ -42,14 +42,14 @@ class SimulatedSensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Plant:
+class Roster:
     """The field: sensors point into `facilities` by index."""
 
     facilities: tuple[SimulatedFacility, ...]
     sensors: tuple[SimulatedSensor, ...]
 
 
-def make_plant(facilities: int, sensors: int, seed: int, *, machines: bool = False) -> Plant:
+def make_roster(facilities: int, sensors: int, seed: int, *, machines: bool = False) -> Roster:
     """`facilities` with `sensors` each, and with `machines`. Ids follow from the seed: each start is the same field."""
     types = [_TYPES[n % len(_TYPES)] for n in range(sensors)] + (list(MACHINES) if machines else [])
     random = np.random.default_rng([seed, 0])
@@ -64,7 +64,7 @@ def make_plant(facilities: int, sensors: int, seed: int, *, machines: bool = Fal
             )
         )
         placed.extend(SimulatedSensor(_identity(random), number, type_) for type_ in types)
-    return Plant(tuple(places), tuple(placed))
+    return Roster(tuple(places), tuple(placed))
 
 
 def setup_body(facility: SimulatedFacility, at_us: int) -> bytes:
