@@ -36,7 +36,7 @@ NAIVE_QUEUE = "bench-naive"
 FACILITIES = 10
 SENSORS = 100
 START_S_MAX = 120.0
-DECLARED_S = 60
+EXPECTED_INTERVAL_S = 60
 SEED = 20
 UNSET = {"DATABASE_URL": "", "SERVICEBUS_CONNECTION_STRING": "", "RAY_ADDRESS": "", "ENVIRONMENT": "development"}
 
@@ -238,7 +238,8 @@ async def introduce(house: House) -> None:
     known = await house.database.fetchval("SELECT count(*) FROM sensors")
     await house.send(settings.facility_setup_queue, [setup_body(place, now_us) for place in roster.facilities])
     activations = [
-        activation_body(sensor, roster.facilities[sensor.facility], DECLARED_S, now_us) for sensor in roster.sensors
+        activation_body(sensor, roster.facilities[sensor.facility], EXPECTED_INTERVAL_S, now_us)
+        for sensor in roster.sensors
     ]
     await house.send(settings.sensor_activation_queue, activations)
 

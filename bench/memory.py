@@ -13,7 +13,7 @@ from pathlib import Path
 
 import native
 from bench.feed import US_PER_S, Feed
-from bench.house import DECLARED_S, House, Wanted, introduce, open_house
+from bench.house import EXPECTED_INTERVAL_S, House, Wanted, introduce, open_house
 from bench.report import Figure, Say, median
 from engine.facility.payloads import config_payload, core_settings
 from engine.hub.roster import Roster, make_roster
@@ -71,7 +71,15 @@ def sensor_configs(roster: Roster) -> list[SensorConfig]:
     facility_id = roster.facilities[0].facility_id
     return [
         SensorConfig(
-            each.sensor_id, number, facility_id, each.sensor_id, each.type, SensorStatus.ACTIVE, DECLARED_S, 0, 0
+            each.sensor_id,
+            number,
+            facility_id,
+            each.sensor_id,
+            each.type,
+            SensorStatus.ACTIVE,
+            EXPECTED_INTERVAL_S,
+            0,
+            0,
         )
         for number, each in enumerate(roster.sensors, start=1)
     ]

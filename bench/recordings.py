@@ -71,7 +71,7 @@ def score_recordings(folder: Folder, scores: Path) -> Iterator[tuple[Recording, 
     """
     for recording in folder.recordings:
         frame = pl.read_parquet(recording.path, columns=["tracked_at", *recording.channels])
-        scored = score_frame(frame, interval_s=recording.interval_s)
+        scored = score_frame(frame, expected_interval_s=recording.interval_s)
         (scores / recording.set).mkdir(parents=True, exist_ok=True)
         np.save(scores / recording.set / f"{recording.name}.npy", scored["score"].to_numpy())
         yield recording, int(frame.select(pl.sum_horizontal(pl.col(recording.channels).is_finite().sum())).item())

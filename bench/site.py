@@ -107,7 +107,7 @@ async def insert_sensors(database: asyncpg.Connection, sensors: dict[str, tuple[
                SELECT $1, 'Facility ' || $1, 'Active', 'TankFarm', id, now() FROM place""",
             facility_id,
         )
-    for sensor_id, (facility_id, kind, interval_s) in sensors.items():
+    for sensor_id, (facility_id, kind, expected_interval_s) in sensors.items():
         numbers[sensor_id] = await database.fetchval(
             """INSERT INTO sensors (id, facility_id, name, status, type, expected_freq, signal_interval_s, installed_at,
                                     status_changed_at)
@@ -116,6 +116,6 @@ async def insert_sensors(database: asyncpg.Connection, sensors: dict[str, tuple[
             sensor_id,
             facility_id,
             kind,
-            interval_s,
+            expected_interval_s,
         )
     return numbers

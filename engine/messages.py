@@ -29,7 +29,7 @@ from engine.model import (
 ID_BYTES_MAX: Final = 256
 NAME_BYTES_MAX: Final = 512
 ADDRESS_BYTES_MAX: Final = 2048
-INTERVAL_S_MAX: Final = 366 * 86_400
+EXPECTED_INTERVAL_S_MAX: Final = 366 * 86_400
 YEARS: Final = range(1970, 2201)
 
 _TIME = re.compile(
@@ -61,7 +61,7 @@ def activation_of(body: bytes) -> SensorActivation:
         facility_id=_id(fields, "facility_id"),
         type=_choice(fields, "sensor_type", SensorType),
         location=_location(fields),
-        signal_interval_s=_interval_s(fields),
+        expected_interval_s=_expected_interval_s(fields),
         tracked_at_us=_time_us(fields, "tracked_at"),
     )
 
@@ -83,7 +83,7 @@ def body_of(message: EntityMessage) -> str:
         fields |= {"facility_name": message.name, "facility_type": message.type.value} | _location_fields(message)
     elif isinstance(message, SensorActivation):
         fields |= {"sensor_id": message.sensor_id, "sensor_type": message.type.value}
-        fields |= {"signal_interval": message.signal_interval_s} | _location_fields(message)
+        fields |= {"signal_interval": message.expected_interval_s} | _location_fields(message)
     else:
         fields |= {"sensor_id": message.sensor_id}
     return json.dumps(fields, ensure_ascii=False)
@@ -176,12 +176,12 @@ def _location(fields: Fields) -> Location:
     return Location(address, longitude, latitude)
 
 
-def _interval_s(fields: Fields) -> int:
+def _expected_interval_s(fields: Fields) -> int:
     value = _number(fields, "signal_interval")
     if value != int(value):
         raise InputRefused("wrong_type", f"signal_interval must be whole seconds, got {value}")
-    if not 1 <= value <= INTERVAL_S_MAX:
-        raise InputRefused("out_of_range", f"signal_interval {value:.0f} s is outside 1 to {INTERVAL_S_MAX} s")
+    if not 1 <= value <= EXPECTED_INTERVAL_S_MAX:
+        raise InputRefused("out_of_range", f"signal_interval {value:.0f} s is outside 1 to {EXPECTED_INTERVAL_S_MAX} s")
     return int(value)
 
 

@@ -106,7 +106,7 @@ class SensorActivation:
     facility_id: str
     type: SensorType
     location: Location
-    signal_interval_s: int
+    expected_interval_s: int
     tracked_at_us: int
 
 

@@ -2,7 +2,7 @@
 
 decoded = decode(bodies, received_at_us, future_s_max)     bodies to one batch a facility, and refusals with reasons
 effects = core.apply("batch", decoded.batch(i))            a facility's state moves; effects say what to do
-score_series(at_us, values, interval_s)                     the same scores of a series in numpy columns
+score_series(at_us, values, expected_interval_s)           the same scores of a series in numpy columns
 core.snapshot() / FacilityCore.restore(...)                the state as bytes and back, to the bit
 """
 

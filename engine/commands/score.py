@@ -19,7 +19,7 @@ from engine.offline import FrameRefused, files, score_frame
 class ScoreOptions:
     source: Path
     out: Path | None
-    interval_s: float | None
+    expected_interval_s: float | None
     sensor_type: str | None
     as_received: bool
     as_json: bool
@@ -59,7 +59,7 @@ def _score_one(recording: Path, options: ScoreOptions, screen: Screen, on_rows: 
     target = files.target_of(recording, options.source, options.out)
     scored = score_frame(
         files.read(recording),
-        interval_s=options.interval_s,
+        expected_interval_s=options.expected_interval_s,
         sensor_type=options.sensor_type,
         as_received=options.as_received,
         on_rows=on_rows,

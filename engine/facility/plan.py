@@ -99,7 +99,7 @@ class SensorPlan:
             name=f"Sensor {message.sensor_id}",
             type=message.type,
             status=SensorStatus.ACTIVE,
-            expected_interval_s=message.signal_interval_s,
+            expected_interval_s=message.expected_interval_s,
             installed_at_us=message.tracked_at_us,
             status_changed_at_us=message.tracked_at_us,
             detection=self._detection.get(message.type, Detection()),

@@ -110,8 +110,8 @@ def _sensor_row(change: EntityChange) -> tuple[Any, ...]:
         activation.facility_id,
         f"Sensor {activation.sensor_id}",
         activation.type.value,
-        expected_freq(activation.signal_interval_s),
-        activation.signal_interval_s,
+        expected_freq(activation.expected_interval_s),
+        activation.expected_interval_s,
         activation.tracked_at_us,
         activation.location.address,
         activation.location.longitude,
@@ -119,9 +119,9 @@ def _sensor_row(change: EntityChange) -> tuple[Any, ...]:
     )
 
 
-def expected_freq(signal_interval_s: int) -> str:
+def expected_freq(expected_interval_s: int) -> str:
     """The contract's spelling: 15 -> `15S`, 60 -> `1T`, 90 -> `1T` (whole minutes)."""
-    return f"{signal_interval_s}S" if signal_interval_s < 60 else f"{signal_interval_s // 60}T"
+    return f"{expected_interval_s}S" if expected_interval_s < 60 else f"{expected_interval_s // 60}T"
 
 
 async def _move_parked(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> None:

@@ -14,8 +14,8 @@ from engine.hub.overlay import FaultOverlay
 from engine.hub.roster import make_roster, naive_utc, reading
 from engine.hub.signals import SignalBank
 
-DECLARED_INTERVALS_S = (15, 30, 45, 60, 300, 900, 1800, 3600)
-"""The front end's menu of intervals: a sensor declares the shortest of these that it keeps."""
+EXPECTED_INTERVALS_S = (15, 30, 45, 60, 300, 900, 1800, 3600)
+"""The front end's menu of intervals: a sensor says the shortest of these that it keeps."""
 
 US_PER_S = 1_000_000
 
@@ -50,9 +50,9 @@ class FieldOptions:
         return self.facilities * self.sensors / self.rate
 
     @property
-    def declared_interval_s(self) -> int:
+    def expected_interval_s(self) -> int:
         """What the activation says as `signal_interval`."""
-        kept = [declared for declared in DECLARED_INTERVALS_S if declared >= self.interval_s]
+        kept = [expected for expected in EXPECTED_INTERVALS_S if expected >= self.interval_s]
         return kept[0] if kept else math.ceil(self.interval_s)
 
 
@@ -69,7 +69,7 @@ class Field:
         )
         self._overlay = FaultOverlay(self._signals.middle, self._signals.half, options.seed, options.interval_s)
         self._planner = FaultPlanner(
-            self.roster, options.seed, options.faults, max(options.interval_s, options.declared_interval_s)
+            self.roster, options.seed, options.faults, max(options.interval_s, options.expected_interval_s)
         )
         self._faults: list[Fault] = []
         self._random = np.random.default_rng([options.seed, 4])
@@ -124,7 +124,7 @@ class Field:
             "seed": self._options.seed,
             "started_at": naive_utc(self._start_us),
             "interval_s": self._options.interval_s,
-            "declared_interval_s": self._options.declared_interval_s,
+            "declared_interval_s": self._options.expected_interval_s,
             "facilities": [
                 {"facility_id": facility.facility_id, "name": facility.name, "type": facility.type.value}
                 for facility in self.roster.facilities

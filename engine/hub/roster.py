@@ -79,7 +79,9 @@ def setup_body(facility: SimulatedFacility, at_us: int) -> bytes:
     )
 
 
-def activation_body(sensor: SimulatedSensor, facility: SimulatedFacility, interval_s: int, at_us: int) -> bytes:
+def activation_body(
+    sensor: SimulatedSensor, facility: SimulatedFacility, expected_interval_s: int, at_us: int
+) -> bytes:
     return _json(
         sensor_id=sensor.sensor_id,
         facility_id=facility.facility_id,
@@ -87,7 +89,7 @@ def activation_body(sensor: SimulatedSensor, facility: SimulatedFacility, interv
         longitude=facility.longitude,
         latitude=facility.latitude,
         sensor_type=sensor.type.value,
-        signal_interval=interval_s,
+        signal_interval=expected_interval_s,
         tracked_at=naive_utc(at_us),
     )
 

@@ -138,9 +138,9 @@ class Hub:
         await self._send("setup", setups, truth)
         self._report("setup", {"facilities": len(setups)})
         await self._pause(self._options.setup_wait_s)
-        now_us, declared_s = self._clock.now_us(), self._options.field.declared_interval_s
+        now_us, expected_interval_s = self._clock.now_us(), self._options.field.expected_interval_s
         activations = [
-            activation_body(sensor, field.roster.facilities[sensor.facility], declared_s, now_us)
+            activation_body(sensor, field.roster.facilities[sensor.facility], expected_interval_s, now_us)
             for sensor in field.roster.sensors
         ]
         await self._send("activation", activations, truth)

@@ -22,7 +22,7 @@ Detection: TypeAlias = Mapping[str, float]
 def score_frame(
     frame: pl.DataFrame,
     *,
-    interval_s: float | Mapping[str, float] | None = None,
+    expected_interval_s: float | Mapping[str, float] | None = None,
     sensor_type: str | Mapping[str, str] | None = None,
     detection: Detection | Mapping[str, Detection] | None = None,
     as_received: bool = False,
@@ -30,19 +30,20 @@ def score_frame(
 ) -> pl.DataFrame:
     """Score a series or a facility as the live system would have, to the bit.
 
-    frame         tracked_at and value; the same with sensor_id; or tracked_at and a column of numbers for each sensor
-    interval_s    the usual distance of readings that the sensor is set up with, for all or by sensor; default: the
-                  median of its first 1,000
-    sensor_type   its type, for all or by sensor: gives limits and physical range; default: none
-    detection     what is set of it, for all or by sensor, as over REST: budget_days, warming_readings, physical_low,
-                  physical_high, is_on; default: as the type has it
-    as_received   rows stand in the order of their arrival; else they must be in the order of their times
-    on_rows       is told how many more rows are done
+    frame                tracked_at and value; the same with sensor_id; or tracked_at and a column of numbers for each
+                         sensor
+    expected_interval_s  the usual distance of readings that the sensor is set up with, for all or by sensor; default:
+                         the median of its first 1,000
+    sensor_type          its type, for all or by sensor: gives limits and physical range; default: none
+    detection            what is set of it, for all or by sensor, as over REST: budget_days, warming_readings,
+                         physical_low, physical_high, is_on; default: as the type has it
+    as_received          rows stand in the order of their arrival; else they must be in the order of their times
+    on_rows              is told how many more rows are done
 
     Gives the frame with a row for each of its rows, in the same order, and further columns. Raises FrameRefused.
     """
     readings = readings_of(frame, as_received=as_received)
-    intervals = _by_sensor(readings, interval_s) or readings.intervals()
+    intervals = _by_sensor(readings, expected_interval_s) or readings.intervals()
     types = _by_sensor(readings, sensor_type)
     try:
         scored = _score(readings, SeriesScorer(intervals, _tunings(readings, detection), types), on_rows)

@@ -80,7 +80,7 @@ async def filled_server(database_url: str, folder: Path) -> AsyncIterator[Web]:
         for facility_id in ("own", "foreign"):
             await web.facility(facility_id, name=f"Facility {facility_id}")
             number = await web.sensor(f"{facility_id}-1", facility_id)
-            await web.sensor(f"{facility_id}-2", facility_id, kind="Pressure", freq="1T", interval_s=60)
+            await web.sensor(f"{facility_id}-2", facility_id, kind="Pressure", freq="1T", expected_interval_s=60)
             await web.readings(number, *((PAST + timedelta(seconds=15 * n), f"{n / 4}") for n in range(100)))
             for n in range(3):
                 await web.alert(facility_id, number, f"alert {n}")

@@ -24,7 +24,7 @@ from engine.hub.signals import PROFILES, SignalBank
 from tests.chaos.ledger import ROW, Bad, Ledger, Message, Readings, Sensor, Setup, Status, digest_of
 
 US_PER_S: Final = 1_000_000
-DECLARED_S: Final = 60
+EXPECTED_INTERVAL_S: Final = 60
 ROWS_MIN, ROWS_MAX, SINGLES_MAX = 20, 100, 10
 SHAPES: Final = ("singles", "array", "array", "array", "lines", "arrow", "spoiled")
 SHAPE_WEIGHTS: Final = (30, 20, 20, 20, 15, 15, 1)
@@ -271,7 +271,7 @@ class Field:
 
     def _activation(self, number: int, now_us: int) -> Parcel:
         sensor = self._roster.sensors[number]
-        body = activation_body(sensor, self._roster.facilities[sensor.facility], DECLARED_S, now_us)
+        body = activation_body(sensor, self._roster.facilities[sensor.facility], EXPECTED_INTERVAL_S, now_us)
         return Parcel("activation", body, Status(self._ledger_no[number], True, now_us))
 
     def _new_number(self) -> int:

@@ -160,7 +160,7 @@ class FakeHistorian:
                 name=f"Sensor {change.sensor_id}",
                 type=activation.type,
                 status=SensorStatus.ACTIVE,
-                expected_interval_s=activation.signal_interval_s,
+                expected_interval_s=activation.expected_interval_s,
                 installed_at_us=activation.tracked_at_us,
                 status_changed_at_us=activation.tracked_at_us,
                 detection=self.detection.get(activation.type, Detection()),

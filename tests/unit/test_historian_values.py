@@ -90,6 +90,8 @@ def test_history_alone_moves_nothing(transition: str, late: bool) -> None:
     assert fold([row(1, transition, late)]) == []
 
 
-@pytest.mark.parametrize(("interval_s", "spelling"), [(1, "1S"), (59, "59S"), (60, "1T"), (90, "1T"), (3600, "60T")])
-def test_expected_freq_is_spelt_as_the_contract_says(interval_s: int, spelling: str) -> None:
-    assert expected_freq(interval_s) == spelling
+@pytest.mark.parametrize(
+    ("expected_interval_s", "spelling"), [(1, "1S"), (59, "59S"), (60, "1T"), (90, "1T"), (3600, "60T")]
+)
+def test_expected_freq_is_spelt_as_the_contract_says(expected_interval_s: int, spelling: str) -> None:
+    assert expected_freq(expected_interval_s) == spelling

@@ -24,11 +24,13 @@ ROWS = 2_000
 SPIKE_ROW = 1_500
 
 
-def series(shift: float = 0.0, interval_s: int = 10) -> pl.DataFrame:
+def series(shift: float = 0.0, expected_interval_s: int = 10) -> pl.DataFrame:
     chance = np.random.default_rng(1)
     values = 20 + shift + np.sin(np.arange(ROWS) / 40) + chance.normal(0, 0.1, ROWS)
     values[SPIKE_ROW] += 40
-    times = pl.datetime_range(START, START + timedelta(seconds=interval_s * (ROWS - 1)), f"{interval_s}s", eager=True)
+    times = pl.datetime_range(
+        START, START + timedelta(seconds=expected_interval_s * (ROWS - 1)), f"{expected_interval_s}s", eager=True
+    )
     return pl.DataFrame({"tracked_at": times.cast(pl.Datetime("us", "UTC")), "value": values})
 
 
@@ -39,7 +41,7 @@ def long() -> pl.DataFrame:
 
 def test_a_series_comes_back_with_what_the_core_says() -> None:
     frame = series().with_columns(label=pl.lit(1, dtype=pl.Int8))
-    scored = score_frame(frame, interval_s=10)
+    scored = score_frame(frame, expected_interval_s=10)
     assert scored.select(frame.columns).equals(frame)
     told = score_series(frame["tracked_at"].dt.epoch("us").to_numpy(), frame["value"].to_numpy(), 10.0)
     assert np.array_equal(scored["decades"].fill_null(float("nan")).to_numpy(), told.score, equal_nan=True)
@@ -57,20 +59,20 @@ def test_a_series_comes_back_with_what_the_core_says() -> None:
 
 
 def test_the_usual_interval_is_taken_from_the_readings() -> None:
-    frame = series(interval_s=30)
-    assert score_frame(frame).equals(score_frame(frame, interval_s=30))
-    assert not score_frame(frame).equals(score_frame(frame, interval_s=3_000))
+    frame = series(expected_interval_s=30)
+    assert score_frame(frame).equals(score_frame(frame, expected_interval_s=30))
+    assert not score_frame(frame).equals(score_frame(frame, expected_interval_s=3_000))
 
 
 def test_a_facility_is_scored_in_one_go_and_a_sensor_of_it_alone() -> None:
     frame = long()
-    scored = score_frame(frame, interval_s={"a": 10, "b": 30})
+    scored = score_frame(frame, expected_interval_s={"a": 10, "b": 30})
     place = frame["sensor_id"].replace_strict({"a": 0, "b": 1}, return_dtype=pl.Int32).to_numpy()
     times, values = frame["tracked_at"].dt.epoch("us").to_numpy(), frame["value"].to_numpy()
     told = score_facility(place, times, values, [10.0, 30.0])
     assert np.array_equal(scored["decades"].fill_null(float("nan")).to_numpy(), told.score, equal_nan=True)
     own, own_columns = scored.filter(sensor_id="b"), ("score", "decades", "flags", "explanation")
-    alone = score_frame(series(5.0, 30), interval_s=30)
+    alone = score_frame(series(5.0, 30), expected_interval_s=30)
     assert own.select(*own_columns).equals(alone.select("score", "decades", "flags", "explanation"))
 
 
@@ -198,7 +200,7 @@ def test_late_and_repeated_rows_are_flagged_and_not_learned_as_live() -> None:
         Flag.LATE,
     ]
     learned = pl.concat([scored[:200], scored[201:301], scored[303:]])
-    assert learned["score"].equals(score_frame(clean, interval_s=10)["score"])
+    assert learned["score"].equals(score_frame(clean, expected_interval_s=10)["score"])
 
 
 def test_what_is_no_number_is_flagged_and_never_scored() -> None:
@@ -266,7 +268,7 @@ def test_mistakes_are_told(change, said: str) -> None:  # type: ignore[no-untype
 
 def test_sensors_and_types_that_are_not_known_are_told() -> None:
     with pytest.raises(FrameRefused, match="nothing is said of sensor 'b'"):
-        score_frame(long(), interval_s={"a": 1.0})
+        score_frame(long(), expected_interval_s={"a": 1.0})
     with pytest.raises(FrameRefused, match="unknown type"):
         score_frame(series(), sensor_type="Unheard")
     limited = score_frame(series(), sensor_type="Temperature")

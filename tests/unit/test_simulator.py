@@ -143,6 +143,6 @@ def test_impossible_fields_are_refused_with_numbers() -> None:
         FieldOptions(0, 5, 1)
 
 
-@pytest.mark.parametrize(("rate", "declared_s"), [(36.0, 15), (1.0, 45), (0.1, 900), (0.001, 36_000)])
-def test_sensors_declare_an_interval_of_the_menu(rate: float, declared_s: int) -> None:
-    assert FieldOptions(3, 12, rate).declared_interval_s == declared_s
+@pytest.mark.parametrize(("rate", "expected_interval_s"), [(36.0, 15), (1.0, 45), (0.1, 900), (0.001, 36_000)])
+def test_sensors_declare_an_interval_of_the_menu(rate: float, expected_interval_s: int) -> None:
+    assert FieldOptions(3, 12, rate).expected_interval_s == expected_interval_s

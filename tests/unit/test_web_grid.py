@@ -10,7 +10,7 @@ S = 1_000_000
 
 
 def test_cells_run_from_the_first_after_the_start_to_the_last_before_the_end() -> None:
-    window = Window(start_us=10 * S, end_us=100 * S, step_us=15 * S, expected_us=15 * S)
+    window = Window(start_us=10 * S, end_us=100 * S, step_us=15 * S, expected_interval_us=15 * S)
     assert (window.cell_starts_us(47 * S) // S).tolist() == [17, 32, 47, 62, 77, 92]
     assert (window.cell_starts_us(10 * S) // S).tolist() == [10, 25, 40, 55, 70, 85, 100]
     assert window.cell_starts_us(9 * S).tolist()[0] == 24 * S  # t0 rounded down to before the start
@@ -19,7 +19,7 @@ def test_cells_run_from_the_first_after_the_start_to_the_last_before_the_end() -
 
 
 def test_an_empty_cell_repeats_a_fresh_value_only() -> None:
-    window = Window(start_us=0, end_us=150 * S, step_us=10 * S, expected_us=10 * S)
+    window = Window(start_us=0, end_us=150 * S, step_us=10 * S, expected_interval_us=10 * S)
     cells = FilledCells(
         starts_us=np.array([20, 40]) * S,
         texts=["a", "b"],
@@ -34,6 +34,6 @@ def test_an_empty_cell_repeats_a_fresh_value_only() -> None:
 
 
 def test_last_texts_are_fetched_only_where_they_are_shown() -> None:
-    window = Window(start_us=0, end_us=1000 * S, step_us=100 * S, expected_us=10 * S)
+    window = Window(start_us=0, end_us=1000 * S, step_us=100 * S, expected_interval_us=10 * S)
     starts_us, last_at_us = np.array([0, 100, 300, 500]) * S, np.array([99, 120, 399, 599]) * S
     assert needs_last_text(window, starts_us, last_at_us).tolist() == [False, False, True, True]

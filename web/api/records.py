@@ -67,10 +67,10 @@ async def read_records(call: Call, sensor_id: str, query: RecordsQuery) -> bytes
     if sensor is None:
         raise NotFound("Sensor")
     end = query.end_date or from_us(call.services.clock.now_us())
-    expected_s = parse_frequency(sensor["expected_freq"])
+    expected_interval_s = parse_frequency(sensor["expected_freq"])
     start_us, end_us = to_us(query.start_date), to_us(end)
-    step_s, unit_s = _step(query, max(0, end_us - start_us), expected_s)
-    window = Window(start_us, end_us, step_s * US_PER_S, expected_s * US_PER_S)
+    step_s, unit_s = _step(query, max(0, end_us - start_us), expected_interval_s)
+    window = Window(start_us, end_us, step_s * US_PER_S, expected_interval_s * US_PER_S)
     if window.cells_max > CELLS_MAX:
         raise NotUsable.of(
             "query", "freq", f"makes {window.cells_max} cells of {step_s} s; at most {CELLS_MAX} are given"
@@ -84,11 +84,11 @@ async def read_records(call: Call, sensor_id: str, query: RecordsQuery) -> bytes
     return await asyncio.to_thread(_body, sensor_id, window, cells, last_texts, query.aggregation)
 
 
-def _step(query: RecordsQuery, range_us: int, expected_s: int) -> tuple[int, int]:
+def _step(query: RecordsQuery, range_us: int, expected_interval_s: int) -> tuple[int, int]:
     """Length of a cell, and what the first cell's start is rounded down to, in seconds."""
     if query.max_points is None:
-        return max(parse_frequency(query.freq), expected_s), 1
-    return step_for(range_us, query.max_points, expected_s)
+        return max(parse_frequency(query.freq), expected_interval_s), 1
+    return step_for(range_us, query.max_points, expected_interval_s)
 
 
 async def _last_texts(call: Call, sensor_no: int, window: Window, rows: list[Cell]) -> dict[int, str]:

@@ -82,13 +82,13 @@ async def read_sensor(call: Call, sensor_id: str) -> Sensor:
 @noun.put("/sensors/{sensor_id}", Need.EDIT, Sensor, statuses=(401, 403, 404, 422))
 async def update_sensor(call: Call, sensor_id: str, body: SensorChanges) -> Sensor:
     """Name, status, expected frequency."""
-    interval_s = None if body.expected_freq is None else parse_frequency(body.expected_freq)
+    expected_interval_s = None if body.expected_freq is None else parse_frequency(body.expected_freq)
     async with call.database.transaction() as connection:
         old = await connection.fetchrow(LOCK_SENSOR, sensor_id)
         if old is None:
             raise NotFound("Sensor")
         row = await connection.fetchrow(
-            UPDATE_SENSOR, sensor_id, body.name, body.status, body.expected_freq, interval_s
+            UPDATE_SENSOR, sensor_id, body.name, body.status, body.expected_freq, expected_interval_s
         )
         before, after = changes(dict(old), dict(row))
         if after:

@@ -35,7 +35,7 @@ class Window:
     start_us: int
     end_us: int
     step_us: int
-    expected_us: int
+    expected_interval_us: int
 
     @property
     def cells_max(self) -> int:
@@ -48,13 +48,13 @@ class Window:
         return t0_us + np.arange(first, last + 1, dtype=np.int64) * self.step_us
 
 
-def step_for(range_us: int, points_max: int, expected_s: int) -> tuple[int, int]:
+def step_for(range_us: int, points_max: int, expected_interval_s: int) -> tuple[int, int]:
     """The shortest cell with which no window of this length has more than `points_max`, and its unit, in seconds.
 
     A cell is at least as long as the expected interval, and a whole number of the largest unit that is not longer than
     it: then cells that begin with such a unit are made of stored rollups.
     """
-    step_s = max(range_us // (points_max * 1_000_000) + 1, expected_s)
+    step_s = max(range_us // (points_max * 1_000_000) + 1, expected_interval_s)
     unit_s = max(unit_s for unit_s in UNITS_S if unit_s <= step_s)
     return -(-step_s // unit_s) * unit_s, unit_s
 
@@ -63,7 +63,7 @@ def needs_last_text(window: Window, starts_us: NDArray[np.int64], last_at_us: ND
     """Which filled cells are followed by an empty one that would repeat their last reading."""
     following = starts_us + window.step_us
     is_followed = np.append(starts_us[1:] == following[:-1], False)
-    is_fresh: NDArray[np.bool_] = following - last_at_us <= FRESH_INTERVALS * window.expected_us
+    is_fresh: NDArray[np.bool_] = following - last_at_us <= FRESH_INTERVALS * window.expected_interval_us
     return ~is_followed & is_fresh
 
 
@@ -76,6 +76,6 @@ def grid_texts(window: Window, t0_us: int, cells: FilledCells) -> tuple[NDArray[
         filled = int(at[index])
         if cells.starts_us[filled] == starts_us[index]:
             texts[index] = cells.texts[filled]
-        elif starts_us[index] - cells.last_at_us[filled] <= FRESH_INTERVALS * window.expected_us:
+        elif starts_us[index] - cells.last_at_us[filled] <= FRESH_INTERVALS * window.expected_interval_us:
             texts[index] = cells.last_texts[filled]
     return starts_us, texts

@@ -103,7 +103,7 @@ class Asked:
     @property
     def is_long(self) -> bool:
         """Whether the way over the rollups is the shorter one."""
-        readings = (self.window.end_us - self.window.start_us) // self.window.expected_us
+        readings = (self.window.end_us - self.window.start_us) // self.window.expected_interval_us
         return readings > max(WORTH_READINGS, 2 * CELL_ROWS * self.window.cells_max)
 
 

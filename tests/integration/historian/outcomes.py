@@ -93,8 +93,8 @@ def setup(facility_id: str) -> FacilitySetup:
     return FacilitySetup(facility_id, f"Facility {facility_id}", FacilityType.PIPELINES, PLACE, T0_US)
 
 
-def activation(facility_id: str, sensor_id: str, interval_s: int = 15) -> SensorActivation:
-    return SensorActivation(sensor_id, facility_id, SensorType.TEMPERATURE, PLACE, interval_s, T0_US)
+def activation(facility_id: str, sensor_id: str, expected_interval_s: int = 15) -> SensorActivation:
+    return SensorActivation(sensor_id, facility_id, SensorType.TEMPERATURE, PLACE, expected_interval_s, T0_US)
 
 
 async def facility_with_sensors(

@@ -240,13 +240,15 @@ async def test_status_changes_are_written(historian: Historian, database: Any) -
     assert (sensor.status, sensor.status_changed_at_us) == (SensorStatus.INACTIVE, T0_US + 5)
 
 
-@pytest.mark.parametrize(("interval_s", "spelling"), [(1, "1S"), (59, "59S"), (60, "1T"), (900, "15T"), (3600, "60T")])
+@pytest.mark.parametrize(
+    ("expected_interval_s", "spelling"), [(1, "1S"), (59, "59S"), (60, "1T"), (900, "15T"), (3600, "60T")]
+)
 async def test_expected_freq_is_spelt_as_the_contract_says(
-    historian: Historian, database: Any, interval_s: int, spelling: str
+    historian: Historian, database: Any, expected_interval_s: int, spelling: str
 ) -> None:
     await historian.create_facility(setup("f"))
     state = await load(historian, "f")
-    change = EntityChange("insert_sensor", "s", activation=activation("f", "s", interval_s), sensor_no=1)
+    change = EntityChange("insert_sensor", "s", activation=activation("f", "s", expected_interval_s), sensor_no=1)
     await committed(historian, replace(outcome(state, 1), changes=(change,)))
     assert await database.fetchval("SELECT expected_freq FROM sensors") == spelling
 

@@ -71,7 +71,7 @@ async def test_the_twin_says_what_is_stored(historian: Historian, database_url: 
     query = "SELECT sensors.id, tracked_at, score, flags FROM sensor_records JOIN sensors USING (sensor_no)"
     stored = {(row["id"], row["tracked_at"]): (row["score"], row["flags"]) for row in await rows.fetch(query)}
     await rows.close()
-    scored = score_frame(frame, interval_s=INTERVAL_S, sensor_type=TYPES, as_received=True)
+    scored = score_frame(frame, expected_interval_s=INTERVAL_S, sensor_type=TYPES, as_received=True)
     utc = scored.select("sensor_id", pl.col("tracked_at").dt.replace_time_zone("UTC"), "decades", "flags")
     assert {(sensor_id, at): (score, flags) for sensor_id, at, score, flags in utc.iter_rows()} == stored
     flags = {flag for flag in Flag if any(held & flag for _, held in stored.values())}

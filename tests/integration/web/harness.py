@@ -183,7 +183,12 @@ class Web:
         )
 
     async def sensor(
-        self, sensor_id: str, facility_id: str, kind: str = "Temperature", freq: str = "15S", interval_s: int = 15
+        self,
+        sensor_id: str,
+        facility_id: str,
+        kind: str = "Temperature",
+        freq: str = "15S",
+        expected_interval_s: int = 15,
     ) -> int:
         number: int = await self.database.fetchval(
             """INSERT INTO sensors (id, facility_id, name, status, type, expected_freq, signal_interval_s, installed_at,
@@ -193,7 +198,7 @@ class Web:
             facility_id,
             kind,
             freq,
-            interval_s,
+            expected_interval_s,
             PAST,
         )
         return number

@@ -126,7 +126,7 @@ async def test_the_examples_are_what_the_server_answers(database_url: str, tmp_p
 async def fill(web: Web) -> None:
     await web.facility(FACILITY, name="Terminal North", kind="ImportTerminal")
     number = await web.sensor(SENSOR, FACILITY)
-    await web.sensor(OTHER_SENSOR, FACILITY, kind="FlameDetection", freq="30S", interval_s=30)
+    await web.sensor(OTHER_SENSOR, FACILITY, kind="FlameDetection", freq="30S", expected_interval_s=30)
     await web.readings(number, *((T0 + timedelta(seconds=15 * n), f"{24.6 + n / 10:.2f}") for n in range(4)))
     await web.alert(FACILITY, number, ALERT, explanation=WHY)
     await web.database.execute(

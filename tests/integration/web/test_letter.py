@@ -335,7 +335,7 @@ async def test_an_alert_says_why_as_far_as_the_journal_does(web: Web) -> None:
 async def test_an_alert_carries_its_sensor_as_the_sensor_itself_is_spelled(web: Web) -> None:
     """Also where an older server stored another spelling."""
     await web.facility("f")
-    number = await web.sensor("s", "f", freq="1H", interval_s=3600)
+    number = await web.sensor("s", "f", freq="1H", expected_interval_s=3600)
     await web.alert("f", number, "too hot")
     headers = bearer(await web.sign_in())
     sensor = (await web.client.get("/sensors/s", headers=headers)).json()

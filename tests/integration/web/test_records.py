@@ -99,11 +99,11 @@ def same_text(one: str | None, other: str | None) -> bool:
 @pytest.mark.parametrize("seed", range(12))
 async def test_the_grid_is_the_contracts_definition(web: Web, seed: int) -> None:
     chance = random.Random(seed)
-    expected_s = chance.choice([1, 15, 60, 90])
-    number = await web.sensor("s", "f", freq=f"{expected_s}S", interval_s=expected_s)
+    expected_interval_s = chance.choice([1, 15, 60, 90])
+    number = await web.sensor("s", "f", freq=f"{expected_interval_s}S", expected_interval_s=expected_interval_s)
     at, readings = DAY + timedelta(seconds=chance.uniform(0, 500)), {}
     for _ in range(chance.randint(1, 250)):
-        gap_s = chance.choice([expected_s] * 8 + [expected_s * chance.randint(2, 30), 0.01])
+        gap_s = chance.choice([expected_interval_s] * 8 + [expected_interval_s * chance.randint(2, 30), 0.01])
         at += timedelta(seconds=gap_s + chance.choice([0, 0, 0.137]))
         readings[at] = chance.choice(["24.61", "24.60", "5", f"{chance.gauss(20, 5):.2f}", "OPEN", "-0.5", "1e3"])
     await web.readings(number, *readings.items())
@@ -123,7 +123,12 @@ async def test_the_grid_is_the_contracts_definition(web: Web, seed: int) -> None
             aggregation=aggregation,
         )
         cells, analytics = naive_grid(
-            list(readings.items()), start, end, max(freq_s, expected_s) * SECOND, expected_s * SECOND, aggregation
+            list(readings.items()),
+            start,
+            end,
+            max(freq_s, expected_interval_s) * SECOND,
+            expected_interval_s * SECOND,
+            aggregation,
         )
         assert [record["tracked_at"] for record in body["records"]] == [time for time, _ in cells]
         for record, (time, text) in zip(body["records"], cells, strict=True):
@@ -151,7 +156,7 @@ async def test_a_single_reading_comes_back_to_the_letter_and_aggregates_as_the_s
 
 
 async def test_the_same_moment_in_every_spelling_is_the_same_grid(web: Web) -> None:
-    number = await web.sensor("s", "f", freq="1T", interval_s=60)
+    number = await web.sensor("s", "f", freq="1T", expected_interval_s=60)
     await web.readings(number, *[(DAY + n * 60 * SECOND, f"{n}.5") for n in range(120)])
     admin = await web.admin()
     grids = [
@@ -196,7 +201,7 @@ async def test_sums_beyond_the_largest_number_still_have_a_mean(web: Web) -> Non
 
 
 async def test_without_an_end_the_grid_runs_to_now(web: Web) -> None:
-    number = await web.sensor("s", "f", freq="1T", interval_s=60)
+    number = await web.sensor("s", "f", freq="1T", expected_interval_s=60)
     now = datetime.now(UTC).replace(microsecond=0)
     await web.readings(number, (now - timedelta(minutes=20), "1"), (now - timedelta(minutes=2), "2"))
     body = await grid(

@@ -76,7 +76,7 @@ async def test_a_grid_from_rollups_is_the_contracts_definition(web: Web, databas
 
 
 async def test_the_rollups_are_used_where_they_may_be_and_nowhere_else(web: Web, database_url: str) -> None:
-    number = await web.sensor("s", "f", freq="1T", interval_s=60)
+    number = await web.sensor("s", "f", freq="1T", expected_interval_s=60)
     await web.readings(number, *[(DAY + n * MINUTE, "1.0") for n in range(4 * 1440)])
     await roll_up(database_url)
     # Readings that no mark tells of: only what is read from the readings sees them.
