@@ -32,11 +32,11 @@ class Site:
         self._folder = folder
         self._processes: list[asyncio.subprocess.Process] = []
 
-    async def python(self, *words: str, **environment: str) -> asyncio.subprocess.Process:
+    async def python(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
         """A Python process whose standard input and output are ours to use."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *words,
+            *arguments,
             env=os.environ
             | ADMIN
             | {

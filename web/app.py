@@ -51,7 +51,7 @@ from web.auth.tokens import Tokens
 from web.background import Background
 from web.contract.declare import Noun, OpaqueText, json_response
 from web.database import Database, StatementTooSlow
-from web.edge.middleware import Edge
+from web.edge.middleware import EdgeMiddleware
 from web.edge.proxies import TrustedProxies, client_address
 from web.edge.rates import RateLimits, client_key
 from web.engine_report import EngineReports
@@ -105,7 +105,7 @@ def create_app(
     proxies = TrustedProxies(settings.proxy_networks)
     if settings.admits_any_origin and settings.environment == "production":
         log.warning("any_origin_is_admitted", advice="set CORS_ORIGINS to where the front end is served from")
-    app.asgi_app = Edge(app.asgi_app, settings.origins, proxies, settings.body_bytes_max)  # type: ignore[method-assign,assignment]
+    app.asgi_app = EdgeMiddleware(app.asgi_app, settings.origins, proxies, settings.body_bytes_max)  # type: ignore[method-assign,assignment]
     return app
 
 

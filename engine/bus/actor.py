@@ -1,4 +1,4 @@
-"""The Ray edge of the readers: one actor that reads all four queues and knows where each facility is."""
+"""The Ray side of the readers: one actor that reads all four queues and knows where each facility is."""
 
 from __future__ import annotations
 

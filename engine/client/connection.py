@@ -113,7 +113,7 @@ def refusal(answer: httpx.Response) -> ClientError:
     """The error that an answer's status means."""
     status, detail = answer.status_code, _detail(answer)
     asked = f"{answer.request.method} {answer.request.url.path}"
-    said = f"{asked} answered {status}: {_words(detail)}"
+    said = f"{asked} answered {status}: {_detail_text(detail)}"
     wait_s = retry_after_s(answer.headers.get("Retry-After"))
     if status in AWAY:
         return ServerAway(f"{said}; try again later", wait_s)
@@ -151,7 +151,7 @@ def _problems(detail: object) -> list[Problem]:
     return problems
 
 
-def _words(detail: object) -> str:
+def _detail_text(detail: object) -> str:
     problems = _problems(detail)
     if not problems:
         return str(detail)

@@ -51,7 +51,7 @@ async def _run(settings: Settings) -> None:
         if address is None:
             return
         _follow_signals(stopping)  # Ray has installed handlers of its own
-        watch = RayWatch(parts_of_ray(), lambda: _last_words(settings))
+        watch = RayWatch(parts_of_ray(), lambda: _clear_away(settings))
         watch.start()
         try:
             runtime.publish(settings.data_dir, "engine", ray_address=address, ray_is_private=settings.ray_is_private)
@@ -110,7 +110,7 @@ async def _tell_waiting(historian: Historian, address: str, reason: str) -> None
         log.warning("state_not_told", error=str(error))
 
 
-def _last_words(settings: Settings) -> None:
+def _clear_away(settings: Settings) -> None:
     end_private_ray(settings)
     runtime.withdraw(settings.data_dir, "engine")
 

@@ -25,9 +25,9 @@ log = structlog.get_logger()
 class RayWatch:
     """Watches what of Ray must be there for us: `parts` are (host, port) by what they are called."""
 
-    def __init__(self, parts: Mapping[str, tuple[str, int]], last_words: Callable[[], None]) -> None:
+    def __init__(self, parts: Mapping[str, tuple[str, int]], clear_away: Callable[[], None]) -> None:
         self._parts = parts
-        self._last_words = last_words
+        self._clear_away = clear_away
         self._ended = threading.Event()
 
     def start(self) -> None:
@@ -44,15 +44,15 @@ class RayWatch:
             for part, (host, port) in self._parts.items():
                 misses[part] = 0 if answers(host, port) else misses[part] + 1
                 if misses[part] >= MISSES_MAX and not self._ended.is_set():
-                    give_up(f"{part} at {host}:{port} does not answer any more", self._last_words)
+                    give_up(f"{part} at {host}:{port} does not answer any more", self._clear_away)
 
 
-def give_up(what: str, last_words: Callable[[], None]) -> None:
+def give_up(what: str, clear_away: Callable[[], None]) -> None:
     """Say what is lost and end this process at once; Ray's own way out would wait for what is gone."""
     log.critical(
         "ray_lost", what=what, then="this engine ends; started again, it rebuilds everything from the database"
     )
-    ending = threading.Thread(target=last_words, daemon=True)
+    ending = threading.Thread(target=clear_away, daemon=True)
     ending.start()
     ending.join(timeout=2.0)
     os._exit(RAY_LOST_STATUS)

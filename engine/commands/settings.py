@@ -94,13 +94,13 @@ def _printable(value: object) -> str | None:
 
 def _allowed(metadata: Sequence[object]) -> str:
     """Bounds in words: `at least 1, at most 64`."""
-    words = []
+    bounds = []
     for bound in metadata:
         match bound:
             case Ge(least):
-                words.append(f"at least {least}")
+                bounds.append(f"at least {least}")
             case Gt(floor):
-                words.append(f"above {floor}")
+                bounds.append(f"above {floor}")
             case Le(most):
-                words.append(f"at most {most}")
-    return ", ".join(words)
+                bounds.append(f"at most {most}")
+    return ", ".join(bounds)

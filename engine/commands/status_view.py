@@ -59,9 +59,9 @@ def _print_nodes(console: Console, nodes: list[dict[str, Any]]) -> None:
 
 
 def _node_state(node: dict[str, Any]) -> str:
-    words = ["alive" if node.get("alive") else "lost"]
-    words += [word for word in ("head", "drained") if node.get(word)]
-    return "\n".join(words)
+    said = ["alive" if node.get("alive") else "lost"]
+    said += [word for word in ("head", "drained") if node.get(word)]
+    return "\n".join(said)
 
 
 def _print_readers(console: Console, readers: dict[str, Any]) -> None:

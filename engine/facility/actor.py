@@ -1,4 +1,4 @@
-"""The Ray edge of the facilities: the actor that hosts some of them, and how others call it."""
+"""The Ray side of the facilities: the actor that hosts some of them, and how others call it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process of facilities as the directory knows it, and the gate that holds calls back while it moves."""
+"""One process of facilities as the directory knows it, and the door that holds calls back while it moves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Ray edge of the historian: the actor that holds the database connections, and how others reach it."""
+"""The Ray side of the historian: the actor that holds the database connections, and how others reach it."""
 
 from __future__ import annotations
 

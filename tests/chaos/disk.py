@@ -45,5 +45,5 @@ class SmallDisk:
             raise OSError(f"cannot resize {self.folder}: {done.stderr.strip()}")
 
 
-def _mount(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+def _mount(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)

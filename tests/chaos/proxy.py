@@ -57,9 +57,16 @@ class TcpProxy:
 
     async def start(self) -> None:
         """Returns when connections are accepted; `port` is known then."""
-        words = ["--upstream", str(self._upstream_port), "--listen", str(self.port)]
+        arguments = ["--upstream", str(self._upstream_port), "--listen", str(self.port)]
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.chaos.proxy", *words, stdin=PIPE, stdout=PIPE, cwd=ROOT, start_new_session=True
+            sys.executable,
+            "-m",
+            "tests.chaos.proxy",
+            *arguments,
+            stdin=PIPE,
+            stdout=PIPE,
+            cwd=ROOT,
+            start_new_session=True,
         )
         self.port = int(await self._answer())
 

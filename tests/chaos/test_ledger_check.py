@@ -108,8 +108,8 @@ def written(path: Path) -> tuple[Ledger, list[tuple[str, bytes, str]]]:
 @asynccontextmanager
 async def bus_of(folder: Path, bad: list[tuple[str, bytes, str]]) -> AsyncIterator[str]:
     """A bus that holds these as dead letters."""
-    words = [word for queue in QUEUES.values() for word in ("--queue", queue)]
-    async with bus_process(folder, *words) as bus:
+    arguments = [word for queue in QUEUES.values() for word in ("--queue", queue)]
+    async with bus_process(folder, *arguments) as bus:
         address = connection_string(bus.port, KEY)
         sender = BusSender(address)
         async with ServiceBusClient.from_connection_string(address) as client:

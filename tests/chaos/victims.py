@@ -7,17 +7,17 @@ from pathlib import Path
 
 from engine.processes.children import descendants
 
-Words = list[bytes]
+CommandLine = list[bytes]
 
 
 def find(kind: str) -> list[int]:
     """Living processes of a kind, in the order of their pids."""
-    return sorted(pid for pid in descendants(os.getpid()) if kind_of(_words(pid)) == kind)
+    return sorted(pid for pid in descendants(os.getpid()) if kind_of(_command_line(pid)) == kind)
 
 
-def kind_of(words: Words) -> str | None:
+def kind_of(command_line: CommandLine) -> str | None:
     """What a command line is; None: nothing that a blow is meant for (agents, helpers, our own children)."""
-    title = words[0] if words else b""
+    title = command_line[0] if command_line else b""
     for start, kind in (
         (b"ray::IntakeActor", "reader"),
         (b"ray::FacilityActor", "facility actor"),
@@ -28,16 +28,16 @@ def kind_of(words: Words) -> str | None:
     program = Path(title.decode(errors="replace")).name
     if program in {"raylet", "gcs_server"}:
         return "raylet" if program == "raylet" else "GCS"
-    if words[1:3] == [b"-m", b"engine"]:
+    if command_line[1:3] == [b"-m", b"engine"]:
         return "engine"
-    if words[1:3] == [b"-m", b"engine.cluster.link"]:
+    if command_line[1:3] == [b"-m", b"engine.cluster.link"]:
         return "cluster link"
-    if b"web.main:app" in words:
+    if b"web.main:app" in command_line:
         return "web"
     return None
 
 
-def _words(pid: int) -> Words:
+def _command_line(pid: int) -> CommandLine:
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     except OSError:  # ended meanwhile

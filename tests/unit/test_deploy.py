@@ -103,7 +103,7 @@ def test_what_the_image_copies_exists_and_reaches_the_builder() -> None:
     copies = [
         line.split()[:-1] for line in re.findall(r"^COPY (.*)$", dockerfile, re.MULTILINE) if "--from" not in line
     ]
-    sources = {word for words in copies for word in words if not word.startswith("--")}
+    sources = {word for arguments in copies for word in arguments if not word.startswith("--")}
     assert sources == allowed
     assert all((ROOT / source).exists() for source in sources)
     assert set(project["tool"]["maturin"]["python-packages"]) <= sources
@@ -138,9 +138,9 @@ def test_every_variable_is_a_setting_or_somebody_elses() -> None:
     assert literals - known == set()
 
 
-def check_command(words: list[str]) -> None:
+def check_command(arguments: list[str]) -> None:
     """Follow what a container runs, word by word, down to a command of ours."""
-    program, *rest = words
+    program, *rest = arguments
     if program == "with-raylet":
         check_command(rest)
     elif program == "gasinsight":

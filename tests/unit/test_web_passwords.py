@@ -19,7 +19,7 @@ from web.errors import HttpRefusal, NotUsable
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 
 
-class Gate(argon2.PasswordHasher):
+class HeldHasher(argon2.PasswordHasher):
     """Counts verifications, and lets them through when the test says so."""
 
     def __init__(self) -> None:
@@ -38,36 +38,36 @@ def settings(**values: object) -> Settings:
 
 
 async def test_the_queue_takes_so_many_and_no_more() -> None:
-    gate = Gate()
-    passwords = Passwords(gate)
+    hasher = HeldHasher()
+    passwords = Passwords(hasher)
     stored = await passwords.hash("right")
     waiting = [asyncio.create_task(passwords.verify(stored, "right")) for _ in range(WAITING_MAX)]
     await asyncio.sleep(0)
     with pytest.raises(HttpRefusal) as refused:
         await passwords.verify(stored, "right")
     assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "2"})
-    gate.open.set()
+    hasher.open.set()
     assert all(each.is_right for each in await asyncio.gather(*waiting))
     assert (await passwords.verify(stored, "right")).is_right, "there is room again"
     passwords.close()
 
 
 async def test_an_unknown_user_costs_one_verification_from_the_first_on() -> None:
-    gate = Gate()
-    gate.open.set()
-    passwords = Passwords(gate)
+    hasher = HeldHasher()
+    hasher.open.set()
+    passwords = Passwords(hasher)
     stored = await passwords.hash("right")
     for stored_hash, expected in ((None, False), (stored, False), (stored, True)):
-        gate.verified.clear()
+        hasher.verified.clear()
         found = await passwords.verify(stored_hash, "right" if expected else "wrong")
         assert found.is_right == expected
-        assert len(gate.verified) == 1
+        assert len(hasher.verified) == 1
     passwords.close()
 
 
 async def test_a_client_that_goes_away_takes_nothing_from_the_next() -> None:
-    gate = Gate()
-    passwords = Passwords(gate)
+    hasher = HeldHasher()
+    passwords = Passwords(hasher)
     stored = await passwords.hash("right")
     busy = [asyncio.create_task(passwords.verify(stored, "right")) for _ in range(2)]  # both threads
     await asyncio.sleep(0)
@@ -76,22 +76,22 @@ async def test_a_client_that_goes_away_takes_nothing_from_the_next() -> None:
     await asyncio.sleep(0.05)
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
-    gate.open.set()
+    hasher.open.set()
     assert not (await passwords.verify(None, "x")).is_right
     assert all(each.is_right for each in await asyncio.gather(*busy))
     passwords.close()
 
 
 async def test_a_password_too_long_to_be_one_is_wrong_and_costs_the_same() -> None:
-    gate = Gate()
-    gate.open.set()
-    passwords = Passwords(gate)
+    hasher = HeldHasher()
+    hasher.open.set()
+    passwords = Passwords(hasher)
     longest = "x" * CHARACTERS_MAX
     stored = await passwords.hash(longest)
     assert (await passwords.verify(stored, longest)).is_right
-    gate.verified.clear()
+    hasher.verified.clear()
     assert not (await passwords.verify(stored, longest + "x" * 1_000_000)).is_right
-    assert len(gate.verified) == 1
+    assert len(hasher.verified) == 1
     passwords.close()
 
 

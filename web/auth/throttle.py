@@ -131,5 +131,5 @@ def _place(address: str) -> str:
     return str(parsed)
 
 
-def _subject(*words: str) -> bytes:
-    return hashlib.sha256("\x00".join(words).encode()).digest()
+def _subject(*parts: str) -> bytes:
+    return hashlib.sha256("\x00".join(parts).encode()).digest()

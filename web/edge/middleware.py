@@ -37,7 +37,7 @@ PREFLIGHT_AGE_S = b"600"
 log = structlog.get_logger(__name__)
 
 
-class Edge:
+class EdgeMiddleware:
     """`origins`: who may call from a browser; `*` admits any."""
 
     def __init__(self, app: App, origins: Iterable[str], proxies: TrustedProxies, body_bytes_max: int) -> None:

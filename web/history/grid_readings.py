@@ -19,7 +19,7 @@ import numpy as np
 from engine.clock import US_PER_S
 from web.database import Queries
 from web.history.grid import Window
-from web.history.rollup_choice import RAW, WIDTHS_US, Grid, Stretches, Times, cover
+from web.history.rollup_choice import RAW, WIDTHS_US, Grid, Stretches, Times, choose_rollups
 from web.wire.times import from_us, to_us
 
 # $4 step, $5 scale: 1, or a small power of two when a sum would overflow; $6 what t0 is rounded down to
@@ -185,7 +185,7 @@ async def _from_rollups(database: Queries, marks: Queries, asked: Asked, scale: 
             return Cells(0, [], scale)
         first_us = to_us(first)
         grid = Grid(first_us, window.end_us, first_us - first_us % asked.unit_us, window.step_us)
-        found = await _pieces(connection, number, cover(grid, dirty_us), scale)
+        found = await _pieces(connection, number, choose_rollups(grid, dirty_us), scale)
         cells: dict[int, Cell] = {}
         for row in found:
             start_us = grid.t0_us + (to_us(row["start_at"]) - grid.t0_us) // grid.step_us * grid.step_us

@@ -42,7 +42,7 @@ class Stretches:
     ends_us: Times
 
 
-def cover(grid: Grid, dirty_minutes_us: Times) -> dict[int, Stretches]:
+def choose_rollups(grid: Grid, dirty_minutes_us: Times) -> dict[int, Stretches]:
     """Stretches by the width of the rollups that they consist of, RAW for readings; together exactly the window."""
     dirty = np.sort(dirty_minutes_us)
     found: dict[int, Stretches] = {}

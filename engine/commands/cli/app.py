@@ -354,18 +354,18 @@ def chaos(
     It brings its own installation and takes it along; other installations on this machine are not touched.
     Exit status 1 when anything was lost, doubled or differs.
     """
-    words = ["--seed", str(seed), "--minutes", str(minutes), "--rate", str(rate)]
-    words += ["--kills", str(kills)] if kills else []
-    words += ["--report", str(report.absolute())] if report else []
-    _become("tests.chaos", [*words, *(["--json"] if as_json else [])])
+    arguments = ["--seed", str(seed), "--minutes", str(minutes), "--rate", str(rate)]
+    arguments += ["--kills", str(kills)] if kills else []
+    arguments += ["--report", str(report.absolute())] if report else []
+    _become("tests.chaos", [*arguments, *(["--json"] if as_json else [])])
 
 
-def _become(module: str, words: list[str]) -> NoReturn:
+def _become(module: str, arguments: list[str]) -> NoReturn:
     """Go on as a program that only a checkout of the source has."""
     if not (CHECKOUT / module.replace(".", "/") / "__main__.py").exists():
         raise SettingsError(f"{module} is not in the installed package; run this in a checkout of the source")
     os.chdir(CHECKOUT)
-    os.execv(sys.executable, [sys.executable, "-m", module, *words])  # noqa: S606 - no shell, our own interpreter
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell, our own interpreter
 
 
 def main() -> NoReturn:

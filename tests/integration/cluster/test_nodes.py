@@ -56,12 +56,12 @@ class Site:
         sys.stdout.write(f"\n{what}: {took_s:.1f} s until all {self._load.sent} readings were stored\n")
 
 
-async def gasinsight(engine: Engine, *words: str) -> tuple[int, str]:
+async def gasinsight(engine: Engine, *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "engine.commands.cli.app",
-        *words,
+        *arguments,
         env={**os.environ, **engine.environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -157,8 +157,8 @@ async def test_what_is_away_comes_back_and_nothing_is_lost_or_doubled(
         await hub.introduce()
         hub.start()
         await eventually(lambda: told(site, "all parts work"), 120, site.engine.log_text)
-        for outage, words in OUTAGES if small_disk else OUTAGES[:-1]:
-            await taken_away_and_given_back(site, hub, outage, words)
+        for outage, text in OUTAGES if small_disk else OUTAGES[:-1]:
+            await taken_away_and_given_back(site, hub, outage, text)
         await hub.stop()
         await eventually(lambda: all_stored(site, hub), BACK_S_MAX, site.engine.log_text)
         await eventually(lambda: all_settled(site), BACK_S_MAX, site.engine.log_text)
@@ -169,11 +169,11 @@ async def test_what_is_away_comes_back_and_nothing_is_lost_or_doubled(
         assert await site.engine.stop() == 0
 
 
-async def taken_away_and_given_back(site: Site, hub: Hub, outage: Outage, words: str) -> None:
+async def taken_away_and_given_back(site: Site, hub: Hub, outage: Outage, text: str) -> None:
     began_s = time.monotonic()
     before = site.memory_mb()
     async with outage(site):
-        await eventually(lambda: told(site, words), 60, lambda: f"never told: {words}")
+        await eventually(lambda: told(site, text), 60, lambda: f"never told: {text}")
         if outage is postgres_stopped:
             waiting = "the engine has waited for it"  # told after a second of it
             await eventually(lambda: told_by_status(site, waiting), 60, lambda: f"status never told: {waiting}")
@@ -207,15 +207,15 @@ class paused:  # noqa: N801 - reads as what it does
                 os.kill(pid, signal.SIGCONT)
 
 
-async def told(site: Site, words: str) -> bool:
+async def told(site: Site, text: str) -> bool:
     _, body, _ = await site.ready()
-    return words in body["detail"]
+    return text in body["detail"]
 
 
-async def told_by_status(site: Site, words: str) -> bool:
+async def told_by_status(site: Site, text: str) -> bool:
     exit_status, state, _ = await site.status()
     assert exit_status == 1 and not state["healthy"]
-    return words in " ".join(state["problems"])
+    return text in " ".join(state["problems"])
 
 
 async def all_stored(site: Site, hub: Hub) -> bool:

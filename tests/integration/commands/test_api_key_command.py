@@ -17,10 +17,10 @@ from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, web_
 pytestmark = pytest.mark.postgres
 
 
-async def gasinsight(web: Web, *words: str, password: str = ADMIN_PASSWORD) -> Result:
+async def gasinsight(web: Web, *arguments: str, password: str = ADMIN_PASSWORD) -> Result:
     login = ["--url", f"http://127.0.0.1:{web.port}", "--user", ADMIN_EMAIL, "--data-dir", str(web.settings.data_dir)]
     environment = {"GASINSIGHT_PASSWORD": password, "COLUMNS": "200"}
-    return await asyncio.to_thread(CliRunner().invoke, app, ["api-key", *words, *login], env=environment)
+    return await asyncio.to_thread(CliRunner().invoke, app, ["api-key", *arguments, *login], env=environment)
 
 
 async def test_a_key_is_made_listed_and_revoked(database_url: str, tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ async def test_a_key_is_made_listed_and_revoked(database_url: str, tmp_path: Pat
         assert "([red]report) is revoked" in (await gasinsight(web, "revoke", "1")).stdout
         assert (await web.client.get("/facilities", headers={"Authorization": f"Bearer {key}"})).status_code == 401
 
-        for words, sentence in (
+        for arguments, sentence in (
             (("create", "x"), "at least one facility"),
             (("create", "x", "--view", "South"), "2 facilities have the id or the name 'South'"),
             (("create", "x", "--view", "East"), "0 facilities"),
         ):
-            assert_says(await gasinsight(web, *words), SettingsError, sentence)
+            assert_says(await gasinsight(web, *arguments), SettingsError, sentence)
         assert_says(await gasinsight(web, "revoke", "77"), NotDone, "not found")
         assert_says(await gasinsight(web, "list", password="wrong"), SettingsError, "--password")
 

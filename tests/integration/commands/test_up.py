@@ -31,10 +31,10 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
 class Up:
     """One `gasinsight up --json` and what it says."""
 
-    def __init__(self, data_dir: Path, *words: str) -> None:
+    def __init__(self, data_dir: Path, *arguments: str) -> None:
         self.said: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "engine.commands.cli.app", "up", "--json", "--data-dir", str(data_dir), *words],
+            [sys.executable, "-m", "engine.commands.cli.app", "up", "--json", "--data-dir", str(data_dir), *arguments],
             cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -61,9 +61,9 @@ def data_dir(server_folder: Path) -> Iterator[Path]:
     yield folder
 
 
-def ask(*words: str) -> subprocess.CompletedProcess[str]:
+def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.commands.cli.app", *words], cwd=ROOT, env=ENVIRONMENT, capture_output=True,
+        [sys.executable, "-m", "engine.commands.cli.app", *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True,
         text=True, timeout=60, check=False,
     )  # fmt: skip
 

@@ -41,9 +41,9 @@ GAPS_IN_THE_LOG = """SELECT count(*) FROM (
 ) steps WHERE step <> 1"""
 
 
-def gasinsight(*words: str, database_url: str = "") -> subprocess.CompletedProcess[str]:
+def gasinsight(*arguments: str, database_url: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.commands.cli.app", *words],
+        [sys.executable, "-m", "engine.commands.cli.app", *arguments],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": database_url},
         capture_output=True,
@@ -162,17 +162,20 @@ async def test_a_restored_database_is_that_of_its_backup_and_goes_on(
 
 async def test_a_restore_replaces_nothing(database_url: str, tmp_path: Path) -> None:
     file = tmp_path / "gas.dump"
-    for words, sentence in [
+    for arguments, sentence in [
         (["restore", str(file)], "there is no file"),
         (["backup", "/proc/gas.dump"], "cannot write /proc/gas.dump"),
     ]:
-        refused = gasinsight(*words, database_url=database_url)
+        refused = gasinsight(*arguments, database_url=database_url)
         assert refused.returncode == 2
         assert sentence in refused.stderr
     assert gasinsight("backup", str(file), database_url=database_url).returncode == 0
     assert [entry.name for entry in tmp_path.iterdir()] == ["gas.dump"]
-    for words, sentence in [(["backup", str(file)], "exists"), (["restore", str(file)], "the database is not empty")]:
-        refused = gasinsight(*words, database_url=database_url)
+    for arguments, sentence in [
+        (["backup", str(file)], "exists"),
+        (["restore", str(file)], "the database is not empty"),
+    ]:
+        refused = gasinsight(*arguments, database_url=database_url)
         assert refused.returncode == 2
         assert sentence in refused.stderr
 

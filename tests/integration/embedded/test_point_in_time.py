@@ -38,13 +38,13 @@ class Server:
         self.port = free_port("127.0.0.1", 0)
         self.url = f"postgresql://gasinsight@127.0.0.1:{self.port}/postgres"
 
-    def call(self, program: str, *words: str) -> None:
-        run(self._account, [str(self._programs.folder / program), *words], self.folder)
+    def call(self, program: str, *arguments: str) -> None:
+        run(self._account, [str(self._programs.folder / program), *arguments], self.folder)
 
     async def start(self, data: Path) -> None:
         archive = f"archive_command=test ! -f {self.folder}/archive/%f && cp %p {self.folder}/archive/%f"
-        words = [word for setting in (*SETTINGS, archive) for word in ("-c", setting)]
-        command = [str(self._programs.folder / "postgres"), "-D", str(data), "-p", str(self.port), *words]
+        arguments = [word for setting in (*SETTINGS, archive) for word in ("-c", setting)]
+        command = [str(self._programs.folder / "postgres"), "-D", str(data), "-p", str(self.port), *arguments]
         with (self.folder / "log").open("ab") as log:
             self.process = spawn(self._account, command, self.folder, log)
         async with asyncio.timeout(START_S_MAX):

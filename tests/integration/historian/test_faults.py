@@ -111,16 +111,16 @@ async def test_a_stopped_incarnation_is_overtaken_and_writes_nothing_when_it_goe
     assert [entry.commit_no for entry in (await load(historian, "f")).log] == [1, 2]
 
 
-Gate = Callable[[Sequence[Outcome]], Awaitable[None]]
+Hold = Callable[[Sequence[Outcome]], Awaitable[None]]
 
 
-def hold_before_commit(monkeypatch: pytest.MonkeyPatch, gate: Gate) -> None:
-    """Run `gate` when everything of a transaction is written and only COMMIT is missing."""
+def hold_before_commit(monkeypatch: pytest.MonkeyPatch, hold: Hold) -> None:
+    """Run `hold` when everything of a transaction is written and only COMMIT is missing."""
     write = group_commit.write_group
 
     async def write_and_wait(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> dict[str, CommitAnswer]:
         answers = await write(connection, outcomes, now_us)
-        await gate(outcomes)
+        await hold(outcomes)
         return answers
 
     monkeypatch.setattr(group_commit, "write_group", write_and_wait)
@@ -132,11 +132,11 @@ async def test_taking_an_epoch_waits_for_the_commit_in_flight_and_sees_it(
     state, (sensor_no,) = await facility_with_sensors(historian, "f")
     written, go_on = asyncio.Event(), asyncio.Event()
 
-    async def gate(_: Sequence[Outcome]) -> None:
+    async def hold(_: Sequence[Outcome]) -> None:
         written.set()
         await go_on.wait()
 
-    hold_before_commit(monkeypatch, gate)
+    hold_before_commit(monkeypatch, hold)
     commit = asyncio.create_task(historian.commit(outcome(state, 2, [(sensor_no, T0_US, 1.0, None)])))
     await written.wait()
     loading = asyncio.create_task(historian.load("f"))
@@ -155,11 +155,11 @@ async def test_two_commits_of_one_facility_at_once_are_not_mistaken_for_bad_inpu
     other = await open_historian(database_url)
     written, go_on = asyncio.Event(), asyncio.Event()
 
-    async def gate(_: Sequence[Outcome]) -> None:
+    async def hold(_: Sequence[Outcome]) -> None:
         written.set()
         await go_on.wait()
 
-    hold_before_commit(monkeypatch, gate)
+    hold_before_commit(monkeypatch, hold)
     first = asyncio.create_task(historian.commit(outcome(state, 2, [(sensor_no, T0_US, 1.0, None)])))
     await written.wait()
     second = asyncio.create_task(other.commit(outcome(state, 2, [(sensor_no, T0_US + 1, 2.0, None)])))
@@ -177,7 +177,7 @@ async def test_journal_readers_miss_no_row_when_writers_would_commit_in_reverse_
     other = await open_historian(database_url)
     written, go_on = asyncio.Event(), asyncio.Event()
 
-    async def gate(outcomes: Sequence[Outcome]) -> None:
+    async def hold(outcomes: Sequence[Outcome]) -> None:
         if outcomes[0].facility_id == "a":
             written.set()
             await go_on.wait()
@@ -188,7 +188,7 @@ async def test_journal_readers_miss_no_row_when_writers_would_commit_in_reverse_
         rows = await database.fetch("SELECT id FROM alarm_events WHERE id > $1 ORDER BY id", seen[-1] if seen else 0)
         seen.extend(row["id"] for row in rows)
 
-    hold_before_commit(monkeypatch, gate)
+    hold_before_commit(monkeypatch, hold)
     slow = asyncio.create_task(historian.commit(outcome(first, 2, (), [event(no_first)])))
     await written.wait()  # it has its ids and has not committed
     quick = asyncio.create_task(other.commit(outcome(second, 2, (), [event(no_second)])))

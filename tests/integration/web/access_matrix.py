@@ -71,7 +71,7 @@ def undeclared(app: Quart, document: dict[str, Any]) -> set[str]:
 
 
 @dataclass(frozen=True)
-class Cell:
+class Case:
     method: str
     path: str
     need: str
@@ -84,7 +84,7 @@ class Cell:
         return f"{self.method} {self.path}"
 
 
-def cells(document: dict[str, Any]) -> Iterator[tuple[Cell, dict[str, Any]]]:
+def cases(document: dict[str, Any]) -> Iterator[tuple[Case, dict[str, Any]]]:
     """Each with its operation. What names nothing has no place but `own`, what names no facility is not `foreign`."""
     operations = [
         (method.upper(), path, operation)
@@ -103,7 +103,7 @@ def cells(document: dict[str, Any]) -> Iterator[tuple[Cell, dict[str, Any]]]:
             places = ("own", "absent")
         for caller, place in itertools.product(CALLERS, places):
             need = operation.get("x-needs", "(not declared)")
-            yield Cell(method, path, need, caller, place, is_filter=not in_path and not in_body), operation
+            yield Case(method, path, need, caller, place, is_filter=not in_path and not in_body), operation
 
 
 def body_names(operation: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
@@ -113,7 +113,7 @@ def body_names(operation: dict[str, Any], schemas: dict[str, Any]) -> set[str]:
 
 
 class Walker:
-    """Asks each cell of a running server, whose facilities are `own` and `foreign`."""
+    """Asks each case of a running server, whose facilities are `own` and `foreign`."""
 
     def __init__(self, web: Web, document: dict[str, Any], expired: str) -> None:
         self.web = web
@@ -140,34 +140,34 @@ class Walker:
             token = answer.json()["access_token"]
         return token
 
-    async def outcome(self, cell: Cell, operation: dict[str, Any]) -> str | int:
-        token = self.tokens[cell.caller]
-        if token and cell.method != "GET" and cell.need == "person" and cell.caller not in WITHOUT_TOKEN:
-            token = await self.new_token(cell.caller)  # it may sign its caller out
-        path = cell.path
+    async def outcome(self, case: Case, operation: dict[str, Any]) -> str | int:
+        token = self.tokens[case.caller]
+        if token and case.method != "GET" and case.need == "person" and case.caller not in WITHOUT_TOKEN:
+            token = await self.new_token(case.caller)  # it may sign its caller out
+        path = case.path
         is_known = True
         for parameter in operation["parameters"]:
             if parameter["in"] == "path":
-                value, known = await self.path_value(parameter, cell.place)
+                value, known = await self.path_value(parameter, case.place)
                 path = path.replace(f"{{{parameter['name']}}}", value)
                 is_known &= known
-        query = self.query(operation, cell.place)
-        if cell.method in BY:
-            return await self.knock(path, query | await self.key_to_socket(cell.method, token))
-        return await self.ask(cell, operation, path, query, token, is_known)
+        query = self.query(operation, case.place)
+        if case.method in BY:
+            return await self.knock(path, query | await self.key_to_socket(case.method, token))
+        return await self.ask(case, operation, path, query, token, is_known)
 
     async def ask(
-        self, cell: Cell, operation: dict[str, Any], path: str, query: dict[str, Any], token: str | None, is_known: bool
+        self, case: Case, operation: dict[str, Any], path: str, query: dict[str, Any], token: str | None, is_known: bool
     ) -> str | int:
         headers = bearer({"access_token": token}) if token else {}
         answer = await self.web.client.request(
-            cell.method, path, headers=headers, params=query, **self.body(operation, cell.place), follow_redirects=False
+            case.method, path, headers=headers, params=query, **self.body(operation, case.place), follow_redirects=False
         )
-        assert str(answer.status_code) in operation["responses"], (cell, answer.text)
-        if cell.need == "all":  # the caller is not looked at, so the answer is that to nobody
-            nobody = await self.web.client.request(cell.method, path, params=query, **self.body(operation, cell.place))
+        assert str(answer.status_code) in operation["responses"], (case, answer.text)
+        if case.need == "all":  # the caller is not looked at, so the answer is that to nobody
+            nobody = await self.web.client.request(case.method, path, params=query, **self.body(operation, case.place))
             return IN if answer.status_code == nobody.status_code else answer.status_code
-        admitted = OTHERWISE.get(cell.route, 200 if is_known else 404)
+        admitted = OTHERWISE.get(case.route, 200 if is_known else 404)
         return IN if answer.status_code == admitted else answer.status_code
 
     async def key_to_socket(self, way: str, token: str | None) -> dict[str, str]:
@@ -267,11 +267,11 @@ class Walker:
         return "a name of twenty letters"[: schema.get("maxLength", 99)]
 
 
-def mismatch(cell: Cell, found: str | int) -> str | None:
-    """Says what is wrong with a cell; a websocket refuses with 403 whatever the reason."""
-    wanted = expected(cell.need, cell.caller, cell.place, cell.is_filter)
-    if cell.method in BY and wanted != IN:
+def mismatch(case: Case, found: str | int) -> str | None:
+    """Says what is wrong with a case; a websocket refuses with 403 whatever the reason."""
+    wanted = expected(case.need, case.caller, case.place, case.is_filter)
+    if case.method in BY and wanted != IN:
         wanted = 403
     if found == wanted:
         return None
-    return f"{cell.route} ({cell.need}) by {cell.caller}, {cell.place} facility: expected {wanted}, found {found}"
+    return f"{case.route} ({case.need}) by {case.caller}, {case.place} facility: expected {wanted}, found {found}"

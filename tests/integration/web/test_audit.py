@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from engine.historian.audit import ChainCheck, read_last, verify
-from tests.integration.web.access_matrix import Cell, Walker, cells
+from tests.integration.web.access_matrix import Case, Walker, cases
 from tests.integration.web.harness import ADMIN_PASSWORD, Web, web_server
 from web.audit import Action, Actor, audit
 
@@ -76,14 +76,14 @@ async def test_every_changing_route_writes_exactly_one_row_and_a_refused_change_
     walker = Quiet(web, document, "")
     await walker.prepare()
     wrong = []
-    for cell, operation in cells(document):
-        if cell.route not in AUDITED or cell.caller != "Admin" or cell.place == "foreign":
+    for case, operation in cases(document):
+        if case.route not in AUDITED or case.caller != "Admin" or case.place == "foreign":
             continue
-        found = await walker.rows_written(cell, operation)
-        is_absent = cell.place == "absent" or cell.route == "POST /auth/password"  # the walker's password is wrong
-        wanted = [] if is_absent else [AUDITED[cell.route]]
+        found = await walker.rows_written(case, operation)
+        is_absent = case.place == "absent" or case.route == "POST /auth/password"  # the walker's password is wrong
+        wanted = [] if is_absent else [AUDITED[case.route]]
         if found != wanted:
-            wrong.append(f"{cell.route}, {cell.place}: {found}, not {wanted}")
+            wrong.append(f"{case.route}, {case.place}: {found}, not {wanted}")
     assert not wrong, "\n".join(wrong)
     changed = {"current_password": ADMIN_PASSWORD, "new_password": "a name of twenty letters and more"}
     answer = await web.client.post("/auth/password", headers=await web.admin(), json=changed)
@@ -104,9 +104,9 @@ class Quiet(Walker):
         )
         return key_id
 
-    async def rows_written(self, cell: Cell, operation: dict[str, Any]) -> list[str]:
+    async def rows_written(self, case: Case, operation: dict[str, Any]) -> list[str]:
         before = len(await entries(self.web))
-        await self.outcome(cell, operation)
+        await self.outcome(case, operation)
         return [entry["action"] for entry in (await entries(self.web))[before:]]
 
 
@@ -257,9 +257,9 @@ async def test_a_chain_written_anew_is_told_by_the_head_that_was_kept(database_u
     assert "not in the chain" in str((await verify(database_url, head)).problem)
 
 
-def gasinsight(database_url: str, *words: str) -> subprocess.CompletedProcess[str]:
+def gasinsight(database_url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "engine.commands.cli.app", *words],
+        [sys.executable, "-m", "engine.commands.cli.app", *arguments],
         cwd=ROOT,
         env={**os.environ, "DATABASE_URL": database_url},
         capture_output=True,

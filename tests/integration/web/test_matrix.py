@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.web.access_matrix import CALLERS, Cell, NoRule, Walker, cells, expected, mismatch, undeclared
+from tests.integration.web.access_matrix import CALLERS, Case, NoRule, Walker, cases, expected, mismatch, undeclared
 from tests.integration.web.harness import HeldFeed, settings_for, web_server
 from web.app import create_app
 from web.auth.guard import Need
@@ -34,12 +34,12 @@ async def test_every_caller_gets_in_exactly_where_the_contract_says(
         walker = Walker(web, document, expired)
         await walker.prepare()
         await asyncio.sleep(1.1)  # until the token has expired
-        matrix = list(cells(document))
-        wrong = [said for cell, operation in matrix if (said := mismatch(cell, await walker.outcome(cell, operation)))]
+        matrix = list(cases(document))
+        wrong = [said for case, operation in matrix if (said := mismatch(case, await walker.outcome(case, operation)))]
         everywhere = await web.client.get("/sensors", headers={"Authorization": f"Bearer {walker.tokens['View']}"})
         assert [one["facility_id"] for one in everywhere.json()] == ["own"]
-    routes = {cell.route for cell, _ in matrix}
-    told = f"{len(matrix)} cells: {len(routes)} routes and websockets x {len(CALLERS)} callers x places"
+    routes = {case.route for case, _ in matrix}
+    told = f"{len(matrix)} cases: {len(routes)} routes and websockets x {len(CALLERS)} callers x places"
     with capsys.disabled():
         sys.stdout.write(f"\n{told} ")
     assert len(matrix) > 400
@@ -76,10 +76,10 @@ def test_a_need_without_a_rule_is_refused() -> None:
 
 
 def test_a_route_that_lets_in_too_many_or_too_few_is_told() -> None:
-    cell = Cell("GET", "/facilities/{facility_id}", "View", "View", "foreign")
-    assert mismatch(cell, 403) is None
-    assert "expected 403, found admitted" in str(mismatch(cell, "admitted"))
-    assert "expected 401, found 404" in str(mismatch(Cell("GET", "/x", "View", "nobody", "absent"), 404))
+    case = Case("GET", "/facilities/{facility_id}", "View", "View", "foreign")
+    assert mismatch(case, 403) is None
+    assert "expected 403, found admitted" in str(mismatch(case, "admitted"))
+    assert "expected 401, found 404" in str(mismatch(Case("GET", "/x", "View", "nobody", "absent"), 404))
 
 
 def test_a_route_that_needs_a_right_must_name_the_facility_it_is_about() -> None:

@@ -16,7 +16,7 @@ from engine.historian.rollups import rollup_pass
 from tests.integration.web.harness import Web, web_server
 from tests.integration.web.test_records import DAY, SECOND, Readings, grid, naive_grid, same_text
 from web.database import Database
-from web.history import grid_readings as cells
+from web.history import grid_readings
 from web.history.grid import step_for
 
 pytestmark = pytest.mark.postgres
@@ -27,8 +27,8 @@ MINUTE = timedelta(minutes=1)
 @pytest_asyncio.fixture
 async def web(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Web]:
     """Every window counts as long."""
-    monkeypatch.setattr(cells, "WORTH_READINGS", -1)
-    monkeypatch.setattr(cells, "CELL_ROWS", -1)
+    monkeypatch.setattr(grid_readings, "WORTH_READINGS", -1)
+    monkeypatch.setattr(grid_readings, "CELL_ROWS", -1)
     async with web_server(database_url, tmp_path) as running:
         await running.facility("f")
         yield running
@@ -130,7 +130,7 @@ async def test_naming_a_sensor_shows_it_only_to_those_who_may_see_it(web: Web, d
     for principal, visible in ((f"user:{user_id}", {own}), ("user:999999", set()), (None, set())):
         bound = database.bound_to(principal, read_only=True)
         for named in (own, foreign):
-            async with cells.about_sensor(bound, named) as connection:
+            async with grid_readings.about_sensor(bound, named) as connection:
                 for table in ("sensor_records", "reading_rollups"):
                     found = await connection.fetch(f"SELECT sensor_no FROM {table}")
                     assert {row["sensor_no"] for row in found} == visible, (principal, named, table)

@@ -57,11 +57,11 @@ def launch(folder: Path, database_url: str, port: int, **changes: str) -> subpro
         "LOG_LEVEL": "DEBUG",
         "PYTHONPATH": str(ROOT),
     }
-    words = ["hypercorn", "web.main:app", "--bind", f"127.0.0.1:{port}", "--workers", "0"]
-    words += ["--access-logfile", "-", "--error-logfile", "-", "--log-level", "debug"]
+    arguments = ["hypercorn", "web.main:app", "--bind", f"127.0.0.1:{port}", "--workers", "0"]
+    arguments += ["--access-logfile", "-", "--error-logfile", "-", "--log-level", "debug"]
     with (folder / "server.log").open("wb") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", *words],
+            [sys.executable, "-m", *arguments],
             cwd=folder,
             env={**kept, **given, **changes},
             stdout=log,

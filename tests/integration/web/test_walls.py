@@ -18,7 +18,7 @@ from engine.historian.connection import prepare_connection
 from engine.historian.partitions import make_partitions
 from engine.historian.schema import metadata
 from engine.historian.web_role import MAKE_WEB_ROLE, problem_with_roles
-from tests.integration.web.access_matrix import Cell, Walker, cells
+from tests.integration.web.access_matrix import Case, Walker, cases
 from tests.integration.web.harness import PAST, Web, web_server
 from web.auth.guard import Guard, Person, Program
 from web.database import Database
@@ -124,18 +124,18 @@ class Burglar(Walker):
         return int(await self.web.database.fetchval("SELECT id FROM permissions WHERE facility_id = 'foreign'"))
 
     async def ask(
-        self, cell: Cell, operation: dict[str, Any], path: str, query: dict[str, Any], token: str | None, is_known: bool
+        self, case: Case, operation: dict[str, Any], path: str, query: dict[str, Any], token: str | None, is_known: bool
     ) -> str | int:
         answer = await self.web.client.request(
-            cell.method,
+            case.method,
             path,
             headers={"Authorization": f"Bearer {token}"},
             params={**query, "latest": "true"} if path == "/sensors" else query,
-            **self.body(operation, cell.place),
+            **self.body(operation, case.place),
         )
-        self.said[f"{cell.caller}: {cell.route}"] = (answer.status_code, answer.text)
-        if cell.method != "GET" and cell.need in {"Admin", "Edit"} and answer.status_code == 200:
-            self.done.append(f"{cell.caller}: {cell.route}")
+        self.said[f"{case.caller}: {case.route}"] = (answer.status_code, answer.text)
+        if case.method != "GET" and case.need in {"Admin", "Edit"} and answer.status_code == 200:
+            self.done.append(f"{case.caller}: {case.route}")
         return answer.status_code
 
 
@@ -164,13 +164,13 @@ async def test_without_the_guard_no_route_shows_or_changes_a_foreign_row(web: We
         burglar.tokens[caller] = await burglar.new_token(caller)
     before = await stored(web)
     opened = []
-    matrix = list(cells(document))
-    names_facility = {cell.route for cell, _ in matrix if cell.place == "foreign"}
-    for cell, operation in matrix:
-        if cell.caller in thieves and cell.place == ("foreign" if cell.route in names_facility else "own"):
-            found = await burglar.outcome(cell, operation)
-            if cell.method.startswith("WS") and found != 403 and cell.path != "/ws/notifications":
-                opened.append(f"{cell.route} by {cell.caller}")
+    matrix = list(cases(document))
+    names_facility = {case.route for case, _ in matrix if case.place == "foreign"}
+    for case, operation in matrix:
+        if case.caller in thieves and case.place == ("foreign" if case.route in names_facility else "own"):
+            found = await burglar.outcome(case, operation)
+            if case.method.startswith("WS") and found != 403 and case.path != "/ws/notifications":
+                opened.append(f"{case.route} by {case.caller}")
     assert len(burglar.said) > 100
     shown = [f"{route}: {text[:300]}" for route, (_, text) in burglar.said.items() if MARK in text]
     assert not shown, "\n".join(shown)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.history.rollup_choice import DAY_US, HOUR_US, MINUTE_US, RAW, Grid, cover
+from web.history.rollup_choice import DAY_US, HOUR_US, MINUTE_US, RAW, Grid, choose_rollups
 
 S = 1_000_000
 EPOCH_US = 1_700_000_000 * S
@@ -33,7 +33,7 @@ def test_the_stretches_are_the_window_and_every_bucket_may_be_used(
     grid = Grid(first_us, first_us + length_us, first_us - lead_us, step_s * S)
     dirty_us = np.array([base_us + minute * MINUTE_US for minute in dirty], dtype=np.int64)
     pieces = []
-    for width_us, stretches in cover(grid, dirty_us).items():
+    for width_us, stretches in choose_rollups(grid, dirty_us).items():
         for start_us, end_us in zip(stretches.starts_us.tolist(), stretches.ends_us.tolist(), strict=True):
             pieces.append((start_us, end_us))
             assert start_us < end_us
@@ -56,5 +56,5 @@ def test_the_stretches_are_the_window_and_every_bucket_may_be_used(
 )
 def test_wide_buckets_are_taken_first(t0_us: int, step_us: int, rows: dict[int, int]) -> None:
     grid = Grid(t0_us, 30 * DAY_US - 1, t0_us, step_us)
-    found = cover(grid, np.array([], dtype=np.int64))
+    found = choose_rollups(grid, np.array([], dtype=np.int64))
     assert {width_us: len(stretches.starts_us) for width_us, stretches in found.items()} == rows
