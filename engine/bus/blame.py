@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 import structlog
 
+from engine.bus.holding import Batch
 from engine.bus.message_handlers import Part
+from engine.clock import Clock
 from engine.facility.port import Answer, Result
-
-if TYPE_CHECKING:
-    from engine.bus.reader import Batch, BusReader
 
 CRASHES_MIN: Final = 2
 ALONE_S: Final = 90.0
@@ -27,10 +26,29 @@ BAD: Final = frozenset({Result.REJECTED, Result.CRASHED})
 log = structlog.get_logger()
 
 
+class Deliverer(Protocol):
+    """What an inquiry asks of the one who delivers the batch (`BusReader`)."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    async def hand_over(self, parts: Sequence[Part]) -> dict[str, Answer]:
+        """Try these; the answer is by facility id."""
+
+    async def part_of(self, batch: Batch, part: Part, messages: Sequence[int]) -> Part:
+        """The share that some messages of a batch have in `part`."""
+
+    async def probe(self, facility_id: str) -> bool:
+        """Whether the facility itself is well."""
+
+    def finish(self, batch: Batch, part: Part) -> None:
+        """The part's effects are durable."""
+
+
 class Blame:
     """The inquiry into one received batch. `remaining` is asked after each failure of a part."""
 
-    def __init__(self, reader: BusReader, batch: Batch) -> None:
+    def __init__(self, reader: Deliverer, batch: Batch) -> None:
         self._reader = reader
         self._batch = batch
         self._failures: dict[str, int] = {}

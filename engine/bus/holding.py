@@ -48,6 +48,14 @@ class Held:
         return now_us >= self.locked_until_us - (self.locked_until_us - self.received_at_us) // 2
 
 
+@dataclass(eq=False, slots=True)
+class Batch:
+    """What one receive brought. `received_at_us` goes with it into every retry."""
+
+    held: list[Held]
+    received_at_us: int
+
+
 class Holding:
     """Everything of one queue that is received and not settled."""
 

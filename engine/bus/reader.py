@@ -19,7 +19,7 @@ from typing import Any, Final
 import structlog
 
 from engine.bus.blame import Blame
-from engine.bus.holding import Held, Holding
+from engine.bus.holding import Batch, Held, Holding
 from engine.bus.message_handlers import MessageHandler, Part
 from engine.bus.source import BusMessage, BusSource
 from engine.clock import US_PER_S, Clock
@@ -36,14 +36,6 @@ WAIT_SLICE_S: Final = 1.0  # a receive is asked to return this often, so that a 
 STOP_GRACE_S: Final = 5.0
 
 log = structlog.get_logger()
-
-
-@dataclass(eq=False, slots=True)
-class Batch:
-    """What one receive brought. `received_at_us` goes with it into every retry."""
-
-    held: list[Held]
-    received_at_us: int
 
 
 @dataclass(eq=False, slots=True)

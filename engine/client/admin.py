@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from engine.client.asking import Asking
 from engine.client.shapes import ApiKey, ApiKeyPage, Permission, PermissionType, Role, Tokens, User, UserPage
-
-if TYPE_CHECKING:
-    from engine.client.gasinsight import GasInSight
 
 PAGE_ROWS = 500
 
@@ -16,7 +14,7 @@ PAGE_ROWS = 500
 class Admin:
     """Of one client, as `gis.admin`; NotPermitted for everybody else."""
 
-    def __init__(self, client: GasInSight) -> None:
+    def __init__(self, client: Asking) -> None:
         self._client = client
 
     async def users(self) -> list[User]:

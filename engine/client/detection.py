@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
 
+from engine.client.asking import Asking, quoted
 from engine.client.shapes import FacilityDetection, SensorDetection
-
-if TYPE_CHECKING:
-    from engine.client.gasinsight import GasInSight
 
 
 class Detection:
@@ -19,7 +16,7 @@ class Detection:
     What is None stays as it is.
     """
 
-    def __init__(self, client: GasInSight) -> None:
+    def __init__(self, client: Asking) -> None:
         self._client = client
 
     async def of_sensor(self, sensor_id: str) -> SensorDetection:
@@ -60,7 +57,7 @@ class Detection:
 
     async def reset_type(self, facility_id: str, sensor_type: str) -> FacilityDetection:
         """As by default again; settings of single sensors stay."""
-        path = f"{_of_facility(facility_id)}?sensor_type={quote(sensor_type, safe='')}"
+        path = f"{_of_facility(facility_id)}?sensor_type={quoted(sensor_type)}"
         return await self._client.send(FacilityDetection, "DELETE", path)
 
 
@@ -82,8 +79,8 @@ def _changes(
 
 
 def _of_sensor(sensor_id: str) -> str:
-    return f"/detection/sensor/{quote(sensor_id, safe='')}"
+    return f"/detection/sensor/{quoted(sensor_id)}"
 
 
 def _of_facility(facility_id: str) -> str:
-    return f"/detection/facility/{quote(facility_id, safe='')}"
+    return f"/detection/facility/{quoted(facility_id)}"

@@ -6,10 +6,10 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote
 
 from engine.client.admin import Admin
-from engine.client.connection import Connection, parsed
+from engine.client.asking import Answer, Asking, quoted
+from engine.client.connection import Connection
 from engine.client.detection import Detection
 from engine.client.errors import NotSignedIn
 from engine.client.frames import frame_of
@@ -35,11 +35,10 @@ if TYPE_CHECKING:
 TIMEOUT_S = 15.0
 PAGE_ROWS = 500
 
-Answer = TypeVar("Answer")
 AlertKind = TypeVar("AlertKind", bound=Alert)
 
 
-class GasInSight:
+class GasInSight(Asking):
     """Signs in when it is first asked something, and stays signed in.
 
     One of: `email` (a user name is taken too) with `password`; `tokens` of an earlier login; `api_key` (`gik_…`) of a
@@ -67,7 +66,7 @@ class GasInSight:
         if api_key is None:
             login = Login(email, password) if email is not None and password is not None else None
             self._session = Session(self._connection, login, tokens, on_tokens or _untold)
-        self._caller = Caller(self._connection, self._session or ApiKey(api_key or ""))
+        super().__init__(Caller(self._connection, self._session or ApiKey(api_key or "")))
         self._streams = Streams(self._caller)
         self.admin = Admin(self)
         self.detection = Detection(self)
@@ -234,21 +233,7 @@ class GasInSight:
         async for alert in self._streams.alerts(after_id, newest_id, on_away):
             yield alert
 
-    # any path, typed
-
-    async def get(self, kind: type[Answer], path: str, **query: Any) -> Answer:
-        """A GET whose answer is of `kind`."""
-        return parsed(kind, await self._caller.ask("GET", path, params=query))
-
-    async def rows(self, kind: type[Answer], path: str, **query: Any) -> list[Answer]:
-        """A GET whose answer is a list of `kind`."""
-        answer = await self._caller.ask("GET", path, params=query)
-        return parsed(list[kind], answer)  # type: ignore[valid-type]
-
-    async def send(self, kind: type[Answer], method: str, path: str, body: Any = None) -> Answer:
-        """A change; it is sent once."""
-        content = {} if body is None else {"json": body}
-        return parsed(kind, await self._caller.ask(method, path, **content))
+    # pages
 
     async def _all(self, kind: type[Answer], path: str, **query: Any) -> list[Answer]:
         found: list[Answer] = []
@@ -271,11 +256,6 @@ class GasInSight:
             if len(page) < PAGE_ROWS:
                 return
             skip += len(page)
-
-
-def quoted(name: str) -> str:
-    """An id as one segment of a path, whatever is in it."""
-    return quote(name, safe="")
 
 
 def _spelled(moment: datetime) -> str:

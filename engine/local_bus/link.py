@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from engine.local_bus.amqp_types import Described, ULong
 from engine.local_bus.errors import DECODE_ERROR, LIMIT_EXCEEDED, SIZE_EXCEEDED, AmqpError
@@ -13,15 +13,25 @@ from engine.local_bus.locks import Delivery, fresh_tokens
 from engine.local_bus.message import outgoing
 from engine.local_bus.queue import Queue
 
-if TYPE_CHECKING:
-    from engine.local_bus.session import Session
-
 MESSAGE_BYTES_MAX = 256 * 1024
 INBOUND_CREDIT = 1_000
 SERIAL = 1 << 32
 REPLIES_WAITING_MAX = 1_000
 
 ACCEPTED = Described(ULong(0x24), [])
+
+
+class LinkCarrier(Protocol):
+    """What a link asks of its session (session.py)."""
+
+    @property
+    def writable(self) -> bool: ...
+
+    def answer(self, role: bool, number: int, state: Described) -> None: ...
+
+    def send_flow(self, handle: int | None, count: int | None, credit: int | None, *, drain: bool = False) -> None: ...
+
+    def send_delivery(self, handle: int, tag: bytes, payload: bytes, holder: tuple[Queue, bytes] | None) -> None: ...
 
 
 class Incoming(NamedTuple):
@@ -39,7 +49,7 @@ class Inbound:
     `receive` must end in exactly one call of `finish` for each delivery, now or later.
     """
 
-    def __init__(self, session: Session, attach: Attach, receive: Callable[[Inbound, Incoming], None]) -> None:
+    def __init__(self, session: LinkCarrier, attach: Attach, receive: Callable[[Inbound, Incoming], None]) -> None:
         self.handle = attach.handle
         self.name = attach.name
         self._session = session
@@ -129,7 +139,7 @@ def rejected(error: AmqpError) -> Described:
 class Outbound:
     """Messages to a client, as far as it gives credit; what the credit does not cover is the subclass's matter."""
 
-    def __init__(self, session: Session, attach: Attach) -> None:
+    def __init__(self, session: LinkCarrier, attach: Attach) -> None:
         self.handle = attach.handle
         self.name = attach.name
         self._session = session
@@ -163,7 +173,7 @@ class Outbound:
 class QueueOutbound(Outbound):
     """A receiver on a queue. Detaching leaves what it holds locked."""
 
-    def __init__(self, session: Session, attach: Attach, queue: Queue) -> None:
+    def __init__(self, session: LinkCarrier, attach: Attach, queue: Queue) -> None:
         super().__init__(session, attach)
         self.peek_lock = attach.snd_settle_mode != 1
         self._queue = queue
@@ -196,7 +206,7 @@ class QueueOutbound(Outbound):
 class ReplyOutbound(Outbound):
     """The answering half of a request pair (`$cbs`, `$management`)."""
 
-    def __init__(self, session: Session, attach: Attach, path: str) -> None:
+    def __init__(self, session: LinkCarrier, attach: Attach, path: str) -> None:
         super().__init__(session, attach)
         self.path = path
         self.address = address_of(attach.target)

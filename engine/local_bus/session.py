@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from engine.local_bus.amqp_types import Described, ULong
+from engine.local_bus.authorization import Authorization
 from engine.local_bus.errors import DECODE_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, LOCK_LOST, NOT_ALLOWED, AmqpError
 from engine.local_bus.frames import (
     ROLE_SENDER,
@@ -25,9 +26,6 @@ from engine.local_bus.link import MESSAGE_BYTES_MAX, SERIAL, Inbound, LinkError,
 from engine.local_bus.queue import Queue
 from engine.local_bus.store import BusStoreError
 
-if TYPE_CHECKING:
-    from engine.local_bus.connection import Connection
-
 INCOMING_WINDOW = 1 << 20
 OUTGOING_WINDOW = 1 << 20
 HANDLE_MAX = 255
@@ -40,10 +38,30 @@ REJECTED = Described(ULong(0x25), [None])
 SOURCE_FIELDS, TARGET_FIELDS = 11, 7
 
 
+class SessionCarrier(Protocol):
+    """What a session asks of its connection (connection.py), and the nodes through it."""
+
+    authorization: Authorization
+    frame_bytes_max: int
+
+    @property
+    def writable(self) -> bool: ...
+
+    def write(self, octets: bytes) -> None: ...
+
+    def flush_soon(self, session: Session) -> None: ...
+
+    def open_link(self, session: Session, attach: Attach) -> Inbound | Outbound: ...
+
+    def hold(self, size: int) -> None: ...
+
+    def let_go(self, size: int) -> None: ...
+
+
 class Session:
     """`channel` is ours and the client's alike."""
 
-    def __init__(self, connection: Connection, channel: int, begin: Begin) -> None:
+    def __init__(self, connection: SessionCarrier, channel: int, begin: Begin) -> None:
         self.connection = connection
         self.channel = channel
         self.links: dict[int, Inbound | Outbound | None] = {}  # None: refused or ended by us, until the client detaches

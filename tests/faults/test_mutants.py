@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from engine.bus.reader import Batch, BusReader
+from engine.bus.holding import Batch
+from engine.bus.reader import BusReader
 from engine.facility import commit, facility
 from engine.facility.directory import Directory
 from engine.historian import group

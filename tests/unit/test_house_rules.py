@@ -44,27 +44,17 @@ def module_name(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, *, at_start_only: bool = False) -> set[str]:
-    """Dotted names that a file imports; `at_start_only` leaves out those inside functions and TYPE_CHECKING."""
+def imports(path: Path) -> set[str]:
+    """Dotted names that a file imports, wherever in it: TYPE_CHECKING and functions hide no circle."""
     tree = ast.parse(path.read_text(), filename=str(path))
     found: set[str] = set()
-
-    def visit(node: ast.AST) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.Import):
-                found.update(alias.name for alias in child.names)
-            elif isinstance(child, ast.ImportFrom):
-                assert child.level == 0, f"{path}: relative imports hide where a name comes from"
-                found.add(child.module or "")
-                found.update(f"{child.module}.{alias.name}" for alias in child.names)
-            elif at_start_only and (
-                isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-                or (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test))
-            ):
-                continue
-            visit(child)
-
-    visit(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where a name comes from"
+            found.add(node.module or "")
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return found
 
 
@@ -144,7 +134,7 @@ def test_the_facility_does_no_input_or_output() -> None:
 def test_there_is_no_import_cycle() -> None:
     modules = {module_name(path): path for path in sources()}
     graph = {
-        name: {target for target in imports(path, at_start_only=True) if target in modules and target != name}
+        name: {target for target in imports(path) if target in modules and target != name}
         for name, path in modules.items()
     }
     finished: set[str] = set()

@@ -1,0 +1,37 @@
+"""Any path of the server, asked as the caller, with an answer of the type that is asked for."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from engine.client.connection import parsed
+from engine.client.session import Caller
+
+Answer = TypeVar("Answer")
+
+
+class Asking:
+    """What `GasInSight` and the parts of it (`admin`, `detection`) ask with."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def get(self, kind: type[Answer], path: str, **query: Any) -> Answer:
+        """A GET whose answer is of `kind`."""
+        return parsed(kind, await self._caller.ask("GET", path, params=query))
+
+    async def rows(self, kind: type[Answer], path: str, **query: Any) -> list[Answer]:
+        """A GET whose answer is a list of `kind`."""
+        answer = await self._caller.ask("GET", path, params=query)
+        return parsed(list[kind], answer)  # type: ignore[valid-type]
+
+    async def send(self, kind: type[Answer], method: str, path: str, body: Any = None) -> Answer:
+        """A change; it is sent once."""
+        content = {} if body is None else {"json": body}
+        return parsed(kind, await self._caller.ask(method, path, **content))
+
+
+def quoted(name: str) -> str:
+    """An id as one segment of a path, whatever is in it."""
+    return quote(name, safe="")
