@@ -21,7 +21,6 @@ from engine import runtime
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import StoreUnavailable
 from engine.historian.overview import read_overview
-from engine.historian.upgrade import upgrade
 from engine.hub.roster import Roster, activation_body, make_roster, setup_body
 from engine.hub.simulator import BusSender
 from engine.local_bus.server import connection_string
@@ -30,6 +29,7 @@ from engine.processes.children import Child, ChildSpec, become_reaper, descendan
 from engine.processes.parts import LOOPBACK, bus_spec, engine_spec, web_specs
 from engine.processes.ports import free_port, listen
 from engine.settings import Settings, load_settings
+from migrations.upgrade import upgrade
 
 BARE_QUEUE = "bench-bare"
 NAIVE_QUEUE = "bench-naive"

@@ -16,8 +16,8 @@ import httpx
 
 from bench.house import UNSET
 from engine.embedded.postgres import EmbeddedPostgres
-from engine.historian.upgrade import upgrade
 from engine.processes.children import become_reaper, end_descendants
+from migrations.upgrade import upgrade
 
 ADMIN = {"ADMIN_EMAIL": "admin@gasinsight.local", "ADMIN_PASSWORD": "a password of this bench"}
 START_S_MAX = 60.0

@@ -45,6 +45,14 @@ def effective_settings(**overrides: object) -> Settings:
     return load_settings(**{**found, **overrides}) if found else settings
 
 
+def find_database_url(settings: Settings) -> str:
+    """DATABASE_URL of the environment or `.env`, else that of the embedded PostgreSQL that runs now."""
+    url = settings.database_url or published_values(settings.data_dir).get("database_url")
+    if not isinstance(url, str) or not url:
+        raise SettingsError(f"no database: set DATABASE_URL, or start `gasinsight up` in {settings.data_dir} first")
+    return url
+
+
 def publish(data_dir: Path, component: str, **values: object) -> None:
     """State what this process offers, replacing what `component` stated before; kept until withdrawn or we die."""
     with _locked(data_dir):

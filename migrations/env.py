@@ -18,8 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from engine.errors import StoreUnavailable
 from engine.historian.schema import metadata
-from engine.historian.upgrade import URL_ATTRIBUTE, find_database_url, migration_engine
+from engine.runtime import find_database_url
 from engine.settings import load_settings
+from migrations.upgrade import URL_ATTRIBUTE, migration_engine
 
 LOCK_WAIT_S_MAX = 1.0
 """Everybody who comes later waits behind us; a commit gives up after five times as long."""

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 
 from engine.embedded import EmbeddedPostgres
-from engine.historian.upgrade import upgrade
+from migrations.upgrade import upgrade
 
 _TEMPLATE = "gasinsight_template"
 _numbers = itertools.count(1)

@@ -15,11 +15,11 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from engine.clock import Clock, SystemClock
 from engine.errors import SettingsError, StoreUnavailable
-from engine.historian.upgrade import refuse_older_schema
 from engine.live import LiveFeed
 from engine.metrics import Metrics
 from engine.processes.parts import PROCESS_NAME
 from engine.settings import Settings
+from migrations.upgrade import refuse_older_schema
 from web.api import (
     alerts,
     audit,

@@ -15,9 +15,9 @@ from engine.cluster.supervisor import Supervisor
 from engine.cluster.watch import RayWatch
 from engine.errors import ClusterUnavailable, StoreError, StoreUnavailable
 from engine.historian.historian import Historian
-from engine.historian.upgrade import refuse_older_schema
 from engine.logs import rotate_actor_log
 from engine.settings import Settings
+from migrations.upgrade import refuse_older_schema
 
 SCHEMA_RETRY_S: Final = 2.0
 JOIN_RETRY_S_MIN: Final = 1.0

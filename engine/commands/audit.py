@@ -12,7 +12,7 @@ from rich.markup import escape
 from engine.commands.steps import Screen
 from engine.errors import SettingsError
 from engine.historian.audit import read_last, verify
-from engine.historian.upgrade import find_database_url
+from engine.runtime import find_database_url
 from engine.settings import load_settings
 
 

@@ -15,8 +15,8 @@ from engine.embedded import EmbeddedPostgres
 from engine.embedded.clients import find_client, run_client
 from engine.errors import SettingsError
 from engine.historian.restored import refuse_unless_empty, server_major, settle
-from engine.historian.upgrade import find_database_url
 from engine.historian.web_role import make_web_role
+from engine.runtime import find_database_url
 from engine.settings import load_settings
 
 

@@ -6,16 +6,16 @@ import asyncio
 
 from engine.commands.steps import Screen
 from engine.historian.connection import translated_errors
-from engine.historian.upgrade import (
+from engine.runtime import find_database_url
+from engine.settings import load_settings
+from migrations.upgrade import (
     SchemaAge,
     age_of_schema,
     current_revision,
     difference,
-    find_database_url,
     newest_revision,
     upgrade,
 )
-from engine.settings import load_settings
 
 
 def run_upgrade(overrides: dict[str, object]) -> None:

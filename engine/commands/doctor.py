@@ -168,7 +168,7 @@ def _check_database(settings: Settings, given: Settings) -> Finding:
     if settings.database_url is None:
         return _check_embedded()
     from engine.commands.database import read_current  # noqa: PLC0415
-    from engine.historian.upgrade import SchemaAge, age_of_schema, newest_revision  # noqa: PLC0415
+    from migrations.upgrade import SchemaAge, age_of_schema, newest_revision  # noqa: PLC0415
 
     name = "PostgreSQL" if given.database_url else "PostgreSQL (embedded)"
     try:

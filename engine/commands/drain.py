@@ -12,8 +12,7 @@ from engine.diagnosis import REPORT_AGE_S_MAX
 from engine.errors import ClusterUnavailable, SettingsError
 from engine.historian.drained import request_drain, withdraw_drain
 from engine.historian.overview import read_overview
-from engine.historian.upgrade import find_database_url
-from engine.runtime import effective_settings
+from engine.runtime import effective_settings, find_database_url
 
 POLL_S: Final = 1.0
 ID_SHOWN: Final = 13

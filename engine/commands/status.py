@@ -16,9 +16,8 @@ from engine.commands.status_view import print_state
 from engine.diagnosis import judge, problems
 from engine.errors import BusUnavailable, StoreUnavailable
 from engine.historian.overview import Overview, read_overview
-from engine.historian.upgrade import find_database_url
 from engine.metrics import INGEST_LAG, READINGS, Snapshot
-from engine.runtime import effective_settings, read_report, running_components
+from engine.runtime import effective_settings, find_database_url, read_report, running_components
 from engine.settings import Settings
 
 FACILITIES_SHOWN = 50

@@ -26,7 +26,6 @@ from engine.commands.steps import Screen
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import SettingsError
 from engine.historian.connection import translated_errors
-from engine.historian.upgrade import upgrade
 from engine.hub.field import FieldOptions
 from engine.local_bus.server import connection_string
 from engine.processes.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
@@ -35,6 +34,7 @@ from engine.processes.polling import answers
 from engine.processes.ports import check_free, free_port, listen
 from engine.processes.undertaker import Undertaker
 from engine.settings import Settings, load_settings
+from migrations.upgrade import upgrade
 
 START_S_MAX = 120.0
 POLL_S = 0.1

@@ -22,13 +22,13 @@ import asyncpg
 from engine import runtime
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import BusUnavailable, StoreUnavailable
-from engine.historian.upgrade import upgrade
 from engine.local_bus.server import connection_string
 from engine.processes.children import Child, ChildSpec, become_reaper, descendants, end_descendants
 from engine.processes.parts import LOOPBACK, bus_spec
 from engine.processes.polling import answers, until
 from engine.processes.ports import free_port
 from engine.settings import Settings, load_settings
+from migrations.upgrade import upgrade
 from tests.chaos.disk import SmallDisk
 from tests.chaos.proxy import TcpProxy
 

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import Script, ScriptDirectory
 
-from engine.historian import upgrade
+from migrations import upgrade
 
 SCRIPTS = ScriptDirectory.from_config(upgrade.alembic_config(""))
 STEPS = list(SCRIPTS.walk_revisions())

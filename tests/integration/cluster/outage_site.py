@@ -21,9 +21,9 @@ from azure.servicebus.aio import ServiceBusClient
 from azure.servicebus.exceptions import ServiceBusError
 
 from engine.embedded import EmbeddedPostgres
-from engine.historian.upgrade import upgrade
 from engine.local_bus import connection_string
 from engine.processes.ports import free_port
+from migrations.upgrade import upgrade
 from tests.integration.cluster.field import QUEUES, Body, Field
 from tests.integration.cluster.harness import Engine
 from tests.integration.local_bus.harness import KEY

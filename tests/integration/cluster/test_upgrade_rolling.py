@@ -15,7 +15,7 @@ import pytest
 
 from engine.bus.queue_lengths import queue_lengths
 from engine.errors import BusUnavailable
-from engine.historian import upgrade
+from migrations import upgrade
 from tests.integration.cluster.field import QUEUES
 from tests.integration.cluster.harness import Engine, eventually
 from tests.integration.cluster.rolling import Bus, Client, Part, Sender, Standstill, Web

@@ -16,10 +16,10 @@ from engine.embedded.binaries import Programs, find_programs
 from engine.errors import CommitFenced
 from engine.facility.facility import Facility
 from engine.historian.historian import Historian
-from engine.historian.upgrade import upgrade
 from engine.metrics import Metrics
 from engine.processes.ports import free_port
 from engine.settings import Settings
+from migrations.upgrade import upgrade
 from tests.integration.embedded.test_backup import gasinsight
 from tests.unit.engine_fakes import T0_US, activation, batch, setup
 

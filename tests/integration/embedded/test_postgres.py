@@ -23,7 +23,7 @@ import pytest
 from engine.embedded import EmbeddedPostgres, account, binaries, orphans
 from engine.embedded.account import Account
 from engine.errors import StoreUnavailable
-from engine.historian.upgrade import check, upgrade
+from migrations.upgrade import check, upgrade
 
 pytestmark = pytest.mark.postgres
 ROOT = Path(__file__).parents[3]

@@ -17,8 +17,8 @@ from engine.errors import StoreUnavailable
 from engine.historian.historian import Historian
 from engine.historian.notifications import ConfigurationNews
 from engine.historian.restored import server_major
-from engine.historian.upgrade import current_revision, newest_revision
 from engine.settings import Settings
+from migrations.upgrade import current_revision, newest_revision
 from tests.integration.historian.outcomes import load, outcome, setup
 from tests.integration.web.certificates import make_certificate
 from web.database import Database

@@ -23,9 +23,9 @@ from engine.embedded import EmbeddedPostgres
 from engine.errors import StoreUnavailable
 from engine.historian import connection, group_commit, loading
 from engine.historian.historian import Historian
-from engine.historian.upgrade import upgrade
 from engine.model import CommitAnswer, Outcome, Verdict
 from engine.settings import Settings
+from migrations.upgrade import upgrade
 from tests.integration.historian.outcomes import T0_US, committed, event, facility_with_sensors, load, outcome
 
 pytestmark = pytest.mark.postgres

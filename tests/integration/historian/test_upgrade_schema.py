@@ -15,9 +15,9 @@ from alembic import command
 
 from engine.clock import SystemClock
 from engine.errors import SettingsError
-from engine.historian import upgrade
 from engine.historian.historian import Historian
 from engine.settings import Settings
+from migrations import upgrade
 from tests.integration.historian.outcomes import T0_US, committed, facility_with_sensors, outcome
 
 pytestmark = pytest.mark.postgres

@@ -13,11 +13,11 @@ import pytest
 import pytest_asyncio
 
 from engine.errors import StoreUnavailable
-from engine.historian import upgrade
 from engine.historian.connection import prepare_connection
 from engine.historian.partitions import make_partitions
 from engine.historian.schema import metadata
 from engine.historian.web_role import MAKE_WEB_ROLE, problem_with_roles
+from migrations import upgrade
 from tests.integration.web.access_matrix import Case, Walker, cases
 from tests.integration.web.harness import PAST, Web, web_server
 from web.auth.guard import Guard, Person, Program

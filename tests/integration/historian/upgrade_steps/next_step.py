@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import op
 
-from engine.historian.upgrade import newest_revision
+from migrations.upgrade import newest_revision
 
 revision = "next"
 down_revision = newest_revision()

@@ -22,14 +22,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-import migrations
 from engine.errors import SettingsError, StoreUnavailable
 from engine.historian.connection import CONNECT_S_MAX, translated_errors
-from engine.runtime import published_values
-from engine.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+HERE = Path(__file__).parent  # also of an installed wheel, which has no alembic.ini
 URL_ATTRIBUTE = "database_url"
 _one_at_a_time = threading.Lock()  # alembic keeps its context in a module
 
@@ -119,14 +117,6 @@ async def refuse_older_schema(database_url: str) -> None:
         )
 
 
-def find_database_url(settings: Settings) -> str:
-    """DATABASE_URL of the environment or `.env`, else that of the embedded PostgreSQL that runs now."""
-    url = settings.database_url or published_values(settings.data_dir).get("database_url")
-    if not isinstance(url, str) or not url:
-        raise SettingsError(f"no database: set DATABASE_URL, or start `gasinsight up` in {settings.data_dir} first")
-    return url
-
-
 def migration_engine(database_url: str) -> AsyncEngine:
     """asyncpg reads the URL itself, so that libpq's options in it (sslmode and others) keep their meaning."""
     return create_async_engine(
@@ -135,9 +125,9 @@ def migration_engine(database_url: str) -> AsyncEngine:
 
 
 def alembic_config(database_url: str) -> Config:
-    """Built here rather than read from alembic.ini, which an installed wheel does not have."""
+    """Built here rather than read from alembic.ini."""
     config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
+    config.set_main_option("script_location", str(HERE).replace("%", "%%"))
     config.attributes[URL_ATTRIBUTE] = database_url
     return config
 
