@@ -19,7 +19,7 @@ from engine.bus.source import BusMessage, BusSource
 from engine.clock import ManualClock, SystemClock
 from engine.errors import LockLost
 from engine.local_bus import LocalBus
-from tests.faults.model_broker import ModelBroker
+from tests.fakes.broker import ModelBroker
 
 LOCK_S = 2.0
 WAIT_S = 1.0

@@ -11,10 +11,10 @@ from typing import Any
 import asyncpg
 
 from native import FacilityCore
+from tests.fakes.broker import ModelBroker
 from tests.faults.fold import Event, Folded, Reading, fold
 from tests.faults.history import Commit
 from tests.faults.hub import QUEUES, Plan, Sensor
-from tests.faults.model_broker import ModelBroker
 
 READINGS = """
     SELECT sensor_no, tracked_at, float8send(value) AS value, text_value, float4send(score) AS score, flags

@@ -24,12 +24,12 @@ from engine.historian.historian import Historian
 from engine.messages import activation_of, deactivation_of, setup_of
 from engine.metrics import Metrics
 from engine.settings import Settings
+from tests.fakes.broker import Chaos, ModelBroker
 from tests.faults.checks import check_alerts, check_fold, check_ledger
 from tests.faults.cluster import Hosts
 from tests.faults.history import History, Store, Weather
 from tests.faults.hub import ACTIVATION, DATA, DEACTIVATION, QUEUES, SETUP, Plan
 from tests.faults.menu import Fault, Menu
-from tests.faults.model_broker import Chaos, ModelBroker
 from tests.faults.scheduler import START_US, InlineLoop, Process, Scheduler, current_process
 from tests.faults.stepped_source import SteppedSource
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
+from tests.fakes.broker import Chaos
 from tests.faults.hub import plan
 from tests.faults.menu import draw
-from tests.faults.model_broker import Chaos
 from tests.faults.run import Run, Tweaks, World
 
 CALM = Chaos()

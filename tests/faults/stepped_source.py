@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.bus.source import BusMessage
-from tests.faults.model_broker import ModelSource
+from tests.fakes.broker import ModelSource
 from tests.faults.scheduler import Process
 
 

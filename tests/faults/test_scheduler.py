@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.broker import Chaos, ModelBroker
 from tests.faults.menu import draw
-from tests.faults.model_broker import Chaos, ModelBroker
 from tests.faults.scheduler import InlineLoop, Process, Scheduler, Stuck
 
 

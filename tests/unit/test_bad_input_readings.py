@@ -17,8 +17,8 @@ from engine.facility.port import DONE, Answer, Share
 from engine.messages import activation_of, deactivation_of, setup_of
 from engine.metrics import Metrics
 from engine.model import EntityMessage, ParkedItem
+from tests.fakes.broker import ModelBroker
 from tests.faults.bad_input import CASES, FUTURE_S_MAX, RECEIVED_AT, Case, body, reading, rows
-from tests.faults.model_broker import ModelBroker
 from tests.unit.test_bad_input_entities import KINDS
 
 QUEUE = "queue"

@@ -5,90 +5,24 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 
 from engine import messages
 from engine.bus.message_handlers import EntityHandler, ReadingHandler
 from engine.bus.reader import BusReader
-from engine.bus.source import BusMessage
 from engine.clock import US_PER_S, ManualClock
-from engine.errors import BusUnavailable, FacilityUnavailable, LockLost
+from engine.errors import BusUnavailable, FacilityUnavailable
 from engine.facility.directory import Directory
 from engine.facility.host import FacilityHost
 from engine.facility.port import Answer, Host, Result, Share
 from engine.metrics import Metrics
 from engine.settings import Settings
+from tests.fakes.broker import ModelBroker, ModelSource
 from tests.unit.engine_fakes import T0_US, FakeHistorian, activation, away, deactivation, reading_body, setup
 
-
-@dataclass
-class FakeQueue:
-    """A queue with peek-lock; `down` makes every call fail. Enough for the reader's own decisions."""
-
-    clock: ManualClock
-    waiting: list[BusMessage] = field(default_factory=list)
-    locked: dict[int, int] = field(default_factory=dict)
-    completed: list[int] = field(default_factory=list)
-    abandoned: list[int] = field(default_factory=list)
-    dead: list[tuple[int, str, str]] = field(default_factory=list)
-    renewals: int = 0
-    down: bool = False
-    closed: bool = False
-    lost: set[int] = field(default_factory=set)
-
-    def send(self, *bodies: bytes) -> None:
-        for body in bodies:
-            number = len(self.waiting) + len(self.locked) + len(self.completed) + len(self.dead)
-            self.waiting.append(BusMessage(body, number, 0, self.clock.now_us(), 0, None))
-
-    async def receive(self, max_messages: int, wait_s: float) -> list[BusMessage]:
-        self._reach()
-        if not self.waiting:
-            await self.clock.sleep(wait_s)
-            self._reach()
-        await asyncio.sleep(0)
-        taken, self.waiting = self.waiting[:max_messages], self.waiting[max_messages:]
-        until_us = self.clock.now_us() + 60 * US_PER_S
-        self.locked |= {message.sequence_number: until_us for message in taken}
-        return [
-            BusMessage(each.body, each.sequence_number, each.delivery_count, each.enqueued_at_us, until_us, None)
-            for each in taken
-        ]
-
-    async def complete(self, message: BusMessage) -> None:
-        self._settle(message)
-        self.completed.append(message.sequence_number)
-
-    async def abandon(self, message: BusMessage) -> None:
-        self._settle(message)
-        self.abandoned.append(message.sequence_number)
-
-    async def dead_letter(self, message: BusMessage, reason: str, description: str) -> None:
-        self._settle(message)
-        self.dead.append((message.sequence_number, reason, description))
-
-    async def renew_lock(self, message: BusMessage) -> int:
-        self._reach()
-        if self.clock.now_us() > self.locked[message.sequence_number]:
-            raise LockLost("expired")
-        self.renewals += 1
-        self.locked[message.sequence_number] = self.clock.now_us() + 60 * US_PER_S
-        return self.locked[message.sequence_number]
-
-    async def close(self) -> None:
-        self.closed = True
-
-    def _settle(self, message: BusMessage) -> None:
-        self._reach()
-        if message.sequence_number in self.lost or self.locked[message.sequence_number] < self.clock.now_us():
-            raise LockLost("expired")
-        del self.locked[message.sequence_number]
-
-    def _reach(self) -> None:
-        if self.down:
-            raise BusUnavailable("no route")
+QUEUE = "q"
 
 
 class KillableHost(FacilityHost):
@@ -139,9 +73,23 @@ class House:
     host: KillableHost
     directory: Directory
     metrics: Metrics
-    queue: FakeQueue
+    broker: ModelBroker
+    source: ModelSource
     reader: BusReader
     running: asyncio.Task[None] | None = None
+
+    def send(self, *bodies: bytes) -> None:
+        for body in bodies:
+            self.broker.send(QUEUE, body)
+
+    @property
+    def completed(self) -> int:
+        return self.broker.counts["completed"]
+
+    @property
+    def dead(self) -> list[tuple[bytes, str]]:
+        """(body, reason) in the order in which they died."""
+        return [(letter.body, letter.reason) for letter in self.broker.dead_letters(QUEUE)]
 
     def start(self) -> None:
         self.running = asyncio.create_task(self.reader.run())
@@ -169,7 +117,7 @@ class House:
 
 def house_with(content: str = "data", messages_max: int = 500) -> House:
     clock = ManualClock(T0_US + 3600 * US_PER_S)
-    historian, metrics, queue = FakeHistorian(), Metrics(), FakeQueue(clock)
+    historian, metrics, broker = FakeHistorian(), Metrics(), ModelBroker(clock)
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     host = KillableHost(historian, settings, clock, metrics)
     directory = Directory(historian, OneHost(host), clock, metrics, per_host=100)
@@ -177,8 +125,9 @@ def house_with(content: str = "data", messages_max: int = 500) -> House:
     chosen = (
         ReadingHandler(directory, future_s_max=300) if content == "data" else EntityHandler(directory, parse[content])
     )
-    reader = BusReader("q", queue, chosen, directory, clock=clock, metrics=metrics, messages_max=messages_max)
-    return House(clock, historian, host, directory, metrics, queue, reader)
+    source = broker.source(QUEUE)
+    reader = BusReader(QUEUE, source, chosen, directory, clock=clock, metrics=metrics, messages_max=messages_max)
+    return House(clock, historian, host, directory, metrics, broker, source, reader)
 
 
 @pytest.fixture
@@ -193,50 +142,52 @@ async def house() -> AsyncIterator[House]:
 
 
 async def test_a_message_is_completed_after_its_reading_is_stored(house: House) -> None:
-    house.queue.send(*(reading_body("s", at_s, "21.5") for at_s in range(50)))
+    house.send(*(reading_body("s", at_s, "21.5") for at_s in range(50)))
     house.start()
-    await house.until(lambda: len(house.queue.completed) == 50)
+    await house.until(lambda: house.completed == 50)
     assert len(house.historian.readings) == 50
 
 
 async def test_nothing_is_completed_while_the_store_is_away_and_nothing_dies(house: House) -> None:
     """Fifteen minutes: locks are renewed, nothing is given back, nothing dead-lettered, all stored afterwards."""
     house.historian.faults = [away() for _ in range(10_000)]
-    house.queue.send(*(reading_body("s", at_s, "21.5") for at_s in range(20)))
+    house.send(*(reading_body("s", at_s, "21.5") for at_s in range(20)))
     house.start()
     for _ in range(15 * 60):
         await house.clock.advance(1)
         await asyncio.sleep(0)
-    assert house.queue.completed == house.queue.abandoned == house.queue.dead == []
-    assert house.queue.renewals >= 20
+    assert house.completed == house.broker.counts["abandoned"] == 0
+    assert house.broker.counts["renewed"] >= 20
+    assert house.dead == []
     house.historian.faults.clear()
-    await house.until(lambda: len(house.queue.completed) == 20)
+    await house.until(lambda: house.completed == 20)
     assert len(house.historian.readings) == 20
-    assert house.queue.dead == []
+    assert house.dead == []
 
 
 async def test_bad_bodies_are_dead_lettered_at_once_and_delay_nobody(house: House) -> None:
-    house.queue.send(b"\xff", reading_body("s", 1, "21"), b"{}", b"[" * 10_000, reading_body("s", 2, "22"))
+    bad = (b"\xff", b"{}", b"[" * 10_000)
+    house.send(bad[0], reading_body("s", 1, "21"), *bad[1:], reading_body("s", 2, "22"))
     house.start()
-    await house.until(lambda: len(house.queue.completed) == 2)
-    await house.until(lambda: len(house.queue.dead) == 3)
-    assert [reason for _, reason, _ in sorted(house.queue.dead)] == ["not_utf8", "missing_field", "too_deep"]
-    assert all(description for _, _, description in house.queue.dead)
+    await house.until(lambda: house.completed == 2)
+    await house.until(lambda: len(house.dead) == 3)
+    assert dict(house.dead) == dict(zip(bad, ("not_utf8", "missing_field", "too_deep"), strict=True))
+    assert all(letter.description for letter in house.broker.dead_letters(QUEUE))
 
 
 async def test_a_bad_row_of_a_good_body_is_parked_and_the_message_completed(house: House) -> None:
     good = reading_body("s", 1, "21").decode()
-    house.queue.send(f'[{good}, {{"sensor_id": "s"}}]'.encode())
+    house.send(f'[{good}, {{"sensor_id": "s"}}]'.encode())
     house.start()
-    await house.until(lambda: len(house.queue.completed) == 1)
+    await house.until(lambda: house.completed == 1)
     assert [item.kind for item in house.historian.parking.values()] == ["refused"]
     assert list(house.historian.readings.values()) == ["21"]
 
 
 async def test_readings_of_an_unknown_facility_wait_for_it(house: House) -> None:
-    house.queue.send(reading_body("t", 1, "21", "g"))
+    house.send(reading_body("t", 1, "21", "g"))
     house.start()
-    await house.until(lambda: len(house.queue.completed) == 1)
+    await house.until(lambda: house.completed == 1)
     assert [item.reason for item in house.historian.parking.values()] == ["unknown_facility"]
     await house.directory.apply("g", [activation("t", facility_id="g")])
     await house.directory.apply("g", [setup("g", "Beta")])
@@ -256,13 +207,14 @@ async def test_what_waits_for_a_process_goes_together_and_a_bad_message_harms_no
     house.host.ingest = slow  # type: ignore[method-assign]
     house.host.poison = b"666.125"
     house.start()
-    for at_s in range(10):
-        house.queue.send(reading_body("s", at_s, "666.125x" if at_s == 6 else "21.5"))
+    bodies = [reading_body("s", at_s, "666.125x" if at_s == 6 else "21.5") for at_s in range(10)]
+    for body in bodies:
+        house.send(body)
         for _ in range(12):
             await house.clock.advance(0.1)
             await asyncio.sleep(0.0005)
-    await house.until(lambda: len(house.queue.completed) == 9 and len(house.queue.dead) == 1, seconds=1200)
-    assert [number for number, _, _ in house.queue.dead] == [6]
+    await house.until(lambda: house.completed == 9 and len(house.dead) == 1, seconds=1200)
+    assert house.dead == [(bodies[6], "poisoned")]
     assert max(calls) > 1
     assert len(house.historian.readings) == 9
 
@@ -271,37 +223,36 @@ async def test_a_message_that_kills_its_process_is_found_and_its_neighbours_are_
     house.host.poison = b"666.125"
     bodies = [reading_body("s", at_s, "21.5") for at_s in range(40)]
     bodies[23] = reading_body("s", 23, "666.125x")
-    house.queue.send(*bodies)
+    house.send(*bodies)
     house.start()
-    await house.until(lambda: len(house.queue.completed) == 39 and len(house.queue.dead) == 1, seconds=600)
-    assert [(number, reason) for number, reason, _ in house.queue.dead] == [(23, "poisoned")]
+    await house.until(lambda: house.completed == 39 and len(house.dead) == 1, seconds=600)
+    assert house.dead == [(bodies[23], "poisoned")]
     assert len(house.historian.readings) == 39
     assert house.host.deaths >= 3
 
 
 async def test_a_lone_message_that_kills_its_process_is_condemned_only_after_a_while(house: House) -> None:
     house.host.poison = b"666.125"
-    house.queue.send(reading_body("s", 1, "666.125x"))
+    house.send(reading_body("s", 1, "666.125x"))
     house.start()
     for _ in range(80):
         await house.clock.advance(1)
         await asyncio.sleep(0.0005)
-    assert house.queue.dead == []
-    await house.until(lambda: len(house.queue.dead) == 1, seconds=120)
+    assert house.dead == []
+    await house.until(lambda: len(house.dead) == 1, seconds=120)
 
 
 async def test_a_process_that_keeps_dying_for_a_minute_costs_no_message(house: House) -> None:
     house.host.refuse_calls_until_us = house.clock.now_us() + 60 * US_PER_S
-    house.queue.send(*(reading_body("s", at_s, "21.5") for at_s in range(20)))
+    house.send(*(reading_body("s", at_s, "21.5") for at_s in range(20)))
     house.start()
-    await house.until(lambda: len(house.queue.completed) == 20, seconds=300)
-    assert house.queue.dead == []
+    await house.until(lambda: house.completed == 20, seconds=300)
+    assert house.dead == []
     assert len(house.historian.readings) == 20
     assert house.host.deaths > 1
 
 
 async def test_a_rejected_message_is_found_and_its_neighbours_are_stored(house: House) -> None:
-    write = house.historian._write
     reject = Answer(Result.REJECTED, "23514")
 
     class Picky(KillableHost):
@@ -311,11 +262,11 @@ async def test_a_rejected_message_is_found_and_its_neighbours_are_stored(house: 
             return await super().ingest(shares)
 
     house.host.__class__ = Picky
-    assert write is not None
-    house.queue.send(*(reading_body("s", at_s, "13.0625x" if at_s == 5 else "21") for at_s in range(10)))
+    bodies = [reading_body("s", at_s, "13.0625x" if at_s == 5 else "21") for at_s in range(10)]
+    house.send(*bodies)
     house.start()
-    await house.until(lambda: len(house.queue.completed) == 9 and len(house.queue.dead) == 1)
-    assert house.queue.dead[0][:2] == (5, "rejected")
+    await house.until(lambda: house.completed == 9 and len(house.dead) == 1)
+    assert house.dead == [(bodies[5], "rejected")]
 
 
 async def test_everything_rejected_is_not_the_messages_fault(house: House) -> None:
@@ -324,25 +275,26 @@ async def test_everything_rejected_is_not_the_messages_fault(house: House) -> No
             return {share.facility_id: Answer(Result.REJECTED, "42P01") for share in shares}
 
     house.host.__class__ = Refusing
-    house.queue.send(*(reading_body("s", at_s, "21") for at_s in range(4)))
+    house.send(*(reading_body("s", at_s, "21") for at_s in range(4)))
     house.start()
     for _ in range(60):
         await house.clock.advance(1)
         await asyncio.sleep(0.0005)
-    assert house.queue.dead == []
+    assert house.dead == []
     house.host.__class__ = KillableHost
-    await house.until(lambda: len(house.queue.completed) == 4)
+    await house.until(lambda: house.completed == 4)
 
 
 async def test_at_a_stop_what_is_not_taken_in_is_given_back(house: House) -> None:
     house.historian.faults = [away() for _ in range(10_000)]
-    house.queue.send(reading_body("s", 1, "21"), b"not json")
+    house.send(reading_body("s", 1, "21"), b"not json")
     house.start()
-    await house.until(lambda: len(house.queue.dead) == 1)
+    await house.until(lambda: len(house.dead) == 1)
     await house.stop()
-    assert house.queue.abandoned == [0]
-    assert house.queue.closed
     house.running = None
+    assert (house.completed, house.broker.counts["abandoned"], house.broker.deliverable(QUEUE)) == (0, 1, 1)
+    with pytest.raises(BusUnavailable, match="closed"):
+        await house.source.receive(1, 0)
 
 
 async def test_the_watermark_stands_still_while_something_is_not_taken_in(house: House) -> None:
@@ -351,7 +303,7 @@ async def test_the_watermark_stands_still_while_something_is_not_taken_in(house:
     await house.clock.advance(5)
     assert house.reader.watermark_us() >= house.clock.now_us() - 1_500_000
     house.historian.faults = [away() for _ in range(10_000)]
-    house.queue.send(reading_body("s", 1, "21"))
+    house.send(reading_body("s", 1, "21"))
     sent_us = house.clock.now_us()
     for _ in range(30):
         await house.clock.advance(1)
@@ -364,23 +316,27 @@ async def test_the_watermark_stands_still_while_something_is_not_taken_in(house:
 async def test_the_watermark_stands_still_while_the_bus_is_away(house: House) -> None:
     house.start()
     await house.until(lambda: house.reader.status()["connected"])
-    house.queue.down = True
+    house.broker.stop()
     await house.clock.advance(2)
     before = house.reader.watermark_us()
     await house.clock.advance(300)
     assert house.reader.watermark_us() == before
-    assert house.reader.status()["error"] == "no route"
-    house.queue.down = False
+    assert house.reader.status()["error"] == "nothing answers for q"
+    house.broker.start()
     await house.until(lambda: house.reader.status()["connected"])
 
 
 async def test_a_lock_lost_before_completion_has_no_second_effect(house: House) -> None:
-    house.queue.lost = {0}
-    house.queue.send(reading_body("s", 1, "30"))
+    house.historian.faults = [away() for _ in range(10_000)]
+    house.send(reading_body("s", 1, "30"))
     house.start()
-    await house.until(lambda: len(house.historian.readings) == 1)
-    house.queue.send(reading_body("s", 1, "30"))
-    await house.until(lambda: len(house.queue.completed) == 1)
+    await house.until(lambda: house.broker.counts["deliveries"] == 1)
+    house.broker.stop()
+    house.broker.start()
+    await house.until(lambda: house.broker.counts["deliveries"] == 2)
+    house.historian.faults.clear()
+    await house.until(lambda: house.completed == 1)
+    assert house.broker.counts["locks_lost"] == 1
     assert len(house.historian.readings) == 1
     assert len(house.historian.events) == 1
 
@@ -401,9 +357,9 @@ async def test_one_facility_never_has_two_parts_in_flight(house: House) -> None:
     house.host.__class__ = Counting
     house.start()
     for at_s in range(30):
-        house.queue.send(reading_body("s", at_s, "21"))
+        house.send(reading_body("s", at_s, "21"))
         await house.clock.advance(0.05)
-    await house.until(lambda: len(house.queue.completed) == 30)
+    await house.until(lambda: house.completed == 30)
     assert in_flight["most"] == 1
     numbers = [entry.commit_no for entry in house.historian.entries("f")]
     assert numbers == sorted(numbers)
@@ -447,7 +403,7 @@ async def test_a_bug_in_a_lane_ends_the_reader_so_that_it_is_seen(
         raise LookupError("a bug of ours")
 
     monkeypatch.setattr(house.reader, "finish", broken)
-    house.queue.send(reading_body("s", 1, "21.5"))
+    house.send(reading_body("s", 1, "21.5"))
     house.start()
     running = house.running
     assert running is not None

@@ -1,7 +1,8 @@
 """A broker in memory with exact peek-lock: what Service Bus promises, and on request what it does on a bad day.
 
 `ModelBroker` is the truth (queues, locks, delivery counts, dead letters) and never waits. `ModelSource` is one
-receiver on one queue and implements `engine.bus.source.BusSource`; it passes the same contract suite as the real one.
+receiver on one queue and implements `engine.bus.source.BusSource`; it passes the same contract suite as the real one
+(tests/contract/test_bus_source.py).
 """
 
 from __future__ import annotations
@@ -77,11 +78,15 @@ class _Queue:
 
 
 class ModelBroker:
-    """Named queues with peek-lock. `counts` says how often each rule and each kind of chaos bit."""
+    """Named queues with peek-lock. `counts` says how often each rule and each kind of chaos bit.
+
+    `running`: False between `stop` and `start`; then no receiver gets through.
+    """
 
     def __init__(self, clock: Clock, *, lock_s: float = LOCK_S, deliveries_max: int = DELIVERIES_MAX) -> None:
         self.clock = clock
         self.counts: Counter[str] = Counter()
+        self.running = True
         self._lock_us = round(lock_s * US_PER_S)
         self._deliveries_max = deliveries_max
         self._queues: dict[str, _Queue] = {}
@@ -91,6 +96,18 @@ class ModelBroker:
     def source(self, queue: str, chaos: Chaos | None = None, chance: random.Random | None = None) -> ModelSource:
         """A receiver of its own on `queue`; several on one queue compete."""
         return ModelSource(self, queue, chaos or Chaos(), chance or random.Random(0))
+
+    def stop(self) -> None:
+        """Who waits for a message hears of it at once. Locks end with the broker; that is no failed delivery."""
+        self.running = False
+        for queue in self._queues.values():
+            for held in queue.held.values():
+                held.lock_token = None
+            queue.wake()
+
+    def start(self) -> None:
+        """Receivers get through again."""
+        self.running = True
 
     def send(self, queue: str, body: bytes) -> int:
         """Accept a message; returns its sequence number."""
@@ -118,7 +135,7 @@ class ModelBroker:
     async def something_to_deliver(self, queue: str, wait_s: float) -> bool:
         """Wait until a message is free, at most `wait_s` of the clock; returns whether one is."""
         end_us = self.clock.now_us() + round(wait_s * US_PER_S)
-        while not self.deliverable(queue) and self.clock.now_us() < end_us:
+        while self.running and not self.deliverable(queue) and self.clock.now_us() < end_us:
             arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._queue(queue).waiting.append(arrived)
             expiries = [held.locked_until_us for held in self._queue(queue).held.values()]
@@ -219,10 +236,10 @@ class ModelSource:
         self._open = True
 
     async def receive(self, max_messages: int, wait_s: float) -> list[BusMessage]:
-        self._check_open()
+        self._reach()
         self._fail_sometimes(self._chaos.receive_error, "receive_errors")
         await self.wait(wait_s)
-        self._check_open()
+        self._reach()
         messages = self._broker.take(self.queue, max_messages)
         if messages:
             self._fail_sometimes(self._chaos.lost_delivery, "lost_deliveries")
@@ -233,7 +250,7 @@ class ModelSource:
         return await self._broker.something_to_deliver(self.queue, wait_s)
 
     async def complete(self, message: BusMessage) -> None:
-        self._check_open()
+        self._reach()
         self._fail_sometimes(self._chaos.lost_settle, "lost_settles")
         if self._bites(self._chaos.forgotten, "forgotten"):
             return
@@ -241,26 +258,28 @@ class ModelSource:
         self._fail_sometimes(self._chaos.lost_answer, "lost_answers")
 
     async def abandon(self, message: BusMessage) -> None:
-        self._check_open()
+        self._reach()
         self._broker.abandon(self.queue, message)
 
     async def dead_letter(self, message: BusMessage, reason: str, description: str) -> None:
-        self._check_open()
+        self._reach()
         self._fail_sometimes(self._chaos.lost_settle, "lost_settles")
         self._broker.dead_letter(self.queue, message, reason, description)
         self._fail_sometimes(self._chaos.lost_answer, "lost_answers")
 
     async def renew_lock(self, message: BusMessage) -> int:
-        self._check_open()
+        self._reach()
         self._fail_sometimes(self._chaos.lost_settle, "lost_settles")
         return self._broker.renew_lock(self.queue, message)
 
     async def close(self) -> None:
         self._open = False
 
-    def _check_open(self) -> None:
+    def _reach(self) -> None:
         if not self._open:
             raise BusUnavailable(f"the receiver of {self.queue} is closed")
+        if not self._broker.running:
+            raise BusUnavailable(f"nothing answers for {self.queue}")
 
     def _bites(self, probability: float, name: str) -> bool:
         if probability and self._chance.random() < probability:
