@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 READ_BYTES_MAX: Final = 256 * 1024
@@ -42,21 +43,18 @@ class Pump:
         return receiver._handler is self._handler
 
     async def allow(self, messages: int) -> None:
-        """Let the broker send until so many are buffered."""
+        """Let the broker send until so many are buffered. Raises OSError or ValueError."""
         credit = max(0, messages - self.buffered)
         granted = self._link.current_link_credit
         if credit > 2 * granted or credit < granted:
-            await self._link.flow(link_credit=credit)
+            async with _public_errors():
+                await self._link.flow(link_credit=credit)
 
     async def wait(self, seconds: float) -> None:
-        """Until something was read, at most so long. Keeps the receiver's token fresh."""
+        """Until something was read, at most so long. Keeps the receiver's token fresh. Raises OSError or ValueError."""
         self._handler._socket_timeout = seconds
-        try:
+        async with _public_errors():
             alive = await self._handler.do_work_async()
-        except (OSError, ValueError):
-            raise
-        except Exception as error:  # the client's inner ones have no public name
-            raise ConnectionError(f"{type(error).__name__}: {error}") from error
         if not alive:
             raise ConnectionError("the receiver has shut down")
 
@@ -93,6 +91,17 @@ class Pump:
         news, self._news = self._news, asyncio.get_running_loop().create_future()
         if not news.done():
             news.set_result(None)
+
+
+@contextlib.asynccontextmanager
+async def _public_errors() -> AsyncIterator[None]:
+    """The client's inner errors have no public name."""
+    try:
+        yield
+    except (OSError, ValueError):
+        raise
+    except Exception as error:
+        raise ConnectionError(f"{type(error).__name__}: {error}") from error
 
 
 class _Stream:

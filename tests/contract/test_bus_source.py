@@ -17,7 +17,7 @@ from azure.servicebus.aio import ServiceBusClient
 from engine.bus.service_bus import ServiceBusSource
 from engine.bus.source import BusMessage, BusSource
 from engine.clock import ManualClock, SystemClock
-from engine.errors import LockLost
+from engine.errors import BusUnavailable, LockLost
 from engine.local_bus import LocalBus
 from tests.fakes.broker import ModelBroker
 
@@ -38,6 +38,10 @@ class Broker(Protocol):
     async def receive(self, source: BusSource, max_messages: int, wait_s: float = WAIT_S) -> list[BusMessage]: ...
 
     async def pass_time(self, seconds: float) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def start(self) -> None: ...
 
 
 class Model:
@@ -68,12 +72,22 @@ class Model:
     async def pass_time(self, seconds: float) -> None:
         await self._clock.advance(seconds)
 
+    async def stop(self) -> None:
+        self._broker.stop()
+
+    async def start(self) -> None:
+        self._broker.start()
+
 
 class Real:
     """The azure SDK over AMQP to a local bus of this process; time is real."""
 
-    def __init__(self, bus: LocalBus) -> None:
-        self._bus = bus
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._bus = self._bus_on(port=0)
+
+    def _bus_on(self, port: int) -> LocalBus:
+        return LocalBus(self._folder, [QUEUE], port, key="c2VjcmV0", lock_s=LOCK_S)
 
     async def open(self) -> BusSource:
         return ServiceBusSource(self._bus.connection_string, QUEUE, SystemClock(), silence_s_max=60)
@@ -100,6 +114,13 @@ class Real:
     async def pass_time(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    async def stop(self) -> None:
+        await self._bus.stop()
+
+    async def start(self) -> None:
+        self._bus = self._bus_on(self._bus.port)
+        await self._bus.start()
+
     def _client(self) -> ServiceBusClient:
         return ServiceBusClient.from_connection_string(self._bus.connection_string)
 
@@ -109,10 +130,10 @@ async def broker(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     if request.param == "model":
         yield Model()
         return
-    bus = LocalBus(tmp_path, [QUEUE], 0, key="c2VjcmV0", lock_s=LOCK_S)
-    await bus.start()
-    yield Real(bus)
-    await bus.stop()
+    real = Real(tmp_path)
+    await real.start()
+    yield real
+    await real.stop()
 
 
 async def test_messages_come_in_order_with_rising_sequence_numbers(broker: Broker) -> None:
@@ -305,6 +326,57 @@ async def test_locks_outlive_a_closed_source(broker: Broker) -> None:
     assert (again.body, again.sequence_number) == (b"orphan", message.sequence_number)
     await second.complete(again)
     await second.close()
+
+
+async def test_a_closed_source_says_so(broker: Broker) -> None:
+    source = await broker.open()
+    await broker.send(b"one", b"two")
+    messages = await receive_all(broker, source, 2)
+    await source.close()
+    with pytest.raises(BusUnavailable):
+        await broker.receive(source, 1)
+    with pytest.raises(BusUnavailable):
+        await source.complete(messages[0])
+    with pytest.raises(BusUnavailable):
+        await source.renew_lock(messages[1])
+
+
+async def test_a_broker_that_is_away_is_told_and_is_no_empty_queue(broker: Broker) -> None:
+    source = await broker.open()
+    await broker.send(b"held")
+    [held] = await broker.receive(source, 1)
+    waiting = asyncio.ensure_future(broker.receive(source, 1, wait_s=30))
+    await asyncio.sleep(0)
+    await broker.stop()
+    with pytest.raises(BusUnavailable):
+        await asyncio.wait_for(waiting, 10)
+    with pytest.raises(BusUnavailable):
+        await broker.receive(source, 1)
+    with pytest.raises(BusUnavailable):
+        await source.complete(held)
+    await broker.start()
+    [again] = await broker.receive(source, 1, wait_s=5)
+    assert (again.body, again.sequence_number) == (b"held", held.sequence_number)
+    await source.complete(again)
+    await source.close()
+
+
+async def test_locks_end_with_the_broker(broker: Broker) -> None:
+    source = await broker.open()
+    await broker.send(b"held")
+    [held] = await broker.receive(source, 1)
+    await broker.stop()
+    await broker.start()
+    try:
+        [again] = await broker.receive(source, 1, wait_s=5)
+    except BusUnavailable:  # a connection that has been cut may be found out only when it is used
+        [again] = await broker.receive(source, 1, wait_s=5)
+    with pytest.raises(LockLost):
+        await source.complete(held)
+    await source.complete(again)
+    await broker.pass_time(LOCK_S + 0.2)
+    assert await broker.receive(source, 1, wait_s=0.2) == []
+    await source.close()
 
 
 async def receive_all(broker: Broker, source: BusSource, count: int) -> list[BusMessage]:
