@@ -12,7 +12,8 @@ import asyncpg
 
 from native import FacilityCore
 from tests.fakes.broker import ModelBroker
-from tests.faults.fold import Event, Folded, Reading, fold
+from tests.fakes.copy_rows import StoredRow
+from tests.faults.fold import Event, Folded, fold
 from tests.faults.history import Commit
 from tests.faults.hub import QUEUES, Plan, Sensor
 
@@ -39,7 +40,7 @@ async def check_fold(db: asyncpg.Connection, commits: Sequence[Commit], facility
     folded = fold(facility_id, settings_json, commits, states_of={checkpointed})
     numbers = [row["sensor_no"] for row in await db.fetch("SELECT * FROM sensors WHERE facility_id = $1", facility_id)]
     stored = [
-        Reading(row["sensor_no"], us(row["tracked_at"]), row["value"], row["text_value"], row["score"], row["flags"])
+        StoredRow(row["sensor_no"], us(row["tracked_at"]), row["value"], row["text_value"], row["score"], row["flags"])
         for row in await db.fetch(READINGS, numbers)
     ]
     same(f"readings of {facility_id}", stored, list(folded.readings.values()))

@@ -4,26 +4,13 @@ and a model of the tables in plain Python. Written from the design, not from the
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.model import LogEntry
 from native import FacilityCore
-
-POSTGRES_EPOCH_US = 946_684_800_000_000
-
-
-class Reading(NamedTuple):
-    """A row of `sensor_records`. `value_bits` and `score_bits` are the floats' bytes: equal means bit for bit."""
-
-    sensor_no: int
-    tracked_at_us: int
-    value_bits: bytes | None
-    text_value: str | None
-    score_bits: bytes | None
-    flags: int
+from tests.fakes.copy_rows import StoredRow, copied_rows
 
 
 class Event(NamedTuple):
@@ -48,7 +35,7 @@ class Event(NamedTuple):
 class Folded:
     """`states[n]` is the core's snapshot after commit n, kept for the commits that were asked for and the last."""
 
-    readings: dict[tuple[int, int], Reading] = field(default_factory=dict)
+    readings: dict[tuple[int, int], StoredRow] = field(default_factory=dict)
     conflicts: set[tuple[int, int, bytes | None, str | None]] = field(default_factory=set)
     events: dict[tuple[str, str, int, int], Event] = field(default_factory=dict)
     unknown: set[tuple[str, int]] = field(default_factory=set)
@@ -82,36 +69,7 @@ def fold(
     return tables
 
 
-def copied_rows(data: bytes) -> list[Reading]:
-    """Binary COPY tuples of `sensor_records` back into rows."""
-    rows = []
-    at = 0
-    while at < len(data):
-        (fields,) = struct.unpack_from("!h", data, at)
-        assert fields == 6, f"a tuple of {fields} fields at byte {at}"
-        at += 2
-        raw: list[bytes | None] = []
-        for _ in range(fields):
-            (length,) = struct.unpack_from("!i", data, at)
-            at += 4
-            raw.append(None if length < 0 else data[at : at + length])
-            at += max(length, 0)
-        sensor_no, tracked_at, value, text, score, flags = raw
-        assert sensor_no is not None and tracked_at is not None and flags is not None
-        rows.append(
-            Reading(
-                int.from_bytes(sensor_no, signed=True),
-                int.from_bytes(tracked_at, signed=True) + POSTGRES_EPOCH_US,
-                value,
-                None if text is None else text.decode(),
-                score,
-                int.from_bytes(flags, signed=True),
-            )
-        )
-    return rows
-
-
-def _store(tables: Folded, row: Reading) -> None:
+def _store(tables: Folded, row: StoredRow) -> None:
     """The first reading of a moment stays; the same value again is nothing new, another one is a conflict."""
     first = tables.readings.setdefault((row.sensor_no, row.tracked_at_us), row)
     if (first.value_bits, first.text_value) != (row.value_bits, row.text_value):

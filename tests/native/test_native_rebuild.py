@@ -13,7 +13,8 @@ from engine.facility.facility import Facility
 from engine.metrics import REBUILDS, Metrics
 from engine.model import Checkpoint
 from engine.settings import Settings
-from tests.unit.engine_fakes import T0_US, FakeHistorian, activation, batch, setup
+from tests.fakes.historian import FakeHistorian
+from tests.fakes.messages import T0_US, activation, batch, setup
 
 WARM = [("s", 15.0 * step, f"{21 + step * 7 % 13 / 10}") for step in range(400)]
 AFTER_S = 15.0 * len(WARM)
@@ -40,9 +41,7 @@ def damage(historian: FakeHistorian, how: str) -> None:
     held = historian.checkpoints["f"]
     if how == "log":
         entry = historian.entries("f")[-1]
-        number = held.commit_no + 1
-        historian.log["f"] = [replace(entry, commit_no=number, payload=entry.payload[:-1])]
-        historian.last_commit_no["f"] = number
+        historian.log["f"] = [replace(entry, commit_no=held.commit_no + 1, payload=entry.payload[:-1])]
         return
     state = b"rotten" if how == "crc" else of_version(held.state, {"newer": native.CORE_VERSION + 1, "older": 1}[how])
     historian.checkpoints["f"] = Checkpoint(held.commit_no, native.CORE_VERSION, state)
@@ -78,7 +77,7 @@ async def test_an_alarm_that_was_announced_stays_active_and_returns_once(
     assert transitions(historian) == [("high", "activated")]
     await facility.ingest(batch(("s", AFTER_S + 45, "21"), ("s", AFTER_S + 600, "21")))
     assert transitions(historian) == [("high", "activated"), ("high", "returned")]
-    assert native.FacilityCore.restore("f", historian.checkpoints["f"].state, "{}").sensor_ids() == ["s", "quiet"]
+    assert native.FacilityCore.restore("f", historian.checkpoints["f"].state, "{}").sensor_ids() == ["quiet", "s"]
 
 
 async def test_an_alarm_that_was_never_announced_is_not_taken_for_known(historian: FakeHistorian) -> None:

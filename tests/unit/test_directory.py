@@ -16,7 +16,8 @@ from engine.facility.host import FacilityHost
 from engine.facility.port import Answer, Host, HostStatus, Result, Share
 from engine.metrics import Metrics
 from engine.settings import Settings
-from tests.unit.engine_fakes import T0_US, FakeHistorian, activation, away, batch, deactivation, setup
+from tests.fakes.historian import FakeHistorian
+from tests.fakes.messages import T0_US, activation, batch, deactivation, setup
 from tests.unit.test_reader import KillableHost
 
 
@@ -99,11 +100,7 @@ async def test_a_facility_that_came_to_be_meanwhile_is_found(starter: Starter) -
 
 async def test_while_the_store_is_away_nobody_is_called_unknown(starter: Starter) -> None:
     directory = directory_of(starter)
-
-    async def park(items: object) -> list[bool]:
-        raise away()
-
-    starter.historian.park_unknown_facility = park  # type: ignore[method-assign, assignment]
+    starter.historian.away = True
     answers = await directory.ingest([Share("f", (batch(("s", 1, "21")),))])
     assert answers["f"].result is Result.UNAVAILABLE
 

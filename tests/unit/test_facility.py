@@ -17,7 +17,8 @@ from engine.metrics import Metrics
 from engine.model import Detection, EntryKind, ParkedItem, SensorStatus, SensorType, Verdict
 from engine.settings import Settings
 from native import Flag
-from tests.unit.engine_fakes import T0_US, FakeHistorian, activation, away, batch, deactivation, setup
+from tests.fakes.historian import FakeHistorian, away
+from tests.fakes.messages import T0_US, activation, batch, deactivation, setup
 
 
 def facility_on(historian: FakeHistorian, clock: ManualClock | None = None, **changes: object) -> Facility:
@@ -242,11 +243,11 @@ async def test_checkpoints_come_by_count_and_by_time_and_shorten_the_log(histori
     await facility.ingest(batch(("s", 1, "21"), ("s", 2, "21")))
     assert "f" not in historian.checkpoints
     await facility.ingest(batch(("s", 3, "21")))
-    assert historian.checkpoints["f"].commit_no == historian.last_commit_no["f"]
+    assert historian.checkpoints["f"].commit_no == historian.last_commit_no("f")
     assert historian.log["f"] == []
     await clock.advance(61)
     await facility.ingest(batch(("s", 4, "30")))
-    assert historian.checkpoints["f"].commit_no == historian.last_commit_no["f"]
+    assert historian.checkpoints["f"].commit_no == historian.last_commit_no("f")
     await facility.ingest(batch(("s", 5, "30")))
     assert len(historian.log["f"]) == 1
     assert recovered_state(historian) == folded_state(historian)
@@ -369,7 +370,7 @@ async def test_settings_of_detection_come_with_a_load_and_stay_in_checkpoint_log
     await facility.apply([activation()])
     await facility.ingest(batch(("s", 1, "22.5")))
     historian.sensors["s"] = replace(historian.sensors["s"], detection=Detection(physical_low=21, physical_high=23))
-    historian.detection = {SensorType.FLOW: Detection(budget_days=3)}
+    historian.detection = {("f", SensorType.FLOW): Detection(budget_days=3)}
     await facility.load(again=True)
     await facility.apply([activation("w", kind=SensorType.FLOW)])
     sensors = [

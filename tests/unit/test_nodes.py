@@ -15,7 +15,7 @@ from engine.facility.mover import STEADY_S_MIN
 from engine.facility.port import Answer, Result, Share
 from engine.historian.overview import Overview
 from engine.placement.nodes import Node, homes, least_loaded, next_move
-from tests.unit.engine_fakes import activation, batch, setup
+from tests.fakes.messages import activation, batch, setup
 from tests.unit.test_directory import Starter, directory_of
 from tests.unit.test_directory import starter as starter  # noqa: PLC0414  a fixture
 

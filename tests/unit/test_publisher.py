@@ -14,7 +14,8 @@ from engine.facility.publisher import Publisher
 from engine.live import LiveFrame
 from engine.metrics import Metrics
 from engine.settings import Settings
-from tests.unit.engine_fakes import T0_US, FakeHistorian, activation, batch, setup
+from tests.fakes.historian import FakeHistorian
+from tests.fakes.messages import T0_US, activation, batch, setup
 
 
 def frame(number: int) -> LiveFrame:

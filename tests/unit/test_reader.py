@@ -20,7 +20,8 @@ from engine.facility.port import Answer, Host, Result, Share
 from engine.metrics import Metrics
 from engine.settings import Settings
 from tests.fakes.broker import ModelBroker, ModelSource
-from tests.unit.engine_fakes import T0_US, FakeHistorian, activation, away, deactivation, reading_body, setup
+from tests.fakes.historian import FakeHistorian, away
+from tests.fakes.messages import T0_US, activation, deactivation, reading_body, setup
 
 QUEUE = "q"
 

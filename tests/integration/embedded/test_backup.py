@@ -27,10 +27,10 @@ from engine.historian.schema import metadata
 from engine.metrics import REBUILDS, Metrics
 from engine.settings import Settings
 from tests.conftest import database_named
+from tests.fakes.messages import T0_US, activation, batch, setup
 from tests.integration.cluster.field import FACILITIES, QUEUES, Field
 from tests.integration.cluster.harness import Engine, Hub, eventually
 from tests.integration.local_bus.harness import running_bus
-from tests.unit.engine_fakes import T0_US, activation, batch, setup
 
 pytestmark = pytest.mark.postgres
 ROOT = Path(__file__).parents[3]

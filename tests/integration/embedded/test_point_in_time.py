@@ -20,8 +20,8 @@ from engine.metrics import Metrics
 from engine.processes.ports import free_port
 from engine.settings import Settings
 from migrations.upgrade import upgrade
+from tests.fakes.messages import T0_US, activation, batch, setup
 from tests.integration.embedded.test_backup import gasinsight
-from tests.unit.engine_fakes import T0_US, activation, batch, setup
 
 pytestmark = pytest.mark.postgres
 START_S_MAX = 30

@@ -19,7 +19,7 @@ from engine.model import SensorType
 from engine.offline import score_frame
 from engine.settings import Settings
 from native import Flag
-from tests.unit.engine_fakes import T0_US, activation, setup
+from tests.fakes.messages import T0_US, activation, setup
 
 pytestmark = pytest.mark.postgres
 ROWS_A_BATCH = 200

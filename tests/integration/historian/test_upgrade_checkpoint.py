@@ -12,7 +12,7 @@ from engine.facility.facility import Facility
 from engine.historian.historian import Historian
 from engine.metrics import REBUILDS, Metrics
 from engine.settings import Settings
-from tests.unit.engine_fakes import T0_US, activation, batch, setup
+from tests.fakes.messages import T0_US, activation, batch, setup
 
 pytestmark = pytest.mark.postgres
 DAY_S = 86_400

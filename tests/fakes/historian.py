@@ -1,0 +1,352 @@
+"""HistorianPort in memory. It passes the contract suite of the real one (tests/contract/test_store_*.py).
+
+A test may lean on what is promised there and on nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from engine.errors import CommitFenced, CommitRejected, StoreUnavailable
+from engine.historian.port import DeadLetter, StoredItem, StoredReading, ToldAlarm
+from engine.model import (
+    AlarmEvent,
+    Checkpoint,
+    CommitAnswer,
+    Detection,
+    EntityChange,
+    FacilityConfig,
+    FacilitySetup,
+    FacilityState,
+    FacilityStatus,
+    LogEntry,
+    Outcome,
+    ParkedItem,
+    SensorConfig,
+    SensorStatus,
+    SensorType,
+    Verdict,
+)
+from tests.fakes.copy_rows import StoredRow, copied_rows
+from tests.fakes.storable import Unstorable, check_json, check_texts
+
+REFUSED = "refused"  # the kind of a parked row that is only shown
+
+
+@dataclass
+class FakeHistorian:
+    """The tables are public, for tests to look at and to damage. `outcomes`: all that were committed, in order.
+
+    `sensors` hold their own detection settings; those of a type are in `detection` by facility and type. `events` is
+    the journal, (facility_id, event) in the order of the ids.
+
+    away          nobody gets through
+    faults        given out one a commit: a Verdict to answer with, or an error to raise, before anything is written
+    lost_answers  so many commits are written and then answered UNKNOWN
+    """
+
+    facilities: dict[str, FacilitySetup] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+    sensors: dict[str, SensorConfig] = field(default_factory=dict)
+    detection: dict[tuple[str, SensorType], Detection] = field(default_factory=dict)
+    log: dict[str, list[LogEntry]] = field(default_factory=dict)
+    checkpoints: dict[str, Checkpoint] = field(default_factory=dict)
+    readings: dict[tuple[int, int], str] = field(default_factory=dict)
+    conflicts: set[tuple[int, int, str]] = field(default_factory=set)
+    events: list[tuple[str, AlarmEvent]] = field(default_factory=list)
+    parking: dict[int, ParkedItem] = field(default_factory=dict)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    engine_status: dict[str, Any] = field(default_factory=dict)
+    outcomes: list[Outcome] = field(default_factory=list)
+    loads: int = 0
+    away: bool = False
+    faults: list[Verdict | Exception] = field(default_factory=list)
+    lost_answers: int = 0
+    _last_drawn: int = 0
+
+    # --- HistorianPort ------------------------------------------------------------------------------------------------
+
+    async def load(self, facility_id: str, held_epoch: int | None = None) -> FacilityState | None:
+        self._reach()
+        if facility_id not in self.facilities:
+            return None
+        if held_epoch not in {None, self.epochs[facility_id]}:
+            raise CommitFenced(f"epoch {held_epoch} is over, {self.epochs[facility_id]} is the present one")
+        self.loads += 1
+        self.epochs[facility_id] += 1
+        setup = self.facilities[facility_id]
+        of_type = {kind: settings for (owner, kind), settings in self.detection.items() if owner == facility_id}
+        sensors = [sensor for sensor in self.sensors.values() if sensor.facility_id == facility_id]
+        return FacilityState(
+            config=FacilityConfig(facility_id, setup.name, setup.type, FacilityStatus.ACTIVE),
+            epoch=self.epochs[facility_id],
+            sensors=tuple(
+                replace(sensor, detection=_in_force(sensor.detection, of_type.get(sensor.type, Detection())))
+                for sensor in sorted(sensors, key=lambda sensor: sensor.sensor_no)
+            ),
+            checkpoint=self.checkpoints.get(facility_id),
+            log=tuple(self.log.get(facility_id, [])),
+            parked=tuple((stored.id, stored.item) for stored in self._parked(facility_id, None)),
+            last_commit_no=self.last_commit_no(facility_id),
+            detection=of_type,
+        )
+
+    async def recent_readings(
+        self, facility_id: str, sensor_nos: Sequence[int], readings_max: int
+    ) -> list[StoredReading]:
+        self._reach()
+        found: list[StoredReading] = []
+        for wanted in sorted(sensor_nos):
+            times = sorted(at_us for sensor_no, at_us in self.readings if sensor_no == wanted)
+            found += [(wanted, at_us, self.readings[wanted, at_us]) for at_us in times[-readings_max:]]
+        return found
+
+    async def told_alarms(self, facility_id: str) -> list[ToldAlarm]:
+        self._reach()
+        told: dict[str, ToldAlarm] = {}
+        for owner, event in self.events:
+            if owner != facility_id or event.late or event.transition not in {"activated", "returned"}:
+                continue
+            active = event.transition == "activated"
+            before = told.get(event.alarm_key)
+            acknowledged = False if active else True if before is None else before[3]
+            told[event.alarm_key] = (event.sensor_no, event.rule, active, acknowledged, event.event_time_us)
+        return [alarm for _, alarm in sorted(told.items())]
+
+    async def commit(self, outcome: Outcome) -> CommitAnswer:
+        await asyncio.sleep(0)
+        self._reach()
+        if self.faults:
+            fault = self.faults.pop(0)
+            if isinstance(fault, Exception):
+                raise fault
+            if fault is not Verdict.COMMITTED:
+                return CommitAnswer(fault, "as the test asked")
+        left_out = self._left_out(outcome)
+        if left_out is not None:
+            return left_out
+        try:
+            answer = self._written(outcome)
+        except Unstorable as refusal:
+            return CommitAnswer(Verdict.REJECTED, str(refusal))
+        if self.lost_answers:
+            self.lost_answers -= 1
+            return CommitAnswer(Verdict.UNKNOWN, "the connection died")
+        return answer
+
+    async def create_facility(self, setup: FacilitySetup) -> bool:
+        self._reach()
+        _check_written(setup)
+        if setup.facility_id in self.facilities:
+            return False
+        self.facilities[setup.facility_id] = setup
+        self.epochs[setup.facility_id] = 0
+        return True
+
+    async def park_unknown_facility(self, items: Sequence[ParkedItem]) -> list[bool]:
+        self._reach()
+        unknown = [item.facility_id not in self.facilities for item in items]
+        homeless = [item for item, is_unknown in zip(items, unknown, strict=True) if is_unknown]
+        _check_written(homeless)
+        self.park(homeless)
+        return unknown
+
+    async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
+        self._reach()
+        return self._parked(facility_id, sensor_id)
+
+    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | None:
+        self._reach()
+        held = self.sensors.get(sensor_id)
+        if held is not None:
+            return held.sensor_no if held.facility_id == facility_id else None
+        return self._draw()
+
+    async def facility_ids(self) -> list[str]:
+        self._reach()
+        return sorted(self.facilities)
+
+    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        self._reach()
+        for letter in letters:
+            texts = {each.name: getattr(letter, each.name) for each in fields(letter)}
+            without_nul = {name: text.replace("\0", "\N{REPLACEMENT CHARACTER}") for name, text in texts.items()}
+            self.dead_letters.append(DeadLetter(**without_nul))
+
+    async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
+        self._reach()
+        _check_written(state)
+        self.engine_status[component] = json.loads(json.dumps(state))
+
+    # --- for tests ----------------------------------------------------------------------------------------------------
+
+    def entries(self, facility_id: str) -> list[LogEntry]:
+        """Everything that was ever committed for a facility, in order."""
+        return [entry for each in self.outcomes if each.facility_id == facility_id for entry in each.entries]
+
+    def last_commit_no(self, facility_id: str) -> int:
+        """0: nothing is committed."""
+        log, checkpoint = self.log.get(facility_id), self.checkpoints.get(facility_id)
+        return log[-1].commit_no if log else checkpoint.commit_no if checkpoint is not None else 0
+
+    def park(self, items: Sequence[ParkedItem]) -> None:
+        """As the commit does; a redelivery parks nothing new, whatever reason it is given."""
+        for item in items:
+            if _digest(item) not in map(_digest, self.parking.values()):
+                self.parking[self._draw()] = item
+
+    # --- what a commit does -------------------------------------------------------------------------------------------
+
+    def _reach(self) -> None:
+        if self.away:
+            raise away()
+
+    def _draw(self) -> int:
+        self._last_drawn += 1
+        return self._last_drawn
+
+    def _parked(self, facility_id: str, sensor_id: str | None) -> list[StoredItem]:
+        rows = [
+            StoredItem(row_id, item)
+            for row_id, item in self.parking.items()
+            if item.facility_id == facility_id and sensor_id in {None, item.sensor_id} and item.kind != REFUSED
+        ]
+        return sorted(rows, key=lambda row: (row.item.tracked_at_us is not None, row.item.tracked_at_us, row.id))
+
+    def _left_out(self, outcome: Outcome) -> CommitAnswer | None:
+        epoch = self.epochs.get(outcome.facility_id)
+        if outcome.epoch != epoch:
+            return CommitAnswer(Verdict.FENCED, f"epoch {outcome.epoch} is over; the facility is at {epoch}")
+        last = self.last_commit_no(outcome.facility_id)
+        numbers = [entry.commit_no for entry in outcome.entries]
+        point = outcome.checkpoint
+        if numbers != list(range(last + 1, last + 1 + len(numbers))):
+            return CommitAnswer(Verdict.UNKNOWN, f"out_of_sequence: {numbers} after {last}")
+        if point is not None and point.commit_no > last + len(numbers):
+            return CommitAnswer(Verdict.UNKNOWN, f"out_of_sequence: checkpoint {point.commit_no} after {last}")
+        if not set(outcome.unparked_ids) <= set(self.parking):
+            return CommitAnswer(Verdict.UNKNOWN, "out_of_sequence: parked rows have gone")
+        return None
+
+    def _written(self, outcome: Outcome) -> CommitAnswer:
+        """Raises Unstorable before anything is changed."""
+        check_texts(outcome.changes, outcome.parked, outcome.events)
+        for event in outcome.events:
+            check_json(event.explanation_json)
+        sensors = self._changed_sensors(outcome)
+        rows = _rows_of(outcome, {sensor.sensor_no for sensor in sensors.values()})
+
+        facility_id, point = outcome.facility_id, outcome.checkpoint
+        self.outcomes.append(outcome)
+        self.sensors = sensors
+        for row_id in outcome.unparked_ids:
+            self.parking.pop(row_id, None)
+        self.park(outcome.parked)
+        answer = self._stored(rows)
+        for event in outcome.events:
+            if event.only_if_stored not in answer.not_stored:
+                self._journal(facility_id, event)
+        log = [*self.log.get(facility_id, []), *outcome.entries]
+        if point is not None:
+            self.checkpoints[facility_id] = point
+            log = [entry for entry in log if entry.commit_no > point.commit_no]
+        self.log[facility_id] = log
+        return answer
+
+    def _changed_sensors(self, outcome: Outcome) -> dict[str, SensorConfig]:
+        sensors = dict(self.sensors)
+        for change in outcome.changes:
+            if change.op == "insert_sensor":
+                sensor = _new_sensor(change)
+                if sensor.facility_id not in self.facilities:
+                    raise Unstorable(f"there is no facility {sensor.facility_id}")
+                if sensor.sensor_id in sensors or sensor.sensor_no in {held.sensor_no for held in sensors.values()}:
+                    raise Unstorable(f"sensor {sensor.sensor_id} or its number {sensor.sensor_no} is there already")
+                sensors[sensor.sensor_id] = sensor
+            elif change.op == "sensor_status" and change.status is not None and change.changed_at_us is not None:
+                held = sensors.get(change.sensor_id)
+                if held is not None and held.facility_id == outcome.facility_id:
+                    sensors[change.sensor_id] = replace(
+                        held, status=change.status, status_changed_at_us=change.changed_at_us
+                    )
+            else:
+                raise Unstorable(f"entity change {change.op!r} is not known or not complete")
+        return sensors
+
+    def _stored(self, rows: Sequence[StoredRow]) -> CommitAnswer:
+        """The first reading of a moment stays; another value of it is a conflict, counted once."""
+        before = set(self.readings)
+        told, conflicts = set(), set()
+        for row in rows:
+            key = (row.sensor_no, row.tracked_at_us)
+            if key in before:
+                told.add(key)
+            if self.readings.setdefault(key, row.data) != row.data:
+                conflicts.add((*key, row.data))
+        new = conflicts - self.conflicts
+        self.conflicts |= new
+        return CommitAnswer(Verdict.COMMITTED, not_stored=frozenset(told), conflicts=len(new))
+
+    def _journal(self, facility_id: str, event: AlarmEvent) -> None:
+        def once(owner: str, each: AlarmEvent) -> tuple[Any, ...]:
+            return owner, each.alarm_key, each.transition, each.event_time_us, each.rule_version
+
+        if once(facility_id, event) not in {once(owner, held) for owner, held in self.events}:
+            self.events.append((facility_id, event))
+
+
+def away() -> StoreUnavailable:
+    return StoreUnavailable("PostgreSQL is away")
+
+
+def _digest(item: ParkedItem) -> tuple[Any, ...]:
+    return item.kind, item.facility_id, item.sensor_id, item.tracked_at_us, item.body
+
+
+def _new_sensor(change: EntityChange) -> SensorConfig:
+    activation = change.activation
+    if activation is None or change.sensor_no is None:
+        raise Unstorable("insert_sensor needs the activation and a reserved sensor_no")
+    return SensorConfig(
+        sensor_id=activation.sensor_id,
+        sensor_no=change.sensor_no,
+        facility_id=activation.facility_id,
+        name=f"Sensor {activation.sensor_id}",
+        type=activation.type,
+        status=SensorStatus.ACTIVE,
+        expected_interval_s=activation.expected_interval_s,
+        installed_at_us=activation.tracked_at_us,
+        status_changed_at_us=activation.tracked_at_us,
+    )
+
+
+def _in_force(own: Detection, of_type: Detection) -> Detection:
+    """A sensor's own settings go before its type's."""
+    said = {each.name: getattr(own, each.name) for each in fields(own) if getattr(own, each.name) is not None}
+    return replace(of_type, **said)
+
+
+def _rows_of(outcome: Outcome, sensor_nos: set[int]) -> list[StoredRow]:
+    try:
+        rows = copied_rows(outcome.copy_rows)
+    except ValueError as error:
+        raise Unstorable(str(error)) from error
+    if len(rows) != outcome.rows:
+        raise Unstorable(f"{len(rows)} rows where the outcome says {outcome.rows}")
+    strangers = sorted({row.sensor_no for row in rows} - sensor_nos)
+    if strangers:
+        raise Unstorable(f"no sensor has number {strangers[0]}")
+    check_texts([row.text_value for row in rows])
+    return rows
+
+
+def _check_written(*content: Any) -> None:
+    """For all that write except the commit, which answers."""
+    try:
+        check_texts(*content)
+    except Unstorable as refusal:
+        raise CommitRejected(str(refusal)) from refusal
