@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::detection::{Detection, RawDetection};
 use crate::instant::{self, US_PER_S};
+use crate::limits::{INTERVAL_S_MAX, SETTING_MAX};
 use crate::rules;
 
 /// A payload that cannot be applied; the core is as it was before.
@@ -37,10 +38,10 @@ impl Settings {
         let settings: Self = serde_json::from_str(json).map_err(|error| PayloadError(format!("settings: {error}")))?;
         let numbers =
             [settings.late_alarm_s_max, settings.stale_intervals, settings.stale_s_min, settings.tick_gap_s_max];
-        if numbers.iter().all(|number| (0.0..=1e9).contains(number)) {
+        if numbers.iter().all(|number| (0.0..=SETTING_MAX).contains(number)) {
             Ok(settings)
         } else {
-            Err(PayloadError(format!("settings: every number must be 0 to 1e9, got {numbers:?}")))
+            Err(PayloadError(format!("settings: every number must be 0 to {SETTING_MAX}, got {numbers:?}")))
         }
     }
 }
@@ -57,9 +58,6 @@ pub enum Status {
     Maintenance,
     Fault,
 }
-
-/// Most seconds between two expected readings that mean anything: a year.
-pub const INTERVAL_S_MAX: f64 = 366.0 * 86_400.0;
 
 #[derive(Debug, Deserialize)]
 struct RawSensor {
@@ -122,7 +120,7 @@ impl SensorUpsert {
         if raw.op != "upsert" {
             return wrong(format!("unknown op {:?}", raw.op));
         }
-        if !(0.0..=INTERVAL_S_MAX).contains(&raw.expected_interval_s) {
+        if !(0.0..=f64::from(INTERVAL_S_MAX)).contains(&raw.expected_interval_s) {
             return wrong(format!(
                 "expected_interval_s {} is not within 0 and {INTERVAL_S_MAX}",
                 raw.expected_interval_s

@@ -3,12 +3,11 @@
 use serde::Deserialize;
 
 use crate::detector::Tuning;
+use crate::limits::BUDGET_DAYS_MAX;
 use crate::rules;
 use crate::wire::{put_bool, put_f64, put_varint, Reader, Wire, WireError};
 
 const DAY_S: f64 = 86_400.0;
-/// Days in which one false alarm is accepted, at most: thirty years.
-const BUDGET_DAYS_MAX: f64 = 10_958.0;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detection {
@@ -102,9 +101,9 @@ mod tests {
 
     #[test]
     fn limits_are_told() {
-        assert!(read(r#"{"budget_days": 10958}"#).is_ok() && read(r#"{"budget_days": 1e-9}"#).is_ok());
+        assert!(read(r#"{"budget_days": 3650}"#).is_ok() && read(r#"{"budget_days": 1e-9}"#).is_ok());
         for wrong in [
-            r#"{"budget_days": 10958.1}"#,
+            r#"{"budget_days": 3650.1}"#,
             r#"{"budget_days": 0}"#,
             r#"{"physical_low": 3000}"#,
             r#"{"physical_high": -273.15}"#,

@@ -20,6 +20,7 @@ pub mod effects;
 mod explain;
 pub mod instant;
 pub mod late;
+pub mod limits;
 pub mod newest;
 pub mod number;
 pub mod plant;

@@ -1,6 +1,7 @@
 //! What a sensor type's rules are at first: normal range, deadband, delays, physical range, priority, each with its source.
 
 use crate::instant::US_PER_S;
+use crate::limits::PHYSICAL_MAX;
 
 /// The starting values of one sensor type.
 ///
@@ -41,7 +42,7 @@ impl Priority {
 const HUB: &str = "normal range of the field hub";
 const ANY_ONE: &str = "any 1 is an alarm";
 const NONE: &str = "no default range";
-const WIDE: (f64, f64) = (-1e12, 1e12);
+const WIDE: (f64, f64) = (-PHYSICAL_MAX, PHYSICAL_MAX);
 const SHARE: (f64, f64) = (-5.0, 105.0);
 const PPM: (f64, f64) = (-100.0, 1_000_100.0);
 

@@ -8,6 +8,7 @@ use crate::detector::{Score, Scorer};
 use crate::effects::{flag, Event, Rule, Sink, StoredRow, ACTIVATED, LATE_EXCEEDANCE};
 use crate::instant::US_PER_S;
 use crate::late::Excursions;
+use crate::limits::VALUE_MAX;
 use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
 use crate::plant::block::Sample;
@@ -15,9 +16,6 @@ use crate::rules::{self, Priority, TypeRules};
 
 /// An anomaly that is over must have been so for this long.
 const ANOMALY_OFF_US: i64 = 60 * US_PER_S;
-
-/// Beyond this nothing is a measurement.
-const VALUE_MAX: f64 = 1e30;
 
 /// A limit's alarm and the excursions it remembers for late readings.
 #[derive(Debug, Clone, PartialEq, Default)]

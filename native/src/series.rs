@@ -3,13 +3,14 @@
 //! A twin is a facility without names, alarms told and clocks: its sensors take readings in the order given, exactly as
 //! `Core::apply` would, and what the scorer says of each is kept in columns.
 
-use crate::config::{PayloadError, SensorUpsert, Settings, Status, INTERVAL_S_MAX};
+use crate::config::{PayloadError, SensorUpsert, Settings, Status};
 use crate::core::Core;
 use crate::detection::{Detection, RawDetection};
 use crate::detector::{Score, GAP_INTERVALS};
 pub use crate::detector::{VIEWS, VIEW_NAMES};
 use crate::effects::{Event, Sink, StoredRow};
 use crate::instant;
+use crate::limits::INTERVAL_S_MAX;
 use crate::number::Datum;
 use crate::plant::{Contributor, Verdict};
 use crate::rules;
@@ -245,7 +246,7 @@ impl Twin {
 
 fn upsert(index: usize, member: &Member<'_>) -> Result<SensorUpsert, PayloadError> {
     let wrong = |text: String| Err(PayloadError(format!("series: sensor {index}: {text}")));
-    if !(0.0..=INTERVAL_S_MAX).contains(&member.expected_interval_s) {
+    if !(0.0..=f64::from(INTERVAL_S_MAX)).contains(&member.expected_interval_s) {
         return wrong(format!(
             "expected_interval_s {} is not within 0 and {INTERVAL_S_MAX}",
             member.expected_interval_s

@@ -1,9 +1,7 @@
 //! A strict JSON scanner that borrows from the body and never recurses: nesting costs a bit, not a stack frame.
 
 use super::Fault;
-
-/// Deepest nesting that is read; our own messages need two levels.
-pub const DEPTH_MAX: u32 = 64;
+use crate::limits::JSON_DEPTH_MAX;
 
 /// A string between its quotes, escapes still in it; its syntax has been checked.
 #[derive(Debug, Clone, Copy)]
@@ -137,10 +135,10 @@ impl<'a> Scanner<'a> {
                     return Ok(false);
                 }
                 *depth += 1;
-                if *depth > DEPTH_MAX {
+                if *depth > JSON_DEPTH_MAX {
                     return Err(Fault::new(
                         "too_deep",
-                        format!("nested more than {DEPTH_MAX} levels at byte {}", self.at),
+                        format!("nested more than {JSON_DEPTH_MAX} levels at byte {}", self.at),
                     ));
                 }
                 *open_objects = (*open_objects << 1) | u64::from(is_object);

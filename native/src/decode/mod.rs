@@ -12,16 +12,8 @@ use foldhash::fast::RandomState;
 
 use crate::batch::BatchBuilder;
 use crate::instant;
+use crate::limits::{BODY_BYTES_MAX, EXCERPT_BYTES_MAX};
 use crate::number::Datum;
-
-/// Longest facility or sensor id, and longest text of a reading, in bytes.
-pub const ID_BYTES_MAX: usize = 256;
-pub const DATA_BYTES_MAX: usize = 256;
-/// Largest body and most rows of one body; beyond that a sender's mistake would stall everybody else.
-pub const BODY_BYTES_MAX: usize = 64 << 20;
-pub const BODY_ROWS_MAX: usize = 1_000_000;
-/// How much of an offending text is kept.
-pub const EXCERPT_BYTES_MAX: usize = 4096;
 
 /// Why a body or a row was refused: a stable word for machines and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]

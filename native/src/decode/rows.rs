@@ -1,8 +1,9 @@
 //! JSON bodies to rows: one object, an array, or an object a line; each row is judged by itself.
 
 use super::json::{Scanner, StringToken, Token};
-use super::{excerpt, BadRow, Fault, Limits, Reading, BODY_ROWS_MAX, DATA_BYTES_MAX, EXCERPT_BYTES_MAX, ID_BYTES_MAX};
+use super::{excerpt, BadRow, Fault, Limits, Reading};
 use crate::instant;
+use crate::limits::{BODY_ROWS_MAX, DATA_BYTES_MAX, EXCERPT_BYTES_MAX, ID_BYTES_MAX};
 
 /// A text of a row: borrowed from the body, or a span of the arena when it had to be unescaped or made.
 #[derive(Debug, Clone, Copy)]

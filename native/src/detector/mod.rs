@@ -34,6 +34,7 @@ use signal::Seen;
 pub use tuning::Tuning;
 pub use views::{Views, VIEWS, VIEW_NAMES};
 
+use crate::limits::VALUE_MAX;
 use crate::wire::{put_bool, put_f64s, put_varint, Reader, Wire};
 
 /// Readings after which views are kept of a sensor: many never give more.
@@ -44,8 +45,6 @@ const INTERVAL_READINGS: u64 = 50;
 const MARGIN_DECADES: f64 = 2.0;
 /// Readings after which views have a say that began anew, on a signal that turned out to be of another kind.
 const ANEW_READINGS: u64 = 200;
-/// Values beyond are no measurement: they are neither scored nor learned.
-const VALUE_MAX: f64 = 1e30;
 
 /// What a view says of a reading.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,0 +1,25 @@
+//! Limits that are held here and asked for elsewhere: they stand once, and Python takes them from here.
+//! The span of time that is accepted stands in `instant`.
+
+/// Longest facility or sensor id, and longest text of a reading, in bytes.
+pub const ID_BYTES_MAX: usize = 256;
+pub const DATA_BYTES_MAX: usize = 256;
+/// Largest body and most rows of one body; beyond that a sender's mistake would stall everybody else.
+pub const BODY_BYTES_MAX: usize = 64 << 20;
+pub const BODY_ROWS_MAX: usize = 1_000_000;
+/// Deepest nesting that is read; our own messages need two levels.
+pub const JSON_DEPTH_MAX: u32 = 64;
+/// How much of an offending text is kept.
+pub const EXCERPT_BYTES_MAX: usize = 4096;
+
+/// Most seconds between two expected readings that mean anything: a year.
+pub const INTERVAL_S_MAX: u32 = 366 * 86_400;
+/// Largest number of the core's own settings.
+pub const SETTING_MAX: f64 = 1e9;
+
+/// Days in which one false alarm is accepted, at most: ten years.
+pub const BUDGET_DAYS_MAX: f64 = 3_650.0;
+/// No instrument measures more, in whatever unit: the widest physical range of a sensor type.
+pub const PHYSICAL_MAX: f64 = 1e12;
+/// Beyond this nothing is a measurement, whatever the physical range: it is neither scored nor learned.
+pub const VALUE_MAX: f64 = 1e30;
