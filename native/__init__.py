@@ -4,6 +4,8 @@ decoded = decode(bodies, received_at_us, future_s_max)     bodies to one batch a
 effects = core.apply("batch", decoded.batch(i))            a facility's state moves; effects say what to do
 score_series(at_us, values, expected_interval_s)           the same scores of a series in numpy columns
 core.snapshot() / FacilityCore.restore(...)                the state as bytes and back, to the bit
+parse_time(text)                                            the one reader of times
+ID_BYTES_MAX, INTERVAL_S_MAX, ...                           limits that the core holds, for whoever asks before it
 """
 
 from __future__ import annotations
@@ -11,8 +13,17 @@ from __future__ import annotations
 from enum import IntFlag
 
 from native._native import (
+    BUDGET_DAYS_MAX,
     CORE_VERSION,
+    DATA_BYTES_MAX,
+    ID_BYTES_MAX,
+    INTERVAL_S_MAX,
+    JSON_DEPTH_MAX,
+    PHYSICAL_MAX,
     REASON_NAMES,
+    SETTING_MAX,
+    TIME_US_END,
+    TIME_US_FIRST,
     VIEW_NAMES,
     AlarmState,
     CoreEvent,
@@ -28,18 +39,30 @@ from native._native import (
     SeriesScores,
     SnapshotCorruptError,
     SnapshotVersionError,
+    TimeOutOfRange,
+    TimeRefused,
     batch_info,
     batch_rows,
     decode,
     detection_defaults,
     encode_batch,
+    parse_time,
     score_facility,
     score_series,
 )
 
 __all__ = [
+    "BUDGET_DAYS_MAX",
     "CORE_VERSION",
+    "DATA_BYTES_MAX",
+    "ID_BYTES_MAX",
+    "INTERVAL_S_MAX",
+    "JSON_DEPTH_MAX",
+    "PHYSICAL_MAX",
     "REASON_NAMES",
+    "SETTING_MAX",
+    "TIME_US_END",
+    "TIME_US_FIRST",
     "VIEW_NAMES",
     "AlarmState",
     "CoreEvent",
@@ -56,11 +79,14 @@ __all__ = [
     "SeriesScores",
     "SnapshotCorruptError",
     "SnapshotVersionError",
+    "TimeOutOfRange",
+    "TimeRefused",
     "batch_info",
     "batch_rows",
     "decode",
     "detection_defaults",
     "encode_batch",
+    "parse_time",
     "score_facility",
     "score_series",
 ]

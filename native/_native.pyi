@@ -7,8 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "BUDGET_DAYS_MAX",
     "CORE_VERSION",
+    "DATA_BYTES_MAX",
+    "ID_BYTES_MAX",
+    "INTERVAL_S_MAX",
+    "JSON_DEPTH_MAX",
+    "PHYSICAL_MAX",
     "REASON_NAMES",
+    "SETTING_MAX",
+    "TIME_US_END",
+    "TIME_US_FIRST",
     "VIEW_NAMES",
     "AlarmState",
     "CoreEvent",
@@ -24,17 +33,47 @@ __all__ = [
     "SeriesScores",
     "SnapshotCorruptError",
     "SnapshotVersionError",
+    "TimeOutOfRange",
+    "TimeRefused",
     "batch_info",
     "batch_rows",
     "decode",
     "detection_defaults",
     "encode_batch",
+    "parse_time",
     "score_facility",
     "score_series",
 ]
 
 CORE_VERSION: int
 """Version of the core's state; a snapshot of another version is refused."""
+
+ID_BYTES_MAX: int
+"""Longest facility or sensor id, in bytes of UTF-8."""
+
+DATA_BYTES_MAX: int
+"""Longest text of a reading, in bytes of UTF-8."""
+
+JSON_DEPTH_MAX: int
+"""Deepest nesting of a body."""
+
+INTERVAL_S_MAX: int
+"""Most seconds between two expected readings."""
+
+SETTING_MAX: float
+"""Largest number of the settings that `FacilityCore` takes; the smallest is 0."""
+
+BUDGET_DAYS_MAX: float
+"""Most days in which one false alarm is accepted; any number above 0 may be set."""
+
+PHYSICAL_MAX: float
+"""The widest physical range that a sensor type has reaches from -PHYSICAL_MAX to PHYSICAL_MAX."""
+
+TIME_US_FIRST: int
+"""The first moment that is accepted: the beginning of 1970."""
+
+TIME_US_END: int
+"""The first moment that is no longer accepted: the end of 2200."""
 
 REASON_NAMES: tuple[str, ...]
 """Why a score is high where it is not the views', by the numbers of `SeriesScores.reason`."""
@@ -51,8 +90,23 @@ class SnapshotVersionError(ValueError):
 class SnapshotCorruptError(ValueError):
     """Bytes that are not an undamaged snapshot of this facility."""
 
+class TimeRefused(ValueError):
+    """A text that is no moment. The message says why, to stand after the text: "month 13; there are 1 to 12"."""
+
+class TimeOutOfRange(TimeRefused):
+    """A moment, but before TIME_US_FIRST or not before TIME_US_END."""
+
 class NativeBug(RuntimeError):
     """A panic in the native code, caught. The object it was called on is unusable: drop it and reload."""
+
+def parse_time(text: str) -> int:
+    """Microseconds since 1970, UTC. Raises TimeRefused.
+
+    `2026-11-22T10:15:00.123456+01:00`. The T may be t or one blank, seconds may be missing, the fraction has 1 to 9
+    digits after a dot or comma (beyond the sixth they are cut off), the offset is Z, z, +01, +0100 or +01:00, with one
+    blank before it if any, and UTC without one. Spaces, tabs and ends of lines around it are ignored. 23:59:60 UTC is
+    the second after it. A day without a time of day is refused: it is no moment.
+    """
 
 @type_check_only
 class BatchRow(TypedDict):

@@ -157,11 +157,8 @@ impl Tick {
     }
 }
 
-fn check_time(field: &str, us: i64) -> Result<(), PayloadError> {
-    if instant::is_accepted(us) {
-        return Ok(());
-    }
-    Err(PayloadError(format!("{field} {us} is outside the years 1970 to 2200")))
+pub fn check_time(field: &str, us: i64) -> Result<(), PayloadError> {
+    instant::accepted(us).map(|_| ()).map_err(|fault| PayloadError(format!("{field} {us}: {fault}")))
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,6 @@ use crate::batch::{Batch, SensorName};
 use crate::config::{self, Config, PayloadError, Settings, Tick};
 use crate::detector::Scorer;
 use crate::effects::{alarm_key, Effects, Nobody, Rule, Sink};
-use crate::instant;
 use crate::plant::{self, Plant};
 use crate::sensor::{Sensor, Surroundings};
 
@@ -114,11 +113,8 @@ impl Core {
                 batch.facility_id, self.facility_id
             )));
         }
-        if let Some(row) = batch.rows.iter().find(|row| !instant::is_accepted(row.tracked_at_us)) {
-            return Err(PayloadError(format!(
-                "batch: tracked_at_us {} is outside the years 1970 to 2200",
-                row.tracked_at_us
-            )));
+        for row in &batch.rows {
+            config::check_time("batch: tracked_at_us", row.tracked_at_us)?;
         }
         let places = self.places(&batch)?;
         let around = Surroundings {

@@ -1,135 +1,191 @@
-//! Times: ISO 8601 text to microseconds since 1970 and back. Naive means UTC.
+//! Moments: ISO 8601 text to microseconds since 1970 and back. The only reader of times, whatever door they come through.
+//!
+//! ```text
+//! YYYY-MM-DD (T|t|blank) HH:MM[:SS[(.|,)f…]] [blank] [Z|z|±HH[[:]MM]]
+//! ```
+//! Without a zone it is UTC. Blanks around it (space, tab, line feed, form feed, carriage return) are ignored. A fraction
+//! has 1 to 9 digits, of which those beyond the sixth are cut off. 23:59:60 UTC, a leap second, is the second after it.
+//! A day without a time of day is no moment. `tests/native/data/times.json` holds spellings of every kind.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+
+use crate::calendar::{civil_from_days, days_from_civil, days_in};
 
 pub const US_PER_S: i64 = 1_000_000;
 const US_PER_MINUTE: i64 = 60 * US_PER_S;
 const S_PER_DAY: i64 = 86_400;
 
-/// First and last moment that is accepted: 1970-01-01 up to the end of 2200.
+/// The accepted span: from 1970-01-01 on, and before the end of the year 2200.
 pub const FIRST_US: i64 = 0;
 pub const END_US: i64 = 7_289_654_400 * US_PER_S;
 
 /// Microseconds between 1970-01-01 and PostgreSQL's own beginning, 2000-01-01.
 pub const POSTGRES_EPOCH_US: i64 = 946_684_800 * US_PER_S;
 
-/// Whether this is a time that readings, ticks and changes may have.
-pub fn is_accepted(us: i64) -> bool {
-    (FIRST_US..END_US).contains(&us)
+const FRACTION_DIGITS_MAX: usize = 9;
+
+/// Why a text is no moment that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeFault {
+    NotATime,
+    NoTimeOfDay,
+    Year,
+    Month(i64),
+    Day { day: i64, days: i64 },
+    Hour(i64),
+    Minute(i64),
+    Second(i64),
+    NoLeapSecond,
+    FractionOfMinute,
+    Fraction(usize),
+    Offset,
+    BeforeFirst,
+    AfterLast,
+}
+
+impl TimeFault {
+    /// It is a moment, but not one that is accepted.
+    pub fn is_out_of_range(self) -> bool {
+        matches!(self, Self::BeforeFirst | Self::AfterLast)
+    }
+}
+
+impl fmt::Display for TimeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotATime => f.write_str("not a time such as 2026-11-22T10:15:00.123456"),
+            Self::NoTimeOfDay => f.write_str("no time of day; a moment such as 2026-11-22T10:15:00 is needed"),
+            Self::Year => f.write_str("year 0; the first is 1"),
+            Self::Month(month) => write!(f, "month {month}; there are 1 to 12"),
+            Self::Day { day, days } => write!(f, "day {day} of a month that has {days}"),
+            Self::Hour(hour) => write!(f, "hour {hour}; there are 0 to 23"),
+            Self::Minute(minute) => write!(f, "minute {minute}; there are 0 to 59"),
+            Self::Second(second) => write!(f, "second {second}; there are 0 to 59"),
+            Self::NoLeapSecond => f.write_str("second 60, which only 23:59 UTC may have"),
+            Self::FractionOfMinute => f.write_str("a fraction without seconds"),
+            Self::Fraction(digits) => write!(f, "a fraction of {digits} digits; it has 1 to {FRACTION_DIGITS_MAX}"),
+            Self::Offset => f.write_str("not an offset such as Z, +01, +0100 or +01:00 after the time"),
+            Self::BeforeFirst => f.write_str("before 1970; the years 1970 to 2200 are accepted"),
+            Self::AfterLast => f.write_str("after 2200; the years 1970 to 2200 are accepted"),
+        }
+    }
+}
+
+type Found<T> = Result<T, TimeFault>;
+
+/// The moment itself if readings, ticks and changes may have it.
+pub fn accepted(us: i64) -> Found<i64> {
+    match us {
+        ..FIRST_US => Err(TimeFault::BeforeFirst),
+        END_US.. => Err(TimeFault::AfterLast),
+        _ => Ok(us),
+    }
 }
 
 pub fn minute_of(us: i64) -> i64 {
     us - us.rem_euclid(US_PER_MINUTE)
 }
 
-/// `YYYY-MM-DD(T| )HH:MM:SS[.f…][Z|±HH[[:]MM]]` in microseconds; digits of the fraction beyond six are cut off.
-///
-/// 23:59:60 UTC, a leap second, is taken as the second that follows. `None` for anything else; years are 0001 to 9999.
-pub fn parse(text: &str) -> Option<i64> {
-    let bytes = text.as_bytes();
-    let (head, tail) = bytes.split_at_checked(19)?;
-    let year = number(head.get(0..4)?)?;
-    let month = number(head.get(5..7)?)?;
-    let day = number(head.get(8..10)?)?;
-    let hour = number(head.get(11..13)?)?;
-    let minute = number(head.get(14..16)?)?;
-    let second = number(head.get(17..19)?)?;
-    let separators = [head.get(4)?, head.get(7)?, head.get(13)?, head.get(16)?];
-    if separators != [&b'-', &b'-', &b':', &b':'] || !matches!(head.get(10)?, b'T' | b't' | b' ') {
-        return None;
-    }
-    if year < 1
-        || !(1..=12).contains(&month)
-        || day < 1
-        || day > days_in(year, month)
-        || hour > 23
-        || minute > 59
-        || second > 60
-    {
-        return None;
-    }
-    let (fraction_us, zone) = fraction(tail)?;
-    let local_s = days_from_civil(year, month, day) * S_PER_DAY + hour * 3600 + minute * 60 + second;
-    let utc_s = local_s - offset_s(zone)?;
+/// Microseconds of any moment in the years 1 to 9999; `accepted` judges it.
+pub fn parse(text: &str) -> Found<i64> {
+    let bytes = text.as_bytes().trim_ascii();
+    let (date, rest) = bytes.split_at_checked(10).ok_or(TimeFault::NotATime)?;
+    let days = day_number(date)?;
+    let (minutes, rest) = minute_of_day(rest)?;
+    let (second, us, zone) = seconds(rest)?;
+    let utc_s = days * S_PER_DAY + minutes * 60 + second - offset_s(zone)?;
     if second == 60 && utc_s.rem_euclid(S_PER_DAY) != 0 {
-        return None;
+        return Err(TimeFault::NoLeapSecond);
     }
-    Some(utc_s * US_PER_S + fraction_us)
+    Ok(utc_s * US_PER_S + us)
 }
 
-fn number(digits: &[u8]) -> Option<i64> {
-    let mut value = 0i64;
-    for byte in digits {
-        if !byte.is_ascii_digit() {
-            return None;
+fn day_number(date: &[u8]) -> Found<i64> {
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = date else { return Err(TimeFault::NotATime) };
+    let year = pair(*y0, *y1)? * 100 + pair(*y2, *y3)?;
+    let (month, day) = (pair(*m0, *m1)?, pair(*d0, *d1)?);
+    if year < 1 {
+        return Err(TimeFault::Year);
+    }
+    if !(1..=12).contains(&month) {
+        return Err(TimeFault::Month(month));
+    }
+    let days = days_in(year, month);
+    if !(1..=days).contains(&day) {
+        return Err(TimeFault::Day { day, days });
+    }
+    Ok(days_from_civil(year, month, day))
+}
+
+fn minute_of_day(rest: &[u8]) -> Found<(i64, &[u8])> {
+    match rest {
+        [] | [b'T' | b't'] => Err(TimeFault::NoTimeOfDay),
+        [b'T' | b't' | b' ', h0, h1, b':', m0, m1, rest @ ..] => {
+            let (hour, minute) = (pair(*h0, *h1)?, pair(*m0, *m1)?);
+            if hour > 23 {
+                return Err(TimeFault::Hour(hour));
+            }
+            if minute > 59 {
+                return Err(TimeFault::Minute(minute));
+            }
+            Ok((hour * 60 + minute, rest))
         }
-        value = value * 10 + i64::from(byte - b'0');
+        _ => Err(TimeFault::NotATime),
     }
-    Some(value)
 }
 
-/// Microseconds of a leading `.ffffff` (1 to 9 digits), and what follows it.
-fn fraction(tail: &[u8]) -> Option<(i64, &[u8])> {
-    let Some((b'.', digits)) = tail.split_first() else { return Some((0, tail)) };
+/// Seconds, microseconds, and what follows them. Seconds may be missing.
+fn seconds(rest: &[u8]) -> Found<(i64, i64, &[u8])> {
+    match rest {
+        [b':', s0, s1, rest @ ..] => {
+            let second = pair(*s0, *s1)?;
+            if second > 60 {
+                return Err(TimeFault::Second(second));
+            }
+            let (us, rest) = fraction(rest)?;
+            Ok((second, us, rest))
+        }
+        [b':', ..] => Err(TimeFault::NotATime),
+        [b'.' | b',', ..] => Err(TimeFault::FractionOfMinute),
+        _ => Ok((0, 0, rest)),
+    }
+}
+
+/// Microseconds of a leading `.ffffff` or `,ffffff`, and what follows it.
+fn fraction(rest: &[u8]) -> Found<(i64, &[u8])> {
+    let [b'.' | b',', digits @ ..] = rest else { return Ok((0, rest)) };
     let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if !(1..=9).contains(&length) {
-        return None;
+    if !(1..=FRACTION_DIGITS_MAX).contains(&length) {
+        return Err(TimeFault::Fraction(length));
     }
-    let mut us = 0i64;
-    for position in 0..6 {
-        let digit = digits.get(position).filter(|_| position < length).map_or(0, |byte| i64::from(byte - b'0'));
-        us = us * 10 + digit;
-    }
-    Some((us, digits.get(length..)?))
+    let (digits, rest) = digits.split_at(length);
+    let digits = digits.iter().map(|byte| i64::from(byte - b'0'));
+    Ok((digits.chain(std::iter::repeat(0)).take(6).fold(0, |us, digit| us * 10 + digit), rest))
 }
 
-fn offset_s(zone: &[u8]) -> Option<i64> {
-    let (sign, rest) = match zone.split_first() {
-        None => return Some(0),
-        Some((b'Z' | b'z', [])) => return Some(0),
-        Some((b'+', rest)) => (1, rest),
-        Some((b'-', rest)) => (-1, rest),
-        Some(_) => return None,
+fn offset_s(zone: &[u8]) -> Found<i64> {
+    let zone = zone.strip_prefix(b" ").unwrap_or(zone);
+    let (sign, hours, minutes) = match zone {
+        [] | [b'Z' | b'z'] => return Ok(0),
+        [sign, h0, h1] => (sign, pair(*h0, *h1), Ok(0)),
+        [sign, h0, h1, m0, m1] | [sign, h0, h1, b':', m0, m1] => (sign, pair(*h0, *h1), pair(*m0, *m1)),
+        _ => return Err(TimeFault::Offset),
     };
-    let (hours, minutes) = match rest.len() {
-        2 => (number(rest)?, 0),
-        4 => (number(rest.get(0..2)?)?, number(rest.get(2..4)?)?),
-        5 if rest.get(2) == Some(&b':') => (number(rest.get(0..2)?)?, number(rest.get(3..5)?)?),
-        _ => return None,
-    };
-    (hours <= 23 && minutes <= 59).then_some(sign * (hours * 3600 + minutes * 60))
-}
-
-fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
+    match (sign, hours, minutes) {
+        (b'+', Ok(hours @ ..=23), Ok(minutes @ ..=59)) => Ok(hours * 3600 + minutes * 60),
+        (b'-', Ok(hours @ ..=23), Ok(minutes @ ..=59)) => Ok(-(hours * 3600 + minutes * 60)),
+        _ => Err(TimeFault::Offset),
     }
 }
 
-/// Days since 1970-01-01 of a proleptic Gregorian date (H. Hinnant, "chrono-compatible low-level date algorithms").
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
-}
-
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
+/// The number that two ASCII digits spell.
+#[inline]
+fn pair(tens: u8, ones: u8) -> Found<i64> {
+    if tens.is_ascii_digit() && ones.is_ascii_digit() {
+        Ok(i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+    } else {
+        Err(TimeFault::NotATime)
+    }
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.ffffff]`, UTC without a suffix, as the wire contract wants it.
@@ -157,68 +213,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const TEN: i64 = 1_795_342_500_000_000; // 2026-11-22T10:15:00Z
-
     #[test]
-    fn accepted_spellings() {
-        for text in [
-            "2026-11-22T10:15:00",
-            "2026-11-22 10:15:00",
-            "2026-11-22T10:15:00Z",
-            "2026-11-22T10:15:00.0",
-            "2026-11-22T10:15:00.000000000+00:00",
-            "2026-11-22T11:15:00+01:00",
-            "2026-11-22T04:45:00-0530",
-            "2026-11-22T12:15:00+02",
-        ] {
-            assert_eq!(parse(text), Some(TEN), "{text}");
-        }
-        assert_eq!(parse("2026-11-22T10:15:00.123456"), Some(TEN + 123_456));
-        assert_eq!(parse("2026-11-22T10:15:00.123456999Z"), Some(TEN + 123_456));
-        assert_eq!(parse("2026-11-22T10:15:00.5"), Some(TEN + 500_000));
-    }
-
-    #[test]
-    fn refused_spellings() {
-        for text in [
-            "",
-            "2026-11-22",
-            "2026-11-22T10:15",
-            "2026-13-01T00:00:00",
-            "2026-02-29T00:00:00",
-            "2026-11-22T24:00:00",
-            "2026-11-22T10:15:61",
-            "2026-11-22T10:15:60",
-            "2026-11-22T10:15:00.",
-            "2026-11-22T10:15:00.1234567890",
-            "2026-11-22T10:15:00+24:00",
-            "2026-11-22T10:15:00 Z",
-            "0000-01-01T00:00:00",
-            "2026-11-22T10:15:00,5",
-            "+026-11-22T10:15:00",
-            "２026-11-22T10:15:00",
-            "2026-11-22T10:15:00+1",
-            "20261122T101500",
-        ] {
-            assert_eq!(parse(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_leap_second_is_the_second_after_it() {
-        let midnight = parse("2017-01-01T00:00:00").unwrap();
-        assert_eq!(parse("2016-12-31T23:59:60Z"), Some(midnight));
-        assert_eq!(parse("2017-01-01T05:29:60.25+05:30"), Some(midnight + 250_000));
-        assert_eq!(parse("2016-12-31T23:59:60+01:00"), None);
-    }
-
-    #[test]
-    fn the_ends_of_the_calendar() {
-        assert_eq!(parse("1970-01-01T00:00:00"), Some(FIRST_US));
-        assert_eq!(parse("2201-01-01T00:00:00"), Some(END_US));
-        assert!(parse("0001-01-01T00:00:00").unwrap() < FIRST_US);
-        assert!(parse("9999-12-31T23:59:59.999999").unwrap() > END_US);
-        assert_eq!(text(POSTGRES_EPOCH_US), "2000-01-01T00:00:00");
+    fn the_ends_of_the_span() {
+        assert_eq!(accepted(FIRST_US), Ok(FIRST_US));
+        assert_eq!(accepted(FIRST_US - 1), Err(TimeFault::BeforeFirst));
+        assert_eq!(accepted(END_US - 1), Ok(END_US - 1));
+        assert_eq!(accepted(END_US), Err(TimeFault::AfterLast));
+        assert_eq!(
+            [FIRST_US, END_US, POSTGRES_EPOCH_US].map(text),
+            ["1970-01-01T00:00:00", "2201-01-01T00:00:00", "2000-01-01T00:00:00"]
+        );
     }
 
     proptest! {
@@ -226,12 +230,19 @@ mod tests {
 
         #[test]
         fn text_reads_back(us in -62_135_596_800_000_000i64..253_402_300_800_000_000) {
-            prop_assert_eq!(parse(&text(us)), Some(us));
+            prop_assert_eq!(parse(&text(us)), Ok(us));
         }
 
         #[test]
         fn any_text_is_an_answer(text in "\\PC{0,40}") {
             let _ = parse(&text);
+        }
+
+        #[test]
+        fn what_looks_like_a_time_is_an_answer(text in "[ 0-9]{4}-[01][0-9]-[0-3][0-9][Tt ]?[0-9:.,+Zz -]{0,24}") {
+            if let Ok(us) = parse(&text) {
+                prop_assert_eq!(parse(&super::text(us)), Ok(us));
+            }
         }
     }
 }

@@ -11,6 +11,7 @@
 
 pub mod alarm;
 pub mod batch;
+mod calendar;
 pub mod config;
 pub mod core;
 pub mod decode;

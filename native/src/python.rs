@@ -1,6 +1,7 @@
 //! The Python face: conversion only. Errors become exceptions in one place, a panic never crosses, the GIL is released.
 
 mod series;
+mod times;
 
 use std::collections::{HashMap, HashSet};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -615,5 +616,5 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(batch_rows, module)?)?;
     module.add_function(wrap_pyfunction!(batch_info, module)?)?;
     module.add_function(wrap_pyfunction!(detection_defaults, module)?)?;
-    Ok(())
+    times::register(module)
 }

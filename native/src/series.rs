@@ -229,8 +229,9 @@ impl Twin {
                 lengths[1], lengths[0]
             )));
         }
-        if let Some(row) = at_us.iter().position(|at_us| !instant::is_accepted(*at_us)) {
-            return Err(PayloadError(format!("series: the time of row {row} is outside the years 1970 to 2200")));
+        for (row, us) in at_us.iter().enumerate() {
+            let wrong = |fault| PayloadError(format!("series: the time of row {row} is {fault}"));
+            instant::accepted(*us).map_err(wrong)?;
         }
         let known = self.core.sensors.len();
         let is_known = |place: &i32| *place == -1 || usize::try_from(*place).is_ok_and(|place| place < known);

@@ -164,7 +164,7 @@ def test_columns_have_an_entry_for_each_reading() -> None:
     ("times", "values", "interval_s", "said"),
     [
         ([0, 1], [1.0], 1.0, "2 times, 1 values"),
-        ([0, -1], [1.0, 2.0], 1.0, "row 1 is outside the years"),
+        ([0, -1], [1.0, 2.0], 1.0, "row 1 is before 1970"),
         ([0], [1.0], -1.0, "expected_interval_s -1"),
         ([0], [1.0], math.nan, "expected_interval_s NaN"),
     ],

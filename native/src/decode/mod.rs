@@ -79,8 +79,9 @@ pub(crate) struct Limits {
 
 impl Limits {
     pub fn time_fault(&self, tracked_at_us: i64) -> Option<Fault> {
-        if !instant::is_accepted(tracked_at_us) {
-            return Some(Fault::new("time_out_of_range", "tracked_at is outside the years 1970 to 2200"));
+        if let Err(fault) = instant::accepted(tracked_at_us) {
+            let shown = instant::text(tracked_at_us);
+            return Some(Fault::new("time_out_of_range", format!("tracked_at {shown}: {fault}")));
         }
         (tracked_at_us > self.latest_us).then(|| {
             let ahead_s = (tracked_at_us - self.latest_us) as f64 / 1e6;

@@ -94,11 +94,8 @@ impl<'a> Rows<'a> {
 
     pub fn time(&self, text: Text<'a>, limits: &Limits) -> Result<i64, Fault> {
         let text = self.resolve(text);
-        let us = instant::parse(text).ok_or_else(|| {
-            Fault::new(
-                "bad_time",
-                format!("tracked_at {:?} is not like 2026-11-22T10:15:00.123456", excerpt(text.as_bytes(), 64)),
-            )
+        let us = instant::parse(text).map_err(|fault| {
+            Fault::new("bad_time", format!("tracked_at {:?}: {fault}", excerpt(text.as_bytes(), 64)))
         })?;
         limits.time_fault(us).map_or(Ok(us), Err)
     }
