@@ -27,10 +27,15 @@ def missing():
             [cargo, "--version"], check=False, stdout=subprocess.PIPE, universal_newlines=True
         ).stdout
         found = re.search(r"(\d+)\.(\d+)", printed)
-        if found is None or tuple(map(int, found.groups())) < RUST_MIN:
+        if found is None:
+            yield (
+                "`cargo` is there but does not run, usually since the Rust of rust-toolchain.toml is missing. "
+                "Get it with: rustup toolchain install"
+            )
+        elif tuple(map(int, found.groups())) < RUST_MIN:
             yield "Rust %d.%d or later is needed; found: %s. Update it with: rustup update stable" % (
                 *RUST_MIN,
-                printed.strip() or "nothing that runs",
+                printed.strip(),
             )
     if not os.access(".", os.W_OK):
         yield "This folder is not writable for you; set-up keeps its environment in .venv here."

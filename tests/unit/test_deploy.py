@@ -93,9 +93,10 @@ def test_the_image_is_built_from_pinned_and_locked_parts() -> None:
     assert "uv sync --locked" in dockerfile
     assert "--require-hashes" in dockerfile
     assert not re.search(r"^ADD|curl|wget|:latest", dockerfile, re.MULTILINE)
-    rust = tuple(map(int, re.findall(r"rust:(\d+)\.(\d+)", dockerfile)[0]))
+    pinned = tomllib.loads((ROOT / "rust-toolchain.toml").read_text())["toolchain"]["channel"]
+    assert f"/rust:{pinned}-slim" in dockerfile
     wanted = tomllib.loads((ROOT / "native/Cargo.toml").read_text())["package"]["rust-version"]
-    assert rust >= tuple(map(int, wanted.split(".")))
+    assert tuple(map(int, pinned.split("."))) >= tuple(map(int, wanted.split(".")))
 
 
 def test_what_the_image_copies_exists_and_reaches_the_builder() -> None:
