@@ -1,4 +1,4 @@
-"""Write the tables that documents take from the code between their markers: `make docs`."""
+"""Write the tables and lists that documents take from the repository, between their markers: `make docs`."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from engine.commands.settings import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
-OPERATIONS = ROOT / "docs/operations.md"
+DECISIONS = ROOT / "docs/decisions"
 
 
 def with_table(text: str, name: str, lines: list[str]) -> str:
@@ -22,10 +22,27 @@ def with_table(text: str, name: str, lines: list[str]) -> str:
     )
 
 
-def operations() -> str:
-    """docs/operations.md as it should be."""
-    return with_table(OPERATIONS.read_text(encoding="utf-8"), "settings", markdown_table())
+def decisions() -> list[str]:
+    """Each decision with its title, in the order of their numbers."""
+    lines = []
+    for file in sorted(DECISIONS.glob("[0-9]*.md")):
+        heading = file.read_text(encoding="utf-8").partition("\n")[0]
+        number, _, title = heading.removeprefix("# ").partition(" ")
+        if number != file.name[:4] or not title:
+            raise ValueError(f"{file.name} must begin with: # {file.name[:4]} TITLE")
+        lines.append(f"- [{number}]({file.name}) {title}")
+    return lines
+
+
+def documents() -> dict[Path, str]:
+    """The documents with tables from the code, each as it should be."""
+    tables = {
+        ROOT / "docs/operations.md": ("settings", markdown_table()),
+        DECISIONS / "README.md": ("list", decisions()),
+    }
+    return {path: with_table(path.read_text(encoding="utf-8"), name, lines) for path, (name, lines) in tables.items()}
 
 
 if __name__ == "__main__":
-    OPERATIONS.write_text(operations(), encoding="utf-8")
+    for path, text in documents().items():
+        path.write_text(text, encoding="utf-8")

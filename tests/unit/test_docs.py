@@ -7,16 +7,34 @@ import runpy
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / ".github").rglob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+write_tables = runpy.run_path(str(ROOT / "scripts/write_tables.py"))
 
 
 def test_tables_taken_from_the_code_are_as_the_code_is() -> None:
     """`make docs` writes them."""
-    written = runpy.run_path(str(ROOT / "scripts/write_tables.py"))["operations"]()
-    assert written == (ROOT / "docs/operations.md").read_text(), "run: make docs"
-    assert (
-        "| `DATABASE_CONNECTIONS_MAX` | `8` | connections of one process' pool (at least 2, at most 200) |" in written
-    )
+    for path, text in write_tables["documents"]().items():
+        assert text == path.read_text(), f"{path.relative_to(ROOT)}: run make docs"
+
+
+def test_settings_stand_in_the_operations_manual() -> None:
+    written = (ROOT / "docs/operations.md").read_text()
+    line = "| `DATABASE_CONNECTIONS_MAX` | `8` | connections of one process' pool (at least 2, at most 200) |"
+    assert line in written.splitlines()
+
+
+def test_every_decision_is_in_the_index_with_its_title() -> None:
+    files = {path.name: path.read_text() for path in (ROOT / "docs/decisions").glob("0*.md")}
+    index = (ROOT / "docs/decisions/README.md").read_text()
+    listed = re.findall(r"^- \[(\d{4})\]\((\S+)\) (.+)$", index, re.MULTILINE)
+    assert [name for _, name, _ in listed] == sorted(files)
+    assert all(files[name].startswith(f"# {number} {title}\n") for number, name, title in listed)
+    numbers = [number for number, _, _ in listed]
+    assert len(numbers) == len(set(numbers)), "a number is used twice"
 
 
 def test_links_between_documents_lead_somewhere() -> None:
