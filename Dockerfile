@@ -30,6 +30,8 @@ COPY web web
 RUN uv export --quiet --locked --only-group dev --output-file /tmp/build.txt \
     && uv build --wheel --no-cache --build-constraints /tmp/build.txt --require-hashes --out-dir /tmp/dist \
     && uv pip install --python /opt/gasinsight/bin/python --no-cache --no-deps /tmp/dist/*.whl
+# GNU readline is GPL; it comes with the embedded PostgreSQL's psql, which nothing here runs.
+RUN find /opt/gasinsight \( -name psql -o -name 'libreadline*' \) -type f -delete
 
 FROM ${PYTHON_IMAGE} AS runtime
 ARG VERSION=0.1.0

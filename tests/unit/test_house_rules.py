@@ -179,23 +179,6 @@ def test_tracked_files_name_no_path_of_one_machine() -> None:
     assert not strays
 
 
-def test_no_copyleft_licence_among_the_dependencies() -> None:
-    """GPL and AGPL would bind the users of the product; LGPL and MPL libraries are used as they come."""
-    from importlib import metadata
-
-    locked = set(re.findall(r'^name = "([^"]+)"', (ROOT / "uv.lock").read_text(), re.MULTILINE))
-    bad = []
-    for distribution in metadata.distributions():
-        name = distribution.metadata["Name"].lower().replace("_", "-")
-        if name not in locked:
-            continue
-        texts = [distribution.metadata.get("License-Expression") or "", distribution.metadata.get("License") or ""]
-        texts += [line for line in distribution.metadata.get_all("Classifier") or [] if line.startswith("License")]
-        if any(re.search(r"\bA?GPL|Affero|(?<!Lesser )General Public", text[:200]) for text in texts):
-            bad.append(name)
-    assert not bad
-
-
 def test_handlers_ask_the_database_of_their_caller() -> None:
     """Row-level security holds only there; these few ask for what no caller may see."""
     beyond = {
