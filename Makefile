@@ -15,7 +15,7 @@ ARGS   ?=
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test setup lint audit format test-rust test-unit test-real test-faults test-chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs clean
+.PHONY: help demo test setup lint audit format test-rust test-unit test-real test-faults chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -71,8 +71,8 @@ test-real: setup ## against real parts: PostgreSQL, AMQP, Ray, browser
 test-faults: setup ## seeded fault runs, as many as you like (SEEDS=2000)
 	$(BIN)/pytest tests/faults --seeds $(SEEDS)
 
-test-chaos: setup ## kill and pause everything under load (MINUTES=30 SEED=1)
-	@exec $(BIN)/gasinsight chaos --minutes $(MINUTES) --seed $(SEED) $(ARGS)
+chaos: setup ## kill and pause everything under load (MINUTES=30 SEED=1)
+	@exec $(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED) $(ARGS)
 
 test-outages: setup ## each part taken away for as long as you like (OUTAGE_S=180)
 	OUTAGE_S=$(OUTAGE_S) $(BIN)/pytest -s tests/integration/cluster/test_outages.py
@@ -95,7 +95,7 @@ test-compat: setup ## other Service Bus clients on the local bus; installs them 
 	$(BIN)/pytest tests/compat
 
 bench: setup ## print the tables of every benchmark (ARGS="latency" for one)
-	@exec $(BIN)/gasinsight bench $(ARGS)
+	@exec $(BIN)/python -m bench $(ARGS)
 
 pictures: setup ## draw the pictures of docs/detection.md anew
 	@$(BIN)/python -m bench.pictures

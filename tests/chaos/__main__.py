@@ -1,4 +1,4 @@
-"""`python -m tests.chaos` (the same as `gasinsight chaos`): one run, a line of progress, a report, an exit status."""
+"""`make chaos`: one run, a line of progress, a report, an exit status."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from tests.chaos.driver import Judgement, Options, run_chaos
 from tests.chaos.report import print_report, write_report
 
 KILLS_A_MINUTE = 9
+MINUTES_MIN = 0.5
 PROGRESS_LINE_EVERY = 30
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="gasinsight chaos", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--rate", type=float, default=600.0, help="readings a second")
@@ -27,6 +28,8 @@ def main() -> int:
     parser.add_argument("--report", type=Path, help="folder for report.json and report.html")
     parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
     given = parser.parse_args()
+    if given.minutes < MINUTES_MIN or given.rate < 1 or (given.kills is not None and given.kills < 1):
+        parser.error(f"at least {MINUTES_MIN} minutes, one reading a second and one blow")
     logging.getLogger("azure").setLevel(logging.CRITICAL)
     kills = given.kills or round(given.minutes * KILLS_A_MINUTE)
     screen = _Screen()

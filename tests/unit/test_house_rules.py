@@ -79,6 +79,20 @@ def test_imports_point_one_way() -> None:
     assert not wrong
 
 
+def test_what_is_shipped_needs_no_checkout() -> None:
+    """A wheel has the packages and nothing else: none of them imports, or starts by its name, what lies beside them."""
+    beside = {path.name for path in ROOT.iterdir() if any(path.glob("*.py"))} - set(PACKAGES)
+    assert {"bench", "scripts"} <= beside
+    beside.add("tests")
+    module = re.compile(rf"[\"']({'|'.join(sorted(beside))})(\.\w+)+[\"']")
+    needed = [
+        path.relative_to(ROOT).as_posix()
+        for path in sources()
+        if module.search(path.read_text()) or {name.split(".")[0] for name in imports(path)} & beside
+    ]
+    assert needed == []
+
+
 @pytest.mark.parametrize("leaf", LEAVES)
 def test_leaves_import_nothing_of_ours(leaf: str) -> None:
     ours = {name for name in imports(ROOT / (leaf.replace(".", "/") + ".py")) if name.split(".")[0] in PACKAGES}

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -18,9 +16,6 @@ from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import score as cli_score
 from engine.commands.cli.options import AsJson, DataDir, Password, Url, User, given
 from engine.errors import GasInSightError, SettingsError
-
-CHECKOUT = Path(__file__).resolve().parents[3]
-"""Where the source lies; of an installed package, a folder without `bench` and `tests`."""
 
 app = typer.Typer(
     name="gasinsight",
@@ -314,58 +309,6 @@ def settings(
     from engine.commands.settings import run_settings
 
     run_settings(given(data_dir=data_dir), as_json, as_markdown)
-
-
-def _benches() -> str:
-    """Names in the registry, read and not imported: it is in a checkout only, and imports what it measures."""
-    registry = CHECKOUT / "bench/__main__.py"
-    names = re.findall(r'^    "([a-z-]+)": \w+,$', registry.read_text(), re.MULTILINE) if registry.exists() else []
-    return ", ".join(names) or "in a checkout of the source"
-
-
-@app.command(
-    help=f"""Measure: {_benches()}. Starts what it needs and cleans up.
-
-    [dim]gasinsight bench                   all of them, some minutes each
-    gasinsight bench latency --json[/]
-    """
-)
-def bench(
-    names: Annotated[list[str] | None, typer.Argument(help="Which; all without.", show_default=False)] = None,
-    runs: Annotated[int, typer.Option(min=1, max=20, help="Runs of each; the median counts.")] = 3,
-    as_json: AsJson = False,
-) -> None:
-    _become("bench", [*(names or []), "--runs", str(runs), *(["--json"] if as_json else [])])
-
-
-@app.command()
-def chaos(
-    seed: Annotated[int, typer.Option(min=0, help="The same seed strikes the same parts in the same order.")] = 1,
-    minutes: Annotated[float, typer.Option(min=0.5, max=1440, help="How long it strikes.")] = 2.0,
-    rate: Annotated[float, typer.Option(min=1, help="Readings a second that are sent meanwhile.")] = 600.0,
-    kills: Annotated[int | None, typer.Option(min=1, help="Blows in all; default: 9 a minute.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Write report.json and report.html into this folder.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Kill and pause every part of a whole installation under load; then prove that nothing is lost or doubled.
-
-    [dim]gasinsight chaos --minutes 30 --seed 7 --report out[/]
-
-    It brings its own installation and takes it along; other installations on this machine are not touched.
-    Exit status 1 when anything was lost, doubled or differs.
-    """
-    arguments = ["--seed", str(seed), "--minutes", str(minutes), "--rate", str(rate)]
-    arguments += ["--kills", str(kills)] if kills else []
-    arguments += ["--report", str(report.absolute())] if report else []
-    _become("tests.chaos", [*arguments, *(["--json"] if as_json else [])])
-
-
-def _become(module: str, arguments: list[str]) -> NoReturn:
-    """Go on as a program that only a checkout of the source has."""
-    if not (CHECKOUT / module.replace(".", "/") / "__main__.py").exists():
-        raise SettingsError(f"{module} is not in the installed package; run this in a checkout of the source")
-    os.chdir(CHECKOUT)
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell, our own interpreter
 
 
 def main() -> NoReturn:

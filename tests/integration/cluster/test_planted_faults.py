@@ -1,6 +1,6 @@
 """The demo's field with its planted faults, fed straight to the core: what is found, and what is told for nothing.
 
-Weeks pass in seconds, without bus, Ray or database; `gasinsight bench planted` prints more of the same.
+Weeks pass in seconds, without bus, Ray or database; `python -m bench planted` prints more of the same.
 """
 
 from __future__ import annotations
