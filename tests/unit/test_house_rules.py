@@ -168,7 +168,8 @@ def test_pyo3_lives_in_the_python_face() -> None:
         for path in sorted((ROOT / "native/src").rglob("*.rs"))
         if re.search(r"^\s*(pub )?use (pyo3|numpy)\b|\bpyo3::", path.read_text(), re.MULTILINE)
     ]
-    assert set(users) == {"native/src/python.rs", "native/src/python/series.rs"}
+    assert users
+    assert all(user.startswith("native/src/python") for user in users)
 
 
 def test_lock_files_name_the_public_registries_only() -> None:
