@@ -49,7 +49,7 @@ from web.auth.throttle import Throttle
 from web.auth.tickets import Tickets
 from web.auth.tokens import Tokens
 from web.background import Background
-from web.contract.declare import Noun, OpaqueText, json_response
+from web.contract.declare import Noun
 from web.database import Database, StatementTooSlow
 from web.edge.middleware import EdgeMiddleware
 from web.edge.proxies import TrustedProxies, client_address
@@ -59,7 +59,8 @@ from web.errors import HttpRefusal
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
-from web.services import Services
+from web.serving.routes import OpaqueText, blueprint, json_response
+from web.serving.services import Services
 
 NOUNS: tuple[Noun, ...] = (
     auth.noun,
@@ -96,7 +97,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.converters["opaque"] = OpaqueText
     for noun in NOUNS:
-        app.register_blueprint(noun.blueprint(services))
+        app.register_blueprint(blueprint(noun, services))
     app.register_blueprint(pages.blueprint(NOUNS, sockets.SOCKETS))
     app.register_blueprint(sockets.blueprint(services))
     _limit_rates(app, services)
@@ -170,7 +171,7 @@ async def _refuse_older_schema(settings: Settings) -> None:
 
 
 def _limit_rates(app: Quart, services: Services) -> None:
-    """Whoever asks without saying who they are counts by address; `declare` counts the others when it knows them."""
+    """Whoever asks without saying who they are counts by address; a served route counts the others as it knows them."""
     counted_later = {
         f"{noun.name}.{endpoint.handler.__name__}"
         for noun in NOUNS

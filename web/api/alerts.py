@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from web.auth.guard import Need
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import LIMIT_MAX, Alert, AlertWithDetails, FacilitySummary, Paging, SensorSummary
+from web.serving.call import Call
 from web.wire.csv import Table
 from web.wire.explanations import explained
 

@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from web.auth.guard import Need
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import Paging
+from web.serving.call import Call
 from web.wire.csv import Table
 
 noun = Noun("audit", "Who changed what")

@@ -11,7 +11,7 @@ from web.audit import Action, audit
 from web.auth.guard import Need, user_principal
 from web.auth.passwords import check_new_password
 from web.auth.sessions import Subject, TokenPairText, end_all_sessions
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import (
     Detail,
     PasswordChange,
@@ -26,6 +26,7 @@ from web.contract.shapes import (
 from web.edge.proxies import client_address
 from web.edge.requests import read_fields, secret_parameter
 from web.errors import HttpRefusal, NotAuthenticated, NotFound, NotPermitted, NotUsable
+from web.serving.call import Call
 
 noun = Noun("auth", "Signing in: send the access token as `Authorization: Bearer`")
 log = structlog.get_logger(__name__)

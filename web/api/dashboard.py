@@ -8,8 +8,9 @@ from typing import Any
 
 from engine.model import FacilityStatus, FacilityType, SensorStatus, SensorType
 from web.auth.guard import Need
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import ChartData, ChartEntry, Colors, Dashboard, DashboardMetrics
+from web.serving.call import Call
 
 noun = Noun("dashboard", "Figures and charts over what the caller may view")
 

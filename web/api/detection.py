@@ -14,7 +14,7 @@ from engine.model import SensorType
 from web.audit import Action, audit, changes
 from web.auth.guard import Need
 from web.configuration import TELL_ENGINE
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.detection_shapes import (
     DetectionChanges,
     DetectionInForce,
@@ -25,6 +25,7 @@ from web.contract.detection_shapes import (
     TypeDetectionChanges,
 )
 from web.errors import NotFound
+from web.serving.call import Call
 
 noun = Noun("detection", "How anomalies are looked for")
 

@@ -7,9 +7,10 @@ from typing import Any
 from web.audit import Action, audit
 from web.auth.guard import Need
 from web.configuration import TELL_ENGINE
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import Facility, FacilityChanges, Location, UnlimitedPaging
 from web.errors import NotFound
+from web.serving.call import Call
 
 noun = Noun("facilities", "Gas facilities")
 

@@ -8,9 +8,11 @@ from quart import Response
 from engine.diagnosis import judge, problems
 from engine.metrics import labels_text
 from web.auth.guard import Need
-from web.contract.declare import Call, Noun, json_response
+from web.contract.declare import Noun
 from web.contract.shapes import Alive, Check, Readiness
 from web.exposition import READY, exposition
+from web.serving.call import Call
+from web.serving.routes import json_response
 
 noun = Noun("health", "State of the server itself")
 

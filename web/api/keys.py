@@ -9,10 +9,11 @@ import asyncpg
 from web.audit import Action, audit
 from web.auth.guard import Need, key_principal
 from web.auth.keys import new_key
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.key_shapes import ApiKey, ApiKeyPage, KeyGrant, NewApiKey, ShownApiKey
 from web.contract.shapes import Paging
 from web.errors import NotFound
+from web.serving.call import Call
 
 noun = Noun("api keys", "How programs call: send the key as `Authorization: Bearer`")
 

@@ -21,11 +21,12 @@ from web.auth.guard import Need
 from web.auth.oidc import ProofRefused, SingleSignOn
 from web.auth.oidc_sign_ins import SIGN_IN_S_MAX, SignInUnknown
 from web.auth.sessions import Subject
-from web.contract.declare import Call, Noun, Redirect
+from web.contract.declare import Noun, Redirect
 from web.contract.shapes import TokenPair
 from web.edge.requests import secret_parameter
 from web.errors import HttpRefusal, NotAuthenticated, NotFound
-from web.services import Services
+from web.serving.call import Call
+from web.serving.services import Services
 
 noun = Noun("single sign-on", "Signing in at an OpenID Connect provider, if one is set up; else 404")
 log = structlog.get_logger(__name__)

@@ -9,9 +9,10 @@ from pathlib import Path
 from pydantic_core import to_json
 from quart import Blueprint, Response, request, send_from_directory
 
-from web.contract.declare import Noun, Socket, json_response
+from web.contract.declare import Noun, Socket
 from web.contract.openapi import openapi_document, product_version
 from web.errors import NotFound
+from web.serving.routes import json_response
 
 STATIC = Path(__file__).parent.parent / "static"
 VENDOR_AGE_S = 86_400

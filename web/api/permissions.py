@@ -9,9 +9,11 @@ from pydantic import BaseModel, Field
 
 from web.audit import Action, audit
 from web.auth.guard import Need, user_principal
-from web.contract.declare import INT4_MAX, Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import NewPermission, Permission
 from web.errors import NotFound
+from web.serving.call import Call
+from web.serving.routes import INT4_MAX
 
 noun = Noun("permissions", "Who may view and edit which facility")
 

@@ -17,11 +17,12 @@ from pydantic_core import to_json
 
 from engine.clock import US_PER_S
 from web.auth.guard import Need
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import Analytics, Grid
 from web.errors import NotFound, NotUsable
 from web.history.grid import CELLS_MAX, FilledCells, Window, grid_texts, needs_last_text, step_for
 from web.history.grid_readings import SMALL_SCALE, Asked, Cell, Cells, about_sensor, read_cells
+from web.serving.call import Call
 from web.wire.csv import Table
 from web.wire.frequency import FREQUENCY_PATTERN, parse_frequency
 from web.wire.numbers import reading_text, shortest

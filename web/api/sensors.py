@@ -7,9 +7,10 @@ from typing import Any
 from web.audit import Action, audit, changes
 from web.auth.guard import Need
 from web.configuration import TELL_ENGINE
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import Location, Reading, Sensor, SensorChanges, UnlimitedPaging
 from web.errors import NotFound
+from web.serving.call import Call
 from web.wire.frequency import parse_frequency
 from web.wire.numbers import reading_text
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from web.auth.guard import Need
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import DeadLetter, DeadLetterPage, Paging, Parked, ParkedPage
+from web.serving.call import Call
 
 noun = Noun("intake", "Input that waits or was given up")
 

@@ -24,7 +24,7 @@ from web.edge.requests import SEND_KEY, secret_parameter
 from web.errors import HttpRefusal, NotAuthenticated, NotPermitted
 from web.live.hub import Watcher
 from web.live.rights import OpenSocket
-from web.services import Services
+from web.serving.services import Services
 
 POLICY_VIOLATION = 1008
 ID_DIGITS_MAX = 18

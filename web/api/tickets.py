@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from web.auth.guard import Need
 from web.auth.tickets import LIFE_S
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import WebsocketTicket
+from web.serving.call import Call
 
 noun = Noun("websockets", "Tickets for the websockets")
 

@@ -10,9 +10,10 @@ from web.audit import Action, audit, changes
 from web.auth.guard import Need, user_principal
 from web.auth.passwords import check_new_password
 from web.auth.sessions import end_all_sessions
-from web.contract.declare import Call, Noun
+from web.contract.declare import Noun
 from web.contract.shapes import NewUser, Paging, User, UserChanges, UserPage
 from web.errors import HttpRefusal, NotFound
+from web.serving.call import Call
 
 noun = Noun("users", "Who may sign in")
 

@@ -12,25 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from quart import Response, request
 
 MIME_TYPE = "text/csv"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 # With the full-width twins of the four signs, which some spreadsheets take for them.
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _LINE_END = "\r\n"
-
-
-def is_wanted() -> bool:
-    """Whether the request prefers CSV to JSON; whoever takes anything gets JSON."""
-    return request.accept_mimetypes.best_match(["application/json", MIME_TYPE]) == MIME_TYPE
-
-
-def csv_response(body: bytes) -> Response:
-    response = Response(body, content_type=f"{MIME_TYPE}; charset=utf-8")
-    response.headers["Content-Disposition"] = "attachment"
-    response.headers["Vary"] = "Accept"
-    return response
 
 
 @dataclass(frozen=True, slots=True)

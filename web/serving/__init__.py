@@ -1,0 +1,1 @@
+"""Declared routes at work: what they are served with, who is admitted, what reaches a handler."""
