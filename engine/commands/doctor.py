@@ -15,15 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import httpx
 from rich.console import Console
 
 from engine import runtime
+from engine.bus.queue_lengths import queue_lengths
 from engine.cluster.environment import check_ray_settings
+from engine.commands.database import read_current
 from engine.diagnosis import judge
 from engine.errors import GasInSightError, SettingsError
+from engine.historian.web_role import problem_with_roles
 from engine.processes.ports import check_free
 from engine.secrecy import KEY_ADVICE, weakness_of_key
 from engine.settings import Settings, load_settings
+from migrations.upgrade import SchemaAge, age_of_schema, newest_revision
 
 Grade = Literal["ok", "warning", "wrong"]
 PYTHON_MIN = (3, 11)
@@ -167,9 +172,6 @@ def _check_running(settings: Settings) -> Iterator[Finding]:
 def _check_database(settings: Settings, given: Settings) -> Finding:
     if settings.database_url is None:
         return _check_embedded()
-    from engine.commands.database import read_current  # noqa: PLC0415
-    from migrations.upgrade import SchemaAge, age_of_schema, newest_revision  # noqa: PLC0415
-
     name = "PostgreSQL" if given.database_url else "PostgreSQL (embedded)"
     try:
         current = asyncio.run(asyncio.wait_for(read_current(settings.database_url), ANSWER_S_MAX))
@@ -191,8 +193,6 @@ def _check_database(settings: Settings, given: Settings) -> Finding:
 
 def _check_roles(name: str, database_url: str) -> Finding | None:
     """Only what is wrong: without its role the web server answers 503."""
-    from engine.historian.web_role import problem_with_roles  # noqa: PLC0415
-
     try:
         problem = asyncio.run(problem_with_roles(database_url))
     except GasInSightError as error:
@@ -211,8 +211,6 @@ def _check_embedded() -> Finding:
 def _check_bus(settings: Settings, given: Settings) -> Finding:
     if settings.servicebus_connection_string is None:
         return Finding("bus", "ok", "none set: `gasinsight up` runs the local one")
-    from engine.bus.queue_lengths import queue_lengths  # noqa: PLC0415
-
     name = "Service Bus" if given.servicebus_connection_string else "local bus"
     connection_string = settings.servicebus_connection_string.get_secret_value()
     try:
@@ -279,8 +277,6 @@ def _check_ports(settings: Settings, given: Settings) -> Iterator[Finding]:
 
 def _is_our_web_server(host: str, port: int) -> bool:
     """Whether what listens there answers as `gasinsight web` does."""
-    import httpx  # noqa: PLC0415
-
     try:
         answer = httpx.get(f"http://{f'[{host}]' if ':' in host else host}:{port}/livez", timeout=ANSWER_S_MAX)
         return answer.json().get("status") in {"alive", "failing"}

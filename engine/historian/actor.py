@@ -62,8 +62,7 @@ class HistorianActor:
             await self._historian.close()
 
     async def _opened(self) -> Historian:
-        # Whoever calls us imports this file too, and needs no database library for it.
-        from engine.historian.historian import Historian  # noqa: PLC0415
+        from engine.historian.historian import Historian  # noqa: PLC0415 - callers import this file too, without asyncpg
 
         async with self._opening:
             if self._historian is None:
