@@ -10,11 +10,11 @@ import pytest
 from pydantic import ValidationError
 
 import native
-from engine.detection import in_force
 from engine.model import SensorType
 from native import Flag
+from web.api.detection import in_force
 from web.contract import detection_shapes as shapes
-from web.contract.detection_shapes import DetectionChanges
+from web.contract.detection_shapes import DetectionChanges, DetectionSettings
 
 GOOD = [
     {},
@@ -98,8 +98,8 @@ def test_a_sensor_goes_before_its_type_and_the_type_before_the_default() -> None
     assert default == {
         "budget_days": 20.0, "warming_readings": 300, "physical_low": -2000.0, "physical_high": 1e7, "is_on": True
     }  # fmt: skip
-    of_type = {"budget_days": 60.0, "is_on": False, "warming_readings": None}
-    held = in_force(SensorType.PRESSURE, of_type, {"budget_days": 5.0, "is_on": None})
-    assert held == {**default, "budget_days": 5.0, "is_on": False}
+    of_type = DetectionSettings(budget_days=60.0, is_on=False, warming_readings=None)
+    held = in_force(SensorType.PRESSURE, of_type, DetectionSettings(budget_days=5.0, is_on=None))
+    assert held.model_dump() == {**default, "budget_days": 5.0, "is_on": False}
     with pytest.raises(ValueError, match="Unheard"):
         native.detection_defaults("Unheard")

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from engine.detection import in_force
+import native
 from engine.model import SensorType
 from web.audit import Action, audit, changes
 from web.auth.guard import Need
@@ -160,7 +160,7 @@ async def _of_sensor(call: Call, connection: Any, sensor_id: str) -> SensorDetec
         sensor_type=sensor_type,
         of_sensor=of_sensor,
         of_type=of_type,
-        in_force=_in_force(SensorType(sensor_type), of_type, of_sensor),
+        in_force=in_force(SensorType(sensor_type), of_type, of_sensor),
     )
 
 
@@ -169,7 +169,7 @@ async def _of_facility(connection: Any, facility_id: str) -> FacilityDetection:
     held = {row["sensor_type"]: _settings(row) for row in rows}
     known = {*held, *(row["type"] for row in await connection.fetch(READ_TYPES, facility_id))}
     types = [
-        TypeDetection(sensor_type=kind, of_type=of_type, in_force=_in_force(kind, of_type))
+        TypeDetection(sensor_type=kind, of_type=of_type, in_force=in_force(kind, of_type))
         for kind in SensorType
         if kind in known
         for of_type in [held.get(kind, NOTHING_SET)]
@@ -181,5 +181,7 @@ def _settings(row: Mapping[str, Any] | None) -> DetectionSettings:
     return NOTHING_SET if row is None else DetectionSettings(**row)
 
 
-def _in_force(kind: SensorType, *settings: DetectionSettings) -> DetectionInForce:
-    return DetectionInForce(**in_force(kind, *(each.model_dump() for each in settings)))
+def in_force(kind: SensorType, *settings: DetectionSettings) -> DetectionInForce:
+    """The core's defaults of a type, and over them `settings`, the last one first; what is None is not said."""
+    said = {name: value for each in settings for name, value in each.model_dump(exclude_none=True).items()}
+    return DetectionInForce(**{**native.detection_defaults(kind.value), **said})
