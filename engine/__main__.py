@@ -20,7 +20,7 @@ def main() -> int:
         _check(settings)
         if settings.ray_is_private:
             os.environ.update(private_ray_environment(settings))
-        from engine.cluster.process import run_engine  # noqa: PLC0415  Ray reads its environment when it is imported
+        from engine.cluster.process import run_engine  # noqa: PLC0415 - Ray reads its environment when it is imported
 
         run_engine(settings)
     except GasInSightError as error:

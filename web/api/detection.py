@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 import native
 from engine.model import SensorType
+from web.api.configuration import TELL_ENGINE
 from web.audit import Action, audit, changes
 from web.auth.guard import Need
-from web.configuration import TELL_ENGINE
 from web.contract.declare import Noun
 from web.contract.detection_shapes import (
     DetectionChanges,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from web.api.configuration import TELL_ENGINE
 from web.audit import Action, audit
 from web.auth.guard import Need
-from web.configuration import TELL_ENGINE
 from web.contract.declare import Noun
 from web.contract.shapes import Facility, FacilityChanges, Location, UnlimitedPaging
 from web.errors import NotFound

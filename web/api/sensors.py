@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from web.api.configuration import TELL_ENGINE
 from web.audit import Action, audit, changes
 from web.auth.guard import Need
-from web.configuration import TELL_ENGINE
 from web.contract.declare import Noun
 from web.contract.shapes import Location, Reading, Sensor, SensorChanges, UnlimitedPaging
 from web.errors import NotFound
