@@ -6,6 +6,8 @@ score_series(at_us, values, expected_interval_s)           the same scores of a 
 core.snapshot() / FacilityCore.restore(...)                the state as bytes and back, to the bit
 parse_time(text)                                            the one reader of times
 ID_BYTES_MAX, INTERVAL_S_MAX, ...                           limits that the core holds, for whoever asks before it
+
+May import: nothing.
 """
 
 from __future__ import annotations

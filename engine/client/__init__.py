@@ -6,6 +6,8 @@
 
 It knows the wire contract and nothing of the server: this folder can be copied into another project as it stands.
 docs/client.md shows it in use.
+
+May import: nothing.
 """
 
 from engine.client.admin import Admin

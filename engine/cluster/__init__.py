@@ -1,1 +1,4 @@
-"""The cluster: Ray started or joined, its actors kept alive, and how the web side gets in. Imports every room below."""
+"""The cluster: Ray started or joined, its actors kept alive, and how the web side gets in.
+
+May import: migrations, bus, facility, historian, placement, leaves.
+"""

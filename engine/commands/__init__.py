@@ -1,1 +1,4 @@
-"""What each word of `gasinsight` does, one file a word; `engine.commands.cli` imports them when they are asked for."""
+"""What each word of `gasinsight` does, one file a word: a new command goes here.
+
+May import: cluster, migrations, bus, historian, processes, embedded, local_bus, hub, offline, client, leaves, native.
+"""

@@ -1,1 +1,4 @@
-"""The simulated field: the field hub, its facilities, their signals and planted faults. Pure but for the sender."""
+"""The simulated field: the field hub, its facilities, their signals and planted faults. Pure but for the sender.
+
+May import: leaves.
+"""

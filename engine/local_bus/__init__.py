@@ -15,6 +15,8 @@ messages. On the wire that is the operation `gasinsight:status` at the address `
     link_targets.py what a link leads to  management.py   request and answer
     broker.py       queues by name        queue.py        peek-lock and all that
     store.py        SQLite, group commit  codec.py, frames.py, message.py   AMQP 1.0 on the wire
+
+May import: leaves.
 """
 
 from engine.local_bus.queue import Counts, Rules

@@ -1,6 +1,8 @@
 """The offline twin: recordings through the very core that scores live readings. docs/data-science.md shows how.
 
 `score_frame` scores a polars frame; `gasinsight score` does it with parquet files. Nothing here needs a server.
+
+May import: leaves, native.
 """
 
 from engine.offline.frames import FrameRefused, score_frame

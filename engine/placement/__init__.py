@@ -1,1 +1,4 @@
-"""Which node holds what, and how an actor leaves one. Imports leaves only, so that every actor can ask."""
+"""Which node holds what, and how an actor leaves one. Every actor asks here.
+
+May import: leaves.
+"""

@@ -1,1 +1,4 @@
-"""What stands around every request: connections, sizes, origins, headers, rates. Imports nothing of ours but errors."""
+"""What stands around every request: connections, sizes, origins, headers, rates.
+
+May import: leaves.
+"""

@@ -1,1 +1,4 @@
-"""Declared routes at work: what they are served with, who is admitted, what reaches a handler."""
+"""Declared routes at work: what they are served with, who is admitted, what reaches a handler.
+
+May import: contract, live, engine_report, auth, edge, database, wire, leaves.
+"""

@@ -1,1 +1,4 @@
-"""The words of the `gasinsight` command, and what each of them takes. Imports `engine.commands` when a word is said."""
+"""The words of the `gasinsight` command, and what each takes. Imports what a word does when it is said.
+
+May import: commands, hub, leaves.
+"""

@@ -1,0 +1,77 @@
+"""The rooms of the house and what each may import: the one table that tests and docs/ARCHITECTURE.md are held to.
+
+A room is a folder, or a file at the door of `engine` and `web`. `leaves` are the files at those doors that know nothing
+but each other; whoever may import leaves may import all of its own package's and all of the engine's.
+
+Whoever reads from the top reads the flow of control: each room imports only what stands below it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PACKAGES: Final = ("web", "engine", "migrations", "native")
+DOORS: Final = ("web", "engine")
+
+ROOMS: Final[dict[str, str]] = {
+    "web": "nothing",
+    "web.main": "web.app web.edge engine.cluster leaves",
+    "web.app": (
+        "web.api web.serving web.contract web.live web.engine_report web.auth web.edge web.database"
+        " migrations engine.processes leaves"
+    ),
+    "web.api": (
+        "web.exposition web.serving web.contract web.live web.auth web.history web.edge web.wire leaves native"
+    ),
+    "web.exposition": "web.live leaves",
+    "web.serving": "web.contract web.live web.engine_report web.auth web.edge web.database web.wire leaves",
+    "web.contract": "web.auth web.wire leaves",
+    "web.live": "web.auth web.edge web.database web.wire leaves",
+    "web.engine_report": "web.database leaves",
+    "web.auth": "web.database web.wire leaves",
+    "web.history": "web.database web.wire leaves",
+    "web.edge": "leaves",
+    "web.database": "engine.historian leaves",
+    "web.wire": "nothing",
+    "engine": "nothing",
+    "engine.__main__": "engine.cluster leaves",
+    "engine.commands.cli": "engine.commands engine.hub leaves",
+    "engine.commands": (
+        "engine.cluster migrations engine.bus engine.historian engine.processes engine.embedded engine.local_bus"
+        " engine.hub engine.offline engine.client leaves native"
+    ),
+    "engine.cluster": "migrations engine.bus engine.facility engine.historian engine.placement leaves",
+    "migrations": "engine.historian leaves",
+    "migrations.versions": "engine.historian",
+    "engine.bus": "engine.facility engine.historian engine.placement leaves native",
+    "engine.facility": "engine.historian engine.placement leaves native",
+    "engine.historian": "engine.placement leaves",
+    "engine.placement": "leaves",
+    "engine.processes": "leaves",
+    "engine.embedded": "leaves",
+    "engine.local_bus": "leaves",
+    "engine.hub": "leaves",
+    "engine.offline": "leaves native",
+    "engine.client": "nothing",
+    "native": "nothing",
+}
+
+# A leaf is for more than one room; what only one needs belongs into it.
+LEAVES: Final[dict[str, str]] = {
+    "web.audit": "nothing",
+    "web.background": "nothing",
+    "web.errors": "engine.errors",
+    "engine.messages": "engine.clock engine.errors engine.model",
+    "engine.diagnosis": "engine.metrics",
+    "engine.runtime": "engine.errors engine.settings",
+    "engine.logs": "engine.settings",
+    "engine.retries": "engine.clock",
+    "engine.settings": "engine.errors",
+    "engine.live": "nothing",
+    "engine.model": "nothing",
+    "engine.metrics": "nothing",
+    "engine.secrecy": "nothing",
+    "engine.faultpoints": "nothing",
+    "engine.clock": "nothing",
+    "engine.errors": "nothing",
+}
