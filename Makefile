@@ -15,7 +15,7 @@ ARGS   ?=
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test setup lint audit format test-rust test-unit test-real test-faults chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs clean
+.PHONY: help demo test setup lint audit format test-rust test-unit test-real test-faults chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs release clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -103,5 +103,8 @@ pictures: setup ## draw the pictures of docs/detection.md anew
 docs: setup ## write the tables that docs/ takes from the code
 	$(BIN)/python scripts/write_tables.py
 
+release: setup ## wheel, source distribution, bills of materials and checksums into dist/, tried out
+	$(BIN)/python -m scripts.release
+
 clean: ## remove what was built (not the data in .gasinsight)
-	rm -rf $(VENV) target .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

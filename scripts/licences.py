@@ -94,21 +94,20 @@ def licence_of(name: str) -> str:
 
 def licence_in(fields: metadata.PackageMetadata | Message) -> str:
     """License-Expression counts alone; else a one-line License and the classifiers together, all of them understood."""
-    expression = fields.get("License-Expression")
-    if expression:
-        return str(expression)
+    if "License-Expression" in fields:
+        return fields["License-Expression"]
     said = [line.rpartition(" :: ")[2] for line in fields.get_all("Classifier") or [] if line.startswith("License ::")]
     said = [line for line in said if line not in {"OSI Approved", "DFSG approved"}]
-    text = (fields.get("License") or "").strip()
+    text = (fields["License"] or "").strip() if "License" in fields else ""
     if text and "\n" not in text:
         # "BSD-3-Clause" beside the classifier "BSD License": the exact one is meant.
         said = [text, *(line for line in said if line != "BSD License")]
     found = {SPELLINGS.get(line.lower(), line if EXPRESSION.fullmatch(line) else UNKNOWN) for line in said}
     if not found or UNKNOWN in found:
         return UNKNOWN
-    return (
-        found.pop() if len(found) == 1 else " AND ".join(f"({each})" if " " in each else each for each in sorted(found))
-    )
+    if len(found) == 1:
+        return found.pop()
+    return " AND ".join(f"({each})" if " " in each else each for each in sorted(found))
 
 
 def permits(expression: str, permitted: set[str]) -> bool:
