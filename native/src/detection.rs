@@ -3,11 +3,10 @@
 use serde::Deserialize;
 
 use crate::detector::Tuning;
+use crate::instant::DAY_S;
 use crate::limits::BUDGET_DAYS_MAX;
 use crate::rules;
 use crate::wire::{put_bool, put_f64, put_varint, Reader, Wire, WireError};
-
-const DAY_S: f64 = 86_400.0;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detection {

@@ -14,6 +14,7 @@ use crate::calendar::{civil_from_days, days_from_civil, days_in};
 pub const US_PER_S: i64 = 1_000_000;
 const US_PER_MINUTE: i64 = 60 * US_PER_S;
 const S_PER_DAY: i64 = 86_400;
+pub const DAY_S: f64 = S_PER_DAY as f64;
 
 /// The accepted span: from 1970-01-01 on, and before the end of the year 2200.
 pub const FIRST_US: i64 = 0;
@@ -71,10 +72,10 @@ impl fmt::Display for TimeFault {
     }
 }
 
-type Found<T> = Result<T, TimeFault>;
+type Parsed<T> = Result<T, TimeFault>;
 
 /// The moment itself if readings, ticks and changes may have it.
-pub fn accepted(us: i64) -> Found<i64> {
+pub fn accepted(us: i64) -> Parsed<i64> {
     match us {
         ..FIRST_US => Err(TimeFault::BeforeFirst),
         END_US.. => Err(TimeFault::AfterLast),
@@ -87,7 +88,7 @@ pub fn minute_of(us: i64) -> i64 {
 }
 
 /// Microseconds of any moment in the years 1 to 9999; `accepted` judges it.
-pub fn parse(text: &str) -> Found<i64> {
+pub fn parse(text: &str) -> Parsed<i64> {
     let bytes = text.as_bytes().trim_ascii();
     let (date, rest) = bytes.split_at_checked(10).ok_or(TimeFault::NotATime)?;
     let days = day_number(date)?;
@@ -100,7 +101,7 @@ pub fn parse(text: &str) -> Found<i64> {
     Ok(utc_s * US_PER_S + us)
 }
 
-fn day_number(date: &[u8]) -> Found<i64> {
+fn day_number(date: &[u8]) -> Parsed<i64> {
     let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = date else { return Err(TimeFault::NotATime) };
     let year = pair(*y0, *y1)? * 100 + pair(*y2, *y3)?;
     let (month, day) = (pair(*m0, *m1)?, pair(*d0, *d1)?);
@@ -117,7 +118,7 @@ fn day_number(date: &[u8]) -> Found<i64> {
     Ok(days_from_civil(year, month, day))
 }
 
-fn minute_of_day(rest: &[u8]) -> Found<(i64, &[u8])> {
+fn minute_of_day(rest: &[u8]) -> Parsed<(i64, &[u8])> {
     match rest {
         [] | [b'T' | b't'] => Err(TimeFault::NoTimeOfDay),
         [b'T' | b't' | b' ', h0, h1, b':', m0, m1, rest @ ..] => {
@@ -135,7 +136,7 @@ fn minute_of_day(rest: &[u8]) -> Found<(i64, &[u8])> {
 }
 
 /// Seconds, microseconds, and what follows them. Seconds may be missing.
-fn seconds(rest: &[u8]) -> Found<(i64, i64, &[u8])> {
+fn seconds(rest: &[u8]) -> Parsed<(i64, i64, &[u8])> {
     match rest {
         [b':', s0, s1, rest @ ..] => {
             let second = pair(*s0, *s1)?;
@@ -152,7 +153,7 @@ fn seconds(rest: &[u8]) -> Found<(i64, i64, &[u8])> {
 }
 
 /// Microseconds of a leading `.ffffff` or `,ffffff`, and what follows it.
-fn fraction(rest: &[u8]) -> Found<(i64, &[u8])> {
+fn fraction(rest: &[u8]) -> Parsed<(i64, &[u8])> {
     let [b'.' | b',', digits @ ..] = rest else { return Ok((0, rest)) };
     let length = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if !(1..=FRACTION_DIGITS_MAX).contains(&length) {
@@ -163,7 +164,7 @@ fn fraction(rest: &[u8]) -> Found<(i64, &[u8])> {
     Ok((digits.chain(std::iter::repeat(0)).take(6).fold(0, |us, digit| us * 10 + digit), rest))
 }
 
-fn offset_s(zone: &[u8]) -> Found<i64> {
+fn offset_s(zone: &[u8]) -> Parsed<i64> {
     let zone = zone.strip_prefix(b" ").unwrap_or(zone);
     let (sign, hours, minutes) = match zone {
         [] | [b'Z' | b'z'] => return Ok(0),
@@ -180,7 +181,7 @@ fn offset_s(zone: &[u8]) -> Found<i64> {
 
 /// The number that two ASCII digits spell.
 #[inline]
-fn pair(tens: u8, ones: u8) -> Found<i64> {
+fn pair(tens: u8, ones: u8) -> Parsed<i64> {
     if tens.is_ascii_digit() && ones.is_ascii_digit() {
         Ok(i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
     } else {

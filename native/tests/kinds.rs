@@ -3,7 +3,7 @@
 
 mod chance;
 
-use _native::detector::{Kind, Reason, Score, Scorer, Tuning};
+use _native::detector::{Reason, Score, Scorer, SignalKind, Tuning};
 use chance::Chance;
 
 const SEEDS: std::ops::Range<u64> = 1..11;
@@ -23,7 +23,7 @@ struct Sensor {
     scorer: Scorer,
     readings: i64,
     alarms: Vec<(i64, Option<Reason>)>,
-    kind: Kind,
+    kind: SignalKind,
 }
 
 impl Sensor {
@@ -81,7 +81,7 @@ fn three_way(chance: &mut Chance) -> Sensor {
 fn valves_that_do_what_they_do_are_not_called_faulty() {
     assert_eq!(count(|seed| valve(&mut Chance(seed)).alarms.is_empty()), 10);
     assert_eq!(count(|seed| three_way(&mut Chance(seed)).alarms.is_empty()), 10);
-    assert_eq!(valve(&mut Chance(1)).kind, Kind::Levels);
+    assert_eq!(valve(&mut Chance(1)).kind, SignalKind::Levels);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_meter_is_judged_by_its_rate() {
         sensor.alarms.iter().any(|(at, _)| *at > from && *at < from + 60)
     });
     assert_eq!((quiet, faster, stopped), (10, 10, 10));
-    assert_eq!(meter(&mut Chance(1), 0.0).0.kind, Kind::Counter);
+    assert_eq!(meter(&mut Chance(1), 0.0).0.kind, SignalKind::Counter);
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_meter_may_roll_over_and_is_told_when_it_is_reset() {
             total += step(&mut chance, sensor.readings);
             sensor.read(total.floor() % 1e6);
         }
-        sensor.alarms.is_empty() && total > 1e6 && sensor.kind == Kind::Counter
+        sensor.alarms.is_empty() && total > 1e6 && sensor.kind == SignalKind::Counter
     });
     let reset = count(|seed| {
         let then = |reading, step: f64, total: &mut f64| {

@@ -1,9 +1,7 @@
-//! From the views' surprises to one score, and from the score to a voice: fixed coarse weights and the refractory rule.
+//! From the views' surprises to one score, and from the score to a voice: the refractory rule.
 
 use crate::wire::{put_f64s, put_signed, Reader, Wire};
 
-/// What each view's surprise counts: see docs/detection.md for how they were chosen.
-const WEIGHTS: [f32; super::VIEWS] = [1.0; super::VIEWS];
 /// The recent peak that a new alarm must exceed loses half its decades in this many usual intervals.
 const PEAK_HALF_INTERVALS: f64 = 200.0;
 
@@ -12,10 +10,10 @@ const RAISE_DECADES: f64 = 0.5;
 /// A sensor that spoke too often is still heard at this.
 const RAISED_DECADES_MAX: f64 = 2.0;
 
-/// Root of the sum of squares.
+/// Root of the sum of squares: all views count alike, docs/detection.md says why.
 #[inline]
-pub fn combine(shares: &[f32; super::VIEWS]) -> f64 {
-    let sum: f32 = shares.iter().zip(WEIGHTS).map(|(share, weight)| share * weight).map(|part| part * part).sum();
+pub fn combine(shares: &[f32]) -> f64 {
+    let sum: f32 = shares.iter().map(|share| share * share).sum();
     f64::from(sum.sqrt())
 }
 

@@ -5,12 +5,15 @@ use super::prediction::Prediction;
 use super::prototypes::Prototypes;
 use super::shape::Shape;
 use super::shift::Shift;
-use super::signal::Signal;
+use super::signal::{Seen, Signal};
 use super::tail::Tail;
 use super::time_of_day::TimeOfDay;
 use super::unrest::Unrest;
+use super::view::{Look, View};
 use super::volatility::Volatility;
-use super::*;
+use super::{Score, Scorer, Tuning};
+use crate::limits::VALUE_MAX;
+use crate::wire::Reader;
 use proptest::prelude::*;
 
 const INTERVAL_S: f64 = 10.0;

@@ -3,7 +3,9 @@
 //! Dwell times are taken as log-logistic: survival 1 / (1 + (t/median)^(1/s)), from the mean and variance of their logarithm.
 //! What is said is a share of what the budget of false alarms asks for: from 1 on it speaks.
 
-use super::kind::{Reading, Reason, Say};
+use super::observed::Observed;
+use super::say::{Reason, Say};
+use crate::instant::DAY_S;
 use crate::wire::{put_bool, put_f32s, put_f64s, put_signed, put_varint, Reader, Wire, WireError};
 
 pub const LEVELS_MAX: usize = 8;
@@ -50,24 +52,20 @@ pub struct Levels {
     since_new: u16,
 }
 
-/// What a reading is to the levels.
+/// A reading has one value too many.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Look {
-    Say(Option<Say>),
-    /// One value too many.
-    Full,
-}
+pub struct Full;
 
 impl Levels {
-    pub fn see(&mut self, reading: &Reading) -> Look {
+    pub fn see(&mut self, reading: &Observed) -> Result<Option<Say>, Full> {
         let known = self.levels.iter().take(usize::from(self.count)).position(|level| level.value == reading.value);
         if self.count == 0 {
             (self.first_us, self.since_us) = (reading.at_us, reading.at_us);
         }
         match known {
-            Some(index) if self.count > 0 && index == usize::from(self.at) => Look::Say(self.stays(reading)),
-            Some(index) => Look::Say(self.moves_to(index, false, reading)),
-            None if usize::from(self.count) == LEVELS_MAX => Look::Full,
+            Some(index) if self.count > 0 && index == usize::from(self.at) => Ok(self.stays(reading)),
+            Some(index) => Ok(self.moves_to(index, false, reading)),
+            None if usize::from(self.count) == LEVELS_MAX => Err(Full),
             None => {
                 let index = usize::from(self.count);
                 let is_beside = self.is_beside(reading.value);
@@ -76,7 +74,7 @@ impl Levels {
                 }
                 self.count += 1;
                 let say = if index == 0 { None } else { self.moves_to(index, is_beside, reading) };
-                Look::Say(say)
+                Ok(say)
             }
         }
     }
@@ -119,7 +117,7 @@ impl Levels {
         nearest <= 1.01 * apart.fold(f64::INFINITY, f64::min)
     }
 
-    fn stays(&mut self, reading: &Reading) -> Option<Say> {
+    fn stays(&mut self, reading: &Observed) -> Option<Say> {
         if reading.after_gap {
             self.is_entered = false;
         }
@@ -130,7 +128,7 @@ impl Levels {
         self.told(decades, level.dwells, reading, Reason::LongDwell).filter(|_| is_beyond)
     }
 
-    fn moves_to(&mut self, index: usize, is_beside: bool, reading: &Reading) -> Option<Say> {
+    fn moves_to(&mut self, index: usize, is_beside: bool, reading: &Observed) -> Option<Say> {
         let from = usize::from(std::mem::replace(&mut self.at, index as u8));
         let ln_dwell = self.ln_dwell(reading);
         let rested_s = reading.at_us.saturating_sub(self.since_us) as f64 / 1e6;
@@ -148,13 +146,13 @@ impl Levels {
         self.rare(from, index, is_beside, reading).or(short)
     }
 
-    fn ln_dwell(&self, reading: &Reading) -> Option<f32> {
+    fn ln_dwell(&self, reading: &Observed) -> Option<f32> {
         let dwell_s = reading.at_us.saturating_sub(self.since_us) as f64 / 1e6;
         (self.is_entered && dwell_s > 0.0).then(|| libm::log(dwell_s) as f32)
     }
 
     /// A level has been left: whether that was strangely soon; its dwell is learned.
-    fn left(&mut self, from: usize, ln_dwell: f32, reading: &Reading) -> Option<Say> {
+    fn left(&mut self, from: usize, ln_dwell: f32, reading: &Observed) -> Option<Say> {
         let level = self.levels.get_mut(from)?;
         let before = *level;
         level.learn(ln_dwell);
@@ -166,7 +164,7 @@ impl Levels {
     }
 
     /// How rare the move is; it is learned.
-    fn rare(&mut self, from: usize, to: usize, is_beside: bool, reading: &Reading) -> Option<Say> {
+    fn rare(&mut self, from: usize, to: usize, is_beside: bool, reading: &Observed) -> Option<Say> {
         let row = self.moves.get_mut(from)?;
         let away: f32 = row.iter().map(|moves| f32::from(*moves)).sum();
         let moves = row.get_mut(to)?;
@@ -189,9 +187,9 @@ impl Levels {
     }
 
     /// Decades as a share of what the budget asks for at this many chances so far.
-    fn told(&self, decades: f32, chances: f32, reading: &Reading, reason: Reason) -> Option<Say> {
+    fn told(&self, decades: f32, chances: f32, reading: &Observed, reason: Reason) -> Option<Say> {
         let known_s = reading.at_us.saturating_sub(self.first_us) as f64 / 1e6;
-        if known_s < super::kind::DAY_S {
+        if known_s < DAY_S {
             return None;
         }
         let in_budget = f64::from(chances) * (reading.budget_s / known_s);

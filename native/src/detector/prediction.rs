@@ -1,7 +1,7 @@
 //! Prediction: what is left of a reading after the four before it have foretold it (recursive least squares).
 
 use super::signal::Seen;
-use super::{Look, View};
+use super::view::{Look, View};
 use crate::wire::{put_f32s, put_varint, Reader, Wire, WireError};
 
 const ORDER: usize = 4;

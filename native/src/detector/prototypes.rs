@@ -2,7 +2,7 @@
 
 use super::memory::Memory;
 use super::signal::Seen;
-use super::{Look, View};
+use super::view::{Look, View};
 use crate::wire::{Reader, Wire};
 
 const WIDTH: usize = 8;

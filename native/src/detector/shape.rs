@@ -3,7 +3,7 @@
 use super::course::{swings, BLOCKS};
 use super::memory::{Memory, QUANTA_MAX};
 use super::signal::Seen;
-use super::{Look, View};
+use super::view::{Look, View};
 use crate::wire::{put_f32s, put_varint, Reader, Wire, WireError};
 
 const SHAPES: usize = 18;

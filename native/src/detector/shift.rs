@@ -1,7 +1,7 @@
 //! Two-scale shift: how far the short mean has moved from the long one.
 
 use super::signal::Seen;
-use super::{Look, View};
+use super::view::{Look, View};
 use crate::wire::{Reader, Wire};
 
 #[derive(Debug, Clone, PartialEq, Default)]

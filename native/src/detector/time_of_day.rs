@@ -1,7 +1,7 @@
 //! Time of day: how far a reading is from what this hour of the day has been.
 
 use super::signal::Seen;
-use super::{Look, View};
+use super::view::{Look, View};
 use crate::wire::{put_f32s, Reader, Wire};
 
 const BINS: usize = 24;

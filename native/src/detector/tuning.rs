@@ -1,7 +1,9 @@
 //! What people may set of a sensor's score.
 
+use crate::instant::DAY_S;
+
 /// One false alarm in this time is what a sensor may cost.
-const BUDGET_S: f64 = 20.0 * 86_400.0;
+const BUDGET_S: f64 = 20.0 * DAY_S;
 const WARMING_READINGS: u64 = 300;
 
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,7 +2,7 @@
 //! it at their own pace; a dying instrument lowers it.
 
 use super::signal::{weight, Seen, HALF_INTERVALS};
-use super::{Look, View};
+use super::view::{Look, View};
 use crate::wire::{put_f32s, Reader, Wire};
 
 /// Liveliness below this share of the spread is nothing.

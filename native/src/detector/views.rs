@@ -1,5 +1,6 @@
 //! All views of a sensor with the tail of each: what a sensor keeps once it has left its first readings.
 
+use super::combine::combine;
 use super::course::Course;
 use super::prediction::Prediction;
 use super::prototypes::Prototypes;
@@ -9,8 +10,8 @@ use super::signal::{Seen, Signal};
 use super::tail::Tail;
 use super::time_of_day::TimeOfDay;
 use super::unrest::Unrest;
+use super::view::{Look, View};
 use super::volatility::Volatility;
-use super::{combine, Look, View};
 use crate::wire::{put_f32s, put_varint, Reader, Wire, WireError};
 
 /// Readings of which views learn before their tails do.
@@ -153,7 +154,7 @@ impl Views {
     ) -> [f32; VIEWS] {
         let seen = self.signal.see(at_us, value, pace, gap_intervals, interval_s);
         let shares = self.look_all(&seen, self.episode.is_learned());
-        self.episode.follow(combine::combine(&shares) >= EPISODE_DECADES);
+        self.episode.follow(combine(&shares) >= EPISODE_DECADES);
         self.signal.learn(value, &seen);
         shares
     }

@@ -1,7 +1,7 @@
 //! Volatility: the logarithm of the mean difference between neighbours against what it has been.
 
 use super::signal::Seen;
-use super::{Look, View};
+use super::view::{Look, View};
 use crate::wire::{Reader, Wire};
 
 /// Differences below this share of the spread are nothing.

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const S: i64 = 1_000_000;
 
 /// Ten-second readings; the kind after them.
-fn kind_of(signal: impl Iterator<Item = f64>) -> Kind {
+fn kind_of(signal: impl Iterator<Item = f64>) -> SignalKind {
     let mut kinds = Kinds::default();
     for (index, value) in signal.enumerate() {
         kinds.see(&reading(index as i64 * 10 * S, value, false));
@@ -12,9 +12,9 @@ fn kind_of(signal: impl Iterator<Item = f64>) -> Kind {
     kinds.kind()
 }
 
-fn reading(at_us: i64, value: f64, after_gap: bool) -> Reading {
+fn reading(at_us: i64, value: f64, after_gap: bool) -> Observed {
     let (elapsed_s, interval_s, budget_s) = (10.0, 10.0, 20.0 * DAY_S);
-    Reading { at_us, value, elapsed_s, interval_s, after_gap, is_strange_gap: after_gap, budget_s }
+    Observed { at_us, value, elapsed_s, interval_s, after_gap, is_strange_gap: after_gap, budget_s }
 }
 
 fn noise(index: u32) -> f64 {
@@ -27,34 +27,34 @@ fn meter(index: u32) -> f64 {
 
 #[test]
 fn kinds_are_found_in_probation() {
-    assert_eq!(kind_of((0..299).map(|_| 7.0)), Kind::Unknown);
-    assert_eq!(kind_of((0..300).map(|_| 7.0)), Kind::Constant);
-    assert_eq!(kind_of((0..300).map(|index| f64::from(index / 40 % 2))), Kind::Levels);
-    assert_eq!(kind_of((0..300).map(meter)), Kind::Counter);
-    assert_eq!(kind_of((0..300).map(noise)), Kind::Continuous);
+    assert_eq!(kind_of((0..299).map(|_| 7.0)), SignalKind::Unknown);
+    assert_eq!(kind_of((0..300).map(|_| 7.0)), SignalKind::Constant);
+    assert_eq!(kind_of((0..300).map(|index| f64::from(index / 40 % 2))), SignalKind::Levels);
+    assert_eq!(kind_of((0..300).map(meter)), SignalKind::Counter);
+    assert_eq!(kind_of((0..300).map(noise)), SignalKind::Continuous);
 }
 
 #[test]
 fn in_doubt_a_signal_is_continuous() {
     let coarse_tank = |index| f64::from(50 + index / 40) / 10.0;
-    assert_eq!(kind_of((0..300).map(coarse_tank)), Kind::Continuous);
-    assert_eq!(kind_of((0..300).map(|index| 20.0 + f64::from(index / 40 % 2) * 0.1)), Kind::Continuous);
-    assert_eq!(kind_of((0..300).map(|index| f64::from(index % 2))), Kind::Continuous);
-    assert_eq!(kind_of((0..300).map(|index| 20.0 + f64::from(index) / 7.0)), Kind::Continuous);
-    assert_eq!(kind_of((0..300).map(|index| f64::from(index * 60))), Kind::Continuous, "a filled-in ramp");
+    assert_eq!(kind_of((0..300).map(coarse_tank)), SignalKind::Continuous);
+    assert_eq!(kind_of((0..300).map(|index| 20.0 + f64::from(index / 40 % 2) * 0.1)), SignalKind::Continuous);
+    assert_eq!(kind_of((0..300).map(|index| f64::from(index % 2))), SignalKind::Continuous);
+    assert_eq!(kind_of((0..300).map(|index| 20.0 + f64::from(index) / 7.0)), SignalKind::Continuous);
+    assert_eq!(kind_of((0..300).map(|index| f64::from(index * 60))), SignalKind::Continuous, "a filled-in ramp");
 }
 
 #[test]
 fn the_kind_is_checked_again() {
     let then = |after: fn(u32) -> f64| (0..300).map(noise).chain((0..2_999).map(after));
-    assert_eq!(kind_of(then(|index| f64::from(index / 40 % 2))), Kind::Levels);
-    assert_eq!(kind_of(then(meter)), Kind::Continuous, "it has fallen");
-    assert_eq!(kind_of((0..300).map(|index| f64::from(index / 9)).chain((40..3_000).map(meter))), Kind::Counter);
-    assert_eq!(kind_of(then(|_| 0.5)), Kind::Continuous, "what froze is not constant by that");
-    assert_eq!(kind_of((0..300).map(|_| 7.0).chain((0..20).map(noise))), Kind::Continuous);
+    assert_eq!(kind_of(then(|index| f64::from(index / 40 % 2))), SignalKind::Levels);
+    assert_eq!(kind_of(then(meter)), SignalKind::Continuous, "it has fallen");
+    assert_eq!(kind_of((0..300).map(|index| f64::from(index / 9)).chain((40..3_000).map(meter))), SignalKind::Counter);
+    assert_eq!(kind_of(then(|_| 0.5)), SignalKind::Continuous, "what froze is not constant by that");
+    assert_eq!(kind_of((0..300).map(|_| 7.0).chain((0..20).map(noise))), SignalKind::Continuous);
     assert_eq!(
         kind_of((0..300).map(meter).chain((0..50).rev().map(|index| 890.0 + f64::from(index) / 7.0))),
-        Kind::Continuous
+        SignalKind::Continuous
     );
 }
 

@@ -10,14 +10,17 @@
 //! In doubt a signal is continuous: views are good at everything, if not the best.
 
 use super::counter::{is_fall_to_begin, Count, Counter};
-use super::levels::{Levels, Look};
+use super::levels::{Full, Levels};
+use super::observed::Observed;
+use super::say::{Reason, Say};
+use super::signal_kind::SignalKind;
 use super::stuck::Runs;
+use crate::instant::DAY_S;
 use crate::wire::{put_bool, put_f64s, put_signed, put_varint, Reader, Wire, WireError};
 
-pub const DAY_S: f64 = 86_400.0;
 /// Readings after which the kind is found, and after which it is checked again.
 const PROBATION_READINGS: u16 = 300;
-const BLOCK_READINGS: u16 = 1_000;
+const CHECK_READINGS: u16 = 1_000;
 /// A valve moves in no more than this share of the readings.
 const MOVES_SHARE_MAX: f64 = 0.1;
 /// A counter rises in at least this share of the readings.
@@ -28,89 +31,6 @@ const RESETS_MAX: u16 = 2;
 /// Decades above what the budget asks for, since no model is exact.
 const MARGIN_DECADES: f64 = 1.0;
 const SAY_MAX: f32 = 1.5;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kind {
-    #[default]
-    Unknown,
-    Constant,
-    Levels,
-    Counter,
-    Continuous,
-}
-
-impl Kind {
-    const ALL: [Self; 5] = [Self::Unknown, Self::Constant, Self::Levels, Self::Counter, Self::Continuous];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Constant => "constant",
-            Self::Levels => "levels",
-            Self::Counter => "counter",
-            Self::Continuous => "continuous",
-        }
-    }
-}
-
-/// Why a score is high, where it is not the views'.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    Stuck,
-    RareMove,
-    LongDwell,
-    ShortDwell,
-    CounterReset,
-    /// The views', of a counter's rate.
-    CounterRate,
-    /// A score, never an alarm: silence is the stale alarm's.
-    Gap,
-}
-
-impl Reason {
-    pub const ALL: [Self; 7] = [
-        Self::Stuck,
-        Self::RareMove,
-        Self::LongDwell,
-        Self::ShortDwell,
-        Self::CounterReset,
-        Self::CounterRate,
-        Self::Gap,
-    ];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Stuck => "stuck",
-            Self::RareMove => "rare_move",
-            Self::LongDwell => "long_dwell",
-            Self::ShortDwell => "short_dwell",
-            Self::CounterReset => "counter_reset",
-            Self::CounterRate => "counter_rate",
-            Self::Gap => "gap",
-        }
-    }
-}
-
-/// A reading as kinds see it.
-#[derive(Debug, Clone, Copy)]
-pub struct Reading {
-    pub at_us: i64,
-    pub value: f64,
-    pub elapsed_s: f64,
-    pub interval_s: f64,
-    pub after_gap: bool,
-    /// The gap is far longer than any before.
-    pub is_strange_gap: bool,
-    /// One false alarm in this time.
-    pub budget_s: f64,
-}
-
-/// How strange a reading is, as a share of what the budget of false alarms asks for: from 1 on it speaks.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Say {
-    pub share: f32,
-    pub reason: Reason,
-}
 
 /// What follows from a reading.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -124,7 +44,7 @@ pub struct Found {
 
 /// What happened since the kind was last checked.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-struct Block {
+struct Tally {
     readings: u16,
     rises: u16,
     falls: u16,
@@ -138,28 +58,28 @@ struct Block {
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Kinds {
-    kind: Kind,
+    kind: SignalKind,
     /// What the last check found, if that was another kind.
-    candidate: Kind,
+    candidate: SignalKind,
     is_begun: bool,
     /// A meter never does.
     has_fallen: bool,
     last: f64,
     first_us: i64,
-    block: Block,
+    tally: Tally,
     runs: Runs,
     counter: Counter,
     levels: Option<Box<Levels>>,
 }
 
 impl Kinds {
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> SignalKind {
         self.kind
     }
 
     /// Whether the views have no part in the score.
     pub fn is_without_views(&self) -> bool {
-        matches!(self.kind, Kind::Constant | Kind::Levels)
+        matches!(self.kind, SignalKind::Constant | SignalKind::Levels)
     }
 
     /// Bytes besides those of the struct itself.
@@ -168,18 +88,18 @@ impl Kinds {
     }
 
     /// Take a finite reading in, newer than the one before.
-    pub fn see(&mut self, reading: &Reading) -> Found {
+    pub fn see(&mut self, reading: &Observed) -> Found {
         let was = self.kind;
         let stuck = self.see_run(reading);
         self.follow(reading);
         let levels = self.see_levels(reading);
         let (feed, count) = match self.kind {
-            Kind::Counter => self.count(reading),
-            Kind::Constant | Kind::Levels => (None, None),
-            Kind::Unknown | Kind::Continuous => (Some(reading.value), None),
+            SignalKind::Counter => self.count(reading),
+            SignalKind::Constant | SignalKind::Levels => (None, None),
+            SignalKind::Unknown | SignalKind::Continuous => (Some(reading.value), None),
         };
         let say = match was {
-            Kind::Unknown => None,
+            SignalKind::Unknown => None,
             _ if reading.is_strange_gap => Some(Say { share: SAY_MAX, reason: Reason::Gap }),
             _ => levels.or(count).or(stuck.filter(|_| !self.is_without_views())),
         };
@@ -188,62 +108,62 @@ impl Kinds {
         Found { feed, is_other, say: say.filter(|say| say.share >= 1.0) }
     }
 
-    fn follow(&mut self, reading: &Reading) {
+    fn follow(&mut self, reading: &Observed) {
         if !std::mem::replace(&mut self.is_begun, true) {
             self.first_us = reading.at_us;
             self.levels = Some(Box::default());
         } else if reading.value > self.last {
-            self.block.rises += 1;
+            self.tally.rises += 1;
         } else if reading.value < self.last {
             let is_reset = is_fall_to_begin(self.last, reading.value);
-            *if is_reset { &mut self.block.resets } else { &mut self.block.falls } += 1;
+            *if is_reset { &mut self.tally.resets } else { &mut self.tally.falls } += 1;
         }
-        self.block.uneven += u16::from(!is_even(reading.value));
-        self.has_fallen |= self.block.falls > 0;
-        self.block.bends += u16::from(self.runs.is_bend());
+        self.tally.uneven += u16::from(!is_even(reading.value));
+        self.has_fallen |= self.tally.falls > 0;
+        self.tally.bends += u16::from(self.runs.is_bend());
         self.last = reading.value;
-        self.block.readings += 1;
-        let is_probation = self.kind == Kind::Unknown;
-        if self.block.readings >= if is_probation { PROBATION_READINGS } else { BLOCK_READINGS } {
+        self.tally.readings += 1;
+        let is_probation = self.kind == SignalKind::Unknown;
+        if self.tally.readings >= if is_probation { PROBATION_READINGS } else { CHECK_READINGS } {
             self.check();
         }
     }
 
     fn check(&mut self) {
         let found = self.found();
-        let is_still = self.block.rises == 0 && self.block.falls == 0 && self.block.resets == 0;
+        let is_still = self.tally.rises == 0 && self.tally.falls == 0 && self.tally.resets == 0;
         // what stands still may be stuck: it is no other kind for that
-        if self.kind == Kind::Unknown || !is_still {
-            if self.kind == Kind::Unknown || found != self.kind && found == self.candidate {
+        if self.kind == SignalKind::Unknown || !is_still {
+            if self.kind == SignalKind::Unknown || found != self.kind && found == self.candidate {
                 self.become_kind(found);
             }
             self.candidate = found;
         }
-        self.block = Block::default();
+        self.tally = Tally::default();
         if !self.is_without_views() {
-            self.levels = (self.kind != Kind::Unknown).then(Box::default);
+            self.levels = (self.kind != SignalKind::Unknown).then(Box::default);
         }
     }
 
-    /// The kind that the readings of the block tell.
-    fn found(&self) -> Kind {
-        let Block { readings, rises, falls, resets, uneven, bends } = self.block;
+    /// The kind that the readings tell.
+    fn found(&self) -> SignalKind {
+        let Tally { readings, rises, falls, resets, uneven, bends } = self.tally;
         let share = |count: u16| f64::from(count) / f64::from(readings);
         let is_resting = share(rises + falls + resets) <= MOVES_SHARE_MAX;
         match &self.levels {
-            Some(levels) if levels.count() == 1 => return Kind::Constant,
-            Some(levels) if is_resting && !levels.is_scale() => return Kind::Levels,
+            Some(levels) if levels.count() == 1 => return SignalKind::Constant,
+            Some(levels) if is_resting && !levels.is_scale() => return SignalKind::Levels,
             _ => {}
         }
         let is_rising = share(rises) >= RISES_SHARE_MIN && share(bends) >= BENDS_SHARE_MIN;
         if is_rising && !self.has_fallen && uneven == 0 && resets <= RESETS_MAX && self.last >= 0.0 {
-            Kind::Counter
+            SignalKind::Counter
         } else {
-            Kind::Continuous
+            SignalKind::Continuous
         }
     }
 
-    fn become_kind(&mut self, kind: Kind) {
+    fn become_kind(&mut self, kind: SignalKind) {
         self.kind = kind;
         self.counter = Counter::default();
         if !self.is_without_views() {
@@ -251,24 +171,21 @@ impl Kinds {
         }
     }
 
-    fn see_levels(&mut self, reading: &Reading) -> Option<Say> {
-        let (is_without_views, was_constant) = (self.is_without_views(), self.kind == Kind::Constant);
+    fn see_levels(&mut self, reading: &Observed) -> Option<Say> {
+        let (is_without_views, was_constant) = (self.is_without_views(), self.kind == SignalKind::Constant);
         let levels = self.levels.as_mut()?;
-        let (look, is_scale, count) = (levels.see(reading), levels.is_scale(), levels.count());
-        match look {
-            Look::Full if is_without_views => self.become_kind(Kind::Continuous),
-            Look::Full => self.levels = None,
-            Look::Say(_) if was_constant && is_scale => self.become_kind(Kind::Continuous),
-            Look::Say(_) if was_constant && count > 1 => self.become_kind(Kind::Levels),
-            Look::Say(_) => {}
+        let (said, is_scale, count) = (levels.see(reading), levels.is_scale(), levels.count());
+        match said {
+            Err(Full) if is_without_views => self.become_kind(SignalKind::Continuous),
+            Err(Full) => self.levels = None,
+            Ok(_) if was_constant && is_scale => self.become_kind(SignalKind::Continuous),
+            Ok(_) if was_constant && count > 1 => self.become_kind(SignalKind::Levels),
+            Ok(_) => {}
         }
-        match look {
-            Look::Say(say) if is_without_views => say,
-            _ => None,
-        }
+        said.ok().flatten().filter(|_| is_without_views)
     }
 
-    fn see_run(&mut self, reading: &Reading) -> Option<Say> {
+    fn see_run(&mut self, reading: &Observed) -> Option<Say> {
         let known_s = reading.at_us.saturating_sub(self.first_us) as f64 / 1e6;
         let decades = self.runs.see(reading.value, known_s >= DAY_S);
         let needed = libm::log10((reading.budget_s / reading.interval_s).max(1.0)) + MARGIN_DECADES;
@@ -277,13 +194,13 @@ impl Kinds {
     }
 
     /// The rate that views are to see, and what the counter itself has to say.
-    fn count(&mut self, reading: &Reading) -> (Option<f64>, Option<Say>) {
+    fn count(&mut self, reading: &Observed) -> (Option<f64>, Option<Say>) {
         match self.counter.see(reading.at_us, reading.value, reading.elapsed_s, reading.budget_s) {
             Count::Rate(rate) => (Some(rate), None),
             Count::Reset { is_rare: true } => (None, Some(Say { share: SAY_MAX, reason: Reason::CounterReset })),
             Count::Unknown | Count::Reset { is_rare: false } => (None, None),
             Count::Falls => {
-                self.become_kind(Kind::Continuous);
+                self.become_kind(SignalKind::Continuous);
                 (Some(reading.value), None)
             }
         }
@@ -297,7 +214,7 @@ impl Kinds {
         put_bool(out, self.has_fallen);
         put_f64s(out, &[self.last]);
         put_signed(out, self.first_us);
-        let Block { readings, rises, falls, resets, uneven, bends } = self.block;
+        let Tally { readings, rises, falls, resets, uneven, bends } = self.tally;
         [readings, rises, falls, resets, uneven, bends].iter().for_each(|count| put_varint(out, u64::from(*count)));
         self.runs.save(out);
         self.counter.save(out);
@@ -308,7 +225,7 @@ impl Kinds {
     }
 
     pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
-        let (kind, candidate) = (load_kind(reader)?, load_kind(reader)?);
+        let (kind, candidate) = (SignalKind::load(reader)?, SignalKind::load(reader)?);
         let (is_begun, has_fallen) = (reader.bool()?, reader.bool()?);
         let ([last], first_us) = (reader.f64s()?, reader.signed()?);
         let mut counts = [0u16; 6];
@@ -316,23 +233,23 @@ impl Kinds {
             let value = reader.varint()?;
             *count = u16::try_from(value)
                 .ok()
-                .filter(|count| *count < BLOCK_READINGS)
-                .ok_or_else(|| WireError::new(format!("{value} of {BLOCK_READINGS} readings")))?;
+                .filter(|count| *count < CHECK_READINGS)
+                .ok_or_else(|| WireError::new(format!("{value} of {CHECK_READINGS} readings")))?;
         }
         let [readings, rises, falls, resets, uneven, bends] = counts;
         let (runs, counter) = (Runs::load(reader)?, Counter::load(reader)?);
         let levels = if reader.bool()? { Some(Box::new(Levels::load(reader)?)) } else { None };
-        let block = Block { readings, rises, falls, resets, uneven, bends };
-        Ok(Self { kind, candidate, is_begun, has_fallen, last, first_us, block, runs, counter, levels })
+        let tally = Tally { readings, rises, falls, resets, uneven, bends };
+        Ok(Self { kind, candidate, is_begun, has_fallen, last, first_us, tally, runs, counter, levels })
     }
 }
 
 /// What the views of a kind see: value, rate or nothing.
-fn feeds(kind: Kind) -> u8 {
+fn feeds(kind: SignalKind) -> u8 {
     match kind {
-        Kind::Unknown | Kind::Continuous => 0,
-        Kind::Counter => 1,
-        Kind::Constant | Kind::Levels => 2,
+        SignalKind::Unknown | SignalKind::Continuous => 0,
+        SignalKind::Counter => 1,
+        SignalKind::Constant | SignalKind::Levels => 2,
     }
 }
 
@@ -340,12 +257,6 @@ fn feeds(kind: Kind) -> u8 {
 fn is_even(value: f64) -> bool {
     let thousandths = value.abs() * 1e3;
     (thousandths - libm::rint(thousandths)).abs() <= 1e-6 + 4.0 * f64::EPSILON * thousandths
-}
-
-fn load_kind(reader: &mut Reader<'_>) -> Wire<Kind> {
-    let index = reader.u8()?;
-    let kind = Kind::ALL.get(usize::from(index)).copied();
-    kind.ok_or_else(|| WireError::new(format!("a kind of signal {index}")))
 }
 
 #[cfg(test)]
