@@ -7,45 +7,16 @@ use foldhash::fast::RandomState;
 use crate::batch::{Batch, SensorName};
 use crate::config::{self, Config, PayloadError, Settings, Tick};
 use crate::detector::Scorer;
-use crate::effects::{alarm_key, Effects, Nobody, Rule, Sink};
+use crate::effects::Effects;
+use crate::entry::EntryKind;
+use crate::journal::{alarm_key, Rule, ToldAlarm};
 use crate::plant::{self, Plant};
 use crate::sensor::{Sensor, Surroundings};
+use crate::sink::{Nobody, Sink};
 
 /// Version of the state's meaning. A snapshot of another version is not read, it is rebuilt from stored readings; to
 /// convert an older one instead, read it in `snapshot.rs` and keep its golden file in tests/native/data.
 pub const CORE_VERSION: u32 = 2;
-
-/// What one entry of the commit log is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Batch,
-    Config,
-    Tick,
-    Command,
-}
-
-impl Kind {
-    pub fn read(name: &str) -> Result<Self, PayloadError> {
-        match name {
-            "batch" => Ok(Self::Batch),
-            "config" => Ok(Self::Config),
-            "tick" => Ok(Self::Tick),
-            "command" => Ok(Self::Command),
-            other => Err(PayloadError(format!("unknown kind {other:?}; batch, config, tick and command are known"))),
-        }
-    }
-}
-
-/// An alarm as the journal left it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToldAlarm {
-    /// None: the facility as a whole.
-    pub sensor_no: Option<i32>,
-    pub rule: String,
-    pub active: bool,
-    pub acknowledged: bool,
-    pub since_us: i64,
-}
 
 /// Serial by nature: whoever owns it calls one step after the other.
 #[derive(Debug, Clone)]
@@ -81,7 +52,7 @@ impl Core {
     }
 
     /// Change the state by one entry and tell what is to be done. On an error nothing has changed.
-    pub fn apply(&mut self, kind: Kind, payload: &[u8]) -> Result<Effects, PayloadError> {
+    pub fn apply(&mut self, kind: EntryKind, payload: &[u8]) -> Result<Effects, PayloadError> {
         let mut effects = Effects::default();
         self.step(kind, payload, &mut effects)?;
         effects.finish();
@@ -89,19 +60,19 @@ impl Core {
     }
 
     /// The same change of state, told to nobody.
-    pub fn replay(&mut self, kind: Kind, payload: &[u8]) -> Result<(), PayloadError> {
+    pub fn replay(&mut self, kind: EntryKind, payload: &[u8]) -> Result<(), PayloadError> {
         self.step(kind, payload, &mut Nobody)
     }
 
-    fn step<S: Sink>(&mut self, kind: Kind, payload: &[u8], sink: &mut S) -> Result<(), PayloadError> {
+    fn step<S: Sink>(&mut self, kind: EntryKind, payload: &[u8], sink: &mut S) -> Result<(), PayloadError> {
         match kind {
-            Kind::Batch => self.batch(payload, sink),
-            Kind::Config => self.configure(&Config::read(payload)?, sink),
-            Kind::Tick => {
+            EntryKind::Batch => self.batch(payload, sink),
+            EntryKind::Config => self.configure(&Config::read(payload)?, sink),
+            EntryKind::Tick => {
                 self.tick(Tick::read(payload)?, sink);
                 Ok(())
             }
-            Kind::Command => match config::read_command(payload)? {},
+            EntryKind::Command => match config::read_command(payload)? {},
         }
     }
 

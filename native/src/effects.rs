@@ -3,118 +3,12 @@
 use std::collections::HashSet;
 
 use crate::batch::Batch;
-use crate::detector::Score;
+use crate::flag;
+use crate::frame::frame;
 use crate::instant::{self, POSTGRES_EPOCH_US};
+use crate::journal::Event;
 use crate::number::Datum;
-use crate::plant::Verdict;
-use crate::rules::Priority;
-
-/// Bits of a stored reading's `flags`.
-pub mod flag {
-    pub const LATE: u16 = 1;
-    pub const TEXT: u16 = 2;
-    pub const NON_FINITE: u16 = 4;
-    pub const BELOW_LOW: u16 = 8;
-    pub const ABOVE_HIGH: u16 = 16;
-    pub const ANOMALY: u16 = 32;
-    pub const WARMING: u16 = 64;
-    pub const OUT_OF_PHYSICAL_RANGE: u16 = 128;
-    pub const CONFLICT: u16 = 256;
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    Low,
-    High,
-    Anomaly,
-    Stale,
-    /// Of the facility as a whole; all others are a sensor's.
-    FacilityAnomaly,
-}
-
-impl Rule {
-    /// Those of a sensor.
-    pub const ALL: [Self; 4] = [Self::Low, Self::High, Self::Anomaly, Self::Stale];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::High => "high",
-            Self::Anomaly => "anomaly",
-            Self::Stale => "stale",
-            Self::FacilityAnomaly => "facility_anomaly",
-        }
-    }
-
-    /// The contract's kind of alert.
-    pub fn alert_type(self) -> &'static str {
-        match self {
-            Self::Stale => "System",
-            _ => "Anomaly",
-        }
-    }
-}
-
-/// One transition of one alarm, ready for the journal.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Event {
-    /// None, and an empty id: the facility as a whole.
-    pub sensor_no: Option<i32>,
-    pub sensor_id: String,
-    pub rule: Rule,
-    pub transition: &'static str,
-    pub event_time_us: i64,
-    pub rule_version: i64,
-    pub priority: Priority,
-    pub value: Option<f64>,
-    pub limit: Option<f64>,
-    pub score: Option<f64>,
-    pub message: String,
-    pub explanation_json: String,
-    pub late: bool,
-    pub only_if_stored: Option<(i32, i64)>,
-    pub reason: &'static str,
-}
-
-impl Event {
-    pub fn alarm_key(&self) -> String {
-        alarm_key(self.sensor_no, self.rule.name())
-    }
-}
-
-pub fn alarm_key(sensor_no: Option<i32>, rule: &str) -> String {
-    sensor_no.map_or_else(|| format!("facility:{rule}"), |sensor_no| format!("{sensor_no}:{rule}"))
-}
-
-/// The name in the journal of a late violation that is no news.
-pub const LATE_EXCEEDANCE: &str = "late_exceedance";
-pub const ACTIVATED: &str = "activated";
-
-/// A reading as it is to be stored.
-#[derive(Debug, Clone, Copy)]
-pub struct StoredRow<'a> {
-    pub sensor_no: i32,
-    pub tracked_at_us: i64,
-    pub datum: Datum<'a>,
-    pub value: Option<f64>,
-    pub score: Option<f32>,
-    pub flags: u16,
-}
-
-/// Where a step's effects go. A replay changes the same state and tells nobody.
-pub trait Sink {
-    const WANTED: bool;
-    /// For each sensor of the batch that begins its number, if it is known.
-    fn sensors(&mut self, numbers: impl FnOnce() -> Vec<Option<i32>>);
-    /// What the detector says of the reading that is stored next; only of one in order.
-    #[inline]
-    fn scored(&mut self, _: &Score) {}
-    fn stored(&mut self, row: &StoredRow<'_>, is_news: bool);
-    fn unknown(&mut self, sensor_id: &str, tracked_at_us: i64, datum: Datum<'_>);
-    fn event(&mut self, event: Event);
-    /// What the facility as a whole says of a tick.
-    fn facility(&mut self, _: &Verdict) {}
-}
+use crate::sink::{Sink, StoredRow};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -229,19 +123,6 @@ impl Sink for Effects {
     }
 }
 
-/// A replay's sink.
-#[derive(Debug, Default)]
-pub struct Nobody;
-
-impl Sink for Nobody {
-    const WANTED: bool = false;
-    fn sensors(&mut self, _: impl FnOnce() -> Vec<Option<i32>>) {}
-    #[inline]
-    fn stored(&mut self, _: &StoredRow<'_>, _: bool) {}
-    fn unknown(&mut self, _: &str, _: i64, _: Datum<'_>) {}
-    fn event(&mut self, _: Event) {}
-}
-
 /// sensor_no int4, tracked_at timestamptz, value float8, text_value text, score float4, flags int2; all big endian.
 fn write_tuple(row: &StoredRow<'_>, out: &mut Vec<u8>) {
     const NULL: [u8; 4] = (-1i32).to_be_bytes();
@@ -279,71 +160,4 @@ fn write_text(datum: &Datum<'_>, out: &mut Vec<u8>) {
     let text = datum.text();
     out.extend_from_slice(&(text.len() as i32).to_be_bytes());
     out.extend_from_slice(text.as_bytes());
-}
-
-/// The websocket frame of one reading, exactly the contract's four members.
-pub fn frame(sensor_id: &str, facility_id: &str, tracked_at_us: i64, datum: &Datum<'_>) -> Vec<u8> {
-    let mut out = String::with_capacity(160);
-    out.push_str("{\"sensor_id\":");
-    write_json_string(sensor_id, &mut out);
-    out.push_str(",\"facility_id\":");
-    write_json_string(facility_id, &mut out);
-    out.push_str(",\"tracked_at\":\"");
-    instant::write(tracked_at_us, &mut out);
-    out.push_str("\",\"data\":");
-    match datum {
-        Datum::Decimal { .. } | Datum::Bits(_) => {
-            out.push('"');
-            datum.write_text(&mut out);
-            out.push('"');
-        }
-        Datum::Text(text) => write_json_string(text, &mut out),
-    }
-    out.push('}');
-    out.into_bytes()
-}
-
-fn write_json_string(text: &str, out: &mut String) {
-    use std::fmt::Write;
-    out.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            control if control < ' ' => {
-                let _ = write!(out, "\\u{:04x}", control as u32); // writing to a String cannot fail
-            }
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_frame_is_the_contracts_object() {
-        let made = frame("s", "f", 1_795_342_500_123_456, &Datum::of("24.60"));
-        let text = String::from_utf8(made).unwrap();
-        assert_eq!(
-            text,
-            r#"{"sensor_id":"s","facility_id":"f","tracked_at":"2026-11-22T10:15:00.123456","data":"24.60"}"#
-        );
-    }
-
-    proptest! {
-        #![proptest_config(crate::seeded::cases(512))]
-
-        #[test]
-        fn a_frame_is_json_whatever_it_holds(sensor: String, facility: String, data: String) {
-            let made: serde_json::Value = serde_json::from_slice(&frame(&sensor, &facility, 0, &Datum::of(&data))).unwrap();
-            let expected = serde_json::json!({
-                "sensor_id": sensor, "facility_id": facility, "tracked_at": "1970-01-01T00:00:00", "data": data,
-            });
-            prop_assert_eq!(made, expected);
-        }
-    }
 }

@@ -1,8 +1,8 @@
 //! Why a reading is unusual, in words an operator reads and in fields: one sentence a view, chosen by the signal's course.
 
 use crate::detector::{Course, Reason, Score, BLOCKS, VIEW_NAMES};
-use crate::effects::Rule;
 use crate::instant::US_PER_S;
+use crate::journal::Rule;
 use crate::number::repr;
 
 /// A view that says less than this does not explain anything.

@@ -18,8 +18,12 @@ pub mod decode;
 pub mod detection;
 pub mod detector;
 pub mod effects;
+pub mod entry;
 mod explain;
+pub mod flag;
+pub mod frame;
 pub mod instant;
+pub mod journal;
 pub mod late;
 pub mod limits;
 pub mod newest;
@@ -28,6 +32,7 @@ pub mod plant;
 pub mod rules;
 pub mod sensor;
 pub mod series;
+pub mod sink;
 pub mod snapshot;
 pub mod uuid;
 pub mod wire;
@@ -37,18 +42,4 @@ mod words;
 mod python;
 
 #[cfg(test)]
-mod seeded {
-    use proptest::prelude::ProptestConfig;
-    use proptest::test_runner::RngSeed;
-
-    /// The same cases in every run; PROPTEST_RNG_SEED and PROPTEST_CASES in the environment go further.
-    pub fn cases(cases: u32) -> ProptestConfig {
-        let given = ProptestConfig::default();
-        let rng_seed = match given.rng_seed {
-            RngSeed::Random => RngSeed::Fixed(20_261_122),
-            fixed => fixed,
-        };
-        let cases = if std::env::var_os("PROPTEST_CASES").is_some() { given.cases } else { cases };
-        ProptestConfig { rng_seed, cases, failure_persistence: None, ..given }
-    }
-}
+mod seeded;

@@ -16,11 +16,14 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use crate::alarm::Alarm;
 use crate::batch::{self, Batch, BatchBuilder, SensorName};
 use crate::config::{us_of, PayloadError as BadPayload, Settings};
-use crate::core::{Core, Kind, ToldAlarm, CORE_VERSION};
+use crate::core::{Core, CORE_VERSION};
 use crate::decode;
 use crate::detection::Detection;
 use crate::detector::Reason;
-use crate::effects::{self, Effects as CoreEffects, Event, Rule};
+use crate::effects::Effects as CoreEffects;
+use crate::entry::EntryKind;
+use crate::frame::frame;
+use crate::journal::{alarm_key, Event, Rule, ToldAlarm};
 use crate::number::Datum;
 use crate::plant::block::STATISTIC_NAMES;
 use crate::plant::{self, Contributor, Verdict};
@@ -320,7 +323,7 @@ impl AlarmState {
     fn of(sensor: Option<&Sensor>, rule: Rule, alarm: &Alarm, priority: Priority) -> Option<Self> {
         let sensor_no = sensor.map(|sensor| sensor.no);
         (!alarm.is_normal()).then(|| Self {
-            alarm_key: effects::alarm_key(sensor_no, rule.name()),
+            alarm_key: alarm_key(sensor_no, rule.name()),
             sensor_no,
             sensor_id: sensor.map(|sensor| sensor.id.to_string()),
             rule: rule.name(),
@@ -374,7 +377,7 @@ struct Effects {
     effects: CoreEffects,
     events: Py<PyList>,
     /// What these are the effects of.
-    kind: Kind,
+    kind: EntryKind,
     payload: Vec<u8>,
 }
 
@@ -394,7 +397,7 @@ impl Effects {
     fn log_payload<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let numbers = &self.effects.sensor_numbers;
         let bytes = match self.kind {
-            Kind::Batch => guarded(py, || Ok(batch::with_numbers(&self.payload, numbers)?))?,
+            EntryKind::Batch => guarded(py, || Ok(batch::with_numbers(&self.payload, numbers)?))?,
             _ => self.payload.clone(),
         };
         Ok(PyBytes::new(py, &bytes))
@@ -440,7 +443,7 @@ impl Effects {
         not_stored: Option<&Bound<'py, PyAny>>,
         sensor_ids: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Vec<Frame<'py>>> {
-        if self.kind != Kind::Batch {
+        if self.kind != EntryKind::Batch {
             return Ok(Vec::new());
         }
         let batch = guarded(py, || Ok(Batch::read(&self.payload)?))?;
@@ -484,7 +487,7 @@ impl FacilityCore {
     }
 
     fn apply(&self, py: Python<'_>, kind: &str, payload: &[u8]) -> PyResult<Effects> {
-        let kind = Kind::read(kind).map_err(Failure::from)?;
+        let kind = EntryKind::read(kind).map_err(Failure::from)?;
         let (mut effects, payload) = guarded(py, || {
             let effects = locked(&self.core)?.apply(kind, payload)?;
             Ok((effects, payload.to_vec()))
@@ -495,7 +498,7 @@ impl FacilityCore {
     }
 
     fn replay(&self, py: Python<'_>, kind: &str, payload: &[u8]) -> PyResult<()> {
-        let kind = Kind::read(kind).map_err(Failure::from)?;
+        let kind = EntryKind::read(kind).map_err(Failure::from)?;
         guarded(py, || Ok(locked(&self.core)?.replay(kind, payload)?))
     }
 
@@ -548,7 +551,7 @@ impl FacilityCore {
             let frames = core.sensors.iter().filter_map(|sensor| {
                 let newest = sensor.newest.as_ref()?;
                 let at_us = newest.tracked_at_us;
-                let frame = effects::frame(&sensor.id, &core.facility_id, at_us, &newest.data.datum());
+                let frame = frame(&sensor.id, &core.facility_id, at_us, &newest.data.datum());
                 Some((sensor.id.to_string(), sensor.no, at_us, frame))
             });
             Ok(frames.collect::<Vec<_>>())

@@ -2,17 +2,18 @@
 
 use crate::alarm::{Alarm, Condition, Delays};
 use crate::config::{SensorUpsert, Settings, Status};
-use crate::core::ToldAlarm;
 use crate::detection::Detection;
 use crate::detector::{Score, Scorer};
-use crate::effects::{flag, Event, Rule, Sink, StoredRow, ACTIVATED, LATE_EXCEEDANCE};
+use crate::flag;
 use crate::instant::US_PER_S;
+use crate::journal::{Event, Rule, ToldAlarm, ACTIVATED, LATE_EXCEEDANCE};
 use crate::late::Excursions;
 use crate::limits::VALUE_MAX;
 use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
 use crate::plant::block::Sample;
 use crate::rules::{self, Priority, TypeRules};
+use crate::sink::{Sink, StoredRow};
 
 /// An anomaly that is over must have been so for this long.
 const ANOMALY_OFF_US: i64 = 60 * US_PER_S;

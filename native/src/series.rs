@@ -8,13 +8,14 @@ use crate::core::Core;
 use crate::detection::{Detection, RawDetection};
 use crate::detector::{Score, GAP_INTERVALS};
 pub use crate::detector::{VIEWS, VIEW_NAMES};
-use crate::effects::{Event, Sink, StoredRow};
 use crate::instant;
+use crate::journal::Event;
 use crate::limits::INTERVAL_S_MAX;
 use crate::number::Datum;
 use crate::plant::{Contributor, Verdict};
 use crate::rules;
 use crate::sensor::{Sensor, Surroundings};
+use crate::sink::{Sink, StoredRow};
 
 /// How messages call what has no facility.
 const PLACE: &str = "the recording";

@@ -2,11 +2,12 @@
 
 use crate::alarm::Transition;
 use crate::detector::Score;
-use crate::effects::{Event, Rule, Sink};
 use crate::explain::Picture;
 use crate::instant::{self, US_PER_S};
+use crate::journal::{Event, Rule};
 use crate::number::repr;
 use crate::sensor::{Sensor, Surroundings};
+use crate::sink::Sink;
 
 impl Sensor {
     pub(crate) fn named(&self, around: &Surroundings<'_>) -> String {

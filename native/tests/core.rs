@@ -4,8 +4,11 @@ mod plant;
 
 use _native::batch::with_numbers;
 use _native::config::Settings;
-use _native::core::{Core, Kind, ToldAlarm};
-use _native::effects::{flag, Effects};
+use _native::core::Core;
+use _native::effects::Effects;
+use _native::entry::EntryKind;
+use _native::flag;
+use _native::journal::ToldAlarm;
 use _native::snapshot;
 use std::collections::HashSet;
 
@@ -101,7 +104,7 @@ fn a_young_late_violation_is_told_once_and_leaves_the_present_alone() {
     let mut core = core();
     apply(&mut core, &[("g", 0, "15"), ("g", 290, "15")]);
     let effects =
-        core.apply(Kind::Batch, &batch(&[("g", 100, "21"), ("g", 115, "22"), ("g", 120, "15")], 300)).unwrap();
+        core.apply(EntryKind::Batch, &batch(&[("g", 100, "21"), ("g", 115, "22"), ("g", 120, "15")], 300)).unwrap();
     assert_eq!(told(&effects), [("high", "activated", 100), ("high", "late_exceedance", 115)]);
     assert!(effects.events.iter().all(|event| event.late));
     assert_eq!(effects.events[0].only_if_stored, Some((2, START_US + 100 * S)));
@@ -124,9 +127,9 @@ fn the_same_violation_twice_in_one_batch_is_told_once() {
 fn a_late_reading_is_scored_against_the_present_and_not_learned() {
     let mut core = core();
     let rows: Vec<_> = (0..400).map(|at| ("t", 1000 + at, format!("{}", 22.0 + (at % 9) as f64 / 10.0))).collect();
-    core.apply(Kind::Batch, &batch(&rows, 1500)).unwrap();
+    core.apply(EntryKind::Batch, &batch(&rows, 1500)).unwrap();
     let before = snapshot::save(&core);
-    let late = core.apply(Kind::Batch, &batch(&[("t", 900, "24.9"), ("t", 901, "22.4")], 1500)).unwrap();
+    let late = core.apply(EntryKind::Batch, &batch(&[("t", 900, "24.9"), ("t", 901, "22.4")], 1500)).unwrap();
     let scores: Vec<_> = tuples(&late.copy_rows).iter().map(|tuple| tuple.score.unwrap()).collect();
     assert!(scores[0] > 5.0 && scores[1] < scores[0] / 2.0, "{scores:?}");
     assert_eq!(snapshot::save(&core), before);
@@ -136,7 +139,7 @@ fn a_late_reading_is_scored_against_the_present_and_not_learned() {
 fn an_old_late_violation_is_a_journal_entry_only() {
     let mut core = core();
     apply(&mut core, &[("g", 1000, "15")]);
-    let effects = core.apply(Kind::Batch, &batch(&[("g", 0, "21")], 300)).unwrap();
+    let effects = core.apply(EntryKind::Batch, &batch(&[("g", 0, "21")], 300)).unwrap();
     assert_eq!(told(&effects), [("high", "late_exceedance", 0)]);
 }
 
@@ -144,7 +147,7 @@ fn an_old_late_violation_is_a_journal_entry_only() {
 fn a_late_violation_inside_a_known_excursion_is_no_news() {
     let mut core = core();
     apply(&mut core, &[("g", 0, "15"), ("g", 10, "25"), ("g", 40, "25"), ("g", 100, "15"), ("g", 200, "15")]);
-    let effects = core.apply(Kind::Batch, &batch(&[("g", 20, "26")], 200)).unwrap();
+    let effects = core.apply(EntryKind::Batch, &batch(&[("g", 20, "26")], 200)).unwrap();
     assert_eq!(told(&effects), [("high", "late_exceedance", 20)]);
 }
 
@@ -167,21 +170,22 @@ fn the_same_time_again_changes_no_state() {
 fn silence_is_told_once_and_our_own_absence_is_not_silence() {
     let mut core = core();
     let mut events = Vec::new();
-    let mut at = |core: &mut Core, seconds: i64| events.extend(told(&core.apply(Kind::Tick, &tick(seconds)).unwrap()));
+    let mut at =
+        |core: &mut Core, seconds: i64| events.extend(told(&core.apply(EntryKind::Tick, &tick(seconds)).unwrap()));
     at(&mut core, 0);
     apply(&mut core, &[("t", 5, "22.5")]);
     for seconds in (10..=70).step_by(10) {
         at(&mut core, seconds);
     }
     at(&mut core, 3_670); // an hour without ticks: we were down, at most 20 s of it count
-    assert_eq!(told(&core.apply(Kind::Tick, &tick(3_671)).unwrap()), [], "90 and 91 s of 75 were not heard");
+    assert_eq!(told(&core.apply(EntryKind::Tick, &tick(3_671)).unwrap()), [], "90 and 91 s of 75 were not heard");
 }
 
 #[test]
 fn a_silent_sensor_is_stale_until_it_speaks() {
     let mut core = core();
     let ticks = |core: &mut Core, range: std::ops::RangeInclusive<i64>| -> Vec<_> {
-        range.step_by(10).flat_map(|seconds| told(&core.apply(Kind::Tick, &tick(seconds)).unwrap())).collect()
+        range.step_by(10).flat_map(|seconds| told(&core.apply(EntryKind::Tick, &tick(seconds)).unwrap())).collect()
     };
     assert_eq!(ticks(&mut core, 0..=70), []);
     apply(&mut core, &[("t", 70, "22.5")]);
@@ -208,7 +212,7 @@ fn late_readings_and_duplicates_are_not_heard() {
     let mut core = core();
     apply(&mut core, &[("t", 100, "22.5"), ("g", 100, "15")]);
     for seconds in (0..=80).step_by(10) {
-        core.apply(Kind::Tick, &tick(seconds)).unwrap();
+        core.apply(EntryKind::Tick, &tick(seconds)).unwrap();
         apply(&mut core, &[("t", 50, "22.5"), ("t", 100, "22.5")]);
     }
     assert!(core.sensors[0].stale.active);
@@ -221,29 +225,29 @@ fn an_inactive_sensor_stores_and_says_nothing() {
     let mut change: serde_json::Value =
         serde_json::from_slice(&config(2, &[sensor("g", 2, "GasDetection", "Inactive")])).unwrap();
     change["at_us"] = (START_US + 7 * S).into();
-    let effects = core.apply(Kind::Config, change.to_string().as_bytes()).unwrap();
+    let effects = core.apply(EntryKind::Config, change.to_string().as_bytes()).unwrap();
     assert_eq!(told(&effects), [("high", "returned", 7)]);
     assert_eq!(effects.events[0].reason, "the sensor was deactivated");
     let effects = apply(&mut core, &[("g", 10, "99"), ("g", 5, "99")]);
     assert_eq!((effects.counts.rows, effects.events.len()), (2, 0));
     for seconds in (0..=300).step_by(10) {
-        let told = told(&core.apply(Kind::Tick, &tick(seconds)).unwrap());
+        let told = told(&core.apply(EntryKind::Tick, &tick(seconds)).unwrap());
         assert!(told.iter().all(|event| event.0 == "stale") && told.len() <= 1);
     }
     assert!(!core.sensors[1].stale.active);
-    core.apply(Kind::Config, &config(3, &[sensor("g", 2, "GasDetection", "Active")])).unwrap();
+    core.apply(EntryKind::Config, &config(3, &[sensor("g", 2, "GasDetection", "Active")])).unwrap();
     assert_eq!(told(&apply(&mut core, &[("g", 20, "25")])), [("high", "activated", 20)]);
 }
 
 #[test]
 fn a_sensor_back_in_use_has_its_whole_silence_before_it() {
     let mut core = core();
-    core.apply(Kind::Config, &config(2, &[sensor("g", 2, "GasDetection", "Inactive")])).unwrap();
+    core.apply(EntryKind::Config, &config(2, &[sensor("g", 2, "GasDetection", "Inactive")])).unwrap();
     for seconds in (0..=300).step_by(10) {
-        core.apply(Kind::Tick, &tick(seconds)).unwrap();
+        core.apply(EntryKind::Tick, &tick(seconds)).unwrap();
     }
-    core.apply(Kind::Config, &config(3, &[sensor("g", 2, "GasDetection", "Active")])).unwrap();
-    assert_eq!(told(&core.apply(Kind::Tick, &tick(310)).unwrap()), []);
+    core.apply(EntryKind::Config, &config(3, &[sensor("g", 2, "GasDetection", "Active")])).unwrap();
+    assert_eq!(told(&core.apply(EntryKind::Tick, &tick(310)).unwrap()), []);
 }
 
 #[test]
@@ -258,22 +262,22 @@ fn payloads_that_cannot_be_applied_change_nothing() {
     let mut foreign = _native::batch::BatchBuilder::new("elsewhere", 0);
     foreign.push("t", START_US, _native::number::Datum::of("1"));
     for (kind, payload) in [
-        (Kind::Config, config(2, &two)),
-        (Kind::Config, config(2, &[sensor("n", 1, "Flow", "Active")])),
-        (Kind::Config, config(2, &[sensor("n", 8, "Flow", "Active"), sensor("m", 8, "Flow", "Active")])),
-        (Kind::Config, config(2, &[sensor("n", 8, "Flow", "Active"), sensor("n", 9, "Flow", "Active")])),
-        (Kind::Batch, with_numbers(&batch(&[("t", 0, "1")], 0), &[Some(99)]).unwrap()),
-        (Kind::Config, config(2, &[wrong_type])),
-        (Kind::Config, config(2, &[wrong_interval])),
-        (Kind::Config, b"{}".to_vec()),
-        (Kind::Config, b"{\"version\": 2, \"at_us\": -1}".to_vec()),
-        (Kind::Tick, b"{\"watermark_us\": 9223372036854775807}".to_vec()),
-        (Kind::Batch, batch(&[("t", 0, "1"), ("t", 9_000_000_000, "1")], 0)),
-        (Kind::Batch, batch(&[("t", -START_US / S - 1, "1")], 0)),
-        (Kind::Tick, b"[]".to_vec()),
-        (Kind::Command, b"{\"op\":\"dance\"}".to_vec()),
-        (Kind::Batch, b"GIB".to_vec()),
-        (Kind::Batch, foreign.encode()),
+        (EntryKind::Config, config(2, &two)),
+        (EntryKind::Config, config(2, &[sensor("n", 1, "Flow", "Active")])),
+        (EntryKind::Config, config(2, &[sensor("n", 8, "Flow", "Active"), sensor("m", 8, "Flow", "Active")])),
+        (EntryKind::Config, config(2, &[sensor("n", 8, "Flow", "Active"), sensor("n", 9, "Flow", "Active")])),
+        (EntryKind::Batch, with_numbers(&batch(&[("t", 0, "1")], 0), &[Some(99)]).unwrap()),
+        (EntryKind::Config, config(2, &[wrong_type])),
+        (EntryKind::Config, config(2, &[wrong_interval])),
+        (EntryKind::Config, b"{}".to_vec()),
+        (EntryKind::Config, b"{\"version\": 2, \"at_us\": -1}".to_vec()),
+        (EntryKind::Tick, b"{\"watermark_us\": 9223372036854775807}".to_vec()),
+        (EntryKind::Batch, batch(&[("t", 0, "1"), ("t", 9_000_000_000, "1")], 0)),
+        (EntryKind::Batch, batch(&[("t", -START_US / S - 1, "1")], 0)),
+        (EntryKind::Tick, b"[]".to_vec()),
+        (EntryKind::Command, b"{\"op\":\"dance\"}".to_vec()),
+        (EntryKind::Batch, b"GIB".to_vec()),
+        (EntryKind::Batch, foreign.encode()),
     ] {
         assert!(core.apply(kind, &payload).is_err(), "{kind:?}");
         assert!(core.replay(kind, &payload).is_err(), "{kind:?}");
@@ -321,8 +325,8 @@ fn a_known_history_gives_known_bits() {
             let seconds = (number * 20 + step) * 15 + draw % 40;
             rows.push((sensor, seconds, format!("{}.{:02}", hundredths / 100, hundredths % 100)));
         }
-        copied.update(&core.apply(Kind::Batch, &batch(&rows, number * 300 + 300)).unwrap().copy_rows);
-        core.apply(Kind::Tick, &tick(number * 300)).unwrap();
+        copied.update(&core.apply(EntryKind::Batch, &batch(&rows, number * 300 + 300)).unwrap().copy_rows);
+        core.apply(EntryKind::Tick, &tick(number * 300)).unwrap();
     }
     assert!(core.sensors.iter().all(|sensor| sensor.newest.as_ref().unwrap().score.is_some()));
     let state = snapshot::save(&core);
@@ -356,12 +360,12 @@ fn readings(count: usize) -> impl Strategy<Value = Vec<Reading>> {
 }
 
 /// A step of a facility's life, as kind and payload.
-fn step() -> impl Strategy<Value = (Kind, Vec<u8>)> {
+fn step() -> impl Strategy<Value = (EntryKind, Vec<u8>)> {
     prop_oneof![
-        6 => (readings(12), 1500..1900i64).prop_map(|(rows, received)| (Kind::Batch, batch(&rows, received))),
-        3 => (0..2000i64).prop_map(|seconds| (Kind::Tick, tick(seconds))),
+        6 => (readings(12), 1500..1900i64).prop_map(|(rows, received)| (EntryKind::Batch, batch(&rows, received))),
+        3 => (0..2000i64).prop_map(|seconds| (EntryKind::Tick, tick(seconds))),
         1 => (2..9i64, prop_oneof![Just("Active"), Just("Inactive"), Just("Maintenance")])
-            .prop_map(|(version, status)| (Kind::Config, config(version, &[sensor("g", 2, "GasDetection", status), sensor("unheard", 3, "Flow", "Active")]))),
+            .prop_map(|(version, status)| (EntryKind::Config, config(version, &[sensor("g", 2, "GasDetection", status), sensor("unheard", 3, "Flow", "Active")]))),
     ]
 }
 
@@ -380,12 +384,12 @@ proptest! {
     #[test]
     fn a_batch_is_its_readings_one_by_one(rows in readings(60), cut in 0usize..60) {
         let (mut at_once, mut single, mut in_two) = (core(), core(), core());
-        let whole = at_once.apply(Kind::Batch, &batch(&rows, 1600)).unwrap();
+        let whole = at_once.apply(EntryKind::Batch, &batch(&rows, 1600)).unwrap();
         let mut copy_rows = Vec::new();
         let mut events = Vec::new();
         let mut stored = HashSet::new();
         for row in &rows {
-            let effects = single.apply(Kind::Batch, &batch(std::slice::from_ref(row), 1600)).unwrap();
+            let effects = single.apply(EntryKind::Batch, &batch(std::slice::from_ref(row), 1600)).unwrap();
             // A later step's event of a reading that is stored already is dropped by the database.
             events.extend(
                 effects.events.into_iter().filter(|event| event.only_if_stored.is_none_or(|key| !stored.contains(&key))),
@@ -394,7 +398,7 @@ proptest! {
             copy_rows.extend(effects.copy_rows);
         }
         for part in [&rows[..cut.min(rows.len())], &rows[cut.min(rows.len())..]] {
-            in_two.apply(Kind::Batch, &batch(part, 1600)).unwrap();
+            in_two.apply(EntryKind::Batch, &batch(part, 1600)).unwrap();
         }
         prop_assert_eq!(&whole.copy_rows, &copy_rows);
         prop_assert_eq!(&whole.events, &events);
@@ -409,16 +413,16 @@ proptest! {
         let mut batches = Vec::new();
         for (wait, status, rows) in &steps {
             now += wait;
-            core.apply(Kind::Tick, &tick(now)).unwrap();
+            core.apply(EntryKind::Tick, &tick(now)).unwrap();
             if let Some(status) = status {
-                core.apply(Kind::Config, &config(now, &[sensor("g", 2, "GasDetection", status)])).unwrap();
+                core.apply(EntryKind::Config, &config(now, &[sensor("g", 2, "GasDetection", status)])).unwrap();
             }
-            core.apply(Kind::Batch, &batch(rows, 800 + now)).unwrap();
+            core.apply(EntryKind::Batch, &batch(rows, 800 + now)).unwrap();
             batches.push((rows, 800 + now));
         }
         let before = snapshot::save(&core);
         let (rows, received) = &batches[again % batches.len()];
-        let effects = core.apply(Kind::Batch, &batch(rows, received + later)).unwrap();
+        let effects = core.apply(EntryKind::Batch, &batch(rows, received + later)).unwrap();
         prop_assert_eq!(snapshot::save(&core), before);
         prop_assert!(effects.events.iter().all(|event| event.late && event.only_if_stored.is_some()));
     }
@@ -430,7 +434,7 @@ proptest! {
             let effects = applied.apply(*kind, payload).unwrap();
             replayed.replay(*kind, payload).unwrap();
             let logged = match kind {
-                Kind::Batch => with_numbers(payload, &effects.sensor_numbers).unwrap(),
+                EntryKind::Batch => with_numbers(payload, &effects.sensor_numbers).unwrap(),
                 _ => payload.clone(),
             };
             from_log.replay(*kind, &logged).unwrap();
@@ -493,8 +497,8 @@ proptest! {
         for (index, (kind, payload)) in steps.iter().enumerate() {
             if index == cut % steps.len() {
                 core = plant::core();
-                for (_, config) in steps.iter().take(index).filter(|(kind, _)| *kind == Kind::Config) {
-                    core.replay(Kind::Config, config).unwrap();
+                for (_, config) in steps.iter().take(index).filter(|(kind, _)| *kind == EntryKind::Config) {
+                    core.replay(EntryKind::Config, config).unwrap();
                 }
                 let told: Vec<ToldAlarm> = journal.values().cloned().collect();
                 prop_assert_eq!(core.recall(&told), Vec::<String>::new());

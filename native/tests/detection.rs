@@ -4,8 +4,9 @@ mod chance;
 mod plant;
 
 use _native::config::Settings;
-use _native::core::{Core, Kind};
+use _native::core::Core;
 use _native::detector::Tuning;
+use _native::entry::EntryKind;
 use _native::snapshot;
 use chance::Chance;
 use plant::{cases, config, sensor, FACILITY, S, START_US};
@@ -16,7 +17,7 @@ const DAY: i64 = 86_400 / INTERVAL_S;
 
 fn one_sensor(kind: &str) -> Core {
     let mut core = Core::new(FACILITY, Settings::default());
-    core.apply(Kind::Config, &config(1, &[sensor("s", 1, kind, "Active")])).unwrap();
+    core.apply(EntryKind::Config, &config(1, &[sensor("s", 1, kind, "Active")])).unwrap();
     core
 }
 
@@ -28,7 +29,7 @@ fn anomalies(count: i64, mut signal: impl FnMut(i64) -> f64) -> Vec<i64> {
         let rows: Vec<(&str, i64, String)> = (chunk * 480..(chunk + 1) * 480)
             .map(|step| ("s", step * INTERVAL_S, format!("{:.2}", signal(step))))
             .collect();
-        let effects = core.apply(Kind::Batch, &plant::batch(&rows, count * INTERVAL_S)).unwrap();
+        let effects = core.apply(EntryKind::Batch, &plant::batch(&rows, count * INTERVAL_S)).unwrap();
         let activations = effects.events.iter().filter(|event| event.transition == "activated");
         told.extend(activations.map(|event| (event.event_time_us - START_US) / S / INTERVAL_S));
     }
@@ -102,10 +103,10 @@ fn the_score_warms_up_before_it_speaks() {
     let mut core = one_sensor("Noise");
     let rows: Vec<(&str, i64, String)> =
         (0..400).map(|step| ("s", step * INTERVAL_S, format!("{}", 70.0 + (step % 7) as f64))).collect();
-    core.apply(Kind::Batch, &plant::batch(&rows[..200], 0)).unwrap();
+    core.apply(EntryKind::Batch, &plant::batch(&rows[..200], 0)).unwrap();
     let newest = core.sensors[0].newest.clone().unwrap();
     assert_eq!((newest.score, newest.flags & 64), (None, 64));
-    core.apply(Kind::Batch, &plant::batch(&rows[200..], 0)).unwrap();
+    core.apply(EntryKind::Batch, &plant::batch(&rows[200..], 0)).unwrap();
     let newest = core.sensors[0].newest.clone().unwrap();
     assert_eq!((newest.score, newest.flags & 64), (Some(0.0), 0));
 }
@@ -119,7 +120,7 @@ fn a_limit_that_speaks_is_not_spoken_over() {
             ("s", step * INTERVAL_S, (22.5 + 0.1 * chance.normal() + if step == 1900 { 10.0 } else { 0.0 }).to_string())
         })
         .collect();
-    let effects = core.apply(Kind::Batch, &plant::batch(&rows, 0)).unwrap();
+    let effects = core.apply(EntryKind::Batch, &plant::batch(&rows, 0)).unwrap();
     assert_eq!(plant::told(&effects)[0], ("high", "activated", 1900 * INTERVAL_S));
     assert!(!plant::told(&effects).contains(&("anomaly", "activated", 1900 * INTERVAL_S)));
     assert!(effects.events[0].score.unwrap() > 6.0, "its score is told beside it");
@@ -138,7 +139,7 @@ fn a_new_level_is_accepted_in_bounded_time() {
     let rows: Vec<(&str, i64, String)> = (0..6000)
         .map(|step| ("s", step * INTERVAL_S, (if step < 3000 { 10.0 } else { 1e6 } + chance.normal()).to_string()))
         .collect();
-    let effects = core.apply(Kind::Batch, &plant::batch(&rows, 0)).unwrap();
+    let effects = core.apply(EntryKind::Batch, &plant::batch(&rows, 0)).unwrap();
     let told = plant::told(&effects);
     let step = told.iter().position(|told| (told.1, told.2) == ("activated", 3000 * INTERVAL_S)).unwrap();
     assert_eq!(told[step + 1].1, "returned");
@@ -157,7 +158,7 @@ proptest! {
             at += gaps[step % gaps.len()] % 1000 + 1;
             rows.push(("s", at, numbers[(step * 7) % numbers.len()].to_string()));
         }
-        core.apply(Kind::Batch, &plant::batch(&rows, 0)).unwrap();
+        core.apply(EntryKind::Batch, &plant::batch(&rows, 0)).unwrap();
         let state = snapshot::save(&core);
         let again = snapshot::load(FACILITY, &state, Settings::default()).unwrap();
         prop_assert_eq!(snapshot::save(&again), state);

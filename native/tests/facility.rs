@@ -4,8 +4,10 @@ mod chance;
 mod plant;
 
 use _native::config::Settings;
-use _native::core::{Core, Kind, ToldAlarm};
-use _native::effects::Event;
+use _native::core::Core;
+use _native::entry::EntryKind;
+use _native::journal::Event;
+use _native::journal::ToldAlarm;
 use _native::plant::Verdict;
 use _native::snapshot;
 use chance::Chance;
@@ -21,7 +23,7 @@ fn name(index: usize) -> String {
 /// Sensors of a type without limits.
 fn facility(sensors: usize) -> Core {
     let mut core = Core::new(FACILITY, Settings::default());
-    core.apply(Kind::Config, &statuses(sensors, |_| "Active")).unwrap();
+    core.apply(EntryKind::Config, &statuses(sensors, |_| "Active")).unwrap();
     core
 }
 
@@ -108,7 +110,7 @@ fn a_sensor_whose_detection_is_off_is_not_held_against_the_others() {
     let (mut core, mut process) = warm(5, 1);
     let mut off: serde_json::Value = serde_json::from_slice(&statuses(5, |_| "Active")).unwrap();
     off["sensors"][1]["detection"] = serde_json::json!({"is_on": false});
-    core.apply(Kind::Config, off.to_string().as_bytes()).unwrap();
+    core.apply(EntryKind::Config, off.to_string().as_bytes()).unwrap();
     assert!(feed(&mut core, &mut process, 5, 2_000..2_100, against).is_empty());
 }
 
@@ -142,7 +144,7 @@ fn who_comes_goes_or_is_no_measurement_raises_no_alarm() {
     let (mut core, mut process) = warm(5, 4);
     let mut told = feed(&mut core, &mut process, 5, 2_000..2_300, |_, values| values[4] = f64::NAN); // one is silent
     told.extend(feed(&mut core, &mut process, 5, 2_300..2_600, as_it_is));
-    core.apply(Kind::Config, &statuses(8, |index| if index == 0 { "Inactive" } else { "Active" })).unwrap();
+    core.apply(EntryKind::Config, &statuses(8, |index| if index == 0 { "Inactive" } else { "Active" })).unwrap();
     // a constant, a counter and a switch join
     let strange = |round: i64, values: &mut [f64]| {
         values[5] = 7.0;
@@ -178,7 +180,7 @@ fn without_two_sensors_in_use_there_is_no_facility_to_judge() {
     feed(&mut core, &mut process, 5, 2_000..2_060, against);
     assert!(core.plant.alarm.active);
     let effects =
-        core.apply(Kind::Config, &statuses(5, |index| if index == 0 { "Active" } else { "Inactive" })).unwrap();
+        core.apply(EntryKind::Config, &statuses(5, |index| if index == 0 { "Active" } else { "Inactive" })).unwrap();
     let ended: Vec<_> = effects.events.iter().filter(|event| event.sensor_no.is_none()).collect();
     assert_eq!(
         ended.iter().map(|event| (event.transition, event.reason)).collect::<Vec<_>>(),
@@ -238,13 +240,13 @@ proptest! {
             let rows: Vec<(&str, i64, &str)> = rows.iter().map(|(id, at, text)| (id.as_str(), *at, text.as_str())).collect();
             plant::batch(&rows, 6_000)
         };
-        let mut told = vec![whole.apply(Kind::Batch, &batch(&rows)).unwrap().events];
+        let mut told = vec![whole.apply(EntryKind::Batch, &batch(&rows)).unwrap().events];
         let mut told_in_parts = Vec::new();
         for (index, part) in rows.chunks(portion).enumerate() {
             if index == cut % rows.chunks(portion).len() {
                 parts = snapshot::load(FACILITY, &snapshot::save(&parts), Settings::default()).unwrap();
             }
-            told_in_parts.extend(parts.apply(Kind::Batch, &batch(part)).unwrap().events);
+            told_in_parts.extend(parts.apply(EntryKind::Batch, &batch(part)).unwrap().events);
         }
         prop_assert_eq!(snapshot::save(&whole), snapshot::save(&parts));
         prop_assert_eq!(told.remove(0), told_in_parts);
@@ -268,7 +270,7 @@ fn a_replay_gives_the_same_state() {
             .collect();
         let rows: Vec<(&str, i64, &str)> =
             rows.iter().map(|(id, at, text)| (id.as_str(), *at, text.as_str())).collect();
-        replayed.replay(Kind::Batch, &plant::batch(&rows, round * INTERVAL_S + 2)).unwrap();
+        replayed.replay(EntryKind::Batch, &plant::batch(&rows, round * INTERVAL_S + 2)).unwrap();
     }
     assert_eq!(snapshot::save(&core), snapshot::save(&replayed));
     assert!(core.plant.latest.take().is_some_and(|latest| latest.members == 4 && latest.at_us > START_US + 20_000 * S));

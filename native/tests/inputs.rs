@@ -4,7 +4,8 @@
 mod plant;
 
 use _native::config::Settings;
-use _native::core::{Core, Kind};
+use _native::core::Core;
+use _native::entry::EntryKind;
 use _native::snapshot;
 use plant::{batch, cases, config, sensor, tuples, FACILITY, START_US};
 use proptest::prelude::*;
@@ -106,7 +107,7 @@ fn facility() -> Core {
         .enumerate()
         .map(|(no, (id, kind))| sensor(id, no as i32 + 1, kind, "Active"))
         .collect();
-    core.apply(Kind::Config, &config(1, &sensors)).unwrap();
+    core.apply(EntryKind::Config, &config(1, &sensors)).unwrap();
     core
 }
 
@@ -127,17 +128,17 @@ proptest! {
     #[test]
     fn any_life_is_scored_the_same_in_any_portions(rows in life(), cut: prop::sample::Index) {
         let (mut at_once, mut single, mut resumed) = (facility(), facility(), facility());
-        let whole = at_once.apply(Kind::Batch, &batch(&rows, 0)).unwrap();
+        let whole = at_once.apply(EntryKind::Batch, &batch(&rows, 0)).unwrap();
         check(&at_once, &whole.copy_rows)?;
         let mut copy_rows = Vec::new();
         for row in &rows {
-            copy_rows.extend(single.apply(Kind::Batch, &batch(std::slice::from_ref(row), 0)).unwrap().copy_rows);
+            copy_rows.extend(single.apply(EntryKind::Batch, &batch(std::slice::from_ref(row), 0)).unwrap().copy_rows);
         }
         prop_assert!(copy_rows == whole.copy_rows, "one by one gives other rows");
         let (before, after) = rows.split_at(cut.index(rows.len()));
-        let mut halves = resumed.apply(Kind::Batch, &batch(before, 0)).unwrap().copy_rows;
+        let mut halves = resumed.apply(EntryKind::Batch, &batch(before, 0)).unwrap().copy_rows;
         resumed = snapshot::load(FACILITY, &snapshot::save(&resumed), Settings::default()).unwrap();
-        halves.extend(resumed.apply(Kind::Batch, &batch(after, 0)).unwrap().copy_rows);
+        halves.extend(resumed.apply(EntryKind::Batch, &batch(after, 0)).unwrap().copy_rows);
         prop_assert!(halves == whole.copy_rows, "a snapshot after {} readings gives other rows", before.len());
         let state = snapshot::save(&at_once);
         prop_assert!(state == snapshot::save(&single) && state == snapshot::save(&resumed));
@@ -146,9 +147,9 @@ proptest! {
     #[test]
     fn late_and_repeated_readings_teach_nothing(rows in life()) {
         let mut core = facility();
-        core.apply(Kind::Batch, &batch(&rows, 0)).unwrap();
+        core.apply(EntryKind::Batch, &batch(&rows, 0)).unwrap();
         let scorers: Vec<_> = core.sensors.iter().map(|sensor| sensor.scorer.clone()).collect();
-        let again = core.apply(Kind::Batch, &batch(&rows, 0)).unwrap();
+        let again = core.apply(EntryKind::Batch, &batch(&rows, 0)).unwrap();
         check(&core, &again.copy_rows)?;
         prop_assert!(core.sensors.iter().map(|sensor| &sensor.scorer).eq(&scorers));
     }

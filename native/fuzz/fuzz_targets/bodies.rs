@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use _native::config::Settings;
-use _native::core::{Core, Kind};
+use _native::core::Core;
 use _native::decode::decode;
+use _native::entry::EntryKind;
 use gasinsight_native_fuzz::{checked, facility, FACILITY};
 use libfuzzer_sys::fuzz_target;
 
@@ -31,7 +32,7 @@ fuzz_target!(init: abort_on_panics_of_ours(), |data: &[u8]| {
     for part in &decoded.facilities {
         let id = part.builder.facility_id();
         let core = cores.entry(id.to_owned()).or_insert_with(|| Core::new(id, Settings::default()));
-        let effects = core.apply(Kind::Batch, &part.builder.encode()).expect("a batch that was decoded");
+        let effects = core.apply(EntryKind::Batch, &part.builder.encode()).expect("a batch that was decoded");
         assert_eq!(effects.counts.rows + effects.counts.unknown, part.builder.rows());
         heard.extend(&part.messages);
         checked(core);

@@ -2,11 +2,12 @@
 #![no_main]
 
 use _native::batch::BatchBuilder;
-use _native::core::{Core, Kind};
+use _native::core::Core;
+use _native::entry::EntryKind;
 use _native::number::Datum;
 use _native::snapshot;
 use arbitrary::Arbitrary;
-use gasinsight_native_fuzz::{checked, facility, FACILITY, SENSORS, SCORER_BYTES_MAX};
+use gasinsight_native_fuzz::{checked, facility, FACILITY, SCORER_BYTES_MAX, SENSORS};
 use libfuzzer_sys::fuzz_target;
 
 const READINGS_MAX: usize = 2_500;
@@ -74,7 +75,7 @@ fn apply(core: &mut Core, rows: &[(&'static str, i64, String)]) -> Vec<u8> {
     for (sensor, at_us, text) in rows {
         builder.push(sensor, *at_us, Datum::of(text));
     }
-    core.apply(Kind::Batch, &builder.encode()).expect("a batch of ours").copy_rows
+    core.apply(EntryKind::Batch, &builder.encode()).expect("a batch of ours").copy_rows
 }
 
 fuzz_target!(|life: Life<'_>| {

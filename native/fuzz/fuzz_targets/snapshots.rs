@@ -3,7 +3,7 @@
 
 use _native::batch::BatchBuilder;
 use _native::config::Settings;
-use _native::core::Kind;
+use _native::entry::EntryKind;
 use _native::number::Datum;
 use _native::snapshot;
 use gasinsight_native_fuzz::{FACILITY, SENSORS};
@@ -26,6 +26,6 @@ fuzz_target!(|body: &[u8]| {
             Datum::of(["20.5", "1e300", "21", "x"][step % 4]),
         );
     }
-    core.apply(Kind::Batch, &builder.encode()).expect("a batch of ours");
-    core.apply(Kind::Tick, br#"{"watermark_us":7000000000000000}"#).expect("a tick of ours");
+    core.apply(EntryKind::Batch, &builder.encode()).expect("a batch of ours");
+    core.apply(EntryKind::Tick, br#"{"watermark_us":7000000000000000}"#).expect("a tick of ours");
 });

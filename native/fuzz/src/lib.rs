@@ -1,7 +1,8 @@
 //! A facility for the targets, and what must hold of it whatever it was given.
 
 use _native::config::Settings;
-use _native::core::{Core, Kind};
+use _native::core::Core;
+use _native::entry::EntryKind;
 use _native::snapshot;
 
 pub const FACILITY: &str = "plant";
@@ -21,7 +22,7 @@ pub fn facility() -> Core {
     let types = ["CompressorStatus", "Temperature", "LevelIndicator", "Volume"];
     let sensors: Vec<String> = SENSORS.into_iter().zip(types).enumerate().map(upsert).collect();
     let config = format!(r#"{{"version":1,"sensors":[{}]}}"#, sensors.join(","));
-    core.apply(Kind::Config, config.as_bytes()).expect("a config of ours");
+    core.apply(EntryKind::Config, config.as_bytes()).expect("a config of ours");
     core
 }
 

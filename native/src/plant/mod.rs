@@ -12,12 +12,12 @@ mod smoothed;
 mod told;
 
 use crate::alarm::{Alarm, Condition, Delays, Transition};
-use crate::core::ToldAlarm;
 use crate::detector::combine::Peak;
-use crate::effects::{Rule, Sink};
 use crate::instant::US_PER_S;
+use crate::journal::{Rule, ToldAlarm};
 use crate::rules::Priority;
 use crate::sensor::{Sensor, Surroundings};
+use crate::sink::Sink;
 use crate::wire::{put_bool, put_f32s, put_f64, put_signed, put_varint, Reader, Wire, WireError};
 use block::{Block, Sample, CHANNELS_MAX, STATISTICS};
 use clock::Clock;

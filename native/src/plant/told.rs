@@ -3,7 +3,7 @@
 use super::block::STATISTIC_NAMES;
 use super::{Verdict, PRIORITY, RULE};
 use crate::alarm::Transition;
-use crate::effects::Event;
+use crate::journal::Event;
 use crate::sensor::{Sensor, Surroundings};
 
 /// Sensors named in a message; all contributors are in the explanation.

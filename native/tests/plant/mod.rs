@@ -3,8 +3,9 @@
 
 use _native::batch::BatchBuilder;
 use _native::config::Settings;
-use _native::core::{Core, Kind};
+use _native::core::Core;
 use _native::effects::Effects;
+use _native::entry::EntryKind;
 use _native::number::Datum;
 use proptest::prelude::ProptestConfig;
 use proptest::test_runner::RngSeed;
@@ -41,7 +42,7 @@ pub fn tick(seconds: i64) -> Vec<u8> {
 pub fn core() -> Core {
     let mut core = Core::new(FACILITY, Settings::default());
     let sensors = [sensor("t", 1, "Temperature", "Active"), sensor("g", 2, "GasDetection", "Active")];
-    core.apply(Kind::Config, &config(1, &sensors)).unwrap();
+    core.apply(EntryKind::Config, &config(1, &sensors)).unwrap();
     core
 }
 
@@ -56,13 +57,13 @@ pub fn batch<T: AsRef<str>>(rows: &[(&str, i64, T)], received_s: i64) -> Vec<u8>
 
 pub fn apply(core: &mut Core, rows: &[(&str, i64, &str)]) -> Effects {
     let received_s = rows.iter().map(|row| row.1).max().unwrap_or(0);
-    core.apply(Kind::Batch, &batch(rows, received_s)).unwrap()
+    core.apply(EntryKind::Batch, &batch(rows, received_s)).unwrap()
 }
 
 /// (rule, transition, seconds after the start) of each event.
 pub fn told(effects: &Effects) -> Vec<(&'static str, &'static str, i64)> {
     let tell =
-        |event: &_native::effects::Event| (event.rule.name(), event.transition, (event.event_time_us - START_US) / S);
+        |event: &_native::journal::Event| (event.rule.name(), event.transition, (event.event_time_us - START_US) / S);
     effects.events.iter().map(tell).collect()
 }
 

@@ -1,0 +1,82 @@
+//! What the journal of alarms holds: transitions as events, and how it left each alarm.
+
+use crate::rules::Priority;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    Low,
+    High,
+    Anomaly,
+    Stale,
+    /// Of the facility as a whole; all others are a sensor's.
+    FacilityAnomaly,
+}
+
+impl Rule {
+    /// Those of a sensor.
+    pub const ALL: [Self; 4] = [Self::Low, Self::High, Self::Anomaly, Self::Stale];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::High => "high",
+            Self::Anomaly => "anomaly",
+            Self::Stale => "stale",
+            Self::FacilityAnomaly => "facility_anomaly",
+        }
+    }
+
+    /// The contract's kind of alert.
+    pub fn alert_type(self) -> &'static str {
+        match self {
+            Self::Stale => "System",
+            _ => "Anomaly",
+        }
+    }
+}
+
+/// One transition of one alarm, ready for the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// None, and an empty id: the facility as a whole.
+    pub sensor_no: Option<i32>,
+    pub sensor_id: String,
+    pub rule: Rule,
+    pub transition: &'static str,
+    pub event_time_us: i64,
+    pub rule_version: i64,
+    pub priority: Priority,
+    pub value: Option<f64>,
+    pub limit: Option<f64>,
+    pub score: Option<f64>,
+    pub message: String,
+    pub explanation_json: String,
+    pub late: bool,
+    pub only_if_stored: Option<(i32, i64)>,
+    pub reason: &'static str,
+}
+
+impl Event {
+    pub fn alarm_key(&self) -> String {
+        alarm_key(self.sensor_no, self.rule.name())
+    }
+}
+
+pub fn alarm_key(sensor_no: Option<i32>, rule: &str) -> String {
+    sensor_no.map_or_else(|| format!("facility:{rule}"), |sensor_no| format!("{sensor_no}:{rule}"))
+}
+
+/// The name in the journal of a late violation that is no news.
+pub const LATE_EXCEEDANCE: &str = "late_exceedance";
+pub const ACTIVATED: &str = "activated";
+
+/// An alarm as the journal left it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToldAlarm {
+    /// None: the facility as a whole.
+    pub sensor_no: Option<i32>,
+    pub rule: String,
+    pub active: bool,
+    pub acknowledged: bool,
+    pub since_us: i64,
+}

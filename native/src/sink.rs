@@ -1,0 +1,44 @@
+//! Where a step's effects go. A replay changes the same state and tells nobody.
+
+use crate::detector::Score;
+use crate::journal::Event;
+use crate::number::Datum;
+use crate::plant::Verdict;
+
+/// A reading as it is to be stored.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredRow<'a> {
+    pub sensor_no: i32,
+    pub tracked_at_us: i64,
+    pub datum: Datum<'a>,
+    pub value: Option<f64>,
+    pub score: Option<f32>,
+    pub flags: u16,
+}
+
+pub trait Sink {
+    const WANTED: bool;
+    /// For each sensor of the batch that begins its number, if it is known.
+    fn sensors(&mut self, numbers: impl FnOnce() -> Vec<Option<i32>>);
+    /// What the detector says of the reading that is stored next; only of one in order.
+    #[inline]
+    fn scored(&mut self, _: &Score) {}
+    fn stored(&mut self, row: &StoredRow<'_>, is_news: bool);
+    fn unknown(&mut self, sensor_id: &str, tracked_at_us: i64, datum: Datum<'_>);
+    fn event(&mut self, event: Event);
+    /// What the facility as a whole says of a tick.
+    fn facility(&mut self, _: &Verdict) {}
+}
+
+/// A replay's sink.
+#[derive(Debug, Default)]
+pub struct Nobody;
+
+impl Sink for Nobody {
+    const WANTED: bool = false;
+    fn sensors(&mut self, _: impl FnOnce() -> Vec<Option<i32>>) {}
+    #[inline]
+    fn stored(&mut self, _: &StoredRow<'_>, _: bool) {}
+    fn unknown(&mut self, _: &str, _: i64, _: Datum<'_>) {}
+    fn event(&mut self, _: Event) {}
+}
