@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 from engine.commands.settings import markdown_table
+from tests.house import chapter
+from tests.house.here import shipped
 
 ROOT = Path(__file__).resolve().parents[1]
 DECISIONS = ROOT / "docs/decisions"
@@ -36,11 +38,17 @@ def decisions() -> list[str]:
 
 def documents() -> dict[Path, str]:
     """The documents with tables from the code, each as it should be."""
-    tables = {
-        ROOT / "docs/operations.md": ("settings", markdown_table()),
-        DECISIONS / "README.md": ("list", decisions()),
-    }
-    return {path: with_table(path.read_text(encoding="utf-8"), name, lines) for path, (name, lines) in tables.items()}
+    tables = (
+        (ROOT / "docs/operations.md", "settings", markdown_table()),
+        (ROOT / "docs/ARCHITECTURE.md", "picture of the rooms", chapter.picture()),
+        (ROOT / "docs/ARCHITECTURE.md", "rooms", chapter.rooms(shipped())),
+        (ROOT / "docs/ARCHITECTURE.md", "leaves", chapter.leaves(shipped())),
+        (DECISIONS / "README.md", "list", decisions()),
+    )
+    texts: dict[Path, str] = {}
+    for path, name, lines in tables:
+        texts[path] = with_table(texts.get(path) or path.read_text(encoding="utf-8"), name, lines)
+    return texts
 
 
 if __name__ == "__main__":

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import re
 import runpy
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.house.here import ROOT, tracked_files
+from tests.house.names import Files
+
+SOURCES = (
+    "engine/",
+    "web/",
+    "migrations/",
+    "native/",
+    "bench/",
+    "deploy/",
+    "scripts/",
+    "Makefile",
+    "Dockerfile",
+    "compose.yaml",
+)
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / ".github").rglob("*.md")),
@@ -47,15 +60,22 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert not broken
 
 
-def test_files_named_in_documents_exist() -> None:
-    named = re.compile(r"`((?:engine|native|web|migrations|tests|scripts|bench)/[\w/.-]+)`")
+def test_files_that_documents_and_sources_name_exist() -> None:
+    """In docstrings and comments too."""
+    tracked = tracked_files()
+    files = Files(tracked)
     broken = [
-        f"{document.relative_to(ROOT)}: {target}"
-        for document in DOCUMENTS
-        for target in named.findall(document.read_text())
-        if not (ROOT / target).exists()
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in [*DOCUMENTS, *(ROOT / name for name in tracked if name.startswith(SOURCES))]
+        for name in files.missing(path.read_text(errors="ignore"))
     ]
-    assert not broken
+    assert broken == []
+
+
+def test_the_readme_lists_every_folder() -> None:
+    folders = {name.partition("/")[0] for name in tracked_files() if "/" in name and not name.startswith(".")}
+    rows = "\n".join(re.findall(r"^\| (`.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`(\w+)/`", rows)) == folders
 
 
 def test_make_targets_named_in_documents_exist() -> None:

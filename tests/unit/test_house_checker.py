@@ -9,6 +9,7 @@ from textwrap import dedent
 import pytest
 
 from tests.house import rules
+from tests.house.names import Files
 from tests.house.rules import Rooms
 from tests.house.tree import Tree, circles
 
@@ -258,3 +259,38 @@ def test_a_row_in_words() -> None:
 def test_what_a_module_is_about(plant: Plant, docstring: str, about: str) -> None:
     tree = plant({"house/a.py": f'"""{docstring}"""\n'})
     assert tree.modules["house.a"].about == about
+
+
+# names of files
+
+FILES = ("web/app.py", "web/api/users.py", "tests/test_a.py", "docs/decisions/0041-keys.md", "LICENSE")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see `web/app.py`, web/api/users.py and (web/api).",
+        "pytest tests/test_a.py, or tests/test_*.py; see web/api/*.",
+        "docs/decisions/0041 says why: docs/decisions/0041-keys.md.",
+        "copy web/api/.env; made by web/new.env",
+        "https://example.org/web/gone.py, other/web/gone.py, $HOME/web/gone.py, ./web/gone.py, /web/gone.py",
+        "engine/gone.py is of another house",
+    ],
+)
+def test_texts_that_name_what_is_there(text: str) -> None:
+    assert Files(FILES).missing(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("see `web/gone.py`.", "web/gone.py"),
+        ("see web/api/gone, please", "web/api/gone"),
+        ("web/app.py/users", "web/app.py/users"),
+        ("tests/test_c*.py and tests/test_a.py", "tests/test_c*.py"),
+        ("[why](docs/decisions/0042)", "docs/decisions/0042"),
+        ("docs/decisions/0041-locks.md", "docs/decisions/0041-locks.md"),
+    ],
+)
+def test_texts_that_name_what_is_gone(text: str, missing: str) -> None:
+    assert Files(FILES).missing(text) == [missing]
