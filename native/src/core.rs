@@ -9,8 +9,8 @@ use crate::config::{self, Config, PayloadError, Settings, Tick};
 use crate::detector::Scorer;
 use crate::effects::Effects;
 use crate::entry::EntryKind;
+use crate::facility_score::{self, FacilityScorer};
 use crate::journal::{alarm_key, Rule, ToldAlarm};
-use crate::plant::{self, Plant};
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::{Nobody, Sink};
 
@@ -30,7 +30,7 @@ pub struct Core {
     pub watermark_us: Option<i64>,
     /// In the order in which they became known.
     pub sensors: Vec<Sensor>,
-    pub plant: Plant,
+    pub facility_scorer: FacilityScorer,
     index_by_id: HashMap<Box<str>, u32, RandomState>,
     index_by_no: HashMap<i32, u32, RandomState>,
 }
@@ -45,7 +45,7 @@ impl Core {
             listened_us: 0,
             watermark_us: None,
             sensors: Vec::new(),
-            plant: Plant::default(),
+            facility_scorer: FacilityScorer::default(),
             index_by_id: HashMap::default(),
             index_by_no: HashMap::default(),
         }
@@ -99,8 +99,8 @@ impl Core {
         sink.sensors(|| places.iter().map(number).collect());
         for row in &batch.rows {
             let place = places.get(row.sensor as usize).copied().flatten();
-            if place.is_some() && self.plant.is_due(row.tracked_at_us) {
-                self.plant.turn(row.tracked_at_us, &self.sensors, self.config_version, &around, sink);
+            if place.is_some() && self.facility_scorer.is_due(row.tracked_at_us) {
+                self.facility_scorer.turn(row.tracked_at_us, &self.sensors, self.config_version, &around, sink);
             }
             match place.and_then(|place| self.sensors.get_mut(place as usize)) {
                 Some(sensor) => sensor.reading(row.tracked_at_us, row.datum, &around, sink),
@@ -152,7 +152,7 @@ impl Core {
         self.index_by_id.insert(sensor.id.clone(), place);
         self.index_by_no.insert(sensor.no, place);
         self.sensors.push(sensor);
-        self.plant.add_sensor();
+        self.facility_scorer.add_sensor();
     }
 
     fn configure<S: Sink>(&mut self, config: &Config, sink: &mut S) -> Result<(), PayloadError> {
@@ -180,7 +180,7 @@ impl Core {
             received_at_us: 0,
             listened_us: self.listened_us,
         };
-        self.plant.configured(config.at_us, &self.sensors, config.version, &around, sink);
+        self.facility_scorer.configured(config.at_us, &self.sensors, config.version, &around, sink);
         Ok(())
     }
 
@@ -214,7 +214,7 @@ impl Core {
                 sensor.recall(rule, left.remove(&(Some(sensor.no), rule.name())));
             }
         }
-        self.plant.recall(left.remove(&(None, plant::RULE.name())));
+        self.facility_scorer.recall(left.remove(&(None, facility_score::RULE.name())));
         left.keys().map(|(sensor_no, rule)| alarm_key(*sensor_no, rule)).collect()
     }
 
@@ -229,6 +229,6 @@ impl Core {
                 std::mem::size_of::<Sensor>() + 2 * sensor.id.len() + 40 + excursions + views
             })
             .sum();
-        std::mem::size_of::<Self>() + sensors + self.plant.heap_bytes()
+        std::mem::size_of::<Self>() + sensors + self.facility_scorer.heap_bytes()
     }
 }

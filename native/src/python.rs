@@ -22,11 +22,11 @@ use crate::detection::Detection;
 use crate::detector::Reason;
 use crate::effects::Effects as CoreEffects;
 use crate::entry::EntryKind;
+use crate::facility_score::block::STATISTIC_NAMES;
+use crate::facility_score::{self, Contributor};
 use crate::frame::frame;
 use crate::journal::{alarm_key, Event, Rule, ToldAlarm};
 use crate::number::Datum;
-use crate::plant::block::STATISTIC_NAMES;
-use crate::plant::{self, Contributor, Verdict};
 use crate::rules::{self, Priority};
 use crate::sensor::Sensor;
 use crate::series::VIEW_NAMES;
@@ -353,18 +353,18 @@ struct FacilityScore {
 }
 
 impl FacilityScore {
-    fn of(verdict: &Verdict, sensors: &[Sensor]) -> Self {
+    fn of(score: &facility_score::FacilityScore, sensors: &[Sensor]) -> Self {
         let named = |one: &Contributor| Some((sensors.get(one.place as usize)?.id.to_string(), one.share));
         Self {
-            tracked_at_us: verdict.at_us,
-            score: verdict.decades,
-            threshold: verdict.threshold,
-            alarming: verdict.alarming,
-            statistics: STATISTIC_NAMES.into_iter().zip(verdict.statistics).collect(),
-            channels: verdict.members,
-            stale: verdict.stale,
-            tick_s: verdict.tick_s,
-            contributors: verdict.contributors.iter().filter_map(named).collect(),
+            tracked_at_us: score.at_us,
+            score: score.decades,
+            threshold: score.threshold,
+            alarming: score.alarming,
+            statistics: STATISTIC_NAMES.into_iter().zip(score.statistics).collect(),
+            channels: score.members,
+            stale: score.stale,
+            tick_s: score.tick_s,
+            contributors: score.contributors.iter().filter_map(named).collect(),
         }
     }
 }
@@ -572,7 +572,7 @@ impl FacilityCore {
     fn facility_score(&self, py: Python<'_>) -> PyResult<Option<FacilityScore>> {
         guarded(py, || {
             let core = locked(&self.core)?;
-            Ok(core.plant.latest.as_ref().map(|verdict| FacilityScore::of(verdict, &core.sensors)))
+            Ok(core.facility_scorer.latest.as_ref().map(|score| FacilityScore::of(score, &core.sensors)))
         })
     }
 
@@ -586,7 +586,8 @@ impl FacilityCore {
             let of_sensors = core.sensors.iter().flat_map(|sensor| {
                 sensor.alarms().map(|(rule, alarm, priority)| AlarmState::of(Some(sensor), rule, alarm, priority))
             });
-            let of_facility = AlarmState::of(None, plant::RULE, &core.plant.alarm, plant::PRIORITY);
+            let of_facility =
+                AlarmState::of(None, facility_score::RULE, &core.facility_scorer.alarm, facility_score::PRIORITY);
             Ok(of_sensors.chain([of_facility]).flatten().collect())
         })
     }

@@ -4,6 +4,7 @@ use crate::alarm::{Alarm, Condition, Delays};
 use crate::config::{SensorUpsert, Settings, Status};
 use crate::detection::Detection;
 use crate::detector::{Score, Scorer};
+use crate::facility_score::sample::Sample;
 use crate::flag;
 use crate::instant::US_PER_S;
 use crate::journal::{Event, Rule, ToldAlarm, ACTIVATED, LATE_EXCEEDANCE};
@@ -11,7 +12,6 @@ use crate::late::Excursions;
 use crate::limits::VALUE_MAX;
 use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
-use crate::plant::block::Sample;
 use crate::rules::{self, Priority, TypeRules};
 use crate::sink::{Sink, StoredRow};
 

@@ -8,11 +8,11 @@ use crate::core::Core;
 use crate::detection::{Detection, RawDetection};
 use crate::detector::{Score, GAP_INTERVALS};
 pub use crate::detector::{VIEWS, VIEW_NAMES};
+use crate::facility_score::{Contributor, FacilityScore};
 use crate::instant;
 use crate::journal::Event;
 use crate::limits::INTERVAL_S_MAX;
 use crate::number::Datum;
-use crate::plant::{Contributor, Verdict};
 use crate::rules;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::{Sink, StoredRow};
@@ -25,7 +25,7 @@ const PLACE: &str = "the recording";
 pub struct Member<'a> {
     pub expected_interval_s: f64,
     /// One of the contract's sensor types; none: no limits and any physical range.
-    pub kind: Option<&'a str>,
+    pub sensor_type: Option<&'a str>,
     /// What is set of detection, as in a configuration; `{}` is as usual.
     pub tuning_json: &'a str,
 }
@@ -53,7 +53,7 @@ pub struct Scores {
     /// Sensors that have been silent for longer than ever before, with the row in which that was first seen.
     pub silent: Vec<(usize, usize)>,
     told: Option<Score>,
-    verdict: Option<Verdict>,
+    of_facility: Option<FacilityScore>,
 }
 
 impl Scores {
@@ -74,7 +74,7 @@ impl Scores {
             contributors: Vec::new(),
             silent: Vec::new(),
             told: None,
-            verdict: None,
+            of_facility: None,
         }
     }
 }
@@ -82,7 +82,7 @@ impl Scores {
 impl Scores {
     /// A row in which nobody gave a reading.
     fn put_nothing(&mut self) {
-        self.put_verdict();
+        self.put_facility_score();
         self.reason.push(-1);
         self.score.push(f32::NAN);
         self.flags.push(0);
@@ -102,15 +102,14 @@ impl Scores {
     }
 
     /// What the facility said of the tick that the present row ended.
-    fn put_verdict(&mut self) {
-        let verdict = self.verdict.take();
-        let (score, threshold) =
-            verdict.as_ref().map_or((f32::NAN, f32::NAN), |verdict| (verdict.decades, verdict.threshold));
+    fn put_facility_score(&mut self) {
+        let told = self.of_facility.take();
+        let (score, threshold) = told.as_ref().map_or((f32::NAN, f32::NAN), |told| (told.decades, told.threshold));
         self.facility_score.push(score);
         self.facility_threshold.push(threshold);
-        self.facility_alarming.push(verdict.as_ref().is_some_and(|verdict| verdict.alarming));
-        if let Some(verdict) = verdict.filter(|verdict| !verdict.contributors.is_empty()) {
-            self.contributors.push((self.score.len(), verdict.contributors));
+        self.facility_alarming.push(told.as_ref().is_some_and(|told| told.alarming));
+        if let Some(told) = told.filter(|told| !told.contributors.is_empty()) {
+            self.contributors.push((self.score.len(), told.contributors));
         }
     }
 }
@@ -125,13 +124,13 @@ impl Sink for Scores {
         self.told = Some(*score);
     }
 
-    fn facility(&mut self, verdict: &Verdict) {
-        self.verdict = Some(verdict.clone());
+    fn facility_scored(&mut self, score: &FacilityScore) {
+        self.of_facility = Some(score.clone());
     }
 
     #[inline]
     fn stored(&mut self, row: &StoredRow<'_>, _: bool) {
-        self.put_verdict();
+        self.put_facility_score();
         let reason = self.told.and_then(|score| score.reason);
         self.reason.push(reason.map_or(-1, |reason| reason as i8));
         self.score.push(row.score.unwrap_or(f32::NAN));
@@ -210,8 +209,8 @@ impl Twin {
             self.listener.listen(*at_us, speaks, &self.core.sensors, &mut scores);
             let around =
                 Surroundings { facility: PLACE, settings: &self.core.settings, received_at_us: *at_us, listened_us: 0 };
-            if self.core.plant.is_due(*at_us) {
-                self.core.plant.turn(*at_us, &self.core.sensors, 0, &around, &mut scores);
+            if self.core.facility_scorer.is_due(*at_us) {
+                self.core.facility_scorer.turn(*at_us, &self.core.sensors, 0, &around, &mut scores);
             }
             match place.and_then(|place| self.core.sensors.get_mut(place)) {
                 Some(sensor) => sensor.reading(*at_us, Datum::Bits(value.to_bits()), &around, &mut scores),
@@ -254,7 +253,7 @@ fn upsert(index: usize, member: &Member<'_>) -> Result<SensorUpsert, PayloadErro
             member.expected_interval_s
         ));
     }
-    let type_index = match member.kind {
+    let type_index = match member.sensor_type {
         None => rules::UNKNOWN,
         Some(name) => match rules::find(name) {
             Some(type_index) => type_index,
@@ -281,7 +280,7 @@ mod tests {
     use super::*;
 
     fn alone() -> Twin {
-        Twin::new(&[Member { expected_interval_s: 10.0, kind: None, tuning_json: "{}" }]).unwrap()
+        Twin::new(&[Member { expected_interval_s: 10.0, sensor_type: None, tuning_json: "{}" }]).unwrap()
     }
 
     fn wave(rows: usize) -> (Vec<i64>, Vec<f64>) {
@@ -319,7 +318,7 @@ mod tests {
 
     #[test]
     fn what_no_instrument_measures_does_not_end_a_silence() {
-        let member = Member { expected_interval_s: 10.0, kind: Some("Pressure"), tuning_json: "{}" };
+        let member = Member { expected_interval_s: 10.0, sensor_type: Some("Pressure"), tuning_json: "{}" };
         let mut twin = Twin::new(&[member.clone(), member]).unwrap();
         let rows = 1_000;
         let places: Vec<i32> = (0..2 * rows).map(|row| (row + 1) % 2).collect();
@@ -343,9 +342,9 @@ mod tests {
             let error = twin.score(places.as_deref(), &times, &values).unwrap_err();
             assert!(error.0.contains(said), "{}", error.0);
         }
-        let kind = |kind| Twin::new(&[Member { expected_interval_s: 1.0, kind: Some(kind), tuning_json: "{}" }]);
+        let kind = |kind| Twin::new(&[Member { expected_interval_s: 1.0, sensor_type: Some(kind), tuning_json: "{}" }]);
         assert!(kind("Pressure").is_ok() && kind("Unheard").is_err());
-        assert!(Twin::new(&[Member { expected_interval_s: f64::NAN, kind: None, tuning_json: "{}" }]).is_err());
+        assert!(Twin::new(&[Member { expected_interval_s: f64::NAN, sensor_type: None, tuning_json: "{}" }]).is_err());
         assert_eq!(twin.core.sensors[0], alone().core.sensors[0]);
     }
 }

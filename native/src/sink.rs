@@ -1,9 +1,9 @@
 //! Where a step's effects go. A replay changes the same state and tells nobody.
 
 use crate::detector::Score;
+use crate::facility_score::score::FacilityScore;
 use crate::journal::Event;
 use crate::number::Datum;
-use crate::plant::Verdict;
 
 /// A reading as it is to be stored.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub trait Sink {
     fn unknown(&mut self, sensor_id: &str, tracked_at_us: i64, datum: Datum<'_>);
     fn event(&mut self, event: Event);
     /// What the facility as a whole says of a tick.
-    fn facility(&mut self, _: &Verdict) {}
+    fn facility_scored(&mut self, _: &FacilityScore) {}
 }
 
 /// A replay's sink.

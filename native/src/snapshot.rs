@@ -5,9 +5,9 @@ use crate::config::{Settings, Status};
 use crate::core::{Core, CORE_VERSION};
 use crate::detection::Detection;
 use crate::detector::Scorer;
+use crate::facility_score::FacilityScorer;
 use crate::late::Excursions;
 use crate::newest::Newest;
-use crate::plant::Plant;
 use crate::rules;
 use crate::sensor::{LimitAlarm, Sensor};
 use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
@@ -39,7 +39,7 @@ pub fn save(core: &Core) -> Vec<u8> {
     for sensor in &core.sensors {
         save_sensor(sensor, &mut out);
     }
-    core.plant.save(&mut out);
+    core.facility_scorer.save(&mut out);
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
     out
@@ -79,7 +79,7 @@ fn load_body(facility_id: &str, reader: &mut Reader<'_>, settings: Settings) -> 
     for _ in 0..count {
         core.admit(load_sensor(reader)?);
     }
-    core.plant = Plant::load(reader, core.sensors.len())?;
+    core.facility_scorer = FacilityScorer::load(reader, core.sensors.len())?;
     if reader.is_empty() {
         Ok(core)
     } else {

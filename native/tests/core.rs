@@ -1,6 +1,6 @@
 //! A facility's core as its owner sees it: what it tells, what it stores, and what must not change its state.
 
-mod plant;
+mod small_facility;
 
 use _native::batch::with_numbers;
 use _native::config::Settings;
@@ -12,8 +12,8 @@ use _native::journal::ToldAlarm;
 use _native::snapshot;
 use std::collections::HashSet;
 
-use plant::{apply, batch, config, core, sensor, tick, told, tuples, FACILITY, S, START_US};
 use proptest::prelude::*;
+use small_facility::{apply, batch, config, core, sensor, tick, told, tuples, FACILITY, S, START_US};
 
 fn flags_of(effects: &Effects) -> Vec<u16> {
     tuples(&effects.copy_rows).iter().map(|tuple| tuple.flags & !flag::WARMING).collect()
@@ -379,7 +379,7 @@ fn crowded_step() -> impl Strategy<Value = (i64, Option<&'static str>, Vec<Readi
 }
 
 proptest! {
-    #![proptest_config(plant::cases(512))]
+    #![proptest_config(small_facility::cases(512))]
 
     #[test]
     fn a_batch_is_its_readings_one_by_one(rows in readings(60), cut in 0usize..60) {
@@ -496,7 +496,7 @@ proptest! {
         let mut journal = std::collections::BTreeMap::new();
         for (index, (kind, payload)) in steps.iter().enumerate() {
             if index == cut % steps.len() {
-                core = plant::core();
+                core = small_facility::core();
                 for (_, config) in steps.iter().take(index).filter(|(kind, _)| *kind == EntryKind::Config) {
                     core.replay(EntryKind::Config, config).unwrap();
                 }

@@ -1,6 +1,6 @@
 //! Every kind of body: where it ends and with what reason.
 
-mod plant;
+mod small_facility;
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use arrow_array::{
 };
 use arrow_ipc::writer::StreamWriter;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
-use plant::{cases, S, START_US};
 use proptest::prelude::*;
+use small_facility::{cases, S, START_US};
 
 const NOW_US: i64 = START_US + 3600 * S;
 const FUTURE_US: i64 = 300 * S;

@@ -1,7 +1,7 @@
 //! The anomaly score on simulated sensors: few alarms on plain signals, alarms on planted faults, finite on anything.
 
 mod chance;
-mod plant;
+mod small_facility;
 
 use _native::config::Settings;
 use _native::core::Core;
@@ -9,8 +9,8 @@ use _native::detector::Tuning;
 use _native::entry::EntryKind;
 use _native::snapshot;
 use chance::Chance;
-use plant::{cases, config, sensor, FACILITY, S, START_US};
 use proptest::prelude::*;
+use small_facility::{cases, config, sensor, FACILITY, S, START_US};
 
 const INTERVAL_S: i64 = 15;
 const DAY: i64 = 86_400 / INTERVAL_S;
@@ -29,7 +29,7 @@ fn anomalies(count: i64, mut signal: impl FnMut(i64) -> f64) -> Vec<i64> {
         let rows: Vec<(&str, i64, String)> = (chunk * 480..(chunk + 1) * 480)
             .map(|step| ("s", step * INTERVAL_S, format!("{:.2}", signal(step))))
             .collect();
-        let effects = core.apply(EntryKind::Batch, &plant::batch(&rows, count * INTERVAL_S)).unwrap();
+        let effects = core.apply(EntryKind::Batch, &small_facility::batch(&rows, count * INTERVAL_S)).unwrap();
         let activations = effects.events.iter().filter(|event| event.transition == "activated");
         told.extend(activations.map(|event| (event.event_time_us - START_US) / S / INTERVAL_S));
     }
@@ -103,10 +103,10 @@ fn the_score_warms_up_before_it_speaks() {
     let mut core = one_sensor("Noise");
     let rows: Vec<(&str, i64, String)> =
         (0..400).map(|step| ("s", step * INTERVAL_S, format!("{}", 70.0 + (step % 7) as f64))).collect();
-    core.apply(EntryKind::Batch, &plant::batch(&rows[..200], 0)).unwrap();
+    core.apply(EntryKind::Batch, &small_facility::batch(&rows[..200], 0)).unwrap();
     let newest = core.sensors[0].newest.clone().unwrap();
     assert_eq!((newest.score, newest.flags & 64), (None, 64));
-    core.apply(EntryKind::Batch, &plant::batch(&rows[200..], 0)).unwrap();
+    core.apply(EntryKind::Batch, &small_facility::batch(&rows[200..], 0)).unwrap();
     let newest = core.sensors[0].newest.clone().unwrap();
     assert_eq!((newest.score, newest.flags & 64), (Some(0.0), 0));
 }
@@ -120,9 +120,9 @@ fn a_limit_that_speaks_is_not_spoken_over() {
             ("s", step * INTERVAL_S, (22.5 + 0.1 * chance.normal() + if step == 1900 { 10.0 } else { 0.0 }).to_string())
         })
         .collect();
-    let effects = core.apply(EntryKind::Batch, &plant::batch(&rows, 0)).unwrap();
-    assert_eq!(plant::told(&effects)[0], ("high", "activated", 1900 * INTERVAL_S));
-    assert!(!plant::told(&effects).contains(&("anomaly", "activated", 1900 * INTERVAL_S)));
+    let effects = core.apply(EntryKind::Batch, &small_facility::batch(&rows, 0)).unwrap();
+    assert_eq!(small_facility::told(&effects)[0], ("high", "activated", 1900 * INTERVAL_S));
+    assert!(!small_facility::told(&effects).contains(&("anomaly", "activated", 1900 * INTERVAL_S)));
     assert!(effects.events[0].score.unwrap() > 6.0, "its score is told beside it");
 }
 
@@ -139,8 +139,8 @@ fn a_new_level_is_accepted_in_bounded_time() {
     let rows: Vec<(&str, i64, String)> = (0..6000)
         .map(|step| ("s", step * INTERVAL_S, (if step < 3000 { 10.0 } else { 1e6 } + chance.normal()).to_string()))
         .collect();
-    let effects = core.apply(EntryKind::Batch, &plant::batch(&rows, 0)).unwrap();
-    let told = plant::told(&effects);
+    let effects = core.apply(EntryKind::Batch, &small_facility::batch(&rows, 0)).unwrap();
+    let told = small_facility::told(&effects);
     let step = told.iter().position(|told| (told.1, told.2) == ("activated", 3000 * INTERVAL_S)).unwrap();
     assert_eq!(told[step + 1].1, "returned");
     assert!(told[step + 1].2 < 4000 * INTERVAL_S, "{told:?}");
@@ -158,7 +158,7 @@ proptest! {
             at += gaps[step % gaps.len()] % 1000 + 1;
             rows.push(("s", at, numbers[(step * 7) % numbers.len()].to_string()));
         }
-        core.apply(EntryKind::Batch, &plant::batch(&rows, 0)).unwrap();
+        core.apply(EntryKind::Batch, &small_facility::batch(&rows, 0)).unwrap();
         let state = snapshot::save(&core);
         let again = snapshot::load(FACILITY, &state, Settings::default()).unwrap();
         prop_assert_eq!(snapshot::save(&again), state);

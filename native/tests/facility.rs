@@ -1,18 +1,18 @@
 //! The facility's own score: what its sensors do together, whatever each does alone.
 
 mod chance;
-mod plant;
+mod small_facility;
 
 use _native::config::Settings;
 use _native::core::Core;
 use _native::entry::EntryKind;
+use _native::facility_score::FacilityScore;
 use _native::journal::Event;
 use _native::journal::ToldAlarm;
-use _native::plant::Verdict;
 use _native::snapshot;
 use chance::Chance;
-use plant::{apply, cases, config, sensor, FACILITY, S, START_US};
 use proptest::prelude::*;
+use small_facility::{apply, cases, config, sensor, FACILITY, S, START_US};
 
 const INTERVAL_S: i64 = 15;
 
@@ -127,7 +127,7 @@ fn an_ordinary_facility_stays_quiet_and_an_anomaly_that_is_over_returns() {
     let mut told = feed(&mut core, &mut process, 5, 2_000..2_200, against);
     told.extend(feed(&mut core, &mut process, 5, 2_200..2_600, as_it_is));
     assert_eq!(told.last().unwrap().transition, "returned");
-    assert!(!core.plant.alarm.active && !core.plant.alarm.acknowledged);
+    assert!(!core.facility_scorer.alarm.active && !core.facility_scorer.alarm.acknowledged);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_new_way_of_working_is_accepted() {
     feed(&mut core, &mut process, 5, 2_000..6_000, against);
     let told = feed(&mut core, &mut process, 5, 6_000..9_000, against);
     assert_eq!(told.len(), 0, "{:?}", told.iter().map(|event| event.transition).collect::<Vec<_>>());
-    assert!(!core.plant.alarm.active);
+    assert!(!core.facility_scorer.alarm.active);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn who_comes_goes_or_is_no_measurement_raises_no_alarm() {
     };
     told.extend(feed(&mut core, &mut process, 8, 2_600..6_000, strange));
     assert_eq!(told.len(), 0, "{:?}", told.iter().map(|event| &event.message).collect::<Vec<_>>());
-    assert_eq!(core.plant.latest.as_ref().map(|latest| latest.members), Some(4));
+    assert_eq!(core.facility_scorer.latest.as_ref().map(|latest| latest.members), Some(4));
 }
 
 #[test]
@@ -164,8 +164,8 @@ fn more_than_a_block_of_sensors_is_watched_in_blocks() {
     let mut loudest = None;
     for round in 1_000..1_200 {
         feed(&mut core, &mut process, sensors, round..round + 1, |_, values| values[67] = 200.0 - values[67]);
-        let latest = core.plant.latest.clone().unwrap();
-        if loudest.as_ref().is_none_or(|loudest: &Verdict| latest.decades > loudest.decades) {
+        let latest = core.facility_scorer.latest.clone().unwrap();
+        if loudest.as_ref().is_none_or(|loudest: &FacilityScore| latest.decades > loudest.decades) {
             loudest = Some(latest);
         }
     }
@@ -178,7 +178,7 @@ fn more_than_a_block_of_sensors_is_watched_in_blocks() {
 fn without_two_sensors_in_use_there_is_no_facility_to_judge() {
     let (mut core, mut process) = warm(5, 6);
     feed(&mut core, &mut process, 5, 2_000..2_060, against);
-    assert!(core.plant.alarm.active);
+    assert!(core.facility_scorer.alarm.active);
     let effects =
         core.apply(EntryKind::Config, &statuses(5, |index| if index == 0 { "Active" } else { "Inactive" })).unwrap();
     let ended: Vec<_> = effects.events.iter().filter(|event| event.sensor_no.is_none()).collect();
@@ -186,7 +186,7 @@ fn without_two_sensors_in_use_there_is_no_facility_to_judge() {
         ended.iter().map(|event| (event.transition, event.reason)).collect::<Vec<_>>(),
         [("returned", "fewer than two sensors are in use")]
     );
-    assert!(!core.plant.alarm.active);
+    assert!(!core.facility_scorer.alarm.active);
 }
 
 #[test]
@@ -200,9 +200,9 @@ fn after_a_rebuild_the_alarm_is_as_the_journal_left_it() {
         since_us: START_US,
     };
     assert_eq!(core.recall(&[told(None), told(Some(1))]), ["1:facility_anomaly"]);
-    assert_eq!(core.plant.alarm.shown_as(), "unacknowledged");
+    assert_eq!(core.facility_scorer.alarm.shown_as(), "unacknowledged");
     core.recall(&[]);
-    assert!(core.plant.alarm.is_normal());
+    assert!(core.facility_scorer.alarm.is_normal());
 }
 
 /// Anything a sensor can send, in rounds that are whole, torn, late or doubled.
@@ -238,7 +238,7 @@ proptest! {
         feed(&mut parts, &mut process, 4, -400..0, as_it_is);
         let batch = |rows: &[(String, i64, String)]| {
             let rows: Vec<(&str, i64, &str)> = rows.iter().map(|(id, at, text)| (id.as_str(), *at, text.as_str())).collect();
-            plant::batch(&rows, 6_000)
+            small_facility::batch(&rows, 6_000)
         };
         let mut told = vec![whole.apply(EntryKind::Batch, &batch(&rows)).unwrap().events];
         let mut told_in_parts = Vec::new();
@@ -250,10 +250,10 @@ proptest! {
         }
         prop_assert_eq!(snapshot::save(&whole), snapshot::save(&parts));
         prop_assert_eq!(told.remove(0), told_in_parts);
-        if let Some(latest) = &whole.plant.latest {
+        if let Some(latest) = &whole.facility_scorer.latest {
             prop_assert!(latest.decades.is_finite() && latest.statistics.iter().all(|one| one.is_finite()));
         }
-        prop_assert!(whole.plant.heap_bytes() < 4 * 4_096);
+        prop_assert!(whole.facility_scorer.heap_bytes() < 4 * 4_096);
     }
 }
 
@@ -270,8 +270,12 @@ fn a_replay_gives_the_same_state() {
             .collect();
         let rows: Vec<(&str, i64, &str)> =
             rows.iter().map(|(id, at, text)| (id.as_str(), *at, text.as_str())).collect();
-        replayed.replay(EntryKind::Batch, &plant::batch(&rows, round * INTERVAL_S + 2)).unwrap();
+        replayed.replay(EntryKind::Batch, &small_facility::batch(&rows, round * INTERVAL_S + 2)).unwrap();
     }
     assert_eq!(snapshot::save(&core), snapshot::save(&replayed));
-    assert!(core.plant.latest.take().is_some_and(|latest| latest.members == 4 && latest.at_us > START_US + 20_000 * S));
+    assert!(core
+        .facility_scorer
+        .latest
+        .take()
+        .is_some_and(|latest| latest.members == 4 && latest.at_us > START_US + 20_000 * S));
 }

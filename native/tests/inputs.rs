@@ -1,14 +1,14 @@
 //! Whatever a sensor sends: no panic, no score that is not finite, no more memory than promised, and the same answers
 //! whether readings come one by one, at once, or across a snapshot.
 
-mod plant;
+mod small_facility;
 
 use _native::config::Settings;
 use _native::core::Core;
 use _native::entry::EntryKind;
 use _native::snapshot;
-use plant::{batch, cases, config, sensor, tuples, FACILITY, START_US};
 use proptest::prelude::*;
+use small_facility::{batch, cases, config, sensor, tuples, FACILITY, START_US};
 
 /// What a detector may take, the views and all.
 const SCORER_BYTES_MAX: usize = 4096;

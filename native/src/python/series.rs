@@ -122,9 +122,9 @@ fn twin_of(intervals: &[f64], tunings: &Tunings, types: Option<Vec<Option<String
             tunings.len()
         )));
     }
-    let members = intervals.iter().zip(&types).zip(tunings).map(|((interval_s, kind), tuning_json)| Member {
+    let members = intervals.iter().zip(&types).zip(tunings).map(|((interval_s, sensor_type), tuning_json)| Member {
         expected_interval_s: *interval_s,
-        kind: kind.as_deref(),
+        sensor_type: sensor_type.as_deref(),
         tuning_json,
     });
     Ok(Twin::new(&members.collect::<Vec<_>>()).map_err(Failure::from)?)

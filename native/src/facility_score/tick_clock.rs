@@ -22,7 +22,7 @@ const IDLE_S: f64 = 60.0;
 const TICK_S: (f64, f64) = (0.01, 7.0 * 86_400.0);
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Clock {
+pub struct TickClock {
     pub tick_s: f64,
     /// Event time from which on a reading belongs to the next tick.
     pub due_us: i64,
@@ -30,13 +30,13 @@ pub struct Clock {
     ticks: u32,
 }
 
-impl Default for Clock {
+impl Default for TickClock {
     fn default() -> Self {
         Self { tick_s: 0.0, due_us: i64::MIN, started_us: None, ticks: 0 }
     }
 }
 
-impl Clock {
+impl TickClock {
     /// A tick begins with this reading. None: it is the first; else whether a silence lies before it.
     pub fn begin(&mut self, at_us: i64, sensors: &[Sensor]) -> Option<bool> {
         if self.ticks == 0 {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     fn tick_s(intervals: &[f64], status: Status) -> f64 {
-        let mut clock = Clock::default();
+        let mut clock = TickClock::default();
         clock.begin(0, &sensors(intervals, status));
         clock.tick_s
     }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_round_is_not_cut_and_a_gap_is_seen() {
         let sensors = sensors(&[10.0, 10.0], Status::Active);
-        let mut clock = Clock::default();
+        let mut clock = TickClock::default();
         assert_eq!(clock.begin(0, &sensors), None);
         assert_eq!(clock.due_us, 7_500_000);
         assert_eq!(clock.begin(9_000_000, &sensors), Some(false));

@@ -1,6 +1,7 @@
 //! Up to 64 channels that are watched together: how far each tick is from what they have done together so far.
 
 use super::channel::Channel;
+use super::sample::Sample;
 use super::smoothed::Smoothed;
 use crate::detector::tail::Tail;
 use crate::wire::{put_bool, put_f32s, put_varint, Reader, Wire, WireError};
@@ -19,7 +20,7 @@ pub const MEMBERS_MIN: usize = 2;
 const MEMORY_TICKS: u32 = 10_000;
 /// Ticks between two factors.
 const RENEW_TICKS: u32 = 100;
-/// Ticks from which there is a factor, from which the tails learn, and from which the block has a say.
+/// Ticks from which there is a factor, from which the tails learn, and from which the block has a score.
 const FACTOR_TICKS: u32 = 50;
 const TAIL_TICKS: u32 = 150;
 pub const WARMING_TICKS: u32 = 300;
@@ -34,17 +35,9 @@ const HIGH_TICKS: u32 = 10;
 const ACCEPT_TICKS: u32 = 500;
 const ACCEPTED_TICKS: u32 = 100;
 
-/// What a channel says at a tick.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample {
-    pub value: f64,
-    /// The sensor's own score.
-    pub decades: f32,
-}
-
 /// What a block says of a tick.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Say {
+pub struct BlockScore {
     pub decades: f32,
     pub statistics: [f32; STATISTICS],
     pub surprises: [f32; STATISTICS],
@@ -97,12 +90,12 @@ impl Block {
     }
 
     /// Judge a tick and learn it. None: nothing to say yet, or not after a gap.
-    pub fn tick(&mut self, samples: &[Option<Sample>], after_gap: bool) -> Option<Say> {
+    pub fn tick(&mut self, samples: &[Option<Sample>], after_gap: bool) -> Option<BlockScore> {
         self.see(samples);
         let joining: Vec<bool> =
             self.channels.iter().zip(&self.present).map(|(one, here)| one.takes_part() && *here > 0.0).collect();
         self.ticks = (self.ticks + 1).min(MEMORY_TICKS);
-        let say = if after_gap {
+        let score = if after_gap {
             self.halves.iter_mut().for_each(Smoothed::rest);
             None
         } else {
@@ -110,7 +103,7 @@ impl Block {
             self.judge(samples)
         };
         self.learn(samples);
-        say
+        score
     }
 
     fn see(&mut self, samples: &[Option<Sample>]) {
@@ -133,7 +126,7 @@ impl Block {
         }
     }
 
-    fn judge(&mut self, samples: &[Option<Sample>]) -> Option<Say> {
+    fn judge(&mut self, samples: &[Option<Sample>]) -> Option<BlockScore> {
         self.halves.iter_mut().for_each(|half| half.step(&self.z));
         let members = self.members.iter().filter(|is_member| **is_member).count();
         if self.ticks < FACTOR_TICKS || members < MEMBERS_MIN {
@@ -150,23 +143,23 @@ impl Block {
         Some(self.weigh(statistics, members))
     }
 
-    fn weigh(&mut self, statistics: [f32; STATISTICS], members: usize) -> Say {
-        let mut say = Say { decades: 0.0, statistics, surprises: [0.0; STATISTICS], members: members as u32 };
+    fn weigh(&mut self, statistics: [f32; STATISTICS], members: usize) -> BlockScore {
+        let mut score = BlockScore { decades: 0.0, statistics, surprises: [0.0; STATISTICS], members: members as u32 };
         let excesses = self.excesses(&statistics);
         if self.ticks >= WARMING_TICKS {
-            for ((surprise, tail), excess) in say.surprises.iter_mut().zip(&self.tails).zip(excesses) {
+            for ((surprise, tail), excess) in score.surprises.iter_mut().zip(&self.tails).zip(excesses) {
                 *surprise = tail.surprise(excess);
             }
         }
-        say.decades = say.surprises.iter().map(|one| one * one).sum::<f32>().sqrt();
-        self.follow(&statistics, say.decades >= HIGH_DECADES);
+        score.decades = score.surprises.iter().map(|one| one * one).sum::<f32>().sqrt();
+        self.follow(&statistics, score.decades >= HIGH_DECADES);
         let is_learned = self.ticks_high.is_multiple_of(HIGH_TICKS);
         if self.ticks >= TAIL_TICKS && is_learned {
             for (tail, excess) in self.tails.iter_mut().zip(excesses) {
                 tail.learn(excess, MEMORY_TICKS as f32);
             }
         }
-        say
+        score
     }
 
     /// What the tails see: distances as parts of the usual one beyond it, the sensors' surprises as they are.
@@ -208,10 +201,10 @@ impl Block {
         }
     }
 
-    /// Each channel's share of what is most surprising in `say`.
-    pub fn shares(&mut self, say: &Say, samples: &[Option<Sample>]) -> Vec<f32> {
+    /// Each channel's share of what is most surprising in `score`.
+    pub fn shares(&mut self, score: &BlockScore, samples: &[Option<Sample>]) -> Vec<f32> {
         let mut most = (0, f32::NEG_INFINITY);
-        for (index, surprise) in say.surprises.iter().enumerate() {
+        for (index, surprise) in score.surprises.iter().enumerate() {
             if *surprise > most.1 {
                 most = (index, *surprise);
             }

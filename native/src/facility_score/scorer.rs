@@ -1,29 +1,18 @@
-//! The facility as a whole: do its sensors still move together as they always did?
-//!
-//! Work is done per tick, not per reading. At a tick each sensor's newest value becomes a robust z (`channel`); blocks of
-//! up to 64 channels hold how these have moved together (`block`, `smoothed`) and say in decades how unusual now is.
-//! The largest block's word is the facility's score, and its alarm follows the rules of every other alarm.
+//! A facility's scorer: a tick each time its sensors have had their turn, and an alarm of its own.
 
-pub mod block;
-mod channel;
-mod clock;
-mod matrix;
-mod smoothed;
-mod told;
-
+use super::block::{Block, BlockScore, CHANNELS_MAX, MEMBERS_MIN};
+use super::sample::Sample;
+use super::score::{Contributor, FacilityScore};
+use super::tick_clock::TickClock;
+use super::told;
 use crate::alarm::{Alarm, Condition, Delays, Transition};
 use crate::detector::combine::Peak;
 use crate::instant::US_PER_S;
-use crate::journal::{Rule, ToldAlarm};
-use crate::rules::Priority;
+use crate::journal::ToldAlarm;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::Sink;
-use crate::wire::{put_bool, put_f32s, put_f64, put_signed, put_varint, Reader, Wire, WireError};
-use block::{Block, Sample, CHANNELS_MAX, STATISTICS};
-use clock::Clock;
+use crate::wire::{put_bool, Reader, Wire};
 
-pub const RULE: Rule = Rule::FacilityAnomaly;
-pub const PRIORITY: Priority = Priority::Low;
 /// One false alarm in this time is what a facility may cost.
 const BUDGET_S: f64 = 20.0 * 86_400.0;
 /// Decades above those of the budget, since the statistics speak together and no tail model is exact.
@@ -37,41 +26,14 @@ const CONTRIBUTORS_MAX: usize = 8;
 /// One sensor with this much of the whole that is in alarm itself has said it.
 const SHARE_ALONE: f32 = 0.5;
 
-/// A sensor's part in an unusual tick.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Contributor {
-    /// Position of the sensor in its facility.
-    pub place: u32,
-    pub share: f32,
-}
-
-/// What the facility says of a tick.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Verdict {
-    /// Event time of the tick's newest reading.
-    pub at_us: i64,
-    pub tick_s: f64,
-    pub decades: f32,
-    pub threshold: f32,
-    pub alarming: bool,
-    /// The statistics as they are and their surprises in decades, in the order of `block::STATISTIC_NAMES`.
-    pub statistics: [f32; STATISTICS],
-    pub surprises: [f32; STATISTICS],
-    /// Channels that take part, in the block that speaks, and sensors of the facility that were silent for too long.
-    pub members: u32,
-    pub stale: u32,
-    /// Largest first; empty below half the threshold.
-    pub contributors: Vec<Contributor>,
-}
-
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Plant {
-    clock: Clock,
+pub struct FacilityScorer {
+    clock: TickClock,
     /// Sensors in the order in which they became known, 64 each.
     blocks: Vec<Block>,
     pub alarm: Alarm,
     peak: Peak,
-    pub latest: Option<Verdict>,
+    pub latest: Option<FacilityScore>,
 }
 
 /// The samples of a tick.
@@ -81,7 +43,7 @@ struct Round {
     stale: u32,
 }
 
-impl Plant {
+impl FacilityScorer {
     /// Whether a reading of this event time ends the tick; asked before the reading is taken in.
     #[inline]
     pub fn is_due(&self, at_us: i64) -> bool {
@@ -99,15 +61,15 @@ impl Plant {
     ) {
         let Some(after_gap) = self.clock.begin(at_us, sensors) else { return };
         let Some(round) = self.round(sensors) else { return };
-        let Some(verdict) = self.judge(&round, after_gap) else { return };
-        let transition = self.step(&verdict, sensors);
-        sink.facility(&verdict);
+        let Some(score) = self.judge(&round, after_gap) else { return };
+        let transition = self.step(&score, sensors);
+        sink.facility_scored(&score);
         if let Some(transition) = transition {
             if S::WANTED {
-                sink.event(told::event(transition, &verdict, sensors, version, around));
+                sink.event(told::event(transition, &score, sensors, version, around));
             }
         }
-        self.latest = Some(verdict);
+        self.latest = Some(score);
     }
 
     /// Make room for a sensor that is new.
@@ -130,7 +92,7 @@ impl Plant {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
-        if !self.alarm.active || sensors.iter().filter(|sensor| sensor.is_watched()).count() >= block::MEMBERS_MIN {
+        if !self.alarm.active || sensors.iter().filter(|sensor| sensor.is_watched()).count() >= MEMBERS_MIN {
             return;
         }
         let end_us = at_us.unwrap_or(self.alarm.since_us).max(self.alarm.since_us);
@@ -152,39 +114,40 @@ impl Plant {
         Some(round)
     }
 
-    fn judge(&mut self, round: &Round, after_gap: bool) -> Option<Verdict> {
+    fn judge(&mut self, round: &Round, after_gap: bool) -> Option<FacilityScore> {
         let mut foremost = None;
         for (index, (block, samples)) in self.blocks.iter_mut().zip(round.samples.chunks(CHANNELS_MAX)).enumerate() {
-            let Some(say) = block.tick(samples, after_gap) else { continue };
-            if foremost.as_ref().is_none_or(|(_, before): &(usize, block::Say)| say.decades > before.decades) {
-                foremost = Some((index, say));
+            let Some(said) = block.tick(samples, after_gap) else { continue };
+            if foremost.as_ref().is_none_or(|(_, before): &(usize, BlockScore)| said.decades > before.decades) {
+                foremost = Some((index, said));
             }
         }
-        let (index, say) = foremost?;
+        let (index, loudest) = foremost?;
         let tick_s = self.clock.tick_s;
         let threshold = threshold(tick_s, self.blocks.len()) as f32;
-        let mut verdict = Verdict {
+        let mut score = FacilityScore {
             at_us: round.at_us,
             tick_s,
-            decades: say.decades,
+            decades: loudest.decades,
             threshold,
-            alarming: say.decades >= threshold && self.peak.exceeds(f64::from(say.decades), round.at_us, tick_s),
-            statistics: say.statistics,
-            surprises: say.surprises,
-            members: say.members,
+            alarming: loudest.decades >= threshold
+                && self.peak.exceeds(f64::from(loudest.decades), round.at_us, tick_s),
+            statistics: loudest.statistics,
+            surprises: loudest.surprises,
+            members: loudest.members,
             stale: round.stale,
             contributors: Vec::new(),
         };
-        if verdict.decades >= threshold / 2.0 {
-            verdict.contributors = self.contributors(index, &say, round);
+        if score.decades >= threshold / 2.0 {
+            score.contributors = self.contributors(index, &loudest, round);
         }
-        Some(verdict)
+        Some(score)
     }
 
-    fn contributors(&mut self, index: usize, say: &block::Say, round: &Round) -> Vec<Contributor> {
+    fn contributors(&mut self, index: usize, loudest: &BlockScore, round: &Round) -> Vec<Contributor> {
         let first = index * CHANNELS_MAX;
         let samples = round.samples.get(first..).unwrap_or(&[]);
-        let shares = self.blocks.get_mut(index).map_or_else(Vec::new, |block| block.shares(say, samples));
+        let shares = self.blocks.get_mut(index).map_or_else(Vec::new, |block| block.shares(loudest, samples));
         let places = (first as u32..).zip(shares);
         let mut found: Vec<Contributor> = places
             .filter(|(_, share)| *share >= SHARE_MIN)
@@ -195,15 +158,15 @@ impl Plant {
         found
     }
 
-    fn step(&mut self, verdict: &Verdict, sensors: &[Sensor]) -> Option<Transition> {
-        let condition = if verdict.alarming && !is_said(verdict, sensors) {
+    fn step(&mut self, score: &FacilityScore, sensors: &[Sensor]) -> Option<Transition> {
+        let condition = if score.alarming && !is_said(score, sensors) {
             Condition::Violated
-        } else if verdict.decades < verdict.threshold / 2.0 {
+        } else if score.decades < score.threshold / 2.0 {
             Condition::Clear
         } else {
             Condition::Between
         };
-        self.alarm.step(condition, verdict.at_us, Delays { on_us: 0, off_us: OFF_US })
+        self.alarm.step(condition, score.at_us, Delays { on_us: 0, off_us: OFF_US })
     }
 
     /// Be as the journal left the alarm (none: it is not in it).
@@ -229,59 +192,21 @@ impl Plant {
     }
 
     pub fn load(reader: &mut Reader<'_>, sensors: usize) -> Wire<Self> {
-        let (clock, alarm, peak) = (Clock::load(reader)?, Alarm::load(reader)?, Peak::load(reader)?);
+        let (clock, alarm, peak) = (TickClock::load(reader)?, Alarm::load(reader)?, Peak::load(reader)?);
         let sizes = (0..sensors.div_ceil(CHANNELS_MAX)).map(|index| (sensors - index * CHANNELS_MAX).min(CHANNELS_MAX));
         let blocks = sizes.map(|channels| Block::load(reader, channels)).collect::<Wire<_>>()?;
-        let latest = if reader.bool()? { Some(Verdict::load(reader)?) } else { None };
+        let latest = if reader.bool()? { Some(FacilityScore::load(reader)?) } else { None };
         Ok(Self { clock, blocks, alarm, peak, latest })
     }
 }
 
 /// Whether one sensor makes most of it and is in alarm itself: that needs no second voice.
-fn is_said(verdict: &Verdict, sensors: &[Sensor]) -> bool {
-    let Some(first) = verdict.contributors.first() else { return false };
+fn is_said(score: &FacilityScore, sensors: &[Sensor]) -> bool {
+    let Some(first) = score.contributors.first() else { return false };
     first.share >= SHARE_ALONE && sensors.get(first.place as usize).is_some_and(Sensor::is_in_alarm)
 }
 
 fn threshold(tick_s: f64, blocks: usize) -> f64 {
     let chances = BUDGET_S / tick_s * blocks as f64;
     (libm::log10(chances) + MARGIN_DECADES).max(DECADES_MIN)
-}
-
-impl Verdict {
-    fn save(&self, out: &mut Vec<u8>) {
-        put_signed(out, self.at_us);
-        put_f64(out, self.tick_s);
-        put_f32s(out, &[self.decades, self.threshold]);
-        put_bool(out, self.alarming);
-        put_f32s(out, &self.statistics);
-        put_f32s(out, &self.surprises);
-        for count in [self.members, self.stale, self.contributors.len() as u32] {
-            put_varint(out, u64::from(count));
-        }
-        for contributor in &self.contributors {
-            put_varint(out, u64::from(contributor.place));
-            put_f32s(out, &[contributor.share]);
-        }
-    }
-
-    fn load(reader: &mut Reader<'_>) -> Wire<Self> {
-        let (at_us, tick_s) = (reader.signed()?, reader.f64()?);
-        let [decades, threshold] = reader.f32s()?;
-        let alarming = reader.bool()?;
-        let (statistics, surprises) = (reader.f32s()?, reader.f32s()?);
-        let (members, stale) = (count_of(reader)?, count_of(reader)?);
-        let contributors = (0..reader.count()?)
-            .map(|_| {
-                let place = count_of(reader)?;
-                let [share] = reader.f32s()?;
-                Ok(Contributor { place, share })
-            })
-            .collect::<Wire<_>>()?;
-        Ok(Self { at_us, tick_s, decades, threshold, alarming, statistics, surprises, members, stale, contributors })
-    }
-}
-
-fn count_of(reader: &mut Reader<'_>) -> Wire<u32> {
-    u32::try_from(reader.varint()?).map_err(|_| WireError::new("a count does not fit into 32 bits"))
 }

@@ -1,23 +1,26 @@
 //! What the facility's transitions say, to people and to programs.
 
 use super::block::STATISTIC_NAMES;
-use super::{Verdict, PRIORITY, RULE};
+use super::score::FacilityScore;
 use crate::alarm::Transition;
-use crate::journal::Event;
+use crate::journal::{Event, Rule};
+use crate::rules::Priority;
 use crate::sensor::{Sensor, Surroundings};
 
+pub const RULE: Rule = Rule::FacilityAnomaly;
+pub const PRIORITY: Priority = Priority::Low;
 /// Sensors named in a message; all contributors are in the explanation.
 const NAMED_MAX: usize = 4;
 
 pub fn event(
     transition: Transition,
-    verdict: &Verdict,
+    score: &FacilityScore,
     sensors: &[Sensor],
     version: i64,
     around: &Surroundings<'_>,
 ) -> Event {
     let message = match transition {
-        Transition::Activated => activated(verdict, sensors, around.facility),
+        Transition::Activated => activated(score, sensors, around.facility),
         Transition::Returned => format!("Back to normal: the sensors of {} move together as before", around.facility),
     };
     let by_name = |numbers: &[f32]| -> serde_json::Map<String, serde_json::Value> {
@@ -27,7 +30,7 @@ pub fn event(
             .map(|(name, number)| ((*name).to_owned(), number.to_owned().into()))
             .collect()
     };
-    let contributors: Vec<serde_json::Value> = verdict
+    let contributors: Vec<serde_json::Value> = score
         .contributors
         .iter()
         .filter_map(|one| Some((sensors.get(one.place as usize)?, one.share)))
@@ -37,16 +40,16 @@ pub fn event(
         .collect();
     let explanation = serde_json::json!({
         "rule": RULE.name(),
-        "score": verdict.decades,
-        "threshold": verdict.threshold,
+        "score": score.decades,
+        "threshold": score.threshold,
         "contributors": contributors,
-        "statistics": by_name(&verdict.statistics),
-        "surprises": by_name(&verdict.surprises),
-        "channels": verdict.members,
-        "stale": verdict.stale,
-        "tick_s": verdict.tick_s,
+        "statistics": by_name(&score.statistics),
+        "surprises": by_name(&score.surprises),
+        "channels": score.members,
+        "stale": score.stale,
+        "tick_s": score.tick_s,
     });
-    Event { score: Some(f64::from(verdict.decades)), ..bare(transition, verdict.at_us, version, message, &explanation) }
+    Event { score: Some(f64::from(score.decades)), ..bare(transition, score.at_us, version, message, &explanation) }
 }
 
 /// The alarm ends because too few sensors are left.
@@ -77,8 +80,8 @@ fn bare(transition: Transition, at_us: i64, version: i64, message: String, expla
     }
 }
 
-fn activated(verdict: &Verdict, sensors: &[Sensor], facility: &str) -> String {
-    let named: Vec<String> = verdict
+fn activated(score: &FacilityScore, sensors: &[Sensor], facility: &str) -> String {
+    let named: Vec<String> = score
         .contributors
         .iter()
         .filter_map(|one| Some((sensors.get(one.place as usize)?, one.share)))
