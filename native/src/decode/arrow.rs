@@ -13,8 +13,9 @@ use arrow_buffer::Buffer;
 use arrow_ipc::reader::StreamDecoder;
 use arrow_schema::{DataType, TimeUnit};
 
+use super::fault::Fault;
 use super::rows::{GoodRow, Rows, Text};
-use super::{Fault, Limits};
+use super::span::Span;
 use crate::number::repr;
 
 /// The continuation marker that begins a stream; no JSON text begins so, as it is not UTF-8.
@@ -26,15 +27,15 @@ pub(crate) fn is_stream(body: &[u8]) -> bool {
 }
 
 /// The Arrow reader checks what it reads, but bytes that nobody foresaw may still make it panic; that ends here.
-pub(crate) fn read(body: &[u8], limits: &Limits, found: &mut Rows<'_>) -> Result<(), Fault> {
+pub(crate) fn read(body: &[u8], span: &Span, found: &mut Rows<'_>) -> Result<(), Fault> {
     if body.starts_with(FILE_MARK) {
         return Err(Fault::new("bad_arrow", "this is the Arrow file format; send the stream format"));
     }
-    catch_unwind(AssertUnwindSafe(|| read_stream(body, limits, found)))
+    catch_unwind(AssertUnwindSafe(|| read_stream(body, span, found)))
         .unwrap_or_else(|_| Err(Fault::new("bad_arrow", "the stream contradicts itself")))
 }
 
-fn read_stream(body: &[u8], limits: &Limits, found: &mut Rows<'_>) -> Result<(), Fault> {
+fn read_stream(body: &[u8], span: &Span, found: &mut Rows<'_>) -> Result<(), Fault> {
     let bad = |error: arrow_schema::ArrowError| Fault::new("bad_arrow", error.to_string());
     let mut decoder = StreamDecoder::new();
     let mut rest = Buffer::from(body);
@@ -44,7 +45,7 @@ fn read_stream(body: &[u8], limits: &Limits, found: &mut Rows<'_>) -> Result<(),
         if let Some(batch) = decoder.decode(&mut rest).map_err(bad)? {
             let columns = Columns::of(&batch)?;
             for index in 0..batch.num_rows() {
-                read_row(&columns, index, row, limits, found)?;
+                read_row(&columns, index, row, span, found)?;
                 row += 1;
             }
         } else if rest.len() == left {
@@ -55,19 +56,13 @@ fn read_stream(body: &[u8], limits: &Limits, found: &mut Rows<'_>) -> Result<(),
 }
 
 /// Looks the row's four cells up, then judges them by the same rules as a JSON row.
-fn read_row(
-    columns: &Columns<'_>,
-    index: usize,
-    row: usize,
-    limits: &Limits,
-    found: &mut Rows<'_>,
-) -> Result<(), Fault> {
+fn read_row(columns: &Columns<'_>, index: usize, row: usize, span: &Span, found: &mut Rows<'_>) -> Result<(), Fault> {
     if let Some(fault) = found.full() {
         return Err(fault);
     }
     let facility_id = columns.facility_id.get(index).map(|id| found.keep(id));
     let sensor_id = columns.sensor_id.get(index).map(|id| found.keep(id));
-    let judged = judge(columns, index, facility_id, sensor_id, limits, found);
+    let judged = judge(columns, index, facility_id, sensor_id, span, found);
     match judged {
         Ok(good) => found.good.push(good),
         Err(fault) => {
@@ -83,7 +78,7 @@ fn judge<'a>(
     index: usize,
     facility_id: Option<Text<'a>>,
     sensor_id: Option<Text<'a>>,
-    limits: &Limits,
+    span: &Span,
     found: &mut Rows<'a>,
 ) -> Result<GoodRow<'a>, Fault> {
     let missing = |field: &str| Fault::new("missing_field", format!("{field} is null"));
@@ -99,11 +94,11 @@ fn judge<'a>(
     let tracked_at_us = match &columns.tracked_at {
         Times::Texts(texts) => {
             let text = found.keep(texts.get(index).ok_or_else(|| missing("tracked_at"))?);
-            found.time(text, limits)?
+            found.time(text, span)?
         }
         Times::Stamps(stamps) => {
             let us = stamps.get(index).ok_or_else(|| missing("tracked_at"))?;
-            match us.map(|us| (us, limits.time_fault(us))) {
+            match us.map(|us| (us, span.fault(us))) {
                 Some((us, None)) => us,
                 Some((_, Some(fault))) => return Err(fault),
                 None => return Err(Fault::new("time_out_of_range", "tracked_at does not fit into microseconds")),

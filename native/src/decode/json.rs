@@ -1,6 +1,6 @@
 //! A strict JSON scanner that borrows from the body and never recurses: nesting costs a bit, not a stack frame.
 
-use super::Fault;
+use super::fault::Fault;
 use crate::limits::JSON_DEPTH_MAX;
 
 /// A string between its quotes, escapes still in it; its syntax has been checked.

@@ -3,30 +3,24 @@
 //! A body is one JSON object, a JSON array of objects, NDJSON, or an Arrow IPC stream; its first byte tells which.
 
 mod arrow;
+mod excerpt;
+mod fault;
 mod json;
+mod json_rows;
 mod rows;
+mod span;
 
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
 use crate::batch::BatchBuilder;
-use crate::instant;
 use crate::limits::{BODY_BYTES_MAX, EXCERPT_BYTES_MAX};
 use crate::number::Datum;
-
-/// Why a body or a row was refused: a stable word for machines and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    pub reason: &'static str,
-    pub detail: String,
-}
-
-impl Fault {
-    pub fn new(reason: &'static str, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
-    }
-}
+use excerpt::excerpt;
+use fault::Fault;
+use rows::{BadRow, Reading, Rows};
+use span::Span;
 
 /// A refused body (`row` is none) or a refused row of a body that has good ones.
 #[derive(Debug, Clone)]
@@ -54,53 +48,11 @@ pub struct Decoded {
     pub refused: Vec<Refusal>,
 }
 
-/// A good row on its way into a batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reading<'a> {
-    pub facility_id: &'a str,
-    pub sensor_id: &'a str,
-    pub tracked_at_us: i64,
-    pub data: &'a str,
-}
-
-/// A bad row with as much of it as could be read.
-#[derive(Debug)]
-pub(crate) struct BadRow {
-    pub row: u32,
-    pub fault: Fault,
-    pub facility_id: String,
-    pub sensor_id: String,
-    pub body: String,
-}
-
-pub(crate) struct Limits {
-    pub latest_us: i64,
-}
-
-impl Limits {
-    pub fn time_fault(&self, tracked_at_us: i64) -> Option<Fault> {
-        if let Err(fault) = instant::accepted(tracked_at_us) {
-            let shown = instant::text(tracked_at_us);
-            return Some(Fault::new("time_out_of_range", format!("tracked_at {shown}: {fault}")));
-        }
-        (tracked_at_us > self.latest_us).then(|| {
-            let ahead_s = (tracked_at_us - self.latest_us) as f64 / 1e6;
-            Fault::new(
-                "future",
-                format!(
-                    "tracked_at is {ahead_s:.1} s beyond the latest time that is accepted, {}",
-                    instant::text(self.latest_us)
-                ),
-            )
-        })
-    }
-}
-
 /// Decode many bodies at once. Rows keep their order of arrival within a facility.
 pub fn decode<'a>(bodies: impl IntoIterator<Item = &'a [u8]>, received_at_us: i64, future_us_max: i64) -> Decoded {
     let mut gathering = Gathering {
         received_at_us,
-        limits: Limits { latest_us: received_at_us.saturating_add(future_us_max) },
+        span: Span { latest_us: received_at_us.saturating_add(future_us_max) },
         decoded: Decoded::default(),
         index_by_facility: HashMap::default(),
         last: 0,
@@ -113,7 +65,7 @@ pub fn decode<'a>(bodies: impl IntoIterator<Item = &'a [u8]>, received_at_us: i6
 
 struct Gathering {
     received_at_us: i64,
-    limits: Limits,
+    span: Span,
     decoded: Decoded,
     index_by_facility: HashMap<Box<str>, usize, RandomState>,
     last: usize,
@@ -121,8 +73,8 @@ struct Gathering {
 
 impl Gathering {
     fn body(&mut self, message: u32, body: &[u8]) {
-        let mut found = rows::Rows::default();
-        let outcome = read_body(body, &self.limits, &mut found);
+        let mut found = Rows::default();
+        let outcome = read_body(body, &self.span, &mut found);
         match outcome {
             Err(fault) => self.refuse_body(message, body, fault, None),
             Ok(()) if found.good.is_empty() => {
@@ -202,23 +154,13 @@ impl Gathering {
     }
 }
 
-fn read_body<'a>(body: &'a [u8], limits: &Limits, found: &mut rows::Rows<'a>) -> Result<(), Fault> {
+fn read_body<'a>(body: &'a [u8], span: &Span, found: &mut Rows<'a>) -> Result<(), Fault> {
     if body.len() > BODY_BYTES_MAX {
         return Err(Fault::new("too_large", format!("{} bytes, {BODY_BYTES_MAX} are the most", body.len())));
     }
     if arrow::is_stream(body) {
-        arrow::read(body, limits, found)
+        arrow::read(body, span, found)
     } else {
-        rows::read_json(body, limits, found)
+        json_rows::read(body, span, found)
     }
-}
-
-/// The beginning of a text in a form that can be stored: valid UTF-8, no NUL, cut at a character.
-pub(crate) fn excerpt(bytes: &[u8], bytes_max: usize) -> String {
-    let head = bytes.get(..bytes_max).unwrap_or(bytes);
-    let mut text = String::from_utf8_lossy(head).replace('\0', "\u{fffd}");
-    while text.len() > bytes_max {
-        text.pop();
-    }
-    text
 }
