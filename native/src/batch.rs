@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "GIB" version(1)  facility_id  received_at_us  rows
-//! sensors: count, each: kind and its bytes; distinct, in order of first appearance
+//! sensors: count, each: form of its name and the name's bytes; distinct, in order of first appearance
 //!   0 text · 1 UUID in 16 bytes · 2 sensor_no, in the commit log, where the sensor is known
 //! columns, each with its length in bytes:
 //!   sensor   index, as zig-zag difference from "the one after the row before"
@@ -21,9 +21,9 @@ use crate::uuid;
 use crate::wire::{put_bytes, put_signed, put_varint, Reader, Wire, WireError};
 
 const MAGIC: [u8; 4] = *b"GIB\x01";
-const KIND_TEXT: u8 = 0;
-const KIND_UUID: u8 = 1;
-const KIND_NUMBER: u8 = 2;
+const NAME_TEXT: u8 = 0;
+const NAME_UUID: u8 = 1;
+const NAME_NUMBER: u8 = 2;
 const CODE_TEXT: u8 = 255;
 
 /// Collects rows in arrival order; `encode` gives the bytes.
@@ -97,11 +97,11 @@ impl BatchBuilder {
         self.index_by_sensor.insert(sensor_id.into(), index);
         match uuid::to_bytes(sensor_id) {
             Some(raw) => {
-                self.sensors.push(KIND_UUID);
+                self.sensors.push(NAME_UUID);
                 self.sensors.extend_from_slice(&raw);
             }
             None => {
-                self.sensors.push(KIND_TEXT);
+                self.sensors.push(NAME_TEXT);
                 put_bytes(&mut self.sensors, sensor_id.as_bytes());
             }
         }
@@ -210,14 +210,14 @@ pub fn with_numbers(bytes: &[u8], numbers: &[Option<i32>]) -> Wire<Vec<u8>> {
     let count = reader.count()?;
     put_varint(&mut out, count as u64);
     for index in 0..count {
-        let (kind, raw) = read_sensor(&mut reader)?;
+        let (form, raw) = read_sensor(&mut reader)?;
         match numbers.get(index).copied().flatten() {
             Some(number) => {
-                out.push(KIND_NUMBER);
+                out.push(NAME_NUMBER);
                 put_signed(&mut out, i64::from(number));
             }
             None => {
-                out.push(kind);
+                out.push(form);
                 out.extend_from_slice(raw);
             }
         }
@@ -253,17 +253,17 @@ fn checked_body(bytes: &[u8]) -> Wire<Reader<'_>> {
     Ok(reader)
 }
 
-/// A sensor's kind and its bytes, length included, as they stand.
+/// The form of a sensor's name and its bytes, length included, as they stand.
 fn read_sensor<'a>(reader: &mut Reader<'a>) -> Wire<(u8, &'a [u8])> {
-    let kind = reader.u8()?;
+    let form = reader.u8()?;
     let mut start = *reader;
-    match kind {
-        KIND_TEXT => reader.bytes().map(|_| ())?,
-        KIND_UUID => reader.take(16).map(|_| ())?,
-        KIND_NUMBER => reader.signed().map(|_| ())?,
-        other => return Err(WireError::new(format!("a sensor of kind {other}"))),
+    match form {
+        NAME_TEXT => reader.bytes().map(|_| ())?,
+        NAME_UUID => reader.take(16).map(|_| ())?,
+        NAME_NUMBER => reader.signed().map(|_| ())?,
+        other => return Err(WireError::new(format!("a sensor's name of form {other}"))),
     }
-    Ok((kind, start.take(start.remaining() - reader.remaining())?))
+    Ok((form, start.take(start.remaining() - reader.remaining())?))
 }
 
 impl Sensors {
@@ -271,12 +271,12 @@ impl Sensors {
         let count = reader.count()?;
         let mut sensors = Self { ids: String::with_capacity(count * 36), ..Self::default() };
         for _ in 0..count {
-            let (kind, raw) = read_sensor(reader)?;
+            let (form, raw) = read_sensor(reader)?;
             let mut raw = Reader::new(raw);
             let mut number = None;
-            match kind {
-                KIND_TEXT => sensors.ids.push_str(raw.text()?),
-                KIND_UUID => uuid::write(raw.take(16)?, &mut sensors.ids),
+            match form {
+                NAME_TEXT => sensors.ids.push_str(raw.text()?),
+                NAME_UUID => uuid::write(raw.take(16)?, &mut sensors.ids),
                 _ => number = Some(raw.signed()?),
             }
             let number = number.map(i32::try_from).transpose();
@@ -310,7 +310,7 @@ impl<'a> Columns<'a> {
             let datum = match self.code.u8()? {
                 CODE_TEXT => Datum::Text(self.value.text()?),
                 scale if scale <= SCALE_MAX => Datum::Decimal { mantissa: self.value.signed()?, scale },
-                other => return Err(WireError::new(format!("a value of kind {other}"))),
+                other => return Err(WireError::new(format!("a value of code {other}"))),
             };
             rows.push(Row { sensor, tracked_at_us: time, datum });
         }

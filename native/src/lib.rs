@@ -1,7 +1,7 @@
 //! The native core of GasInSight: message bodies become columns, columns become alarms and rows to store.
 //!
 //! Pure Rust, deterministic to the bit on every machine: fixed order of summation, `libm` from a crate, no iteration over
-//! hash maps into anything that leaves. Only `python.rs` (with its folder) knows Python; everything else is tested with cargo alone.
+//! hash maps into anything that leaves. Only `python.rs` and its folder know Python; everything else is tested with cargo alone.
 //!
 //! In the order of the walk: `decode` (bodies to batches), `batch` (the one binary form of readings), `core` (a facility's
 //! sensors side by side), which asks `detector` for scores and `alarm` for transitions and writes `effects`;

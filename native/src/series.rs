@@ -6,8 +6,7 @@
 use crate::config::{PayloadError, SensorUpsert, Settings, Status};
 use crate::core::Core;
 use crate::detection::{Detection, RawDetection};
-use crate::detector::{Score, GAP_INTERVALS};
-pub use crate::detector::{VIEWS, VIEW_NAMES};
+use crate::detector::{Score, GAP_INTERVALS, VIEWS};
 use crate::facility_score::{Contributor, FacilityScore};
 use crate::instant;
 use crate::journal::Event;

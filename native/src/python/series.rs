@@ -5,10 +5,12 @@ use std::sync::Mutex;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyList, PyTuple};
 
-use super::{guarded, locked, CoreEvent, Failure};
-use crate::series::{Member, Scores, Twin, VIEWS};
+use super::alarms::CoreEvent;
+use super::errors::{guarded, locked, Failure};
+use crate::detector::{Reason, VIEWS, VIEW_NAMES};
+use crate::series::{Member, Scores, Twin};
 
 #[pyclass(frozen, get_all, module = "native._native")]
 pub struct SeriesScores {
@@ -157,4 +159,14 @@ pub fn score_facility(
     types: Option<Vec<Option<String>>>,
 ) -> PyResult<SeriesScores> {
     SeriesScorer::new(intervals, tuning_json, types)?.score(py, sensor, at_us, values)
+}
+
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let py = module.py();
+    module.add("VIEW_NAMES", PyTuple::new(py, VIEW_NAMES)?)?;
+    module.add("REASON_NAMES", PyTuple::new(py, Reason::ALL.map(Reason::name))?)?;
+    module.add_class::<SeriesScores>()?;
+    module.add_class::<SeriesScorer>()?;
+    module.add_function(wrap_pyfunction!(score_series, module)?)?;
+    module.add_function(wrap_pyfunction!(score_facility, module)?)
 }

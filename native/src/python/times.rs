@@ -1,11 +1,10 @@
-//! Times and limits as Python sees them: one reader and one place of each limit.
+//! The one reader of times, and the span that it accepts.
 
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::instant::{self, TimeFault};
-use crate::limits;
 
 create_exception!(native._native, TimeRefused, PyValueError, "A text that is no moment, or none that is accepted.");
 create_exception!(native._native, TimeOutOfRange, TimeRefused, "A moment outside the years that are accepted.");
@@ -31,13 +30,5 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("TimeOutOfRange", py.get_type::<TimeOutOfRange>())?;
     module.add_function(wrap_pyfunction!(parse_time, module)?)?;
     module.add("TIME_US_FIRST", instant::FIRST_US)?;
-    module.add("TIME_US_END", instant::END_US)?;
-    module.add("ID_BYTES_MAX", limits::ID_BYTES_MAX)?;
-    module.add("DATA_BYTES_MAX", limits::DATA_BYTES_MAX)?;
-    module.add("JSON_DEPTH_MAX", limits::JSON_DEPTH_MAX)?;
-    module.add("INTERVAL_S_MAX", limits::INTERVAL_S_MAX)?;
-    module.add("SETTING_MAX", limits::SETTING_MAX)?;
-    module.add("BUDGET_DAYS_MAX", limits::BUDGET_DAYS_MAX)?;
-    module.add("PHYSICAL_MAX", limits::PHYSICAL_MAX)?;
-    Ok(())
+    module.add("TIME_US_END", instant::END_US)
 }
