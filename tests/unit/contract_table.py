@@ -81,14 +81,43 @@ DEFAULTS = {
     "GET /alerts/recent": {"limit": 20},
 }
 
-FACILITY_TYPES = names(
-    "DrillingRig Pipelines TankFarm UndergroundStorage ProcessingPlant ImportTerminal ExportTerminal"
-)
-SENSOR_TYPES = names(
-    """Temperature Humidity Pressure Flow Volume GasComposition LiquidComposition Vibration Noise Corrosion GasDetection
-       FlameDetection LevelIndicator ValveStatus PumpStatus CompressorStatus PowerConsumption WaterContent OxygenContent
-       HydrogenSulfideContent CarbonDioxideContent ParticulateMatter LeakDetection"""
-)
+# In the order of the contract, with the colours that the dashboard gives them.
+FACILITY_TYPE_COLORS = {
+    "DrillingRig": "#1976d2",
+    "Pipelines": "#9c27b0",
+    "TankFarm": "#2196f3",
+    "UndergroundStorage": "#00bcd4",
+    "ProcessingPlant": "#009688",
+    "ImportTerminal": "#8bc34a",
+    "ExportTerminal": "#cddc39",
+}
+SENSOR_TYPE_COLORS = {
+    "Temperature": "#ff5722",
+    "Humidity": "#2196f3",
+    "Pressure": "#9c27b0",
+    "Flow": "#4caf50",
+    "Volume": "#00bcd4",
+    "GasComposition": "#ff9800",
+    "LiquidComposition": "#795548",
+    "Vibration": "#607d8b",
+    "Noise": "#9e9e9e",
+    "Corrosion": "#8bc34a",
+    "GasDetection": "#ffc107",
+    "FlameDetection": "#f44336",
+    "LevelIndicator": "#3f51b5",
+    "ValveStatus": "#009688",
+    "PumpStatus": "#673ab7",
+    "CompressorStatus": "#e91e63",
+    "PowerConsumption": "#cddc39",
+    "WaterContent": "#03a9f4",
+    "OxygenContent": "#ffeb3b",
+    "HydrogenSulfideContent": "#ff5722",
+    "CarbonDioxideContent": "#9c27b0",
+    "ParticulateMatter": "#4caf50",
+    "LeakDetection": "#f44336",
+}
+FACILITY_TYPES = frozenset(FACILITY_TYPE_COLORS)
+SENSOR_TYPES = frozenset(SENSOR_TYPE_COLORS)
 # A type: the JSON type, `time` (UTC, no suffix), a set of words, or the name of a shape; `?` admits null.
 Shape = dict[str, str | frozenset[str]]
 SENSOR_STATUS = names("Active Inactive Maintenance Fault")

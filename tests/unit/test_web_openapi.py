@@ -11,15 +11,19 @@ import pytest
 from pydantic_core import from_json, to_json
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
+from engine.model import FacilityType, SensorType
 from tests.unit.contract_table import (
     ADDITIVE,
     ADDITIVE_WEBSOCKETS,
     DEFAULTS,
+    FACILITY_TYPE_COLORS,
     MAY_HAVE_MORE,
     ROWS,
+    SENSOR_TYPE_COLORS,
     SHAPES,
     WEBSOCKETS,
 )
+from web.api import dashboard
 from web.api.sockets import SOCKETS
 from web.app import NOUNS
 from web.contract.openapi import openapi_document
@@ -64,6 +68,13 @@ def test_no_route_is_missing_and_each_further_one_is_known() -> None:
         assert sockets[path]["x-needs"] == who
         assert sockets[path]["message"]["schema"] == {"$ref": f"#/components/schemas/{frame}"}
         assert "token" in {parameter["name"] for parameter in sockets[path]["parameters"]}
+
+
+def test_the_types_and_their_colours_are_those_of_the_contract() -> None:
+    assert list(FacilityType) == list(FACILITY_TYPE_COLORS)
+    assert list(SensorType) == list(SENSOR_TYPE_COLORS)
+    assert dashboard.FACILITY_TYPE_COLORS == FACILITY_TYPE_COLORS
+    assert dashboard.SENSOR_TYPE_COLORS == SENSOR_TYPE_COLORS
 
 
 @pytest.mark.parametrize("route", ROWS)

@@ -23,44 +23,40 @@ STATUS_COLORS = {
     "Fault": "#d32f2f",
     "Offline": "#f44336",
 }
-FACILITY_TYPE_COLORS = dict(
-    zip(
-        FacilityType,
-        ("#1976d2", "#9c27b0", "#2196f3", "#00bcd4", "#009688", "#8bc34a", "#cddc39"),
-        strict=True,
-    )
-)
-SENSOR_TYPE_COLORS = dict(
-    zip(  # in the order of the type
-        SensorType,
-        (
-            "#ff5722",
-            "#2196f3",
-            "#9c27b0",
-            "#4caf50",
-            "#00bcd4",
-            "#ff9800",
-            "#795548",
-            "#607d8b",
-            "#9e9e9e",
-            "#8bc34a",
-            "#ffc107",
-            "#f44336",
-            "#3f51b5",
-            "#009688",
-            "#673ab7",
-            "#e91e63",
-            "#cddc39",
-            "#03a9f4",
-            "#ffeb3b",
-            "#ff5722",
-            "#9c27b0",
-            "#4caf50",
-            "#f44336",
-        ),
-        strict=True,
-    )
-)
+FACILITY_TYPE_COLORS = {
+    FacilityType.DRILLING_RIG: "#1976d2",
+    FacilityType.PIPELINES: "#9c27b0",
+    FacilityType.TANK_FARM: "#2196f3",
+    FacilityType.UNDERGROUND_STORAGE: "#00bcd4",
+    FacilityType.PROCESSING_PLANT: "#009688",
+    FacilityType.IMPORT_TERMINAL: "#8bc34a",
+    FacilityType.EXPORT_TERMINAL: "#cddc39",
+}
+SENSOR_TYPE_COLORS = {
+    SensorType.TEMPERATURE: "#ff5722",
+    SensorType.HUMIDITY: "#2196f3",
+    SensorType.PRESSURE: "#9c27b0",
+    SensorType.FLOW: "#4caf50",
+    SensorType.VOLUME: "#00bcd4",
+    SensorType.GAS_COMPOSITION: "#ff9800",
+    SensorType.LIQUID_COMPOSITION: "#795548",
+    SensorType.VIBRATION: "#607d8b",
+    SensorType.NOISE: "#9e9e9e",
+    SensorType.CORROSION: "#8bc34a",
+    SensorType.GAS_DETECTION: "#ffc107",
+    SensorType.FLAME_DETECTION: "#f44336",
+    SensorType.LEVEL_INDICATOR: "#3f51b5",
+    SensorType.VALVE_STATUS: "#009688",
+    SensorType.PUMP_STATUS: "#673ab7",
+    SensorType.COMPRESSOR_STATUS: "#e91e63",
+    SensorType.POWER_CONSUMPTION: "#cddc39",
+    SensorType.WATER_CONTENT: "#03a9f4",
+    SensorType.OXYGEN_CONTENT: "#ffeb3b",
+    SensorType.HYDROGEN_SULFIDE_CONTENT: "#ff5722",
+    SensorType.CARBON_DIOXIDE_CONTENT: "#9c27b0",
+    SensorType.PARTICULATE_MATTER: "#4caf50",
+    SensorType.LEAK_DETECTION: "#f44336",
+}
 
 COUNT_FACILITIES = """
 SELECT status, type, count(*) AS n
