@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.historian.historian import Historian
+from engine.historian.port import HistorianPort
 from engine.model import (
     AlarmEvent,
     AlertType,
@@ -98,7 +98,7 @@ def activation(facility_id: str, sensor_id: str, expected_interval_s: int = 15) 
 
 
 async def facility_with_sensors(
-    historian: Historian, facility_id: str, sensors: int = 1
+    historian: HistorianPort, facility_id: str, sensors: int = 1
 ) -> tuple[FacilityState, list[int]]:
     """Create it and commit its sensors as commit 1 of the first epoch; the state as loaded, and the sensor numbers."""
     assert await historian.create_facility(setup(facility_id))
@@ -118,13 +118,13 @@ async def facility_with_sensors(
     return state, numbers
 
 
-async def load(historian: Historian, facility_id: str) -> FacilityState:
+async def load(historian: HistorianPort, facility_id: str) -> FacilityState:
     state = await historian.load(facility_id)
     assert state is not None
     return state
 
 
-async def committed(historian: Historian, wanted: Outcome) -> CommitAnswer:
+async def committed(historian: HistorianPort, wanted: Outcome) -> CommitAnswer:
     answer = await historian.commit(wanted)
     assert answer.verdict is Verdict.COMMITTED, answer
     return answer

@@ -11,8 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit
+from typing import Any
 
 import asyncpg
 import pytest
@@ -26,6 +25,7 @@ from engine.historian.historian import Historian
 from engine.model import CommitAnswer, Outcome, Verdict
 from engine.settings import Settings
 from migrations.upgrade import upgrade
+from tests.integration.historian.cutting_proxy import CuttingProxy
 from tests.integration.historian.outcomes import T0_US, committed, event, facility_with_sensors, load, outcome
 
 pytestmark = pytest.mark.postgres
@@ -216,71 +216,13 @@ async def test_commits_without_events_do_not_wait_for_the_journal(
             await committed(historian, outcome(state, 2, [(sensor_no, T0_US, 1.0, None)]))
 
 
-class CuttingProxy:
-    """Stands between historian and PostgreSQL; once armed it cuts the wire at the n-th message or at a word."""
-
-    def __init__(self, url: str, pass_on: bool, word: bytes = b"", message_no: int = 0) -> None:
-        self._target = urlsplit(url)
-        self._word = word
-        self._message_no = message_no
-        self._pass_on = pass_on
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.armed = False
-        self.cuts = 0
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    @property
-    def url(self) -> str:
-        port = self._server.sockets[0].getsockname()[1]
-        user_and_password = self._target.netloc.rpartition("@")[0]
-        return self._target._replace(netloc=f"{user_and_password}@127.0.0.1:{port}").geturl()
-
-    def _serve(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        self._tasks.add(asyncio.create_task(self._pass(client, to_client)))
-
-    async def _pass(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        server, to_server = await asyncio.open_connection(self._target.hostname, self._target.port)
-
-        async def backward() -> None:
-            while piece := await server.read(65536):
-                to_client.write(piece)
-
-        answering = asyncio.create_task(backward())
-        try:
-            while piece := await client.read(65536):
-                if self.armed:
-                    self._message_no -= 1
-                if self.armed and (self._message_no == 0 or (self._word and self._word in piece)):
-                    self.cuts += 1
-                    answering.cancel()
-                    if self._pass_on:
-                        to_server.write(piece)
-                        await asyncio.sleep(0.3)  # PostgreSQL does it; nobody hears of it
-                    break
-                to_server.write(piece)
-        finally:
-            answering.cancel()
-            to_client.transport.abort()
-            to_server.transport.abort()
-
-
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_connection_lost_during_commit_leaves_it_unknown_until_loaded(database_url: str, arrived: bool) -> None:
-    async with CuttingProxy(database_url, pass_on=arrived, word=b"COMMIT") as proxy:
+    async with CuttingProxy(database_url) as proxy:
         historian = await open_historian(proxy.url)
         state, (sensor_no,) = await facility_with_sensors(historian, "f")
-        proxy.armed = True
+        proxy.cut_once(word=b"COMMIT", pass_on=arrived)
         answer = await historian.commit(outcome(state, 2, [(sensor_no, T0_US, 1.0, None)]))
-        proxy.armed = False
         assert answer.verdict is Verdict.UNKNOWN and proxy.cuts == 1
         state = await load(historian, "f")
         assert state.last_commit_no == (2 if arrived else 1)
@@ -293,14 +235,13 @@ async def test_a_connection_lost_during_commit_leaves_it_unknown_until_loaded(da
 async def test_a_connection_lost_before_commit_is_an_outage_and_nothing_is_written(
     database_url: str, database: Any, message_no: int
 ) -> None:
-    async with CuttingProxy(database_url, pass_on=True, message_no=message_no) as proxy:
+    async with CuttingProxy(database_url) as proxy:
         historian = await open_historian(proxy.url)
         state, (sensor_no,) = await facility_with_sensors(historian, "f")
-        proxy.armed = True
+        proxy.cut_once(message_no=message_no, pass_on=True)
         wanted = outcome(state, 2, [(sensor_no, T0_US, 1.0, None)], [event(sensor_no)])
         with pytest.raises(StoreUnavailable):
             await historian.commit(wanted)
-        proxy.armed = False
         assert proxy.cuts == 1
         assert await database.fetchval("SELECT count(*) FROM sensor_records") == 0
         await committed(historian, wanted)  # the same incarnation, the same outcome
