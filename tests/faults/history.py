@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from engine.errors import StoreUnavailable
-from engine.historian.port import DeadLetter, HistorianPort, StoredItem
+from engine.historian.port import DeadLetter, HistorianPort, StoredItem, StoredReading, ToldAlarm
 from engine.model import CommitAnswer, FacilitySetup, FacilityState, LogEntry, Outcome, ParkedItem, Verdict
 from tests.faults.scheduler import Process
 
@@ -99,6 +99,16 @@ class Store:
             return state
 
         return await self._call(f"load {facility_id}", act)
+
+    async def recent_readings(
+        self, facility_id: str, sensor_nos: Sequence[int], readings_max: int
+    ) -> list[StoredReading]:
+        return await self._call(
+            f"the past of {facility_id}", lambda: self._real.recent_readings(facility_id, sensor_nos, readings_max)
+        )
+
+    async def told_alarms(self, facility_id: str) -> list[ToldAlarm]:
+        return await self._call(f"the alarms of {facility_id}", lambda: self._real.told_alarms(facility_id))
 
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         async def act() -> CommitAnswer:
