@@ -65,9 +65,7 @@ async def _left_out(connection: Any, outcomes: Sequence[Outcome]) -> dict[str, C
         if epoch != outcome.epoch:
             reason = f"epoch {outcome.epoch} is over; the facility is at {epoch}"
             answers[outcome.facility_id] = CommitAnswer(Verdict.FENCED, reason)
-        elif not _follows(outcome, last[outcome.facility_id]):
-            numbers = [entry.commit_no for entry in outcome.entries]
-            reason = f"{OUT_OF_SEQUENCE}: commit_no {numbers} after {last[outcome.facility_id]}"
+        elif (reason := _out_of_sequence(outcome, last[outcome.facility_id])) is not None:
             answers[outcome.facility_id] = CommitAnswer(Verdict.UNKNOWN, reason)
         elif not present.issuperset(outcome.unparked_ids):
             gone = sorted(set(outcome.unparked_ids) - present)
@@ -76,11 +74,18 @@ async def _left_out(connection: Any, outcomes: Sequence[Outcome]) -> dict[str, C
     return answers
 
 
-def _follows(outcome: Outcome, last_commit_no: int) -> bool:
+def _out_of_sequence(outcome: Outcome, last_commit_no: int) -> str | None:
+    """Why the outcome does not follow the last one that was committed.
+
+    A checkpoint of another state than the outcome's own would take entries of the log with it that it does not hold.
+    """
     numbers = [entry.commit_no for entry in outcome.entries]
-    in_order = numbers == list(range(last_commit_no + 1, last_commit_no + 1 + len(numbers)))
-    checkpoint = outcome.checkpoint
-    return in_order and (checkpoint is None or checkpoint.commit_no <= last_commit_no + len(numbers))
+    end = last_commit_no + len(numbers)
+    if numbers != list(range(last_commit_no + 1, end + 1)):
+        return f"{OUT_OF_SEQUENCE}: commit_no {numbers} after {last_commit_no}"
+    if outcome.checkpoint is not None and outcome.checkpoint.commit_no != end:
+        return f"{OUT_OF_SEQUENCE}: a checkpoint of commit_no {outcome.checkpoint.commit_no} at {end}"
+    return None
 
 
 async def _change_entities(connection: Any, outcomes: Sequence[Outcome]) -> None:
@@ -157,7 +162,7 @@ async def _store_readings(
 ) -> tuple[dict[str, set[tuple[int, int]]], dict[str, int]]:
     """COPY and store; by facility what was there before, and how many of those differ for the first time."""
     rows = sum(outcome.rows for outcome in outcomes)
-    if not rows:
+    if not rows and not any(outcome.copy_rows for outcome in outcomes):
         return {}, {}
     staged = await connection.copy_to_table("staging", source=_copy_stream(outcomes), format="binary")
     if staged != f"COPY {rows}":
@@ -180,7 +185,7 @@ async def _store_readings(
 async def _copy_stream(outcomes: Sequence[Outcome]) -> AsyncIterator[bytes]:
     yield _COPY_HEADER
     for outcome in outcomes:
-        if outcome.rows:
+        if outcome.copy_rows:
             yield outcome.copy_rows
     yield _COPY_TRAILER
 

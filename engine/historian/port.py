@@ -70,8 +70,8 @@ class HistorianPort(Protocol):
         FENCED     a newer incarnation has loaded the facility; this one must stop. Nothing written.
         REJECTED   PostgreSQL refuses this content and would again. Nothing written; other facilities unharmed.
         UNKNOWN    load again to learn what is so: the connection died during COMMIT, or (reason starts with
-                   `out_of_sequence`, nothing written) the commit_no does not follow the last one in the log, or a
-                   parked row that the outcome applies has gone meanwhile.
+                   `out_of_sequence`, nothing written) the commit_no does not follow the last one in the log, the
+                   checkpoint is not of the state after this outcome, or a parked row that it applies has gone.
 
         Raises StoreUnavailable when nothing was written and the same outcome may be sent again.
         """

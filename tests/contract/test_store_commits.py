@@ -96,12 +96,21 @@ async def test_numbers_go_on_after_a_checkpoint_has_emptied_the_log(historian: H
     await committed(historian, outcome(state, 3))
 
 
-async def test_a_checkpoint_ahead_of_the_log_is_refused(store: Store) -> None:
+@pytest.mark.parametrize("number", [0, 1, 3])
+async def test_a_checkpoint_of_another_state_than_the_outcomes_own_is_refused(store: Store, number: int) -> None:
     state, (sensor_no,) = await facility_with_sensors(store.historian, "f")
-    other = replace(everything(state, 2, sensor_no), checkpoint=Checkpoint(3, 7, b"state"))
+    other = replace(everything(state, 2, sensor_no), checkpoint=Checkpoint(number, 7, b"state"))
     answer = await store.historian.commit(other)
     assert answer.verdict is Verdict.UNKNOWN and answer.reason.startswith("out_of_sequence")
     assert await written(store, sensor_no) == NOTHING
+
+
+async def test_a_checkpoint_cannot_go_back_and_take_the_last_numbers_with_it(historian: HistorianPort) -> None:
+    state, _ = await facility_with_sensors(historian, "f")
+    await committed(historian, replace(outcome(state, 2), checkpoint=Checkpoint(2, 7, b"state")))
+    back = replace(outcome(state, 3), entries=(), checkpoint=Checkpoint(1, 7, b"older"))
+    assert (await historian.commit(back)).verdict is Verdict.UNKNOWN
+    assert (await load(historian, "f")).last_commit_no == 2
 
 
 async def test_a_step_without_entries_may_be_repeated(historian: HistorianPort) -> None:
@@ -146,6 +155,7 @@ REFUSED: dict[str, Spoil] = {
         good, [(no, T0_US, 1.0, None), (no + 1000, T0_US, 1.0, None)]
     ),
     "fewer rows than it says": lambda good, _: replace(good, rows=good.rows + 1),
+    "more rows than none": lambda good, _: replace(good, rows=good.rows - 1),
     "half a row": lambda good, _: replace(good, copy_rows=good.copy_rows[:-3]),
     "no rows at all": lambda good, _: replace(good, copy_rows=b"\x00\x06garbage", rows=1),
     "an unknown change": lambda good, _: replace(good, changes=(EntityChange("rename_sensor", "f-s0"),)),

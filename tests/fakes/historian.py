@@ -223,11 +223,11 @@ class FakeHistorian:
             return CommitAnswer(Verdict.FENCED, f"epoch {outcome.epoch} is over; the facility is at {epoch}")
         last = self.last_commit_no(outcome.facility_id)
         numbers = [entry.commit_no for entry in outcome.entries]
-        point = outcome.checkpoint
-        if numbers != list(range(last + 1, last + 1 + len(numbers))):
+        end = last + len(numbers)
+        if numbers != list(range(last + 1, end + 1)):
             return CommitAnswer(Verdict.UNKNOWN, f"out_of_sequence: {numbers} after {last}")
-        if point is not None and point.commit_no > last + len(numbers):
-            return CommitAnswer(Verdict.UNKNOWN, f"out_of_sequence: checkpoint {point.commit_no} after {last}")
+        if outcome.checkpoint is not None and outcome.checkpoint.commit_no != end:
+            return CommitAnswer(Verdict.UNKNOWN, f"out_of_sequence: a checkpoint of {outcome.checkpoint.commit_no}")
         if not set(outcome.unparked_ids) <= set(self.parking):
             return CommitAnswer(Verdict.UNKNOWN, "out_of_sequence: parked rows have gone")
         return None
@@ -240,7 +240,7 @@ class FakeHistorian:
         sensors = self._changed_sensors(outcome)
         rows = _rows_of(outcome, {sensor.sensor_no for sensor in sensors.values()})
 
-        facility_id, point = outcome.facility_id, outcome.checkpoint
+        facility_id = outcome.facility_id
         self.outcomes.append(outcome)
         self.sensors = sensors
         for row_id in outcome.unparked_ids:
@@ -250,11 +250,10 @@ class FakeHistorian:
         for event in outcome.events:
             if event.only_if_stored not in answer.not_stored:
                 self._journal(facility_id, event)
-        log = [*self.log.get(facility_id, []), *outcome.entries]
-        if point is not None:
-            self.checkpoints[facility_id] = point
-            log = [entry for entry in log if entry.commit_no > point.commit_no]
-        self.log[facility_id] = log
+        self.log[facility_id] = [*self.log.get(facility_id, []), *outcome.entries]
+        if outcome.checkpoint is not None:
+            self.checkpoints[facility_id] = outcome.checkpoint
+            self.log[facility_id] = []
         return answer
 
     def _changed_sensors(self, outcome: Outcome) -> dict[str, SensorConfig]:
