@@ -63,14 +63,15 @@ async def _left_out(connection: Any, outcomes: Sequence[Outcome]) -> dict[str, C
     for outcome in outcomes:
         epoch = epochs.get(outcome.facility_id)
         if epoch != outcome.epoch:
-            reason = f"epoch {outcome.epoch} is over; the facility is at {epoch}"
-            answers[outcome.facility_id] = CommitAnswer(Verdict.FENCED, reason)
+            fence = f"epoch {outcome.epoch} is over; the facility is at {epoch}"
+            answers[outcome.facility_id] = CommitAnswer(Verdict.FENCED, fence)
         elif (reason := _out_of_sequence(outcome, last[outcome.facility_id])) is not None:
             answers[outcome.facility_id] = CommitAnswer(Verdict.UNKNOWN, reason)
         elif not present.issuperset(outcome.unparked_ids):
             gone = sorted(set(outcome.unparked_ids) - present)
-            reason = f"{OUT_OF_SEQUENCE}: parked rows {gone} have gone"
-            answers[outcome.facility_id] = CommitAnswer(Verdict.UNKNOWN, reason)
+            answers[outcome.facility_id] = CommitAnswer(
+                Verdict.UNKNOWN, f"{OUT_OF_SEQUENCE}: parked rows {gone} have gone"
+            )
     return answers
 
 

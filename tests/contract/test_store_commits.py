@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.historian.port import HistorianPort
-from engine.model import Checkpoint, EntityChange, Kind, LogEntry, Outcome, ParkedItem, SensorStatus, Verdict
+from engine.model import Checkpoint, EntityChange, EntryKind, LogEntry, Outcome, ParkedItem, SensorStatus, Verdict
 from tests.contract.stores import Store
 from tests.integration.historian.outcomes import (
     T0_US,
@@ -61,13 +61,15 @@ async def test_a_fenced_outcome_leaves_no_trace(store: Store) -> None:
 
 
 async def test_an_outcome_of_a_facility_that_is_not_there_is_fenced(historian: HistorianPort) -> None:
-    assert (await historian.commit(Outcome("nowhere", 1, (LogEntry(1, Kind.TICK, b""),)))).verdict is Verdict.FENCED
+    assert (
+        await historian.commit(Outcome("nowhere", 1, (LogEntry(1, EntryKind.TICK, b""),)))
+    ).verdict is Verdict.FENCED
 
 
 @pytest.mark.parametrize("numbers", [[1], [3], [2, 4], [2, 2], [3, 2]])
 async def test_commit_numbers_follow_without_gap_or_repetition(store: Store, numbers: list[int]) -> None:
     state, (sensor_no,) = await facility_with_sensors(store.historian, "f")
-    entries = tuple(LogEntry(number, Kind.BATCH, b"x") for number in numbers)
+    entries = tuple(LogEntry(number, EntryKind.BATCH, b"x") for number in numbers)
     answer = await store.historian.commit(replace(everything(state, 2, sensor_no), entries=entries, checkpoint=None))
     assert answer.verdict is Verdict.UNKNOWN and answer.reason.startswith("out_of_sequence")
     assert await written(store, sensor_no) == NOTHING

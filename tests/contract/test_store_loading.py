@@ -13,9 +13,9 @@ from engine.model import (
     Checkpoint,
     Detection,
     EntityChange,
+    EntryKind,
     FacilityStatus,
     FacilityType,
-    Kind,
     LogEntry,
     SensorStatus,
     SensorType,
@@ -101,11 +101,11 @@ async def test_only_who_holds_the_present_epoch_loads_by_it(historian: Historian
 async def test_a_load_brings_the_log_back_exactly_and_in_order(historian: HistorianPort) -> None:
     state, _ = await facility_with_sensors(historian, "f")
     entries = tuple(
-        LogEntry(number, kind, bytes(range(256)) * number) for number, kind in zip(range(2, 6), Kind, strict=True)
+        LogEntry(number, kind, bytes(range(256)) * number) for number, kind in zip(range(2, 6), EntryKind, strict=True)
     )
     await committed(historian, replace(outcome(state, 2), entries=entries))
     again = await load(historian, "f")
-    assert again.log == (LogEntry(1, Kind.BATCH, b"batch 1"), *entries)
+    assert again.log == (LogEntry(1, EntryKind.BATCH, b"batch 1"), *entries)
     assert again.last_commit_no == 5
 
 
