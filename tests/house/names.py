@@ -29,4 +29,4 @@ class Files:
             return True
         if re.fullmatch(r"docs/decisions/\d{4}", path):
             path += "-*.md"
-        return "*" in path and any(fnmatch(each, path) for each in self._there)
+        return any(fnmatch(each, path) for each in self._there)

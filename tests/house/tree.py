@@ -84,8 +84,8 @@ class Tree:
             self.modules[name] = Module(name, shown, text, found)
 
     def within(self, module: Module) -> list[Import]:
-        """What a module imports of the tree, itself left out."""
-        return [each for each in module.imports if each.target in self.modules and each.target != module.name]
+        """What a module imports of the tree."""
+        return [each for each in module.imports if each.target in self.modules]
 
     def graph(self) -> dict[str, set[str]]:
         """Who imports whom."""

@@ -46,6 +46,11 @@ def test_a_circle_of_two(plant: Plant, way: str) -> None:
     assert circles(tree.graph()) == ["house.a -> house.b -> house.a"]
 
 
+def test_a_module_that_imports_itself(plant: Plant) -> None:
+    tree = plant({"house/a.py": "from house.a import b\n"})
+    assert circles(tree.graph()) == ["house.a -> house.a"]
+
+
 def test_a_long_circle_across_folders(plant: Plant) -> None:
     tree = plant(
         {
@@ -115,6 +120,7 @@ def test_imports_that_hide_where_they_lead_are_refused(plant: Plant, text: str) 
         ("async def f() -> None:\n    from json import loads  # noqa: PLC0415 -\n", True),
         ("# ruff: noqa: PLC0415\ndef f() -> None:\n    import json\n", True),
         ("class A:\n    def f(self) -> None:\n        import json  # slow\n", True),
+        ("def f() -> None:\n    with g():\n        if h:\n            import json\n", True),
         ("def f() -> None:\n    import json  # noqa: PLC0415 - slow\n", False),
         ("# ruff: noqa: PLC0415, PLR0917 - so that --help is quick\ndef f() -> None:\n    import json\n", False),
         ("class A:\n    import json\n", False),
