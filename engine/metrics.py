@@ -33,7 +33,7 @@ HELP: Final[dict[str, str]] = {
     LATE_READINGS: "Readings older than their sensor's newest",
     IGNORED: "Input without effect, by reason (known facility, sensor of another facility, older status change)",
     PARKED: "Input set aside until its parent arrives, by kind",
-    DEAD_LETTERS: "Messages moved to a dead-letter queue, by reason",
+    DEAD_LETTERS: "Messages and rows that will never take effect, by reason",
     INGEST_LAG: "Seconds from a message's arrival at the broker to its commit",
     COMMIT: "Seconds a facility's outcome waited for its commit",
     ACTOR_RESTARTS: "Actors of the engine that were started again",

@@ -197,9 +197,9 @@ class AlarmEvent:
 
 @dataclass(frozen=True, slots=True)
 class ParkedItem:
-    """Something accepted that cannot take effect yet (or a refused row of a good batch), kept in the parking table.
+    """Something accepted that cannot take effect yet, kept in the parking table.
 
-    kind     reading, activation, deactivation, or refused (a bad row; never applied, only shown and expired)
+    kind     reading, activation or deactivation
     body     the JSON text as received, or an equivalent one
     """
 
@@ -209,6 +209,25 @@ class ParkedItem:
     tracked_at_us: int | None
     body: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Input that will never take effect, as it is kept and shown to people.
+
+    source    bus (a message, dead-lettered on `queue`), row (a bad row of a good message) or parked (waited too long)
+    body      an excerpt of the offending text
+    identity  what it is told apart by: the same again, after a redelivery, is kept once
+    """
+
+    source: str
+    queue: str
+    reason: str
+    detail: str
+    body: str
+    facility_id: str
+    sensor_id: str
+    identity: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +284,7 @@ class Outcome:
     events: tuple[AlarmEvent, ...] = ()
     parked: tuple[ParkedItem, ...] = ()
     unparked_ids: tuple[int, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
     changes: tuple[EntityChange, ...] = ()
     checkpoint: Checkpoint | None = None
 

@@ -17,7 +17,7 @@ import native
 from engine.errors import InputRefused
 from engine.facility.facility import AT_ONCE_BYTES_MAX
 from engine.facility.port import Answer, Facilities, Share
-from engine.model import EntityMessage, ParkedItem
+from engine.model import DeadLetter, EntityMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +135,10 @@ def _joined(shares: Sequence[Share]) -> Share:
     return Share(shares[0].facility_id, batches, tuple(item for share in shares for item in share.refused))
 
 
-def _by_facility(decoded: native.Decoded, sources: Sequence[tuple[int, ...]]) -> dict[str, tuple[ParkedItem, ...]]:
+def _by_facility(decoded: native.Decoded, sources: Sequence[tuple[int, ...]]) -> dict[str, tuple[DeadLetter, ...]]:
     """Bad rows of good bodies, each with a facility that its body has good rows for: its own, or the first by id.
 
-    The body alone decides, so that a redelivery among other messages finds the row parked already.
+    The body alone decides, so that a redelivery among other messages finds the row kept already.
     """
     rows = [refusal for refusal in decoded.refused if refusal.row is not None]
     if not rows:
@@ -147,12 +147,15 @@ def _by_facility(decoded: native.Decoded, sources: Sequence[tuple[int, ...]]) ->
     for facility_id, indices in zip(decoded.facility_ids, sources, strict=True):
         for index in indices:
             homes[index].add(facility_id)
-    found: dict[str, list[ParkedItem]] = defaultdict(list)
+    found: dict[str, list[DeadLetter]] = defaultdict(list)
     for refusal in rows:
         home = homes[refusal.message]
         facility_id = refusal.facility_id if refusal.facility_id in home else min(home)
-        item = ParkedItem(
-            "refused", facility_id, refusal.sensor_id, None, refusal.body, f"{refusal.reason}: {refusal.detail}"
-        )
-        found[facility_id].append(item)
-    return {facility_id: tuple(items) for facility_id, items in found.items()}
+        found[facility_id].append(_letter_of_row(refusal, facility_id))
+    return {facility_id: tuple(letters) for facility_id, letters in found.items()}
+
+
+def _letter_of_row(refusal: native.Refusal, facility_id: str) -> DeadLetter:
+    # As earlier versions told parked rows apart: what they parked is met again after an upgrade.
+    identity = ("refused", facility_id, refusal.sensor_id, "None", refusal.body)
+    return DeadLetter("row", "", refusal.reason, refusal.detail, refusal.body, facility_id, refusal.sensor_id, identity)

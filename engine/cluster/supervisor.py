@@ -279,9 +279,16 @@ class Supervisor:
     async def _keep_house(self) -> None:
         made = await self._historian.make_partitions()
         dropped = await self._historian.drop_old_partitions()
+        moved = await self._historian.move_refused()
         expired = await self._historian.expire_parked()
         await self._historian.forget_drained([node.node_id for node in self._nodes if node.alive])
-        log.info("housekeeping", partitions_made=len(made), partitions_dropped=dropped, parked_expired=expired)
+        log.info(
+            "housekeeping",
+            partitions_made=len(made),
+            partitions_dropped=dropped,
+            parked_expired=expired,
+            refused_moved=moved,
+        )
 
     async def _every(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
         """Do it now and then. What is away comes back; anything else is ours and ends the engine."""

@@ -19,8 +19,8 @@ from engine.facility.port import DONE, Answer, Host, HostStarter, HostStatus, Re
 from engine.facility.slot import START_S_MAX, Slot
 from engine.historian.port import HistorianPort
 from engine.messages import body_of
-from engine.metrics import ACTOR_RESTARTS, IGNORED, PARKED, Metrics
-from engine.model import EntityMessage, FacilitySetup, ParkedItem, SensorActivation
+from engine.metrics import ACTOR_RESTARTS, DEAD_LETTERS, IGNORED, PARKED, Metrics
+from engine.model import DeadLetter, EntityMessage, FacilitySetup, ParkedItem, SensorActivation
 from engine.placement.nodes import Node
 
 RESTARTS_MAX = 5
@@ -205,11 +205,10 @@ class Directory:
         self.add_known([setup.facility_id])
 
     async def _park_share(self, share: Share) -> Answer | None:
-        """DONE when all of it is parked; None when the facility exists by now."""
+        """DONE when all of it is set aside; None when the facility exists by now."""
         readings = [item for batch in share.batches for item in parked_readings(batch, "unknown_facility")]
-        items = [*readings, *share.refused]
         try:
-            return DONE if await self._park(share.facility_id, items) else None
+            return DONE if await self._park(share.facility_id, readings, share.refused) else None
         except StoreUnavailable as error:
             return Answer(Result.UNAVAILABLE, str(error))
 
@@ -228,12 +227,14 @@ class Directory:
         ]
         return await self._park(messages[0].facility_id, items)
 
-    async def _park(self, facility_id: str, items: Sequence[ParkedItem]) -> bool:
-        if not all(await self._historian.park_unknown_facility(items)):
+    async def _park(self, facility_id: str, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()) -> bool:
+        if not all(await self._historian.park_unknown_facility(items, letters)):
             self.add_known([facility_id])
             return False
         for item in items:
             self._metrics.add(PARKED, kind=item.kind)
+        for letter in letters:
+            self._metrics.add(DEAD_LETTERS, reason=letter.reason)
         return True
 
     async def _send(self, slot: Slot, shares: Sequence[Share]) -> dict[str, Answer]:

@@ -31,10 +31,11 @@ from engine.facility.recovery import recovered_core
 from engine.faultpoints import reached
 from engine.historian.port import HistorianPort, StoredItem
 from engine.live import LiveChunk, LiveFrame
-from engine.metrics import IGNORED, LATE_READINGS, PARKED, READINGS, REBUILDS, RELOADS, Metrics
+from engine.metrics import DEAD_LETTERS, IGNORED, LATE_READINGS, PARKED, READINGS, REBUILDS, RELOADS, Metrics
 from engine.model import (
     Checkpoint,
     CommitAnswer,
+    DeadLetter,
     Detection,
     EntityChange,
     EntryKind,
@@ -69,6 +70,7 @@ class _Step:
     changes: tuple[EntityChange, ...] = ()
     parked: tuple[ParkedItem, ...] = ()
     unparked_ids: tuple[int, ...] = ()
+    refused: tuple[DeadLetter, ...] = ()
 
 
 class Facility:
@@ -126,10 +128,10 @@ class Facility:
         async with self._serial():
             pass
 
-    async def ingest(self, *batches: bytes, refused: Sequence[ParkedItem] = ()) -> None:
+    async def ingest(self, *batches: bytes, refused: Sequence[DeadLetter] = ()) -> None:
         """Score, commit and publish batches, all in one commit; when this returns, their effects are durable."""
         async with self._serial():
-            await self._take(_Step(tuple((EntryKind.BATCH, batch) for batch in batches), parked=tuple(refused)))
+            await self._take(_Step(tuple((EntryKind.BATCH, batch) for batch in batches), refused=tuple(refused)))
 
     async def apply(self, changes: Sequence[SensorMessage]) -> None:
         """Activations and deactivations, in this order, with whatever was parked for the sensors that arrive."""
@@ -214,7 +216,7 @@ class Facility:
 
     async def _take_parked(self, state: FacilityState) -> None:
         """Apply what arrived before its parent. What the store refuses stays parked, or no load would ever succeed."""
-        stored = [StoredItem(row_id, item) for row_id, item in state.parked if item.kind != "refused"]
+        stored = [StoredItem(row_id, item) for row_id, item in state.parked]
         self._parked_for = {held.item.sensor_id for held in stored}
         if not stored or self._parked_refused:
             return
@@ -302,7 +304,7 @@ class Facility:
         if outcome.checkpoint is not None:
             self._entries_since = self._readings_since = 0
             self._checkpoint_at_s, self._checkpoint_wanted = self._clock.monotonic_s(), False
-        self._parked_for |= {item.sensor_id for item in outcome.parked if item.kind != "refused"}
+        self._parked_for |= {item.sensor_id for item in outcome.parked}
         self._count(outcome, effects, answer)
         self._publish(effects, answer, outcome.rows)
 
@@ -322,6 +324,7 @@ class Facility:
             events=tuple(payloads.alarm_events(effects)),
             parked=(*step.parked, *parked),
             unparked_ids=step.unparked_ids,
+            dead_letters=step.refused,
             changes=step.changes,
         )
 
@@ -340,6 +343,8 @@ class Facility:
         self._metrics.add(LATE_READINGS, sum(effect.counts["late"] for effect in effects))
         for item in outcome.parked:
             self._metrics.add(PARKED, kind=item.kind)
+        for letter in outcome.dead_letters:
+            self._metrics.add(DEAD_LETTERS, reason=letter.reason)
 
     def _publish(self, effects: Sequence[native.Effects], answer: CommitAnswer, rows: int) -> None:
         if not rows:
@@ -378,6 +383,7 @@ def _both(one: _Step, other: _Step) -> _Step:
         one.changes + other.changes,
         one.parked + other.parked,
         one.unparked_ids + other.unparked_ids,
+        one.refused + other.refused,
     )
 
 

@@ -29,7 +29,7 @@ class ParkedRows:
 
     @classmethod
     def sorted_from(cls, stored: Iterable[StoredItem]) -> ParkedRows:
-        """Take `stored` apart; rows of kind refused never wait for anything."""
+        """Take `stored` apart."""
         parked = cls()
         for held in sorted(stored, key=lambda held: (held.item.tracked_at_us or 0, held.id)):
             try:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from engine.live import LiveChunk
 from engine.metrics import Snapshot
-from engine.model import EntityMessage, ParkedItem, SensorActivation, SensorDeactivation
+from engine.model import DeadLetter, EntityMessage, SensorActivation, SensorDeactivation
 
 SensorMessage = SensorActivation | SensorDeactivation
 Cursor = tuple[str, int]
@@ -53,12 +53,12 @@ class Share:
     """What received batches hold for one facility, in their order; committed together.
 
     batches   readings in the native batch format, one a received batch
-    refused   bad rows of messages whose other rows are good; they go to the parking table with the same commit
+    refused   bad rows of messages whose other rows are good; they are kept as dead letters with the same commit
     """
 
     facility_id: str
     batches: tuple[bytes, ...]
-    refused: tuple[ParkedItem, ...] = ()
+    refused: tuple[DeadLetter, ...] = ()
 
 
 class Facilities(Protocol):

@@ -13,9 +13,9 @@ from ray.exceptions import RayError
 from engine import faultpoints
 from engine.clock import SystemClock
 from engine.errors import CommitFenced, StoreError, StoreUnavailable
-from engine.historian.port import DeadLetter, StoredItem, StoredReading, ToldAlarm
+from engine.historian.port import StoredItem, StoredReading, ToldAlarm
 from engine.logs import configure_logging, open_actor_log
-from engine.model import CommitAnswer, FacilitySetup, FacilityState, Outcome, ParkedItem, Verdict
+from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem, Verdict
 from engine.placement.departure import Departure
 from engine.placement.ray_nodes import ACTOR_GONE, own_node, placed
 from engine.settings import Settings
@@ -122,9 +122,12 @@ class RemoteHistorian:
         """See HistorianPort."""
         return bool(await self._call(setup.facility_id, "create_facility", setup))
 
-    async def park_unknown_facility(self, items: Sequence[ParkedItem]) -> list[bool]:
+    async def park_unknown_facility(
+        self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
+    ) -> list[bool]:
         """See HistorianPort."""
-        flags: list[bool] = await self._call(items[0].facility_id if items else "", "park_unknown_facility", items)
+        facility_id = items[0].facility_id if items else ""
+        flags: list[bool] = await self._call(facility_id, "park_unknown_facility", items, letters)
         return flags
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.historian.journal import append_events
 from engine.historian.queries import SQL
-from engine.model import CommitAnswer, EntityChange, Outcome, ParkedItem, Verdict
+from engine.model import CommitAnswer, DeadLetter, EntityChange, Outcome, ParkedItem, Verdict
 
 OUT_OF_SEQUENCE = "out_of_sequence"
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # signature, flags, no header extension
@@ -135,6 +135,7 @@ async def _move_parked(connection: Any, outcomes: Sequence[Outcome], now_us: int
     if applied:
         await connection.execute(SQL["parked_remove"], applied)
     await park(connection, [item for outcome in outcomes for item in outcome.parked], now_us)
+    await keep_letters(connection, [letter for outcome in outcomes for letter in outcome.dead_letters], now_us)
 
 
 async def park(connection: Any, items: Sequence[ParkedItem], now_us: int) -> None:
@@ -148,13 +149,24 @@ async def park(connection: Any, items: Sequence[ParkedItem], now_us: int) -> Non
         [item.tracked_at_us for item in items],
         [item.body for item in items],
         [item.reason for item in items],
-        [_digest(item) for item in items],
+        [_digest((item.kind, item.facility_id, item.sensor_id, str(item.tracked_at_us), item.body)) for item in items],
     ]
     await connection.execute(SQL["parked_add"], *columns, now_us)
 
 
-def _digest(item: ParkedItem) -> bytes:
-    parts = (item.kind, item.facility_id, item.sensor_id, str(item.tracked_at_us), item.body)
+async def keep_letters(connection: Any, letters: Sequence[DeadLetter], now_us: int) -> None:
+    """Add dead letters; one that is there already adds nothing."""
+    if not letters:
+        return
+    columns = [
+        [getattr(letter, name).replace("\0", "\N{REPLACEMENT CHARACTER}") for letter in letters]
+        for name in ("source", "queue", "reason", "detail", "body", "facility_id", "sensor_id")
+    ]
+    digests = [_digest(letter.identity) for letter in letters]
+    await connection.execute(SQL["dead_letters_add"], *columns, digests, now_us)
+
+
+def _digest(parts: Sequence[str]) -> bytes:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
 
 

@@ -17,15 +17,16 @@ from engine.historian.connection import (
     prepare_connection,
     translated_errors,
 )
-from engine.historian.group import park
+from engine.historian.group import keep_letters, park
 from engine.historian.group_commit import GroupCommit
 from engine.historian.leadership import Leadership, try_lead
-from engine.historian.port import DeadLetter, StoredItem, StoredReading, ToldAlarm
+from engine.historian.port import StoredItem, StoredReading, ToldAlarm
 from engine.historian.queries import SQL
-from engine.model import CommitAnswer, FacilitySetup, FacilityState, Outcome, ParkedItem
+from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
 from engine.settings import Settings
 
 _DAY_US = 86_400_000_000
+_REFUSED_AT_ONCE = 1_000
 
 
 class Historian:
@@ -89,15 +90,19 @@ class Historian:
             await connection.execute(SQL["epoch_insert"], setup.facility_id)
         return True
 
-    async def park_unknown_facility(self, items: Sequence[ParkedItem]) -> list[bool]:
+    async def park_unknown_facility(
+        self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
+    ) -> list[bool]:
         async with self._transaction("parking") as connection:
             known: dict[str, bool] = {}
-            for facility_id in sorted({item.facility_id for item in items}):
+            for facility_id in sorted({each.facility_id for each in items} | {each.facility_id for each in letters}):
                 await connection.execute(SQL["facility_lock"], facility_id)
                 known[facility_id] = await connection.fetchval(SQL["facility_exists"], facility_id)
             parked = [not known[item.facility_id] for item in items]
             homeless = [item for item, is_parked in zip(items, parked, strict=True) if is_parked]
-            await park(connection, homeless, self._clock.now_us())
+            now_us = self._clock.now_us()
+            await park(connection, homeless, now_us)
+            await keep_letters(connection, [letter for letter in letters if not known[letter.facility_id]], now_us)
         return parked
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
@@ -120,12 +125,8 @@ class Historian:
             return [row["id"] for row in await connection.fetch(SQL["facility_ids"])]
 
     async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        columns = [
-            [getattr(letter, name).replace("\0", "\N{REPLACEMENT CHARACTER}") for letter in letters]
-            for name in ("source", "queue", "reason", "detail", "body", "facility_id", "sensor_id")
-        ]
         async with self._connection("recording dead letters") as connection:
-            await connection.execute(SQL["dead_letters_add"], *columns, self._clock.now_us())
+            await keep_letters(connection, letters, self._clock.now_us())
 
     async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
         async with self._connection("writing the engine's status") as connection:
@@ -149,8 +150,14 @@ class Historian:
         now_us = self._clock.now_us()
         oldest_us = now_us - round(self._settings.parked_days_max * _DAY_US)
         async with self._connection("expiring parked rows") as connection:
-            status: str = await connection.execute(SQL["parked_expire"], oldest_us, now_us)
-        return int(status.rpartition(" ")[2])
+            return int(await connection.fetchval(SQL["parked_expire"], oldest_us, now_us))
+
+    async def move_refused(self) -> int:
+        moved = 0
+        async with self._connection("moving refused rows") as connection:
+            while piece := int(await connection.fetchval(SQL["refused_move"], _REFUSED_AT_ONCE)):
+                moved += piece
+        return moved
 
     async def drained_nodes(self) -> list[str]:
         async with self._connection("reading the drained nodes") as connection:

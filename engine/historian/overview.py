@@ -21,7 +21,7 @@ _FACILITIES = """
 SELECT facilities.id, facilities.name, facilities.status,
     (SELECT count(*) FROM sensors WHERE sensors.facility_id = facilities.id) AS sensors,
     (SELECT count(*) FROM alarms WHERE alarms.facility_id = facilities.id AND active) AS active_alarms,
-    (SELECT count(*) FROM parked WHERE parked.facility_id = facilities.id) AS parked,
+    (SELECT count(*) FROM parked WHERE parked.facility_id = facilities.id AND kind <> 'refused') AS parked,
     extract(epoch FROM clock_timestamp() - greatest(
         (SELECT max(recorded_at) FROM facility_commits WHERE facility_commits.facility_id = facilities.id),
         (SELECT recorded_at FROM checkpoints WHERE checkpoints.facility_id = facilities.id)
@@ -30,7 +30,8 @@ FROM facilities ORDER BY facilities.name, facilities.id LIMIT $1
 """
 _COUNTS = """
 SELECT (SELECT count(*) FROM facilities) AS facilities, (SELECT count(*) FROM sensors) AS sensors,
-    (SELECT count(*) FROM alarms WHERE active) AS active_alarms, (SELECT count(*) FROM parked) AS parked,
+    (SELECT count(*) FROM alarms WHERE active) AS active_alarms,
+    (SELECT count(*) FROM parked WHERE kind <> 'refused') AS parked,
     (SELECT count(*) FROM dead_letters) AS dead_letters
 """
 

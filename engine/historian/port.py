@@ -11,24 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.model import CommitAnswer, FacilitySetup, FacilityState, Outcome, ParkedItem
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """Input that was given up, as it is shown to people.
-
-    source   bus (dead-lettered on its queue) or parked (expired in the parking table)
-    body     an excerpt of the offending text
-    """
-
-    source: str
-    queue: str
-    reason: str
-    detail: str
-    body: str
-    facility_id: str = ""
-    sensor_id: str = ""
+from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +62,17 @@ class HistorianPort(Protocol):
     async def create_facility(self, setup: FacilitySetup) -> bool:
         """Add a facility; False when its id is known already (then nothing changes)."""
 
-    async def park_unknown_facility(self, items: Sequence[ParkedItem]) -> list[bool]:
+    async def park_unknown_facility(
+        self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
+    ) -> list[bool]:
         """Park input of facilities that do not exist; False for an item whose facility exists by now: route it again.
 
-        Takes the same lock on the facility id as `create_facility`, so that none can slip between the two.
+        `letters` are kept with what is parked of their facility, or not yet. Takes the same lock on the facility id as
+        `create_facility`, so that none can slip between the two.
         """
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
-        """Applicable parked rows (not kind `refused`) of a facility or of one sensor, oldest event time first."""
+        """Parked rows of a facility or of one sensor, oldest event time first."""
 
     async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | None:
         """The sensor's number if it exists, else a new one for `EntityChange(insert_sensor)`.
@@ -98,7 +84,7 @@ class HistorianPort(Protocol):
         """Every facility there is, in order of id."""
 
     async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep what was dead-lettered where people can read it."""
+        """Keep what is dead-lettered where people can read it; what is there already adds nothing."""
 
     async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
         """Replace the JSON state of one component in `engine_status`."""
@@ -132,6 +118,9 @@ class HousekeepingPort(Protocol):
 
     async def expire_parked(self) -> int:
         """Turn parked rows older than `parked_days_max` into dead letters; how many."""
+
+    async def move_refused(self) -> int:
+        """Turn the refused rows that earlier versions parked into dead letters; how many."""
 
     async def sweep(self) -> list[str]:
         """Facilities that have parked rows whose parent exists: their actors should load again or apply them."""

@@ -41,6 +41,15 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[], $5::text[], $
     item (kind, facility_id, sensor_id, tracked_at, body, reason, digest)
 ON CONFLICT (digest) DO NOTHING;
 
+-- name: dead_letters_add
+-- A redelivery finds its digest and adds nothing. In one order for everybody, so that no two wait for each other.
+INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, digest, recorded_at)
+SELECT source, queue, reason, detail, body, facility_id, sensor_id, digest, $9
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])
+    letter (source, queue, reason, detail, body, facility_id, sensor_id, digest)
+ORDER BY digest
+ON CONFLICT (digest) DO NOTHING;
+
 -- name: sensor_insert
 WITH place AS (INSERT INTO locations (address, longitude, latitude) VALUES ($9, $10, $11) RETURNING id)
 INSERT INTO sensors (id, sensor_no, facility_id, name, status, type, expected_freq, signal_interval_s, location_id,
@@ -199,6 +208,7 @@ SELECT sensor_no, rule, active, acknowledged, since FROM alarms
 WHERE facility_id = $1 ORDER BY alarm_key;
 
 -- name: parked_of_facility
+-- Without the refused rows of earlier versions, which wait for nothing (see refused_move).
 SELECT id, kind, facility_id, sensor_id, tracked_at, body, reason FROM parked
 WHERE md5(facility_id) = md5($1::text) AND facility_id = $1 AND kind <> 'refused'
 ORDER BY tracked_at NULLS FIRST, id;
@@ -235,12 +245,6 @@ SELECT nextval('sensors_sensor_no_seq')::int4;
 -- name: facility_ids
 SELECT id FROM facilities ORDER BY id;
 
--- name: dead_letters_add
-INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
-SELECT source, queue, reason, detail, body, facility_id, sensor_id, $8
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
-    letter (source, queue, reason, detail, body, facility_id, sensor_id);
-
 -- name: engine_status_set
 INSERT INTO engine_status (component, state, updated_at) VALUES ($1, $2::jsonb, $3)
 ON CONFLICT (component) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at;
@@ -251,10 +255,31 @@ ON CONFLICT (component) DO UPDATE SET state = excluded.state, updated_at = exclu
 SELECT pg_try_advisory_lock(hashtext('gasinsight leader'));
 
 -- name: parked_expire
-WITH expired AS (DELETE FROM parked WHERE parked_at < $1 RETURNING *)
-INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
-SELECT 'parked', '', CASE kind WHEN 'refused' THEN reason ELSE 'parked_too_long' END,
-    kind || ': ' || reason, body, facility_id, sensor_id, $2::timestamptz FROM expired;
+WITH expired AS (DELETE FROM parked WHERE parked_at < $1 AND kind <> 'refused' RETURNING *),
+kept AS (
+    INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, digest, recorded_at)
+    SELECT 'parked', '', 'parked_too_long', kind || ': ' || reason, body, facility_id, sensor_id, digest,
+        $2::timestamptz
+    FROM expired ORDER BY digest
+    ON CONFLICT (digest) DO NOTHING
+)
+SELECT count(*) FROM expired;
+
+-- name: refused_move
+-- Earlier versions parked bad rows of good messages, with `reason: detail`. In pieces, so that no commit waits long; a
+-- redelivery since may have left the dead letter already.
+WITH moved AS (
+    DELETE FROM parked WHERE id = ANY (ARRAY(
+        SELECT id FROM parked WHERE kind = 'refused' ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))
+    RETURNING *
+), kept AS (
+    INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, digest, recorded_at)
+    SELECT 'row', '', split_part(reason, ': ', 1), substr(reason, length(split_part(reason, ': ', 1)) + 3), body,
+        facility_id, sensor_id, digest, parked_at
+    FROM moved ORDER BY digest
+    ON CONFLICT (digest) DO NOTHING
+)
+SELECT count(*) FROM moved;
 
 -- name: parked_strays
 -- An activation waits for its facility; a reading or a deactivation for its sensor in that facility.

@@ -318,6 +318,8 @@ dead_letters = Table(
     Column("facility_id", Text, nullable=False),
     Column("sensor_id", Text, nullable=False),
     Column("recorded_at", Time, nullable=False, index=True),
+    Column("digest", LargeBinary),  # of what it is told apart by: a redelivery adds nothing; none in older rows
+    Index("dead_letters_digest_idx", "digest", unique=True),
 )
 
 # --- recovery ---------------------------------------------------------------------------------------------------------

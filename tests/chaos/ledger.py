@@ -61,7 +61,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """One message with good readings; `refused` bad rows among them must end in the parking table."""
+    """One message with good readings; `refused` bad rows among them must end as dead letters."""
 
     rows: NDArray[Any]
     refused: int = 0

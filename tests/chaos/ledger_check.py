@@ -4,7 +4,7 @@ For when the sender has ended and the queues have drained. Works in columns: two
 
 Lost is what the bus has accepted and the database does not hold. Doubled is every effect that is there once too often:
 a reading counted twice in a rollup, a conflict (the field never sends two values for one time), a transition that
-follows itself, a violation told twice, a bad row parked twice, a dead letter more often than its body was sent.
+follows itself, a violation told twice, a bad row told of twice, a dead letter more often than its body was sent.
 A message that the bus may have or not (`Contents.accepted`) may be there or not, but whole.
 """
 
@@ -64,7 +64,7 @@ class LedgerResult:
     planted: int = 0
     alerts_merged: int = 0
     dead_deserved: int = 0
-    refused_parked: int = 0
+    refused_kept: int = 0
     lost: int = 0
     wrong: int = 0
     invented: int = 0
@@ -101,7 +101,7 @@ class LedgerResult:
         told = self.planted - self.alerts_missing - self.alerts_merged
         return (
             f"{self.planted:,} planted violations: {told:,} told, {self.alerts_merged} part of an alarm that was on; "
-            f"{self.dead_deserved:,} bad messages dead-lettered, {self.refused_parked:,} bad rows set aside"
+            f"{self.dead_deserved:,} bad messages dead-lettered, {self.refused_kept:,} bad rows set aside"
         )
 
     def tell(self, kind: str, number: int, example: object) -> None:
@@ -134,7 +134,7 @@ async def check_database(contents: Contents, database_url: str, result: LedgerRe
         await _check_readings(database, contents, no_of, result)
         await _check_conflicts(database, no_of, result)
         await _check_journal(database, contents, no_of, facilities, result)
-        await _check_parked(database, contents, facilities, result)
+        await _check_set_aside(database, contents, facilities, result)
         _check_statuses(contents, {row["id"]: row["status"] for row in sensors}, result)
     finally:
         await database.close()
@@ -257,16 +257,15 @@ async def _check_journal(
             result.tell(kind, 1, f"{contents.sensors[sensor]} at {at_us} us")
 
 
-async def _check_parked(database: Any, contents: Contents, facilities: list[str], result: LedgerResult) -> None:
-    rows = await database.fetch("SELECT kind, body FROM parked WHERE facility_id = ANY($1)", facilities)
-    for row in rows:
-        if row["kind"] != "refused":
-            result.tell("parked_left", 1, dict(row))
-    result.refused_parked = sum(row["kind"] == "refused" for row in rows)
+async def _check_set_aside(database: Any, contents: Contents, facilities: list[str], result: LedgerResult) -> None:
+    for row in await database.fetch("SELECT kind, body FROM parked WHERE facility_id = ANY($1)", facilities):
+        result.tell("parked_left", 1, dict(row))
+    refused = "SELECT count(*) FROM dead_letters WHERE source = 'row' AND facility_id = ANY($1)"
+    result.refused_kept = await database.fetchval(refused, facilities)
     settled = sum(bad for sequence, bad in contents.refused.items() if sequence <= contents.accepted)
     at_most = sum(contents.refused.values())
-    result.tell("refused_missing", max(0, settled - result.refused_parked), "bad rows that are not set aside")
-    result.tell("refused_doubled", max(0, result.refused_parked - at_most), "bad rows set aside more than once")
+    result.tell("refused_missing", max(0, settled - result.refused_kept), "bad rows that are not set aside")
+    result.tell("refused_doubled", max(0, result.refused_kept - at_most), "bad rows set aside more than once")
 
 
 def _check_statuses(contents: Contents, shown: dict[str, str], result: LedgerResult) -> None:

@@ -39,8 +39,9 @@ HARMS = {
     "conflicts": "INSERT INTO reading_conflicts VALUES (DEFAULT, 1, $1::timestamptz, 1, '', '', now())",
     "journal_repeats": f"UPDATE alarm_events SET transition = 'activated' WHERE id = 2 AND {ANY}",
     "alerts_missing": f"DELETE FROM alarm_events WHERE id IN (1, 2) AND {ANY}",
-    "parked_left": f"UPDATE parked SET kind = 'reading' WHERE id = (SELECT min(id) FROM parked) AND {ANY}",
-    "refused_missing": f"DELETE FROM parked WHERE id = (SELECT min(id) FROM parked) AND {ANY}",
+    "parked_left": f"""INSERT INTO parked (kind, facility_id, sensor_id, body, reason, digest, parked_at)
+        SELECT 'reading', facility_id, 's', '', '', '', now() FROM sensors WHERE sensor_no = 1 AND {ANY}""",
+    "refused_missing": f"DELETE FROM dead_letters WHERE id = (SELECT min(id) FROM dead_letters) AND {ANY}",
     "statuses_wrong": f"UPDATE sensors SET status = 'Inactive' WHERE sensor_no = 1 AND {ANY}",
 }
 
@@ -148,7 +149,7 @@ async def kept(database_url: str) -> AsyncIterator[Any]:
         await connection.close()
 
 
-TABLES = ("sensor_records", "reading_rollups", "reading_conflicts", "alarm_events", "parked", "sensors")
+TABLES = ("sensor_records", "reading_rollups", "reading_conflicts", "alarm_events", "dead_letters", "parked", "sensors")
 
 
 async def fill(database: Any, ledger: Ledger) -> None:
@@ -178,7 +179,7 @@ async def fill(database: Any, ledger: Ledger) -> None:
         [(number, event[0], *event[1:]) for number, event in enumerate(events, 1)],
     )
     await database.executemany(
-        "INSERT INTO parked VALUES (DEFAULT, 'refused', $1, 's', NULL, '', '', $2, now())",
+        "INSERT INTO dead_letters VALUES (DEFAULT, 'row', '', 'r', '', '', $1, 's', now(), $2)",
         [(places[0], str(number).encode()) for number in range(sum(contents.refused.values()))],
     )
     for table in TABLES:

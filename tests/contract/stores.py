@@ -12,8 +12,8 @@ import asyncpg
 
 from engine.clock import SystemClock
 from engine.historian.historian import Historian
-from engine.historian.port import DeadLetter, HistorianPort
-from engine.model import Detection, SensorType, Verdict
+from engine.historian.port import HistorianPort
+from engine.model import DeadLetter, Detection, SensorType, Verdict
 from engine.settings import Settings
 from tests.fakes.historian import FakeHistorian
 from tests.integration.historian.cutting_proxy import CuttingProxy
@@ -48,7 +48,8 @@ class Store(Protocol):
     async def journal(self) -> Sequence[Journaled]:
         """In the order of the ids."""
 
-    async def dead_letters(self) -> Sequence[DeadLetter]: ...
+    async def dead_letters(self) -> Sequence[DeadLetter]:
+        """As they are shown, without what they are told apart by."""
 
     async def engine_status(self, component: str) -> Any: ...
 
@@ -84,7 +85,7 @@ class FakeStore:
         ]
 
     async def dead_letters(self) -> Sequence[DeadLetter]:
-        return self.historian.dead_letters
+        return [replace(letter, identity=()) for letter in self.historian.dead_letters]
 
     async def engine_status(self, component: str) -> Any:
         return self.historian.engine_status[component]
@@ -138,9 +139,9 @@ class RealStore:
         return [Journaled(*row) for row in rows]
 
     async def dead_letters(self) -> Sequence[DeadLetter]:
-        names = [each.name for each in fields(DeadLetter)]
+        names = [each.name for each in fields(DeadLetter) if each.name != "identity"]
         rows = await self._database.fetch(f"SELECT {', '.join(names)} FROM dead_letters ORDER BY id")
-        return [DeadLetter(*row) for row in rows]
+        return [DeadLetter(*row, identity=()) for row in rows]
 
     async def engine_status(self, component: str) -> Any:
         return await self._database.fetchval("SELECT state FROM engine_status WHERE component = $1", component)

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from engine.errors import StoreUnavailable
-from engine.historian.port import DeadLetter, HistorianPort
+from engine.historian.port import HistorianPort
 from engine.model import ParkedItem
 from tests.contract.stores import Store
 from tests.integration.historian.outcomes import (
     T0_US,
     committed,
+    dead_letter,
     event,
     facility_with_sensors,
     load,
@@ -33,7 +34,7 @@ CALLS: dict[str, Callable[[HistorianPort], Awaitable[Any]]] = {
     "parked": lambda historian: historian.parked("f"),
     "reserve_sensor": lambda historian: historian.reserve_sensor("f-s0", "f"),
     "facility_ids": lambda historian: historian.facility_ids(),
-    "record_dead_letters": lambda historian: historian.record_dead_letters([DeadLetter("bus", "q", "r", "d", "b")]),
+    "record_dead_letters": lambda historian: historian.record_dead_letters([dead_letter("b")]),
     "write_engine_status": lambda historian: historian.write_engine_status("a", {"n": 1}),
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.errors import CommitRejected
-from engine.historian.port import DeadLetter, HistorianPort
+from engine.historian.port import HistorianPort
 from engine.model import EntityChange, ParkedItem, Verdict
 from tests.contract.stores import Store
 from tests.integration.historian.outcomes import (
@@ -35,9 +35,8 @@ async def test_parked_rows_come_by_their_time_and_may_be_asked_for_by_sensor(his
     timeless = parked_item("a", None)
     before_1970, later, twin = parked_item("a", -5), parked_item("a", T0_US + 2), parked_item("a", T0_US + 2, body="[]")
     other = parked_item("b", T0_US + 1)
-    refused = parked_item("a", None, kind="refused", body="bad")
     strange = parked_item("a", T0_US, facility_id="elsewhere")
-    wanted = (later, twin, other, refused, before_1970, strange, timeless)
+    wanted = (later, twin, other, before_1970, strange, timeless)
     await committed(historian, replace(outcome(state, 2), parked=wanted))
 
     stored = await historian.parked("f")
@@ -119,17 +118,6 @@ async def test_a_number_is_the_sensors_own_or_a_new_one(historian: HistorianPort
     change = EntityChange("insert_sensor", "new", activation=activation("f", "new"), sensor_no=drawn[1])
     await committed(historian, replace(outcome(state, 2), changes=(change,)))
     assert await historian.reserve_sensor("new", "f") == drawn[1]
-
-
-async def test_dead_letters_are_kept_with_a_nul_made_visible(store: Store) -> None:
-    letters = [
-        DeadLetter("bus", "q", "not_json", "line 1", "{\0", "f", "s"),
-        DeadLetter("bus", "q", "too_deep", "", ""),
-    ]
-    await store.historian.record_dead_letters(letters)
-    await store.historian.record_dead_letters(letters[1:])
-    kept = [replace(letters[0], body="{\N{REPLACEMENT CHARACTER}"), letters[1], letters[1]]
-    assert await store.dead_letters() == kept
 
 
 async def test_the_engines_status_is_the_last_one_of_each_component(store: Store) -> None:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from engine.errors import CommitFenced, CommitRejected, StoreUnavailable
-from engine.historian.port import DeadLetter, StoredItem, StoredReading, ToldAlarm
+from engine.historian.port import StoredItem, StoredReading, ToldAlarm
 from engine.model import (
     AlarmEvent,
     Checkpoint,
     CommitAnswer,
+    DeadLetter,
     Detection,
     EntityChange,
     FacilityConfig,
@@ -33,8 +34,6 @@ from engine.model import (
 )
 from tests.fakes.copy_rows import StoredRow, copied_rows
 from tests.fakes.storable import Unstorable, check_json, check_texts
-
-REFUSED = "refused"  # the kind of a parked row that is only shown
 
 
 @dataclass
@@ -147,12 +146,16 @@ class FakeHistorian:
         self.epochs[setup.facility_id] = 0
         return True
 
-    async def park_unknown_facility(self, items: Sequence[ParkedItem]) -> list[bool]:
+    async def park_unknown_facility(
+        self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
+    ) -> list[bool]:
         self._reach()
         unknown = [item.facility_id not in self.facilities for item in items]
         homeless = [item for item, is_unknown in zip(items, unknown, strict=True) if is_unknown]
-        _check_written(homeless)
+        untold = [_shown(letter) for letter in letters if letter.facility_id not in self.facilities]
+        _check_written(homeless, untold)
         self.park(homeless)
+        self._keep(untold)
         return unknown
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
@@ -172,10 +175,9 @@ class FakeHistorian:
 
     async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         self._reach()
-        for letter in letters:
-            texts = {each.name: getattr(letter, each.name) for each in fields(letter)}
-            without_nul = {name: text.replace("\0", "\N{REPLACEMENT CHARACTER}") for name, text in texts.items()}
-            self.dead_letters.append(DeadLetter(**without_nul))
+        shown = [_shown(letter) for letter in letters]
+        _check_written(shown)
+        self._keep(shown)
 
     async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
         self._reach()
@@ -205,6 +207,11 @@ class FakeHistorian:
         if self.away:
             raise away()
 
+    def _keep(self, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            if letter.identity not in {held.identity for held in self.dead_letters}:
+                self.dead_letters.append(letter)
+
     def _draw(self) -> int:
         self._last_drawn += 1
         return self._last_drawn
@@ -213,7 +220,7 @@ class FakeHistorian:
         rows = [
             StoredItem(row_id, item)
             for row_id, item in self.parking.items()
-            if item.facility_id == facility_id and sensor_id in {None, item.sensor_id} and item.kind != REFUSED
+            if item.facility_id == facility_id and sensor_id in {None, item.sensor_id}
         ]
         return sorted(rows, key=lambda row: (row.item.tracked_at_us is not None, row.item.tracked_at_us, row.id))
 
@@ -234,7 +241,8 @@ class FakeHistorian:
 
     def _written(self, outcome: Outcome) -> CommitAnswer:
         """Raises Unstorable before anything is changed."""
-        check_texts(outcome.changes, outcome.parked, outcome.events)
+        letters = [_shown(letter) for letter in outcome.dead_letters]
+        check_texts(outcome.changes, outcome.parked, outcome.events, letters)
         for event in outcome.events:
             check_json(event.explanation_json)
         sensors = self._changed_sensors(outcome)
@@ -246,6 +254,7 @@ class FakeHistorian:
         for row_id in outcome.unparked_ids:
             self.parking.pop(row_id, None)
         self.park(outcome.parked)
+        self._keep(letters)
         answer = self._stored(rows)
         for event in outcome.events:
             if event.only_if_stored not in answer.not_stored:
@@ -304,6 +313,13 @@ def away() -> StoreUnavailable:
 
 def _digest(item: ParkedItem) -> tuple[Any, ...]:
     return item.kind, item.facility_id, item.sensor_id, item.tracked_at_us, item.body
+
+
+def _shown(letter: DeadLetter) -> DeadLetter:
+    """As it is kept: a NUL is made visible. The identity is a digest there, of whatever texts."""
+    texts = {each.name: getattr(letter, each.name) for each in fields(letter) if each.name != "identity"}
+    visible = {name: text.replace("\0", "\N{REPLACEMENT CHARACTER}") for name, text in texts.items()}
+    return DeadLetter(**visible, identity=tuple(part.encode(errors="surrogatepass").hex() for part in letter.identity))
 
 
 def _new_sensor(change: EntityChange) -> SensorConfig:

@@ -101,6 +101,7 @@ async def check_ledger(db: asyncpg.Connection, broker: ModelBroker, plan: Plan) 
         assert row["status"] == plan.sensors[sensor_id].final_status(), f"status of {sensor_id}"
     await _check_rows(db, plan, sensors)
     await _check_parked(db, plan)
+    await _check_letters(db, plan)
 
 
 async def _check_rows(db: asyncpg.Connection, plan: Plan, sensors: dict[str, Any]) -> None:
@@ -122,15 +123,21 @@ async def _check_rows(db: asyncpg.Connection, plan: Plan, sensors: dict[str, Any
 
 
 async def _check_parked(db: asyncpg.Connection, plan: Plan) -> None:
-    """Parked are the readings of sensors that were never activated, and every bad row once."""
+    """Parked are the readings of sensors that were never activated, and nothing else."""
     rows = await db.fetch("SELECT * FROM parked WHERE facility_id = ANY($1::text[])", plan.facilities)
     waiting = {(row["sensor_id"], us(row["tracked_at"])) for row in rows if row["kind"] == "reading"}
     orphans = {(row.sensor_id, row.tracked_at_us) for row in plan.rows() if not plan.sensors[row.sensor_id].activated}
     assert waiting == orphans, f"parked readings: too many {waiting - orphans}, lost {orphans - waiting}"
-    refused = [row for row in rows if row["kind"] == "refused"]
+    assert {row["kind"] for row in rows} <= {"reading"}
+
+
+async def _check_letters(db: asyncpg.Connection, plan: Plan) -> None:
+    """People are told of every bad row once."""
+    refused = await db.fetch(
+        "SELECT reason FROM dead_letters WHERE source = 'row' AND facility_id = ANY($1::text[])", plan.facilities
+    )
     spoiled = {sent.body for _, sent in plan.sends if sent.refused_rows}
-    assert len(refused) == len(spoiled), f"{len(refused)} bad rows set aside, {len(spoiled)} sent"
-    assert {row["kind"] for row in rows} <= {"reading", "refused"}
+    assert len(refused) == len(spoiled), f"{len(refused)} bad rows are told of, {len(spoiled)} sent"
 
 
 def check_alerts(plan: Plan, folded: Folded, numbers: dict[str, int]) -> None:

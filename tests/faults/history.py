@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from engine.errors import StoreUnavailable
-from engine.historian.port import DeadLetter, HistorianPort, StoredItem, StoredReading, ToldAlarm
-from engine.model import CommitAnswer, FacilitySetup, FacilityState, LogEntry, Outcome, ParkedItem, Verdict
+from engine.historian.port import HistorianPort, StoredItem, StoredReading, ToldAlarm
+from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, LogEntry, Outcome, ParkedItem, Verdict
 from tests.faults.scheduler import Process
 
 T = TypeVar("T")
@@ -128,8 +128,10 @@ class Store:
     async def create_facility(self, setup: FacilitySetup) -> bool:
         return await self._call(f"create {setup.facility_id}", lambda: self._real.create_facility(setup))
 
-    async def park_unknown_facility(self, items: Sequence[ParkedItem]) -> list[bool]:
-        return await self._call(f"park {len(items)}", lambda: self._real.park_unknown_facility(items))
+    async def park_unknown_facility(
+        self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
+    ) -> list[bool]:
+        return await self._call(f"park {len(items)}", lambda: self._real.park_unknown_facility(items, letters))
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
         return await self._call(f"parked {facility_id}", lambda: self._real.parked(facility_id, sensor_id))

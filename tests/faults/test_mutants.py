@@ -110,10 +110,20 @@ def replay_forgets_the_last_entry(patch: pytest.MonkeyPatch) -> None:
 def parked_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     """What belongs to no facility yet is completed and dropped."""
 
-    async def dropped(self: Directory, facility_id: str, items: Sequence[ParkedItem]) -> bool:
+    async def dropped(self: Directory, facility_id: str, items: Sequence[ParkedItem], letters: Any = ()) -> bool:
         return True
 
     patch.setattr(Directory, "_park", dropped)
+
+
+def refused_rows_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """Bad rows of good messages are left out of the commit."""
+    outcome_of = facility.Facility._outcome
+
+    def silent(self: Any, *arguments: Any) -> Outcome:
+        return replace(outcome_of(self, *arguments), dead_letters=())
+
+    patch.setattr(facility.Facility, "_outcome", silent)
 
 
 def two_at_once(patch: pytest.MonkeyPatch) -> None:
@@ -145,6 +155,7 @@ def two_at_once(patch: pytest.MonkeyPatch) -> None:
         no_reload_after_a_failure,
         replay_forgets_the_last_entry,
         parked_is_forgotten,
+        refused_rows_are_forgotten,
         two_at_once,
     ],
 )

@@ -16,7 +16,7 @@ from engine.clock import ManualClock
 from engine.facility.port import DONE, Answer, Share
 from engine.messages import activation_of, deactivation_of, setup_of
 from engine.metrics import Metrics
-from engine.model import EntityMessage, ParkedItem
+from engine.model import DeadLetter, EntityMessage
 from tests.fakes.broker import ModelBroker
 from tests.faults.bad_input import CASES, FUTURE_S_MAX, RECEIVED_AT, Case, body, reading, rows
 from tests.unit.test_bad_input_entities import KINDS
@@ -29,7 +29,7 @@ class Accepting:
     """Facilities that take in everything and remember it."""
 
     readings: list[dict[str, object]] = field(default_factory=list)
-    refused: list[ParkedItem] = field(default_factory=list)
+    refused: list[DeadLetter] = field(default_factory=list)
     messages: list[EntityMessage] = field(default_factory=list)
 
     def lane(self, facility_id: str) -> str:
@@ -58,8 +58,8 @@ async def test_where_a_body_ends(case: Case) -> None:
     assert [letter.body for letter in dead] == ([case.body] if case.dead else [])
     assert all(letter.description and len(letter.description) <= 4096 for letter in dead)
     assert len(taken.readings) == case.good
-    assert [item.reason.partition(":")[0] for item in taken.refused] == list(case.refused)
-    assert all(item.kind == "refused" and item.body for item in taken.refused)
+    assert [letter.reason for letter in taken.refused] == list(case.refused)
+    assert all(letter.source == "row" and letter.detail and letter.body for letter in taken.refused)
     assert broker.waiting(QUEUE) == 0
     assert broker.counts["deliveries"] == 1, "at its first delivery"
 

@@ -14,7 +14,7 @@ from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityU
 from engine.facility.facility import Facility
 from engine.facility.payloads import core_settings
 from engine.metrics import Metrics
-from engine.model import Detection, EntryKind, ParkedItem, SensorStatus, SensorType, Verdict
+from engine.model import DeadLetter, Detection, EntryKind, ParkedItem, SensorStatus, SensorType, Verdict
 from engine.settings import Settings
 from native import Flag
 from tests.fakes.historian import FakeHistorian, away
@@ -302,13 +302,13 @@ async def test_parked_input_that_the_store_refuses_does_not_keep_the_facility_fr
     assert len(historian.parking) == 1
 
 
-async def test_a_refused_row_is_parked_with_its_neighbours_commit(historian: FakeHistorian) -> None:
+async def test_a_refused_row_is_a_dead_letter_with_its_neighbours_commit(historian: FakeHistorian) -> None:
     facility = facility_on(historian)
     await facility.apply([activation()])
-    bad = ParkedItem("refused", "f", "s", None, '{"sensor_id": "s"}', "missing_field: data")
+    bad = DeadLetter("row", "", "missing_field", "data", '{"sensor_id": "s"}', "f", "s", ("refused", "s"))
     await facility.ingest(batch(("s", 1, "21")), refused=[bad])
-    await facility.apply([activation("t")])
-    assert list(historian.parking.values()) == [bad]
+    assert historian.outcomes[-1].rows == 1 and historian.outcomes[-1].dead_letters == (bad,)
+    assert (historian.letters, historian.parking) == ([bad], {})
 
 
 async def test_steps_of_one_facility_never_overlap(historian: FakeHistorian) -> None:

@@ -176,12 +176,14 @@ async def test_bad_bodies_are_dead_lettered_at_once_and_delay_nobody(house: Hous
     assert all(letter.description for letter in house.broker.dead_letters(QUEUE))
 
 
-async def test_a_bad_row_of_a_good_body_is_parked_and_the_message_completed(house: House) -> None:
+async def test_a_bad_row_of_a_good_body_is_a_dead_letter_and_the_message_completed(house: House) -> None:
     good = reading_body("s", 1, "21").decode()
     house.send(f'[{good}, {{"sensor_id": "s"}}]'.encode())
     house.start()
     await house.until(lambda: house.completed == 1)
-    assert [item.kind for item in house.historian.parking.values()] == ["refused"]
+    assert house.historian.parking == {}
+    (letter,) = house.historian.dead_letters
+    assert (letter.source, letter.reason, letter.facility_id, letter.sensor_id) == ("row", "missing_field", "f", "s")
     assert list(house.historian.readings.values()) == ["21"]
 
 

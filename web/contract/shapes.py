@@ -307,7 +307,7 @@ class Colors(BaseModel):
 
 
 class Parked(BaseModel):
-    """Input that waits for its parent, or a refused row of a good batch."""
+    """Input that waits for its parent."""
 
     id: int
     kind: str
@@ -325,7 +325,7 @@ class ParkedPage(BaseModel):
 
 
 class DeadLetter(BaseModel):
-    """Input that was given up, with its reason."""
+    """Input that will never take effect, with its reason. `queue` is that of a message."""
 
     id: int
     source: str

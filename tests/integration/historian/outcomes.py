@@ -11,6 +11,7 @@ from engine.model import (
     AlarmEvent,
     AlertType,
     CommitAnswer,
+    DeadLetter,
     EntityChange,
     EntryKind,
     FacilitySetup,
@@ -91,6 +92,12 @@ def event(
 
 def setup(facility_id: str) -> FacilitySetup:
     return FacilitySetup(facility_id, f"Facility {facility_id}", FacilityType.PIPELINES, PLACE, T0_US)
+
+
+def dead_letter(body: str, facility_id: str = "f") -> DeadLetter:
+    """A bad row of a good message."""
+    identity = ("refused", facility_id, "s", "None", body)
+    return DeadLetter("row", "", "missing_field", "data", body, facility_id, "s", identity)
 
 
 def activation(facility_id: str, sensor_id: str, expected_interval_s: int = 15) -> SensorActivation:
