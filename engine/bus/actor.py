@@ -138,6 +138,7 @@ class IntakeActor:
             source,
             self._handler(kind),
             self._directory,
+            self._historian,
             clock=self._clock,
             metrics=self._metrics,
             messages_max=self._settings.receive_messages_max,

@@ -1,24 +1,33 @@
-"""The messages a reader holds: their locks are kept alive until each is settled, once."""
+"""The messages a reader holds: their locks are kept alive until each is settled, once.
+
+What is dead-lettered is recorded in the store first, so that people find it where they look (docs/decisions/0068).
+While the store is away such messages are held like any others that wait for it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from engine.bus.source import BusMessage, BusSource
 from engine.clock import US_PER_S, Clock
-from engine.errors import BusUnavailable, LockLost
+from engine.errors import BusUnavailable, CommitRejected, LockLost, StoreUnavailable
 from engine.faultpoints import reached
 from engine.metrics import DEAD_LETTERS, INGEST_LAG, MESSAGES, Metrics
+from engine.model import DeadLetter
 
 SETTLE_AT_ONCE: Final = 64
 RENEW_CHECK_S: Final = 2.0
 REASON_CHARS_MAX: Final = 128
 DESCRIPTION_CHARS_MAX: Final = 1024
+EXCERPT_BYTES_MAX: Final = 4096
+RECORD_S_MAX: Final = 10.0
+RECORD_AGAIN_S: Final = 1.0
 
 log = structlog.get_logger()
 
@@ -56,16 +65,27 @@ class Batch:
     received_at_us: int
 
 
+class KeepsDeadLetters(Protocol):
+    """The part of the store that a reader needs (see HistorianPort)."""
+
+    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep each of them once."""
+
+
 class Holding:
     """Everything of one queue that is received and not settled."""
 
-    def __init__(self, queue: str, source: BusSource, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, queue: str, source: BusSource, letters: KeepsDeadLetters, clock: Clock, metrics: Metrics
+    ) -> None:
         self._queue = queue
         self._source = source
+        self._letters = letters
         self._clock = clock
         self._metrics = metrics
         self._held: set[Held] = set()
         self._settling: set[asyncio.Task[None]] = set()
+        self._is_winding_up = False
         self.unsettled: str | None = None  # why the last message could not be settled; None when it was
 
     def __len__(self) -> int:
@@ -83,14 +103,12 @@ class Holding:
 
     def settle(self, held: Sequence[Held], settled: Callable[[], object]) -> None:
         """Complete or dead-letter in the background, many at once; `settled` is called when there is room again."""
-        if held:
-            now_us = self._clock.now_us()
-            for each in held:
-                if each.refusal is None:
-                    self._metrics.observe(INGEST_LAG, max(0.0, (now_us - each.message.enqueued_at_us) / US_PER_S))
-            task = asyncio.create_task(self._settle_all(held, settled))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+        now_us = self._clock.now_us()
+        good = [each for each in held if each.refusal is None]
+        for each in good:
+            self._metrics.observe(INGEST_LAG, max(0.0, (now_us - each.message.enqueued_at_us) / US_PER_S))
+        self._start(self._settle_all, good, settled)
+        self._start(self._bury, [each for each in held if each.refusal is not None], settled)
 
     async def keep_locks(self) -> None:
         """Renew what is held for long; runs until cancelled."""
@@ -103,11 +121,48 @@ class Holding:
 
     async def wind_up(self) -> None:
         """Wait for what is being settled; give back what is not wholly taken in."""
+        self._is_winding_up = True
         while self._settling:
             await asyncio.gather(*self._settling, return_exceptions=True)
         left = list(self._held)
         for start in range(0, len(left), SETTLE_AT_ONCE):
             await asyncio.gather(*(self._abandon(held) for held in left[start : start + SETTLE_AT_ONCE]))
+
+    def _start(
+        self,
+        work: Callable[[Sequence[Held], Callable[[], object]], Coroutine[None, None, None]],
+        held: Sequence[Held],
+        settled: Callable[[], object],
+    ) -> None:
+        if held:
+            task = asyncio.create_task(work(held, settled))
+            self._settling.add(task)
+            task.add_done_callback(self._settling.discard)
+
+    async def _bury(self, held: Sequence[Held], settled: Callable[[], object]) -> None:
+        """Record, then dead-letter: a death in between brings the message again, and its letter is there already."""
+        if await self._recorded([_letter(self._queue, each) for each in held]):
+            await self._settle_all(held, settled)
+
+    async def _recorded(self, letters: Sequence[DeadLetter]) -> bool:
+        """Tries until the store takes them; False when we are to end before."""
+        is_told = False
+        while True:
+            try:
+                async with asyncio.timeout(RECORD_S_MAX):
+                    await self._letters.record_dead_letters(letters)
+            except (StoreUnavailable, TimeoutError) as error:
+                if not is_told:
+                    log.warning("dead_letters_wait", queue=self._queue, messages=len(letters), error=str(error))
+                is_told = True
+            except CommitRejected as error:  # the dead-letter queue still has them whole
+                log.error("dead_letters_not_recorded", queue=self._queue, messages=len(letters), error=str(error))
+                return True
+            else:
+                return True
+            if self._is_winding_up:
+                return False
+            await self._clock.sleep(RECORD_AGAIN_S)
 
     async def _settle_all(self, held: Sequence[Held], settled: Callable[[], object]) -> None:
         await reached("before_complete")
@@ -155,3 +210,12 @@ class Holding:
 
     async def _abandon(self, held: Held) -> None:
         await self._settled(held, self._source.abandon(held.message), "abandoned")
+
+
+def _letter(queue: str, held: Held) -> DeadLetter:
+    message = held.message
+    reason, description = held.refusal or ("", "")
+    excerpt = message.body[:EXCERPT_BYTES_MAX].decode(errors="replace")
+    digest = hashlib.sha256(message.body).hexdigest()
+    identity = ("bus", queue, str(message.sequence_number), str(message.enqueued_at_us), digest)
+    return DeadLetter("bus", queue, reason, description, excerpt, "", "", identity)

@@ -19,7 +19,7 @@ from typing import Any, Final
 import structlog
 
 from engine.bus.blame import Blame
-from engine.bus.holding import Batch, Held, Holding
+from engine.bus.holding import Batch, Held, Holding, KeepsDeadLetters
 from engine.bus.message_handlers import MessageHandler, Part
 from engine.bus.source import BusMessage, BusSource
 from engine.clock import US_PER_S, Clock
@@ -47,7 +47,7 @@ class _Lane:
 
 
 class BusReader:
-    """The one reader of `queue`; `handler` knows what its messages mean."""
+    """The one reader of `queue`; `handler` knows what its messages mean, `letters` keeps those that mean nothing."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class BusReader:
         source: BusSource,
         handler: MessageHandler,
         facilities: Facilities,
+        letters: KeepsDeadLetters,
         *,
         clock: Clock,
         metrics: Metrics,
@@ -70,7 +71,7 @@ class BusReader:
         self._wait_s = min(wait_s, WAIT_SLICE_S)
         self._window = 2 * messages_max
         self._messages_max = messages_max
-        self._holding = Holding(queue, source, clock, metrics)
+        self._holding = Holding(queue, source, letters, clock, metrics)
         self._lanes: dict[str, _Lane] = {}
         self._lane_of: dict[str, tuple[str, int]] = {}  # facility -> (lane, parts in it)
         self._failing: dict[str, str] = {}

@@ -56,6 +56,7 @@ class LedgerResult:
     unsettled          readings in messages of which nobody knows
     alerts_merged      planted violations that arrived while their alarm was still active: part of that excursion
     dead_deserved      bad messages found in the dead-letter queues, each once
+    dead_told          messages in dead-letter queues that people are told of in the database
     """
 
     sent: int = 0
@@ -64,6 +65,7 @@ class LedgerResult:
     planted: int = 0
     alerts_merged: int = 0
     dead_deserved: int = 0
+    dead_told: int = 0
     refused_kept: int = 0
     lost: int = 0
     wrong: int = 0
@@ -77,6 +79,7 @@ class LedgerResult:
     dead_undeserved: int = 0
     dead_missing: int = 0
     dead_doubled: int = 0
+    dead_untold: int = 0
     parked_left: int = 0
     refused_missing: int = 0
     refused_doubled: int = 0
@@ -262,6 +265,7 @@ async def _check_set_aside(database: Any, contents: Contents, facilities: list[s
         result.tell("parked_left", 1, dict(row))
     refused = "SELECT count(*) FROM dead_letters WHERE source = 'row' AND facility_id = ANY($1)"
     result.refused_kept = await database.fetchval(refused, facilities)
+    result.dead_told = await database.fetchval("SELECT count(*) FROM dead_letters WHERE source = 'bus'")
     settled = sum(bad for sequence, bad in contents.refused.items() if sequence <= contents.accepted)
     at_most = sum(contents.refused.values())
     result.tell("refused_missing", max(0, settled - result.refused_kept), "bad rows that are not set aside")
@@ -285,7 +289,10 @@ def _check_statuses(contents: Contents, shown: dict[str, str], result: LedgerRes
 
 
 async def check_bus(contents: Contents, connection_string: str, result: LedgerResult) -> None:
-    """A bad message must be dead once; it may be there as often as it was sent. Nothing else may be dead or waiting."""
+    """A bad message must be dead once; it may be there as often as it was sent. Nothing else may be dead or waiting.
+
+    Call it after `check_database`, which counts whom people are told of.
+    """
     dead: Counter[tuple[str, str, str]] = Counter()
     bodies: dict[str, bytes] = {}
     async with ServiceBusClient.from_connection_string(connection_string) as client:
@@ -297,6 +304,8 @@ async def check_bus(contents: Contents, connection_string: str, result: LedgerRe
             async with client.get_queue_receiver(queue) as receiver:
                 left = await receiver.peek_messages(PEEK_MESSAGES)
             result.tell("queued_left", len(left), f"on {queue}, counted up to {PEEK_MESSAGES}")
+    untold = sum(dead.values()) - result.dead_told
+    result.tell("dead_untold", abs(untold), f"{sum(dead.values())} dead messages, {result.dead_told} told of")
     for sequence, bad in contents.bad:
         count = dead.pop((bad.queue, bad.digest, bad.reason), 0)
         if count:

@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from engine.bus.holding import EXCERPT_BYTES_MAX
 from native import FacilityCore
 from tests.fakes.broker import ModelBroker
 from tests.fakes.copy_rows import StoredRow
@@ -101,7 +102,7 @@ async def check_ledger(db: asyncpg.Connection, broker: ModelBroker, plan: Plan) 
         assert row["status"] == plan.sensors[sensor_id].final_status(), f"status of {sensor_id}"
     await _check_rows(db, plan, sensors)
     await _check_parked(db, plan)
-    await _check_letters(db, plan)
+    await _check_letters(db, plan, dead)
 
 
 async def _check_rows(db: asyncpg.Connection, plan: Plan, sensors: dict[str, Any]) -> None:
@@ -131,13 +132,20 @@ async def _check_parked(db: asyncpg.Connection, plan: Plan) -> None:
     assert {row["kind"] for row in rows} <= {"reading"}
 
 
-async def _check_letters(db: asyncpg.Connection, plan: Plan) -> None:
-    """People are told of every bad row once."""
+async def _check_letters(db: asyncpg.Connection, plan: Plan, dead: Counter[tuple[str, bytes, str]]) -> None:
+    """People are told of every bad row and of every message in a dead-letter queue, once."""
     refused = await db.fetch(
         "SELECT reason FROM dead_letters WHERE source = 'row' AND facility_id = ANY($1::text[])", plan.facilities
     )
     spoiled = {sent.body for _, sent in plan.sends if sent.refused_rows}
     assert len(refused) == len(spoiled), f"{len(refused)} bad rows are told of, {len(spoiled)} sent"
+    rows = await db.fetch("SELECT queue, body, reason FROM dead_letters WHERE source = 'bus'")
+    told = Counter((row["queue"], row["body"], row["reason"]) for row in rows)
+    buried: Counter[tuple[str, str, str]] = Counter()
+    for (queue, body, reason), count in dead.items():
+        excerpt = body[:EXCERPT_BYTES_MAX].decode(errors="replace")
+        buried[queue, excerpt.replace("\0", "\N{REPLACEMENT CHARACTER}"), reason] += count
+    assert told == buried, f"told beside the dead: {told - buried}, dead and not told: {buried - told}"
 
 
 def check_alerts(plan: Plan, folded: Folded, numbers: dict[str, int]) -> None:

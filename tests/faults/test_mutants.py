@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -11,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from engine.bus import holding
 from engine.bus.holding import Batch
 from engine.bus.reader import BusReader
 from engine.facility import commit, facility
 from engine.facility.directory import Directory
 from engine.historian import group
 from engine.historian.port import HistorianPort
-from engine.model import CommitAnswer, FacilityState, Outcome, ParkedItem, Verdict
+from engine.model import CommitAnswer, DeadLetter, FacilityState, Outcome, ParkedItem, Verdict
 from tests.faults.run import World
 from tests.faults.seeds import seeded
 
@@ -126,6 +128,29 @@ def refused_rows_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(facility.Facility, "_outcome", silent)
 
 
+def letters_are_told_again(patch: pytest.MonkeyPatch) -> None:
+    """A redelivery of what can never be accepted is told of once more."""
+    letter_of = holding._letter
+    numbers = itertools.count()
+
+    def another(*arguments: Any) -> DeadLetter:
+        return replace(letter_of(*arguments), identity=(str(next(numbers)),))
+
+    patch.setattr(holding, "_letter", another)
+
+
+def letters_are_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    """A message is dead-lettered also when the store could not be told."""
+    recorded = holding.Holding._recorded
+
+    async def hasty(self: holding.Holding, letters: Sequence[DeadLetter]) -> bool:
+        self._is_winding_up = True
+        await recorded(self, letters)
+        return True
+
+    patch.setattr(holding.Holding, "_recorded", hasty)
+
+
 def two_at_once(patch: pytest.MonkeyPatch) -> None:
     """Two steps of one facility may overlap."""
 
@@ -156,6 +181,8 @@ def two_at_once(patch: pytest.MonkeyPatch) -> None:
         replay_forgets_the_last_entry,
         parked_is_forgotten,
         refused_rows_are_forgotten,
+        letters_are_told_again,
+        letters_are_not_waited_for,
         two_at_once,
     ],
 )

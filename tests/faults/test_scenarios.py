@@ -142,6 +142,28 @@ def test_a_message_that_kills_its_facility_is_found_and_dies_alone(world: World,
     assert len(deaths) >= 3, "condemned before it was tried often enough"
 
 
+@pytest.mark.parametrize(("point", "deliveries"), [("decoded", 2), ("before_complete", 2), ("completed", 1)])
+def test_a_reader_that_dies_over_a_bad_message_has_it_told_of_once(
+    world: World, runner: asyncio.Runner, point: str, deliveries: int
+) -> None:
+    """Before anybody was told, between telling and burial, and after both."""
+    deaths: list[str] = []
+
+    def die(run: Run, passed: str, process: Process | None) -> None:
+        if passed == point and process is run.intake and process is not None and not deaths and run._sent == count:
+            deaths.append(process.name)
+            process.kill()
+
+    bad = (75.0, Sent(DATA, b"{", dead="not_json"))
+    sent = later(steady(world, 1, until_s=60, every_s=10), bad)
+    count = len(sent.sends)
+    run = play(world, runner, sent, Tweaks(at_point=die, settings=FRESH))
+    assert len(deaths) == 1
+    assert run.broker.counts["redeliveries"] == deliveries - 1
+    [told] = runner.run(world.db.fetch("SELECT source, queue, reason, body FROM dead_letters WHERE source = 'bus'"))
+    assert tuple(told) == ("bus", DATA, "not_json", "{")
+
+
 def test_one_poisoned_outcome_among_twenty(world: World, runner: asyncio.Runner) -> None:
     """What PostgreSQL refuses costs its own facility a retry; the other nineteen commit without loading again."""
     sent = steady(world, 20, until_s=30, every_s=10)

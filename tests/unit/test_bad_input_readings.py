@@ -30,6 +30,7 @@ class Accepting:
 
     readings: list[dict[str, object]] = field(default_factory=list)
     refused: list[DeadLetter] = field(default_factory=list)
+    recorded: list[DeadLetter] = field(default_factory=list)
     messages: list[EntityMessage] = field(default_factory=list)
 
     def lane(self, facility_id: str) -> str:
@@ -49,6 +50,9 @@ class Accepting:
     async def probe(self, facility_id: str) -> bool:
         return True
 
+    async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        self.recorded += letters
+
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 async def test_where_a_body_ends(case: Case) -> None:
@@ -57,6 +61,9 @@ async def test_where_a_body_ends(case: Case) -> None:
     assert [letter.reason for letter in dead] == ([case.dead] if case.dead else [])
     assert [letter.body for letter in dead] == ([case.body] if case.dead else [])
     assert all(letter.description and len(letter.description) <= 4096 for letter in dead)
+    told = [(letter.source, letter.queue, letter.reason, letter.detail) for letter in taken.recorded]
+    assert told == [("bus", QUEUE, letter.reason, letter.description) for letter in dead]
+    assert [letter.body for letter in taken.recorded] == [case.body[:4096].decode(errors="replace")] * len(dead)
     assert len(taken.readings) == case.good
     assert [letter.reason for letter in taken.refused] == list(case.refused)
     assert all(letter.source == "row" and letter.detail and letter.body for letter in taken.refused)
@@ -119,7 +126,7 @@ async def read(*bodies: bytes, handler_of=None) -> tuple[Accepting, ModelBroker]
     handler: MessageHandler = (
         ReadingHandler(taken, future_s_max=FUTURE_S_MAX) if handler_of is None else handler_of(taken)
     )
-    reader = BusReader(QUEUE, broker.source(QUEUE), handler, taken, clock=clock, metrics=Metrics())
+    reader = BusReader(QUEUE, broker.source(QUEUE), handler, taken, taken, clock=clock, metrics=Metrics())
     for each in bodies:
         broker.send(QUEUE, each)
     running = asyncio.create_task(reader.run())

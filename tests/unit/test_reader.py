@@ -12,12 +12,14 @@ import pytest
 from engine import messages
 from engine.bus.message_handlers import EntityHandler, ReadingHandler
 from engine.bus.reader import BusReader
+from engine.bus.source import BusMessage
 from engine.clock import US_PER_S, ManualClock
-from engine.errors import BusUnavailable, FacilityUnavailable
+from engine.errors import BusUnavailable, CommitRejected, FacilityUnavailable
 from engine.facility.directory import Directory
 from engine.facility.host import FacilityHost
 from engine.facility.port import Answer, Host, Result, Share
 from engine.metrics import Metrics
+from engine.model import DeadLetter
 from engine.settings import Settings
 from tests.fakes.broker import ModelBroker, ModelSource
 from tests.fakes.historian import FakeHistorian, away
@@ -127,7 +129,9 @@ def house_with(content: str = "data", messages_max: int = 500) -> House:
         ReadingHandler(directory, future_s_max=300) if content == "data" else EntityHandler(directory, parse[content])
     )
     source = broker.source(QUEUE)
-    reader = BusReader(QUEUE, source, chosen, directory, clock=clock, metrics=metrics, messages_max=messages_max)
+    reader = BusReader(
+        QUEUE, source, chosen, directory, historian, clock=clock, metrics=metrics, messages_max=messages_max
+    )
     return House(clock, historian, host, directory, metrics, broker, source, reader)
 
 
@@ -174,6 +178,67 @@ async def test_bad_bodies_are_dead_lettered_at_once_and_delay_nobody(house: Hous
     await house.until(lambda: len(house.dead) == 3)
     assert dict(house.dead) == dict(zip(bad, ("not_utf8", "missing_field", "too_deep"), strict=True))
     assert all(letter.description for letter in house.broker.dead_letters(QUEUE))
+    told = [(letter.source, letter.queue, letter.reason) for letter in house.historian.dead_letters]
+    assert sorted(told) == [("bus", QUEUE, reason) for reason in ("missing_field", "not_utf8", "too_deep")]
+
+
+def refusing_letters(house: House, *errors: Exception) -> list[Exception]:
+    """Each of the next recordings fails with one of these; what is left of them."""
+    left, record = list(errors), house.historian.record_dead_letters
+
+    async def refusing(letters: Sequence[DeadLetter]) -> None:
+        if left:
+            raise left.pop(0)
+        await record(letters)
+
+    house.historian.record_dead_letters = refusing  # type: ignore[method-assign]
+    return left
+
+
+async def test_a_bad_body_is_told_of_before_it_is_buried_and_waits_for_the_store(house: House) -> None:
+    left = refusing_letters(house, *(away() for _ in range(90)))
+    house.send(b"{}", reading_body("s", 1, "21"))
+    house.start()
+    await house.until(lambda: house.completed == 1)
+    await house.until(lambda: len(left) < 20, seconds=120)
+    assert (house.dead, house.historian.dead_letters) == ([], [])
+    assert house.reader.status()["held"] == 1 and house.broker.counts["renewed"] > 0
+    await house.until(lambda: house.dead == [(b"{}", "missing_field")])
+    assert [letter.body for letter in house.historian.dead_letters] == ["{}"]
+    assert house.broker.counts["deliveries"] == 2, "each at its first"
+
+
+async def test_at_a_stop_what_cannot_be_told_of_is_given_back(house: House) -> None:
+    left = refusing_letters(house, *(away() for _ in range(1000)))
+    house.send(b"{}")
+    house.start()
+    await house.until(lambda: len(left) < 1000)
+    await house.stop()
+    assert (house.broker.counts["abandoned"], house.dead) == (1, [])
+
+
+async def test_what_the_store_can_never_take_is_buried_all_the_same(house: House) -> None:
+    refusing_letters(house, CommitRejected("the text is too long"))
+    house.send(b"{}")
+    house.start()
+    await house.until(lambda: len(house.dead) == 1)
+    assert house.historian.dead_letters == []
+
+
+async def test_a_redelivery_of_a_bad_body_is_told_of_once_and_another_of_the_same_text_again(house: House) -> None:
+    bury = house.source.dead_letter
+
+    async def unheard(message: BusMessage, reason: str, description: str) -> None:
+        raise BusUnavailable("no route")
+
+    house.source.dead_letter = unheard  # type: ignore[method-assign]
+    house.send(b"{}", b"{}")
+    house.start()
+    await house.until(lambda: len(house.historian.dead_letters) == 2 and house.reader.status()["held"] == 0)
+    house.source.dead_letter = bury  # type: ignore[method-assign]
+    await house.until(lambda: len(house.dead) == 2, seconds=120)
+    assert house.broker.counts["redeliveries"] == 2
+    assert len(house.historian.dead_letters) == 2
 
 
 async def test_a_bad_row_of_a_good_body_is_a_dead_letter_and_the_message_completed(house: House) -> None:

@@ -37,8 +37,8 @@ async def list_parked(call: Call, query: Paging) -> ParkedPage:
 
 @noun.get("/dead-letters", Need.ADMIN, DeadLetterPage, statuses=(401, 403, 422))
 async def list_dead_letters(call: Call, query: Paging) -> DeadLetterPage:
-    """What will never take effect: bad rows of good messages (`source` row), and what waited too long (parked); newest
-    first. Messages none of which is good are in the dead-letter queues.
+    """What will never take effect: messages moved to a dead-letter queue (`source` bus), bad rows of good messages
+    (row), and what waited too long (parked); newest first.
     """
     rows = await call.database.rows(LIST_DEAD_LETTERS, query.offset, query.rows_max)
     total = await call.database.value(COUNT_DEAD_LETTERS)
