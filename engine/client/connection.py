@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from contextlib import suppress
 from functools import cache
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import httpx
@@ -26,6 +27,8 @@ from engine.client.errors import (
 from engine.client.shapes import Problem
 
 TRIES_MAX = 3
+RESTART_S_MAX = 10.0  # a server that may be starting is waited for this long, in however many tries
+WAIT_S_MAX = 2.0  # between two tries, beside what the server asks for
 RETRY_AFTER_S_MAX = 10.0  # a GET waits this long by itself; a longer wait is the caller's to decide
 RETRY_AFTER_S = 1.0
 TEXT_SHOWN_MAX = 200
@@ -64,15 +67,17 @@ class Connection:
     async def ask(self, method: str, path: str, *, again: bool | None = None, **content: Any) -> httpx.Response:
         """A successful answer, or a ClientError. `again`: may be asked twice; by default a GET may."""
         may_retry = method == "GET" if again is None else again
-        back_off = BackOff()
-        for _ in range(TRIES_MAX - 1 if may_retry else 0):
+        back_off = BackOff(wait_s_max=WAIT_S_MAX)
+        tries, waited_s = 1, 0.0
+        while True:
             try:
                 return await self._ask_once(method, path, content)
             except (ServerAway, TooManyRequests) as error:
-                if (error.retry_after_s or 0.0) > RETRY_AFTER_S_MAX:
+                if not may_retry or _is_enough(error, tries, waited_s):
                     raise
-                await asyncio.sleep(back_off.wait_s(error.retry_after_s))
-        return await self._ask_once(method, path, content)
+                wait_s = back_off.wait_s(error.retry_after_s)
+            await asyncio.sleep(wait_s)
+            tries, waited_s = tries + 1, waited_s + wait_s
 
     async def _ask_once(self, method: str, path: str, content: dict[str, Any]) -> httpx.Response:
         try:
@@ -80,11 +85,21 @@ class Connection:
         except httpx.HTTPError as error:
             said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise ServerAway(
-                f"no answer from {self.url} ({said}, {self.timeout_s:g} s are given); does the server run there?"
+                f"no answer from {self.url} ({said}, {self.timeout_s:g} s are given); does the server run there?",
+                may_be_starting=isinstance(error, httpx.ConnectError),
             ) from error
         if not answer.is_success:
             raise refusal(answer)
         return answer
+
+
+def _is_enough(error: ServerAway | TooManyRequests, tries: int, waited_s: float) -> bool:
+    """Whether to tell the caller instead of asking again."""
+    if (error.retry_after_s or 0.0) > RETRY_AFTER_S_MAX:
+        return True
+    if isinstance(error, ServerAway) and error.may_be_starting and waited_s < RESTART_S_MAX:
+        return False
+    return tries >= TRIES_MAX
 
 
 def parsed(kind: type[Answer], answer: httpx.Response) -> Answer:
@@ -116,7 +131,8 @@ def refusal(answer: httpx.Response) -> ClientError:
     said = f"{asked} answered {status}: {_detail_text(detail)}"
     wait_s = retry_after_s(answer.headers.get("Retry-After"))
     if status in AWAY:
-        return ServerAway(f"{said}; try again later", wait_s)
+        is_503 = status == HTTPStatus.SERVICE_UNAVAILABLE
+        return ServerAway(f"{said}; try again later", wait_s, may_be_starting=is_503)
     if status == 422:
         return Unusable(f"{said}; correct the request", _problems(detail))
     if status == 429:

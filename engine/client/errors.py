@@ -64,11 +64,16 @@ class ServerError(ClientError):
 
 
 class ServerAway(ServerError):
-    """No answer now. `retry_after_s`: when the server says to ask again, if it said."""
+    """No answer now.
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+    `retry_after_s`: when the server says to ask again, if it said. `may_be_starting`: as a server is away that is just
+    being started again: it refused the connection, or said 503.
+    """
+
+    def __init__(self, message: str, retry_after_s: float | None = None, *, may_be_starting: bool = False) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.may_be_starting = may_be_starting
 
 
 class ServerFailed(ServerError):

@@ -43,7 +43,8 @@ class GasInSight(Asking):
 
     One of: `email` (a user name is taken too) with `password`; `tokens` of an earlier login; `api_key` (`gik_…`) of a
     service account. `on_tokens` is told every new pair, and None after the login's end: keep the newest to start with
-    it the next time. `timeout_s` is for one attempt; what only reads is attempted up to three times.
+    it the next time. `timeout_s` is for one attempt; what only reads is attempted up to three times, or for ten
+    seconds while the server may be starting.
     """
 
     def __init__(

@@ -84,7 +84,7 @@ class Session:
             raise NotSignedIn("there is no password to sign in with; make a new client with one")
         form = {"username": self._login.email, "password": self._login.password}
         try:
-            answer = await self._connection.ask("POST", "/auth/token", data=form)
+            answer = await self._connection.ask("POST", "/auth/token", again=True, data=form)
         except NotSignedIn as error:
             self._refused = f"{self._connection.url} refuses {self._login.email}: wrong password, or no such user"
             raise NotSignedIn(self._refused) from error

@@ -69,6 +69,15 @@ def answers(*given: httpx.Response | Exception) -> tuple[Answer, list[httpx.Requ
     return answer, asked
 
 
+def _always(given: httpx.Response | Exception) -> Answer:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    return answer
+
+
 def test_waits_double_to_a_bound_by_chance_and_start_again() -> None:
     for seed in range(50):
         back_off = BackOff(chance=random.Random(seed))
@@ -83,13 +92,44 @@ def test_waits_double_to_a_bound_by_chance_and_start_again() -> None:
 
 
 async def test_what_only_reads_is_tried_three_times(waits: list[float]) -> None:
-    answer, asked = answers(httpx.ConnectError("refused"), httpx.Response(503), httpx.Response(200, json=ME))
+    answer, asked = answers(httpx.ReadTimeout("slow"), httpx.Response(502), httpx.Response(200, json=ME))
     assert (await client(answer).me()).username == "kim"
     assert len(asked) == 3 and len(waits) == 2
-    answer, asked = answers(*[httpx.ReadTimeout("slow")] * 3)
-    with pytest.raises(ServerAway, match="no answer from http://plant"):
-        await client(answer).me()
-    assert len(asked) == 3
+    for trouble in (httpx.ReadTimeout("slow"), httpx.Response(502), httpx.Response(504)):
+        answer, asked = answers(*[trouble] * 3)
+        with pytest.raises(ServerAway, match=r"no answer from http://plant|try again later"):
+            await client(answer).me()
+        assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    "starting", [httpx.ConnectError("refused"), httpx.Response(503, headers={"Retry-After": "1"}), httpx.Response(503)]
+)
+async def test_a_server_that_may_be_starting_is_waited_for_and_not_for_ever(starting: Any, waits: list[float]) -> None:
+    answer, asked = answers(*[starting] * 5, httpx.Response(200, json=ME))
+    assert (await client(answer).me()).username == "kim"
+    assert len(asked) == 6
+    waits.clear()
+    with pytest.raises(ServerAway):
+        await client(_always(starting)).me()
+    assert sum(waits[:-1]) < connection.RESTART_S_MAX <= sum(waits)
+    assert max(waits) <= connection.WAIT_S_MAX + 1
+
+
+async def test_signing_in_gets_over_a_start_and_a_wrong_password_is_told_at_once(waits: list[float]) -> None:
+    answer, asked = answers(
+        httpx.ConnectError("refused"),
+        *[httpx.Response(503, headers={"Retry-After": "2"})] * 3,
+        httpx.Response(200, json=PAIR),
+        httpx.Response(200, json=ME),
+    )
+    assert (await client(answer, email="kim", password="right").me()).username == "kim"
+    assert [request.url.path for request in asked] == ["/auth/token"] * 5 + ["/users/me"]
+    waits.clear()
+    answer, asked = answers(httpx.Response(401))
+    with pytest.raises(NotSignedIn):
+        await client(answer, email="kim", password="wrong").me()
+    assert len(asked) == 1 and not waits
 
 
 @pytest.mark.parametrize("trouble", [httpx.ConnectError("refused"), httpx.Response(503), httpx.Response(429)])
