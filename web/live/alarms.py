@@ -107,6 +107,7 @@ class AlarmFeed:
     async def _read_new(self) -> None:
         if self._read_up_to is None:
             self._read_up_to = self._kept_after = await self.position()
+            self._tell_grown()  # who came before us has read up to an earlier end and waits
         while True:
             page = await self._page(self._read_up_to)
             for alert in page:
@@ -116,10 +117,13 @@ class AlarmFeed:
                 self._kept.append(alert)
                 self._read_up_to = alert.id
             if page:
-                for grown in self._grown:
-                    grown.set()
+                self._tell_grown()
             if len(page) < PAGE_ROWS:
                 return
+
+    def _tell_grown(self) -> None:
+        for grown in self._grown:
+            grown.set()
 
     async def _page(self, after_id: int) -> list[JournalAlert]:
         return [_encoded(row) for row in await self._database.rows(READ_ALERTS_AFTER, after_id, PAGE_ROWS)]

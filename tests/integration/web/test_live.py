@@ -13,7 +13,10 @@ import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from engine.clock import SystemClock
 from tests.integration.web.harness import Web, bearer, web_server
+from web.database import Database
+from web.live.alarms import AlarmFeed
 
 pytestmark = pytest.mark.postgres
 
@@ -268,3 +271,23 @@ async def test_tokens_stay_out_of_the_access_log(web: Web, caplog: pytest.LogCap
     assert "POST /auth/refresh-token 1.1 200" in lines
     assert "GET /ws/sensor-data/absent?kept=yes 1.1 403" in lines
     assert not any(token in line for token in (pair["access_token"], pair["refresh_token"]) for line in lines)
+
+
+async def test_an_alert_from_before_the_journal_is_heard_is_told_when_it_is(web: Web) -> None:
+    """A socket may wait already when the journal is first listened to; the alert of meanwhile must not wait on."""
+    assert web.settings.database_url is not None
+    database = Database(web.settings.database_url, 2, 10)
+    await database.open()
+    feed = AlarmFeed(database, SystemClock())
+    alerts = feed.alerts(await feed.position())
+    first = asyncio.ensure_future(anext(alerts))
+    await asyncio.sleep(0.2)  # it has read the journal, and waits
+    told = await web.alert("f", 1, "while nobody listened")
+    following = asyncio.create_task(feed.run())
+    try:
+        assert (await asyncio.wait_for(first, 10)).id == told
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await alerts.aclose()
+        await database.close()
