@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.metrics import REBUILDS
+from engine.runtime import has_ended
 
 REPORT_AGE_S_MAX: Final = 15.0
 RECEIVE_AGE_S_MAX: Final = 180.0
@@ -38,7 +39,7 @@ def judge(report: Report, age_s: float | None, database_error: str | None = None
     `database_error`: what the asker itself met at the database.
     """
     engine = _engine(report, age_s)
-    heard = age_s is not None and age_s <= REPORT_AGE_S_MAX
+    heard = is_heard(report, age_s)
     unheard = Judgement(False, "not known while the engine is away")
     return {
         "database": _database(report if heard else {}, database_error),
@@ -47,6 +48,11 @@ def judge(report: Report, age_s: float | None, database_error: str | None = None
         if database_error is None or heard
         else Judgement(False, "not known while the database is away"),
     }
+
+
+def is_heard(report: Report, age_s: float | None) -> bool:
+    """Whether it is new, and its engine lives: a successor is not what its predecessor was."""
+    return age_s is not None and age_s <= REPORT_AGE_S_MAX and not has_ended(report.get("process"))
 
 
 def problems(judgements: Mapping[str, Judgement]) -> list[str]:
@@ -82,6 +88,8 @@ def _engine(report: Report, age_s: float | None) -> Judgement:
         return Judgement(False, "has never reported; start `gasinsight engine`")
     if age_s > REPORT_AGE_S_MAX:
         return Judgement(False, f"last reported {age_s:.0f} s ago")
+    if has_ended(report.get("process")):
+        return Judgement(False, f"its process has ended, reported {age_s:.0f} s ago")
     state = str(report.get("state", "unknown"))
     wrong = [*(report.get("troubles") or ()), *_held(report)]
     free_bytes = report.get("disk_free_bytes")

@@ -11,8 +11,9 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,24 @@ def is_alive(pid: int, started_ticks: int | None) -> bool:
     return started_ticks is not None and _started_ticks(pid) == started_ticks
 
 
+def this_process() -> dict[str, object]:
+    """What makes this process known to others: `has_ended` tells by it whether it still lives."""
+    return {"pid": os.getpid(), "started_ticks": _started_ticks(os.getpid()), "pids_of": _pids_of()}
+
+
+def has_ended(process: Mapping[str, Any] | None) -> bool:
+    """Whether `process` is known to be gone. One on another machine, or in another container, is not seen from here."""
+    if not process or process.get("pids_of") != _pids_of():
+        return False
+    try:
+        os.kill(process["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # somebody else's, which may be hidden from us
+        return False
+    return not is_alive(process["pid"], process["started_ticks"])
+
+
 def _stated(values: dict[str, object]) -> dict[str, object]:
     return {"pid": os.getpid(), "started_ticks": _started_ticks(os.getpid()), "values": values}
 
@@ -173,6 +192,13 @@ def _started_ticks(pid: int) -> int | None:
         return None
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] == "Z" else int(fields[19])
+
+
+@cache
+def _pids_of() -> str:
+    """Among which processes a pid means one process: this boot of this machine, and its space of pids."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
 
 
 def _read(data_dir: Path) -> dict[str, Any]:

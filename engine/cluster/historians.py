@@ -26,7 +26,7 @@ class HistorianWatch:
         self._name = historian_name(number)
         self._clock = clock
         self._heard_at_s = clock.monotonic_s()
-        self._waits_for: str | None = None
+        self._waits_for: str | None = "is starting"
         self.commits: dict[str, Any] = {}
 
     async def look(self) -> None:

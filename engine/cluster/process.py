@@ -101,7 +101,12 @@ async def _tell_waiting(historian: Historian, address: str, reason: str) -> None
     try:
         leadership = await historian.try_lead()
         if leadership is not None:
-            state = {"state": "waiting", "troubles": [f"Ray is not there: {reason}"], "ray_address": address}
+            state = {
+                "state": "waiting",
+                "process": runtime.this_process(),
+                "troubles": [f"Ray is not there: {reason}"],
+                "ray_address": address,
+            }
             try:
                 await historian.write_engine_status("engine", state)
             finally:  # or nobody could lead for as long as this process waits

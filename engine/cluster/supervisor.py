@@ -209,6 +209,7 @@ class Supervisor:
             self._state = "running" if works else "starting"
         return {
             "state": self._state,
+            "process": runtime.this_process(),
             "ray_address": self._ray_address,
             "namespace": NAMESPACE,
             "started_at": self._started_at_s,

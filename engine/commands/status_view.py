@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from engine.diagnosis import REPORT_AGE_S_MAX
+from engine.diagnosis import is_heard
 
 ID_SHOWN = 13
 NODE_ID_SHOWN = 8  # `drain` takes the beginning of an id
@@ -33,8 +33,8 @@ def _print_engine(console: Console, engine: dict[str, Any], lag: dict[str, Any])
     if not engine:
         console.print("[yellow]the engine has never reported[/]: start `gasinsight up` or `gasinsight engine`")
         return
-    fresh = engine["age_s"] < REPORT_AGE_S_MAX
-    said = f"engine {engine.get('state', 'unknown')}" if fresh else "[red]engine silent[/]"
+    heard = is_heard(engine, engine["age_s"])
+    said = f"engine {engine.get('state', 'unknown')}" if heard else "[red]engine silent[/]"
     console.print(f"{said}, reported {engine['age_s']:.0f} s ago; {lag['readings']:,.0f} readings stored since start")
     if lag["mean_s"] is not None:
         console.print(f"stored {1000 * lag['mean_s']:.0f} ms after arrival on average")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from engine import runtime
 from engine.clock import ManualClock
+from engine.cluster.historians import HistorianWatch
 from engine.diagnosis import judge, problems
 from engine.metrics import REBUILDS
 from engine.retries import Retries
@@ -111,6 +115,42 @@ def test_an_old_report_speaks_for_nobody() -> None:
     assert "old" not in told(report(commits={"failing_s": 9.0, "error": "old"}), 60.0)
     assert "engine: has never reported" in told({}, None)
     assert "engine: not known while the database is away" in told({}, None, "away")
+
+
+def test_a_report_ends_with_its_engine() -> None:
+    """However new it is: what comes up after it has yet to say that it is ready."""
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = runtime.this_process()
+    gone = {**here, "pid": ended.pid}
+    recycled = {**here, "started_ticks": -1}
+    for process in (gone, recycled):
+        judged = judge(report(process=process), 0.1)
+        assert not judged["engine"].ready and "its process has ended, reported 0 s ago" in judged["engine"].detail
+        assert not judged["bus"].ready
+    elsewhere = {**gone, "pids_of": "another machine's"}
+    for process in (here, elsewhere, None):
+        assert all(each.ready for each in judge(report(process=process), 0.1).values())
+
+
+def test_a_zombie_has_ended() -> None:
+    """Its pid is not free as long as nobody has asked how it ended."""
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    process = {**runtime.this_process(), "pid": child.pid, "started_ticks": runtime._started_ticks(child.pid)}
+    assert not runtime.has_ended(process)
+    child.stdin.close()
+    deadline_s = time.monotonic() + 20
+    while not runtime.has_ended(process):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    child.wait()
+
+
+def test_a_historian_that_was_not_heard_yet_is_a_trouble() -> None:
+    assert HistorianWatch(0, ManualClock()).trouble() == (
+        "historian-0, which writes to PostgreSQL, is starting (0 s by now)"
+    )
 
 
 async def test_failing_counts_from_the_first_failure_until_something_works() -> None:
