@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from pydantic_core import to_json
-from quart import Quart, Response, request
+from quart import Quart, Response, has_request_context, request, websocket
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from engine.clock import Clock, SystemClock
@@ -19,7 +19,6 @@ from engine.live import LiveFeed
 from engine.metrics import Metrics
 from engine.processes.parts import PROCESS_NAME
 from engine.settings import Settings
-from migrations.upgrade import refuse_older_schema
 from web.api import (
     alerts,
     audit,
@@ -39,7 +38,7 @@ from web.api import (
     tickets,
     users,
 )
-from web.auth.first_admin import check_admin_password, ensure_first_admin
+from web.auth.first_admin import check_admin_password
 from web.auth.guard import Guard, Need
 from web.auth.oidc import SingleSignOn
 from web.auth.passwords import Passwords
@@ -59,6 +58,7 @@ from web.errors import HttpRefusal
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
+from web.preparation import Preparation
 from web.serving.routes import OpaqueText, blueprint, json_response
 from web.serving.services import Services
 
@@ -100,6 +100,7 @@ def create_app(
         app.register_blueprint(blueprint(noun, services))
     app.register_blueprint(pages.blueprint(NOUNS, sockets.SOCKETS))
     app.register_blueprint(sockets.blueprint(services))
+    _refuse_until_prepared(app, services)
     _limit_rates(app, services)
     _answer_errors_as_json(app)
     _live_and_die(app, services)
@@ -134,6 +135,7 @@ def _services(settings: Settings, feed: LiveFeed, clock: Clock, passwords: Passw
         sockets=OpenSockets(database, metrics, clock, settings.websockets_per_caller_max, settings.websockets_max),
         metrics=metrics,
         background=Background(),
+        preparation=Preparation(database, passwords, settings, clock),
         reports=EngineReports(database, settings.data_dir, clock),
         rates=RateLimits(settings.rate_limit_per_s, settings.rate_limit_burst, clock),
         tickets=Tickets(database, guard),
@@ -144,13 +146,11 @@ def _live_and_die(app: Quart, services: Services) -> None:
     @app.before_serving
     async def open_services() -> None:
         await services.database.open()
-        await _refuse_older_schema(services.settings)
+        await services.preparation.check_schema()
         services.background.start("alarms", services.alarms.run)
         services.background.start("rights", services.sockets.run)
-        services.background.start(
-            "first admin",
-            lambda: ensure_first_admin(services.database, services.passwords, services.settings, services.clock),
-        )
+        services.background.start("preparation", services.preparation.run)
+        await services.preparation.first_try()
 
     @app.after_serving
     async def close_services() -> None:
@@ -161,13 +161,17 @@ def _live_and_die(app: Quart, services: Services) -> None:
         services.passwords.close()
 
 
-async def _refuse_older_schema(settings: Settings) -> None:
-    """Raise SettingsError when the database must be upgraded first; one that is away is no reason not to start."""
-    assert settings.database_url is not None
-    try:
-        await refuse_older_schema(settings.database_url)
-    except StoreUnavailable as error:
-        log.warning("schema_not_known", error=str(error))
+def _refuse_until_prepared(app: Quart, services: Services) -> None:
+    """Only what says nothing about users and facilities can be told truly before; hooks run before any other look."""
+    told_always = {health.noun.name, pages.NAME}
+
+    async def refuse() -> None:
+        asked = request if has_request_context() else websocket
+        if services.preparation.waits_for is not None and asked.blueprint not in {None, *told_always}:
+            raise HttpRefusal(503, "The server is starting; ask again soon", {"Retry-After": RETRY_AFTER_S})
+
+    app.before_request(refuse)
+    app.before_websocket(refuse)
 
 
 def _limit_rates(app: Quart, services: Services) -> None:

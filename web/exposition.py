@@ -14,7 +14,7 @@ READY = "gasinsight_ready"
 OWN_HELP = {
     CLIENTS: "Open websockets of this process, by kind",
     CONFLATED: "Live values left out because a client was behind",
-    READY: "1 while a part (database, bus, engine) is ready, as in /readyz",
+    READY: "1 while a part (web, database, bus, engine) is ready, as in /readyz",
     "gasinsight_database_up": "1 while this process reaches PostgreSQL",
 }
 

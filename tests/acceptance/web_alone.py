@@ -90,7 +90,7 @@ def served(database_url: str, folder: Path) -> Iterator[str]:
         while True:
             assert server.poll() is None and time.monotonic() < until, (folder / "server.log").read_text()
             try:
-                if httpx.post(f"http://127.0.0.1:{port}/auth/token", data=FORM, timeout=10).status_code == 200:
+                if httpx.get(f"http://127.0.0.1:{port}/readyz?part=web", timeout=10).is_success:
                     break
             except httpx.TransportError:
                 pass

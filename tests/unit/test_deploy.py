@@ -177,11 +177,17 @@ def test_the_engines_probe_tells_a_living_engine(tmp_path: Path) -> None:
     assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == 0
 
 
+def test_a_web_pod_is_ready_when_it_can_answer_and_alive_whatever_is_away() -> None:
+    (container,) = one("Deployment", "gasinsight-web")["spec"]["template"]["spec"]["containers"]
+    paths = [container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "liveness", "readiness")]
+    assert paths == ["/livez", "/livez", "/readyz?part=web"]
+
+
 def test_health_paths_are_routes() -> None:
     source = (ROOT / "web/api/health.py").read_text()
     texts = [dockerfile, *(path.read_text() for path in KUBERNETES.glob("*.yaml"))]
-    paths = set(re.findall(r"(?:8000|path: )(/\w+)", " ".join(texts)))
-    assert paths == {"/livez"}
+    paths = set(re.findall(r'(?:8000|path: "?)(/\w+)', " ".join(texts)))
+    assert paths == {"/livez", "/readyz"}
     assert all(f'noun.get("{path}"' in source for path in paths)
 
 

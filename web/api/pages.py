@@ -14,6 +14,7 @@ from web.contract.openapi import openapi_document, product_version
 from web.errors import NotFound
 from web.serving.routes import json_response
 
+NAME = "pages"
 STATIC = Path(__file__).parent.parent / "static"
 VENDOR_AGE_S = 86_400
 
@@ -31,7 +32,7 @@ REDOC_POLICY = (
 
 
 def blueprint(nouns: Iterable[Noun], declared_sockets: Iterable[Socket]) -> Blueprint:
-    pages = Blueprint("pages", __name__)
+    pages = Blueprint(NAME, __name__)
     names = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file()}
     document = to_json(openapi_document(nouns, declared_sockets))
     about = to_json(

@@ -7,8 +7,7 @@ import sys
 
 import structlog
 
-from engine.clock import Clock
-from engine.errors import SettingsError, StoreUnavailable
+from engine.errors import SettingsError
 from engine.secrecy import PASSWORD_CHARACTERS_MIN, weakness_of_password
 from engine.settings import Settings
 from web.audit import SYSTEM, Action, Actor, audit
@@ -17,7 +16,6 @@ from web.auth.passwords import Passwords
 from web.database import Database
 
 USERNAME = "admin"
-RETRY_S = 2.0
 LOCK_KEY = 0x6761_7331  # any number of our own
 
 LOCK = "SELECT pg_advisory_xact_lock($1)"
@@ -41,18 +39,8 @@ def check_admin_password(settings: Settings) -> None:
         raise SettingsError(f"ADMIN_PASSWORD {weakness}; without one a random password is made and shown once")
 
 
-async def ensure_first_admin(database: Database, passwords: Passwords, settings: Settings, clock: Clock) -> None:
-    """Returns once there is an Admin, however long the database is away."""
-    while True:
-        try:
-            await create_first_admin(database, passwords, settings)
-            return
-        except StoreUnavailable as error:
-            log.warning("first_admin_waits", error=str(error))
-            await clock.sleep(RETRY_S)
-
-
 async def create_first_admin(database: Database, passwords: Passwords, settings: Settings) -> None:
+    """Returns once it is settled who the first Admin is; StoreUnavailable while that cannot be known."""
     if await database.value(HAS_ADMIN):
         return
     given = settings.admin_password.get_secret_value() if settings.admin_password else None

@@ -347,6 +347,10 @@ class Alive(BaseModel):
     status: Literal["alive", "failing"]
 
 
+class ReadinessOf(BaseModel):
+    part: Literal["web", "database", "bus", "engine"] | None = Field(None, description="say of this part only")
+
+
 class Check(BaseModel):
     ready: bool
     detail: str

@@ -21,6 +21,7 @@ from web.engine_report import EngineReports
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
+from web.preparation import Preparation
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Services:
     sockets: OpenSockets
     metrics: Metrics
     background: Background
+    preparation: Preparation
     reports: EngineReports
     rates: RateLimits
     tickets: Tickets

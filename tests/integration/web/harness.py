@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,17 +15,21 @@ from typing import Any
 import argon2
 import asyncpg
 import httpx
+import pytest
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from quart import Quart
 
+import web.app
 from engine.errors import ClusterUnavailable
 from engine.live import LiveChunk
 from engine.processes.ports import free_port
+from engine.processes.waiting import answers
 from engine.settings import Settings
 from web.app import create_app
 from web.auth.passwords import Passwords
 from web.edge.server import set_server_defaults
+from web.preparation import Preparation
 
 ADMIN_EMAIL = "boss@plant.example"
 ADMIN_PASSWORD = "correct horse battery"
@@ -94,18 +98,28 @@ async def serving(app: Quart, port: int = 0) -> AsyncIterator[int]:
     stop = asyncio.Event()
     task = asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait))
     try:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.close()
-                    break
-                except OSError:
-                    await asyncio.sleep(0.02)
+        await _until_served(port)
         yield port
     finally:
         stop.set()
         await asyncio.wait_for(task, 20)
+
+
+async def _until_served(port: int) -> None:
+    """Wait until there is an answer, whichever."""
+    async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as client:
+        while True:
+            with suppress(httpx.TransportError):
+                await client.get(f"http://127.0.0.1:{port}/livez")
+                return
+            await asyncio.sleep(0.02)
+
+
+async def until_answered(url: str, seconds: float = 20) -> None:
+    """Wait until a GET is answered with 200."""
+    async with asyncio.timeout(seconds):
+        while not await answers(url):
+            await asyncio.sleep(0.02)
 
 
 def settings_for(database_url: str, data_dir: Path, **changes: object) -> Settings:
@@ -117,6 +131,22 @@ def settings_for(database_url: str, data_dir: Path, **changes: object) -> Settin
         "admin_password": ADMIN_PASSWORD,
     }
     return Settings(_env_file=None, **{**values, **changes})  # type: ignore[call-arg,arg-type]
+
+
+class Prepared(Preparation):
+    """As if there had been a database with an admin in it."""
+
+    async def check_schema(self) -> None: ...
+
+    async def _prepare(self) -> None: ...
+
+
+def app_beside_no_database(data_dir: Path, **changes: object) -> Quart:
+    """For what is decided without one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(web.app, "Preparation", Prepared)
+        settings = settings_for("postgresql://127.0.0.1:1/none", data_dir, **changes)
+        return create_app(settings, HeldFeed(), passwords=Passwords(CHEAP))
 
 
 @dataclass
@@ -264,9 +294,7 @@ async def web_server(database_url: str, data_dir: Path, **changes: object) -> As
             serving(create_app(settings, feed, passwords=Passwords(CHEAP))) as port,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
         ):
-            async with asyncio.timeout(10):
-                while not await database.fetchval("SELECT count(*) FROM users"):
-                    await asyncio.sleep(0.02)
+            await until_answered(f"http://127.0.0.1:{port}/readyz?part=web")
             yield Web(port, client, database, feed, settings)
     finally:
         await database.close()
@@ -284,6 +312,7 @@ class Restarting:
     async def start(self) -> None:
         app = create_app(self.web.settings, self.web.feed, passwords=Passwords(CHEAP))
         await self._running.enter_async_context(serving(app, self.port))
+        await until_answered(f"{self.url}/readyz?part=web")
 
     async def stop(self) -> None:
         await self._running.aclose()

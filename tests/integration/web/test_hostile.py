@@ -14,7 +14,15 @@ import pytest
 import pytest_asyncio
 
 from engine.live import LiveChunk, LiveFeed
-from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, serving, settings_for, web_server
+from tests.integration.web.harness import (
+    ADMIN_EMAIL,
+    ADMIN_PASSWORD,
+    Web,
+    serving,
+    settings_for,
+    until_answered,
+    web_server,
+)
 from web.app import create_app
 from web.edge.requests import JSON_DEPTH_MAX
 
@@ -179,6 +187,7 @@ async def test_probes_name_what_is_missing(web: Web) -> None:
     waiting = await web.client.get("/readyz")
     assert waiting.status_code == 503
     assert {name: check["ready"] for name, check in waiting.json()["checks"].items()} == {
+        "web": True,
         "database": True,
         "bus": False,
         "engine": False,
@@ -202,9 +211,15 @@ async def test_probes_name_what_is_missing(web: Web) -> None:
     assert 'gasinsight_commit_seconds_bucket{le="1"} 3\n' in shown
     assert 'gasinsight_commit_seconds_bucket{le="+Inf"} 6\n' in shown
     assert "gasinsight_commit_seconds_count 6\n" in shown
+    for part in ("web", "database", "bus", "engine"):
+        assert f'gasinsight_ready{{part="{part}"}} 1\n' in shown
     queue["connected"] = False
     await report(web, state)
     assert "all 2 queues are not connected" in (await web.client.get("/readyz")).json()["checks"]["bus"]["detail"]
+    of_bus, of_engine = [await web.client.get("/readyz", params={"part": part}) for part in ("bus", "engine")]
+    assert (of_bus.status_code, list(of_bus.json()["checks"])) == (503, ["bus"])
+    assert (of_engine.status_code, list(of_engine.json()["checks"])) == (200, ["engine"])
+    assert (await web.client.get("/readyz", params={"part": "nonsense"})).status_code == 422
     await web.database.execute("UPDATE engine_status SET updated_at = now() - interval '1 minute'")
     assert (await web.client.get("/readyz")).json()["checks"]["engine"]["ready"] is False
 
@@ -277,18 +292,19 @@ async def test_the_database_may_be_away_at_the_start_and_later(database_url: str
 
             refused = await signed_in()
             assert refused.status_code == 503
-            assert refused.json() == {"detail": "The database is not available now"}
+            assert refused.json() == {"detail": "The server is starting; ask again soon"}
             assert refused.headers["access-control-allow-origin"] == ORIGIN["Origin"]
             assert (await client.get("/livez")).status_code == 200
             assert (await client.get("/readyz")).json()["checks"]["database"]["ready"] is False
             assert "gasinsight_database_up 0" in (await client.get("/metrics")).text
             relay.is_up = True
-            async with asyncio.timeout(10):
-                while (answer := await signed_in()).status_code != 200:
-                    await asyncio.sleep(0.1)
+            await until_answered(f"http://127.0.0.1:{port}/readyz?part=web")
+            answer = await signed_in()
+            assert answer.status_code == 200
             headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
             assert (await client.get("/users/me", headers=headers)).status_code == 200
             relay.cut()
-            assert (await client.get("/users/me", headers=headers)).status_code == 503
+            away = await client.get("/users/me", headers=headers)
+            assert (away.status_code, away.json()) == (503, {"detail": "The database is not available now"})
             relay.is_up = True
             assert (await client.get("/users/me", headers=headers)).status_code == 200

@@ -17,10 +17,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from tests.integration.web.harness import CHEAP, HeldFeed, Web, bearer, serving, settings_for, web_server
+from tests.integration.web.harness import Web, app_beside_no_database, bearer, serving, web_server
 from tests.integration.web.test_live import READING, received, status_of
-from web.app import create_app
-from web.auth.passwords import Passwords
 from web.edge import connections as listening
 from web.edge.connections import CLIENT_BYTES_AT_ONCE, CLIENT_MESSAGE_BYTES_MAX, OPEN_FILES_MAX
 
@@ -158,7 +156,7 @@ async def test_who_listens_is_told_when_the_server_ends(database_url: str, tmp_p
 
 
 async def test_a_slow_body_gets_408_and_one_that_comes_in_time_does_not(tmp_path: Path) -> None:
-    app = create_app(settings_for("postgresql://127.0.0.1:1/none", tmp_path), HeldFeed(), passwords=Passwords(CHEAP))
+    app = app_beside_no_database(tmp_path)
     assert app.config["BODY_TIMEOUT"] == 15
     app.config["BODY_TIMEOUT"] = 1
     head = b"POST /auth/refresh-token HTTP/1.1\r\nHost: x\r\nOrigin: https://a.example\r\nContent-Length: 15\r\n\r\n"
@@ -184,7 +182,7 @@ async def test_a_reader_that_stopped_does_not_hold_its_answer_for_ever(
 ) -> None:
     """Its window stays shut; the kernel gives up after the time that the server set on the connection."""
     monkeypatch.setattr(listening, "UNACKNOWLEDGED_S_MAX", 1)
-    app = create_app(settings_for("postgresql://127.0.0.1:1/none", tmp_path), HeldFeed(), passwords=Passwords(CHEAP))
+    app = app_beside_no_database(tmp_path)
     async with serving(app) as port:
         await until_open(0)
         stopped = socket.create_connection(("127.0.0.1", port))
@@ -198,7 +196,7 @@ async def test_a_reader_that_stopped_does_not_hold_its_answer_for_ever(
 
 
 async def test_a_client_that_resets_its_connection_is_forgotten(tmp_path: Path) -> None:
-    app = create_app(settings_for("postgresql://127.0.0.1:1/none", tmp_path), HeldFeed(), passwords=Passwords(CHEAP))
+    app = app_beside_no_database(tmp_path)
     async with serving(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         for request in (b"", b"GET /li", b"POST /auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nuser"):
             rude = socket.create_connection(("127.0.0.1", port))
@@ -212,7 +210,7 @@ async def test_a_client_that_resets_its_connection_is_forgotten(tmp_path: Path) 
 
 async def test_a_request_behind_one_that_closes_does_not_hold_the_connection(tmp_path: Path) -> None:
     """The second is read when the first is answered; nobody waits for that on a connection that is over."""
-    app = create_app(settings_for("postgresql://127.0.0.1:1/none", tmp_path), HeldFeed(), passwords=Passwords(CHEAP))
+    app = app_beside_no_database(tmp_path)
     asked = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
     async with serving(app) as port:
         await until_open(0)

@@ -21,6 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from engine.errors import SettingsError
+from engine.processes.waiting import answers
 from tests.integration.web.harness import HeldFeed, settings_for
 from web.app import create_app
 
@@ -117,7 +118,7 @@ async def running(folder: Path, database_url: str) -> AsyncIterator[httpx.AsyncC
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False) as client:
             async with asyncio.timeout(60):
-                while not await admin_is_there(client):
+                while not await answers(f"{client.base_url}/readyz?part=web"):
                     assert process.poll() is None, (folder / "server.log").read_text()
                     await asyncio.sleep(0.1)
             yield client
@@ -128,13 +129,6 @@ async def running(folder: Path, database_url: str) -> AsyncIterator[httpx.AsyncC
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-
-
-async def admin_is_there(client: httpx.AsyncClient) -> bool:
-    try:
-        return (await sign_in(client, PASSWORD)).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 async def sign_in(client: httpx.AsyncClient, password: str) -> httpx.Response:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.integration.web.harness import HeldFeed, Web, serving, web_server
+from tests.integration.web.harness import HeldFeed, Web, app_beside_no_database, serving, web_server
 from tests.integration.web.test_live import READING, received, status_of
 from web.app import create_app
 
@@ -156,8 +156,7 @@ async def test_an_old_token_is_refused_without_a_question_to_the_database(web: W
     """The front end's notifications retry with it every 5 s until the page is loaded again; nobody is banned for it."""
     pair = await web.sign_in()
     short = web.settings.model_copy(update={"access_token_expire_minutes": 1 / 60})
-    nowhere = web.settings.model_copy(update={"database_url": "postgresql://127.0.0.1:1/none"})
-    async with serving(create_app(short, HeldFeed())) as issuing, serving(create_app(nowhere, HeldFeed())) as port:
+    async with serving(create_app(short, HeldFeed())) as issuing, serving(app_beside_no_database(tmp_path)) as port:
         signed_in = await web.client.post(
             f"http://127.0.0.1:{issuing}/auth/token",
             data={"username": web.settings.admin_email, "password": "correct horse battery"},

@@ -18,9 +18,7 @@ import pytest_asyncio
 import structlog
 
 from engine.logs import configure_logging
-from tests.integration.web.harness import CHEAP, HeldFeed, serving, settings_for
-from web.app import create_app
-from web.auth.passwords import Passwords
+from tests.integration.web.harness import app_beside_no_database, serving, settings_for
 from web.edge.connections import BoundedServer
 from web.edge.request_limits import HEADER_BYTES_MAX, HEADERS_MAX, PATH_BYTES_MAX, QUERY_BYTES_MAX, QUERY_FIELDS_MAX
 from web.edge.server import HEAD_BYTES_MAX
@@ -57,8 +55,7 @@ class Answer:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def port(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
     folder: Path = tmp_path_factory.mktemp("wire")
-    settings = settings_for("postgresql://127.0.0.1:1/none", folder, body_bytes_max=BODY_BYTES_MAX)
-    async with serving(create_app(settings, HeldFeed(), passwords=Passwords(CHEAP))) as number:
+    async with serving(app_beside_no_database(folder, body_bytes_max=BODY_BYTES_MAX)) as number:
         yield number
 
 
@@ -317,7 +314,7 @@ async def test_an_error_of_ours_is_500_in_json_and_its_log_holds_no_secret(
 ) -> None:
     settings = settings_for("postgresql://127.0.0.1:1/none", tmp_path, log_format=log_format)
     stream = io.StringIO()
-    app = create_app(settings, HeldFeed(), passwords=Passwords(CHEAP))
+    app = app_beside_no_database(tmp_path, log_format=log_format)
 
     @app.before_request
     @app.before_websocket
