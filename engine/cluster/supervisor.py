@@ -71,7 +71,7 @@ class Supervisor:
         self._intake_incarnation: str | None = None
         self._intake_status: dict[str, Any] = {}
         self._silent_checks = 0
-        self._heard_before = False
+        self._news: ConfigurationNews | None = None
         self._state = "starting"
         self._stopping = stopping
         self._writing_status = Retries(clock)
@@ -83,6 +83,7 @@ class Supervisor:
         if self._stopping.is_set():
             return
         kill_leftovers()
+        await self._hear_from_the_beginning()
         await self._look()
         self._services.start(self._nodes, self._own_node)
         duties = [
@@ -261,17 +262,27 @@ class Supervisor:
             log.info("parked_rows_swept", facilities=facility_ids)
             await self._intake.reload.remote(facility_ids)
 
+    async def _hear_from_the_beginning(self) -> None:
+        """Before any facility loads, so that no change falls between the two."""
+        try:
+            self._news = await self._open_news()
+        except StoreUnavailable as error:
+            log.info("changes_not_heard_yet", error=str(error))
+
+    async def _open_news(self) -> ConfigurationNews:
+        assert self._settings.database_url is not None
+        return await ConfigurationNews.open(self._settings.database_url, self._settings)
+
     async def _follow_changes(self) -> None:
         """Facilities whose name or sensors were changed over REST load again. Ends with its database connection.
 
         What was changed while nobody listened is told by loading all.
         """
-        assert self._settings.database_url is not None
-        news = await ConfigurationNews.open(self._settings.database_url, self._settings)
+        was_heard = self._news is not None
+        news, self._news = self._news or await self._open_news(), None
         try:
-            if self._heard_before:
+            if not was_heard:
                 await self._intake.reload.remote(await self._historian.facility_ids())
-            self._heard_before = True
             while True:
                 await self._intake.reload.remote(sorted(await news.next()))
         finally:

@@ -45,6 +45,82 @@ async def test_an_engine_that_waits_for_ray_lets_go_of_the_lead_also_when_it_can
     assert store.told == 1 and store.lead.released
 
 
+class News:
+    """Changes as they are heard; the connection ends when there are no more."""
+
+    def __init__(self, *heard: str) -> None:
+        self._heard = list(heard)
+
+    async def next(self) -> set[str]:
+        if not self._heard:
+            raise StoreUnavailable("the connection was closed")
+        return {self._heard.pop(0)}
+
+    def close(self) -> None: ...
+
+
+class Reloading:
+    """An intake that is told which facilities to load again."""
+
+    def __init__(self) -> None:
+        self.told: list[list[str]] = []
+        self.reload = self
+
+    async def remote(self, facility_ids: list[str]) -> None:
+        self.told.append(facility_ids)
+
+
+class Led:
+    """A database that lets us lead and has two facilities."""
+
+    async def try_lead(self) -> Lead:
+        return Lead()
+
+    async def facility_ids(self) -> list[str]:
+        return ["f", "g"]
+
+
+@pytest.mark.parametrize("first", ["heard", "away"])
+async def test_no_change_of_a_configuration_falls_between_loading_and_listening(
+    first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = [News("f"), News("g")]
+    services_had_news: list[bool] = []
+    stopping = asyncio.Event()
+    settings = Settings(_env_file=None, database_url="postgresql://h/d", ray_address="10.0.0.1:6379")  # type: ignore[call-arg]
+    monkeypatch.setattr(cluster_supervisor, "own_node", lambda: "a")
+    monkeypatch.setattr(cluster_supervisor, "kill_leftovers", lambda: None)
+    engine = Supervisor(settings, Led(), ManualClock(0), "10.0.0.1:6379", stopping)  # type: ignore[arg-type]
+
+    async def open_news() -> News:
+        if first == "away" and len(opened) == 2 and not services_had_news:
+            raise StoreUnavailable("too many connections")
+        return opened.pop(0)
+
+    class EndsHere(Exception):
+        pass
+
+    def start_services(*_: object) -> None:
+        services_had_news.append(engine._news is not None)
+        raise EndsHere
+
+    async def look() -> None: ...
+
+    monkeypatch.setattr(engine, "_open_news", open_news)
+    monkeypatch.setattr(engine, "_look", look)
+    monkeypatch.setattr(engine._services, "start", start_services)
+    with pytest.raises(EndsHere):
+        await engine.run()
+    assert services_had_news == [first == "heard"]
+    engine._services._handles[INTAKE_NAME] = intake = Reloading()
+    for _ in range(2):  # the second time after the connection was lost
+        with pytest.raises(StoreUnavailable):
+            await engine._follow_changes()
+    all_of_them = ["f", "g"]
+    begun = [["f"]] if first == "heard" else [all_of_them, ["f"]]
+    assert intake.told == [*begun, all_of_them, ["g"]]
+
+
 class Untouchable:
     """The next leader's actors."""
 
