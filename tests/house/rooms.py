@@ -17,17 +17,21 @@ ROOMS: Final[dict[str, str]] = {
     "web": "nothing",
     "web.main": "web.app web.edge engine.cluster leaves",
     "web.app": (
-        "web.api web.serving web.contract web.live web.engine_report web.auth web.edge web.database"
-        " migrations engine.processes leaves"
+        "web.api web.serving web.contract web.live web.engine_report web.preparation web.auth web.edge web.database"
+        " engine.processes leaves"
     ),
     "web.api": (
-        "web.exposition web.serving web.contract web.live web.auth web.history web.edge web.wire leaves native"
+        "web.exposition web.serving web.contract web.live web.engine_report web.auth web.history web.edge web.wire"
+        " leaves native"
     ),
     "web.exposition": "web.live leaves",
-    "web.serving": "web.contract web.live web.engine_report web.auth web.edge web.database web.wire leaves",
+    "web.serving": (
+        "web.contract web.live web.engine_report web.preparation web.auth web.edge web.database web.wire leaves"
+    ),
     "web.contract": "web.auth web.wire leaves",
     "web.live": "web.auth web.edge web.database web.wire leaves",
     "web.engine_report": "web.database leaves",
+    "web.preparation": "web.auth web.database migrations leaves",
     "web.auth": "web.database web.wire leaves",
     "web.history": "web.database web.wire leaves",
     "web.edge": "leaves",
@@ -62,7 +66,7 @@ LEAVES: Final[dict[str, str]] = {
     "web.background": "nothing",
     "web.errors": "engine.errors",
     "engine.messages": "engine.clock engine.errors engine.model",
-    "engine.diagnosis": "engine.metrics",
+    "engine.diagnosis": "engine.metrics engine.runtime",
     "engine.runtime": "engine.errors engine.settings",
     "engine.logs": "engine.settings",
     "engine.retries": "engine.clock",

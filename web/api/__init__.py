@@ -1,4 +1,4 @@
 """The routes, one module a noun, and the websockets: a new route goes here.
 
-May import: exposition, serving, contract, live, auth, history, edge, wire, leaves, native.
+May import: exposition, serving, contract, live, engine_report, auth, history, edge, wire, leaves, native.
 """
