@@ -308,7 +308,7 @@ async def test_a_refused_row_is_a_dead_letter_with_its_neighbours_commit(histori
     bad = DeadLetter("row", "", "missing_field", "data", '{"sensor_id": "s"}', "f", "s", ("refused", "s"))
     await facility.ingest(batch(("s", 1, "21")), refused=[bad])
     assert historian.outcomes[-1].rows == 1 and historian.outcomes[-1].dead_letters == (bad,)
-    assert (historian.letters, historian.parking) == ([bad], {})
+    assert ([letter.body for letter in historian.dead_letters], historian.parking) == ([bad.body], {})
 
 
 async def test_steps_of_one_facility_never_overlap(historian: FakeHistorian) -> None:
