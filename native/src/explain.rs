@@ -18,6 +18,8 @@ const SINCE_INTERVALS: f64 = 2.0;
 const BLOCK_TIMES: f64 = BLOCKS as f64;
 /// What an unrest view calls now reaches back about so many of its half-lives.
 const UNREST_HALVES: f64 = 4.0;
+/// What a view is given to say that has no sentence; a test leaves none without.
+const UNEXPLAINED: &str = "is unlike what it has been";
 
 /// A reading that is to be told, and what is known of its sensor.
 #[derive(Debug, Clone, Copy)]
@@ -149,10 +151,11 @@ impl Picture<'_> {
                 _ => "does not follow from the readings before it".into(),
             },
             "volatility" => self.of_volatility(),
+            "prototypes" => self.of_states(),
             view => match (shape_readings(view), band_readings(view)) {
                 (Some(readings), _) => self.of_shape(readings, movement),
                 (_, Some(readings)) => self.of_unrest(readings),
-                _ => self.of_states(),
+                _ => UNEXPLAINED.into(),
             },
         }
     }

@@ -1,38 +1,16 @@
 //! What every view must keep, and what the scorer as a whole must; a new view is in by being in `views!`.
 
 use super::gap::GAP_INTERVALS;
-use super::prediction::Prediction;
-use super::prototypes::Prototypes;
-use super::shape::Shape;
-use super::shift::Shift;
 use super::signal::{Seen, Signal};
 use super::tail::Tail;
-use super::time_of_day::TimeOfDay;
-use super::unrest::Unrest;
 use super::view::{Look, View};
-use super::volatility::Volatility;
+use super::views::{check_every, Contract};
 use super::{Score, Scorer, Tuning};
 use crate::limits::VALUE_MAX;
 use crate::wire::Reader;
 use proptest::prelude::*;
 
 const INTERVAL_S: f64 = 10.0;
-
-macro_rules! every_view {
-    ($check:ident($($argument:expr),*)) => {
-        $check::<TimeOfDay>("time_of_day", $($argument),*);
-        $check::<Shift>("shift", $($argument),*);
-        $check::<Prediction>("prediction", $($argument),*);
-        $check::<Volatility>("volatility", $($argument),*);
-        $check::<Prototypes>("prototypes", $($argument),*);
-        $check::<Shape<0>>("shape_1", $($argument),*);
-        $check::<Shape<2>>("shape_4", $($argument),*);
-        $check::<Shape<4>>("shape_16", $($argument),*);
-        $check::<Unrest<0>>("unrest_4", $($argument),*);
-        $check::<Unrest<1>>("unrest_16", $($argument),*);
-        $check::<Unrest<2>>("unrest_64", $($argument),*);
-    };
-}
 
 /// Readings as views see them: (value, intervals since the one before).
 fn seen(readings: &[(f64, f64)]) -> Vec<Seen> {
@@ -54,40 +32,58 @@ fn saved<V: View>(view: &V) -> Vec<u8> {
     bytes
 }
 
-fn residuals_are_finite_and_not_negative<V: View>(name: &str, readings: &[Seen]) {
-    let mut view = V::default();
-    for (index, seen) in readings.iter().enumerate() {
-        if let Look::Residual(residual) = view.look(seen, 1.0) {
-            assert!(residual.is_finite() && residual >= 0.0, "{name}: {residual} at {index}");
+struct ResidualsAreFiniteAndNotNegative<'a>(&'a [Seen]);
+
+impl Contract for ResidualsAreFiniteAndNotNegative<'_> {
+    fn check<V: View>(&self, name: &str) {
+        let mut view = V::default();
+        for (index, seen) in self.0.iter().enumerate() {
+            if let Look::Residual(residual) = view.look(seen, 1.0) {
+                assert!(residual.is_finite() && residual >= 0.0, "{name}: {residual} at {index}");
+            }
         }
     }
 }
 
-fn a_snapshot_changes_nothing<V: View>(name: &str, readings: &[Seen], cut: usize) {
-    let (mut whole, mut resumed) = (V::default(), V::default());
-    for (index, seen) in readings.iter().enumerate() {
-        if index == cut % readings.len() {
-            let bytes = saved(&resumed);
-            let mut reader = Reader::new(&bytes);
-            resumed = V::load(&mut reader).unwrap();
-            assert!(reader.is_empty() && saved(&resumed) == bytes, "{name}");
-        }
-        assert_eq!(whole.look(seen, 1.0), resumed.look(seen, 1.0), "{name} at {index}");
-    }
-    assert_eq!(saved(&whole), saved(&resumed), "{name}");
+struct ASnapshotChangesNothing<'a> {
+    readings: &'a [Seen],
+    cut: usize,
 }
 
-fn a_fault_stands_out<V: View>(name: &str, usual: &[Seen], fault: &[Seen]) {
-    let mut view = V::default();
-    let mut largest = |readings: &[Seen]| {
-        readings.iter().fold(0.0f32, |most, seen| match view.look(seen, 1.0) {
-            Look::Residual(residual) => most.max(residual),
-            Look::Rest | Look::Hold => most,
-        })
-    };
-    largest(&usual[..4_000]);
-    let (before, after) = (largest(&usual[4_000..]), largest(fault));
-    assert!(after > 1.5 * before, "{name}: {before} before, {after} after");
+impl Contract for ASnapshotChangesNothing<'_> {
+    fn check<V: View>(&self, name: &str) {
+        let (mut whole, mut resumed) = (V::default(), V::default());
+        for (index, seen) in self.readings.iter().enumerate() {
+            if index == self.cut % self.readings.len() {
+                let bytes = saved(&resumed);
+                let mut reader = Reader::new(&bytes);
+                resumed = V::load(&mut reader).unwrap();
+                assert!(reader.is_empty() && saved(&resumed) == bytes, "{name}");
+            }
+            assert_eq!(whole.look(seen, 1.0), resumed.look(seen, 1.0), "{name} at {index}");
+        }
+        assert_eq!(saved(&whole), saved(&resumed), "{name}");
+    }
+}
+
+struct AFaultStandsOut<'a> {
+    usual: &'a [Seen],
+    fault: &'a [Seen],
+}
+
+impl Contract for AFaultStandsOut<'_> {
+    fn check<V: View>(&self, name: &str) {
+        let mut view = V::default();
+        let mut largest = |readings: &[Seen]| {
+            readings.iter().fold(0.0f32, |most, seen| match view.look(seen, 1.0) {
+                Look::Residual(residual) => most.max(residual),
+                Look::Rest | Look::Hold => most,
+            })
+        };
+        largest(&self.usual[..4_000]);
+        let (before, after) = (largest(&self.usual[4_000..]), largest(self.fault));
+        assert!(after > 1.5 * before, "{name}: {before} before, {after} after");
+    }
 }
 
 #[test]
@@ -95,7 +91,7 @@ fn every_view_sees_a_step() {
     let value = |step: usize| (step * 7_919 % 101) as f64 / 50.0 + if step >= 8_000 { 12.0 } else { 0.0 };
     let readings: Vec<_> = (0..9_100).map(|step| (value(step), 1.0)).collect();
     let seen = seen(&readings);
-    every_view!(a_fault_stands_out(&seen[..8_000], &seen[8_000..]));
+    check_every(&AFaultStandsOut { usual: &seen[..8_000], fault: &seen[8_000..] });
 }
 
 fn any_value() -> impl Strategy<Value = f64> {
@@ -193,8 +189,8 @@ proptest! {
         cut in 0usize..300,
     ) {
         let seen = seen(&readings);
-        every_view!(residuals_are_finite_and_not_negative(&seen));
-        every_view!(a_snapshot_changes_nothing(&seen, cut));
+        check_every(&ResidualsAreFiniteAndNotNegative(&seen));
+        check_every(&ASnapshotChangesNothing { readings: &seen, cut });
     }
 
     #[test]

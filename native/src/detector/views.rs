@@ -93,6 +93,12 @@ impl Episode {
     }
 }
 
+/// What is checked on a view, by its type and name.
+#[cfg(test)]
+pub trait Contract {
+    fn check<V: View>(&self, name: &str);
+}
+
 macro_rules! views {
     ($($field:ident: $view:ty, $name:literal;)*) => {
         pub const VIEW_NAMES: &[&str] = &[$($name),*];
@@ -103,6 +109,12 @@ macro_rules! views {
             signal: Signal,
             episode: Episode,
             $($field: Calibrated<$view>,)*
+        }
+
+        /// The contract of views, checked on every one of them.
+        #[cfg(test)]
+        pub fn check_every(contract: &impl Contract) {
+            $(contract.check::<$view>($name);)*
         }
 
         impl Views {

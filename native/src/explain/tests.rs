@@ -146,6 +146,14 @@ fn fields_name_the_views_loudest_first() {
 }
 
 #[test]
+fn every_view_has_a_sentence() {
+    for view in VIEW_NAMES {
+        let told = text(&[(view, 6.0)], 61.2, 61.3, calm());
+        assert!(!told.starts_with(UNEXPLAINED), "{view}: {told}");
+    }
+}
+
+#[test]
 fn numbers_for_people_stay_short() {
     let numbers =
         [(22.456, 0.3), (22.456, 3.0), (22.456, 300.0), (0.0, 0.0), (-0.012_34, 0.01), (1e300, 1.0), (0.0, 5e-324)];
