@@ -1,4 +1,5 @@
-"""What must be so before the first true answer: the schema fits, the database takes changes, and there is an Admin.
+"""What must be so before the first true answer: the schema fits, the database takes changes, callers' statements can be
+run as their role, and there is an Admin.
 
 Until then the routes that need it say 503 with Retry-After. Who signs in before the first admin is made would be told
 401 with the right password, and whoever is told so believes it.
@@ -70,6 +71,7 @@ class Preparation:
         await self._fit_schema()
         if await self._database.value(TAKES_NO_CHANGES):
             raise StoreUnavailable("the database takes no changes: it is in recovery, or set to read only")
+        await self._database.bound_to(None, read_only=True).value("SELECT 1")  # as a caller's statements run
         self.waits_for = "the first admin is being made"
         await create_first_admin(self._database, self._passwords, self._settings)
 

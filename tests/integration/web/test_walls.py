@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -19,8 +20,19 @@ from engine.historian.schema import metadata
 from engine.historian.web_role import MAKE_WEB_ROLE, problem_with_roles
 from migrations import upgrade
 from tests.integration.web.access_matrix import Case, Walker, cases
-from tests.integration.web.harness import PAST, Web, web_server
+from tests.integration.web.harness import (
+    CHEAP,
+    PAST,
+    HeldFeed,
+    Web,
+    serving,
+    settings_for,
+    until_answered,
+    web_server,
+)
+from web.app import create_app
 from web.auth.guard import Guard, Person, Program
+from web.auth.passwords import Passwords
 from web.database import Database
 from web.errors import NotPermitted
 
@@ -357,6 +369,12 @@ async def test_an_owner_without_the_right_to_make_roles_is_told_what_to_do(postg
         with pytest.raises(StoreUnavailable, match="GRANT gasinsight_web TO"):
             await limited.bound_to("user:1", read_only=True).value("SELECT 1")
         await limited.close()
+        app = create_app(settings_for(url, tmp_path), HeldFeed(), passwords=Passwords(CHEAP))
+        async with serving(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            waiting = await client.get("/readyz", params={"part": "web"})
+            assert (waiting.status_code, "GRANT gasinsight_web TO" in waiting.json()["detail"]) == (503, True)
+            await boss.execute(f"GRANT gasinsight_web TO {LIMITED}")
+            await until_answered(f"{client.base_url}/readyz?part=web")
     finally:
         await boss.execute("DROP DATABASE of_limited_owner WITH (FORCE)")
         await boss.execute(f"DROP ROLE {LIMITED}")
