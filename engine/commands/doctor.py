@@ -267,18 +267,21 @@ def _check_ports(settings: Settings, given: Settings) -> Iterator[Finding]:
             check_free(host, port, option)
         except SettingsError as error:
             what, _, advice = str(error).partition("; ")
-            if check == "web port" and _is_our_web_server(host, port):
-                yield Finding("web server", "ok", f"answers on {host}:{port}")
-            else:
-                yield Finding(check, grade, what, advice)
+            ours = _check_web_server(host, port) if check == "web port" else None
+            yield ours or Finding(check, grade, what, advice)
         else:
             yield Finding(check, "ok", f"{host}:{port} is free")
 
 
-def _is_our_web_server(host: str, port: int) -> bool:
-    """Whether what listens there answers as `gasinsight web` does."""
+def _check_web_server(host: str, port: int) -> Finding | None:
+    """None when what listens there does not answer as `gasinsight web` does."""
+    where = f"{f'[{host}]' if ':' in host else host}:{port}"
     try:
-        answer = httpx.get(f"http://{f'[{host}]' if ':' in host else host}:{port}/livez", timeout=ANSWER_S_MAX)
-        return answer.json().get("status") in {"alive", "failing"}
-    except (httpx.HTTPError, ValueError, AttributeError):
-        return False
+        answer = httpx.get(f"http://{where}/readyz", params={"part": "web"}, timeout=ANSWER_S_MAX)
+        web = answer.json()["checks"]["web"]
+        ready, detail = bool(web["ready"]), str(web["detail"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+    if ready:
+        return Finding("web server", "ok", f"answers on {where}")
+    return Finding("web server", "wrong", f"{where} {detail}", "it says 503 meanwhile, and goes on by itself")

@@ -158,7 +158,7 @@ def test_doctor_warns_of_a_production_that_admits_every_web_page() -> None:
 
 
 def test_doctor_finds_a_taken_port(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(doctor, "_is_our_web_server", lambda host, port: False)
+    monkeypatch.setattr(doctor, "_check_web_server", lambda host, port: None)
     with listen("127.0.0.1", 0, "") as taken:
         monkeypatch.setenv("WEB_PORT", str(taken.getsockname()[1]))
         status, out, _ = gasinsight(monkeypatch, capsys, "doctor", "--json")

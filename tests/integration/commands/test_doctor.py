@@ -28,8 +28,10 @@ async def answering(body: bytes) -> AsyncIterator[int]:
 @pytest.mark.parametrize(
     ("body", "check", "grade"),
     [
-        (b'{"status": "alive"}', "web server", "ok"),
-        (b'{"status": "failing", "detail": "crashed: alarms"}', "web server", "ok"),
+        (b'{"checks": {"web": {"ready": true, "detail": "answers"}}}', "web server", "ok"),
+        (b'{"checks": {"web": {"ready": false, "detail": "is starting: no schema"}}}', "web server", "wrong"),
+        (b'{"status": "alive"}', "web port", "wrong"),
+        (b'{"checks": {"web": null}}', "web port", "wrong"),
         (b"<html>another program</html>", "web port", "wrong"),
         (b"[1]", "web port", "wrong"),
     ],
