@@ -54,8 +54,6 @@ def world(
 async def _open(server_url: str, url: str, name: str, folder: Path) -> World:
     server = await asyncpg.connect(server_url)
     await server.execute(f"CREATE DATABASE {name} TEMPLATE gasinsight_template")
-    # These runs kill clients, never the server: waiting for its disk would only make them slow.
-    await server.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
     settings = Settings(
         _env_file=None,
         data_dir=folder,

@@ -87,12 +87,13 @@ async def test_second_start_finds_the_data_under_the_same_url(make: Make) -> Non
         assert await ask(again, "SELECT answer FROM kept") == 42
 
 
-async def test_nothing_is_traded_for_speed_and_only_loopback_listens(postgres_url: str) -> None:
-    for setting in ("fsync", "synchronous_commit", "full_page_writes", "data_checksums"):
-        assert await ask(postgres_url, f"SHOW {setting}") == "on", setting
-    assert await ask(postgres_url, "SHOW listen_addresses") == "127.0.0.1"
-    assert await ask(postgres_url, "SHOW unix_socket_directories") == ""
-    assert await ask(postgres_url, "SELECT every(auth_method = 'scram-sha-256') FROM pg_hba_file_rules")
+async def test_nothing_is_traded_for_speed_and_only_loopback_listens(make: Make) -> None:
+    with make() as url:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes", "data_checksums"):
+            assert await ask(url, f"SHOW {setting}") == "on", setting
+        assert await ask(url, "SHOW listen_addresses") == "127.0.0.1"
+        assert await ask(url, "SHOW unix_socket_directories") == ""
+        assert await ask(url, "SELECT every(auth_method = 'scram-sha-256') FROM pg_hba_file_rules")
 
 
 async def test_a_wrong_password_is_refused_and_the_right_one_is_private(postgres_url: str, server_folder: Path) -> None:
