@@ -145,7 +145,7 @@ async def main() -> None:
     config.backlog = 2048
     config.accesslog = config.errorlog = None
     print(json.dumps(ports), flush=True)
-    await serve(app, config)  # type: ignore[arg-type]
+    await serve(app, config)
 
 
 if __name__ == "__main__":

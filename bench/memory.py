@@ -53,7 +53,7 @@ async def memory(runs: int, say: Say) -> list[Figure]:
 def of_the_core(sensors: int = CORE_SENSORS, ticks: int = CORE_TICKS) -> Figure:
     """What the core says of itself."""
     roster = make_roster(1, sensors, 99)
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     facility_id = roster.facilities[0].facility_id
     feed = Feed(roster, time.time_ns() // 1000 - ticks * US_PER_S)
     batches = [native.decode([body], feed.now_us, 300.0).batch(0) for body in feed.arrays(ticks)]

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -77,10 +78,8 @@ async def query(runs: int, say: Say) -> list[Figure]:
         sensor_no = await database.fetchval("SELECT sensor_no FROM sensors WHERE id = $1", SENSOR)
         for question in questions(sensor_no, await database.fetchval("SELECT max(id) FROM users")):
             say(f"{question.name}, {runs} times {question.times}")
-            answers = [await _timed(lambda q=question: _ask(client, q), question.times) for _ in range(runs)]
-            bare = [
-                await _timed(lambda q=question: _run(database, q), max(3, question.times // 10)) for _ in range(runs)
-            ]
+            answers = [await _timed(partial(_ask, client, question), question.times) for _ in range(runs)]
+            bare = [await _timed(partial(_run, database, question), max(3, question.times // 10)) for _ in range(runs)]
             found += [
                 median(f"{question.name}, p50", [percentile(run, 0.5) for run in answers], "ms"),
                 at_most(f"{question.name}, p99", [percentile(run, 0.99) for run in answers], "ms", question.goal_ms),

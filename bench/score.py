@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -79,8 +80,8 @@ def _beside_river(ours: Sequence[float], say: Say) -> list[Figure]:
 
         def learn(trees: HalfSpaceTrees = trees, values: Floats = values) -> None:
             for value in values.tolist():
-                trees.score_one({"value": value})
-                trees.learn_one({"value": value})
+                trees.score_one({"value": value})  # type: ignore[no-untyped-call]
+                trees.learn_one({"value": value})  # type: ignore[no-untyped-call]
 
         theirs.append(RIVER_READINGS / seconds(learn))
     return _beside("river, HalfSpaceTrees", ours, theirs)
@@ -94,11 +95,11 @@ def hot_rates(runs: int, warm: int = HOT_WARM, readings: int = HOT_READINGS) -> 
     for run in range(runs):
         first = warm + 2 * run * readings
         batches = series_batches(values, first, readings)
-        found.ours.append(readings / seconds(lambda batches=batches: feed(core, batches)))
+        found.ours.append(readings / seconds(partial(feed, core, batches)))
         batches = series_batches(values, first + readings, readings)
-        found.written.append(readings / seconds(lambda batches=batches: write(core, batches)))
+        found.written.append(readings / seconds(partial(write, core, batches)))
         part = values[first : first + readings]
-        found.numpy.append(readings / seconds(lambda part=part: windowed_z(part)))
+        found.numpy.append(readings / seconds(partial(windowed_z, part)))
     return found
 
 
@@ -109,11 +110,11 @@ def cold_rates(runs: int, sensors: int = SENSORS, warm_ticks: int = COLD_WARM_TI
         feed(core, tick_batches(sensors, tick))
     for run in range(runs):
         batches = tick_batches(sensors, warm_ticks + 2 * run)
-        found.ours.append(sensors / seconds(lambda batches=batches: feed(core, batches)))
+        found.ours.append(sensors / seconds(partial(feed, core, batches)))
         batches = tick_batches(sensors, warm_ticks + 2 * run + 1)
-        found.written.append(sensors / seconds(lambda batches=batches: write(core, batches)))
+        found.written.append(sensors / seconds(partial(write, core, batches)))
         order, values = tick_of(sensors, warm_ticks + 2 * run)
-        found.numpy.append(sensors / seconds(lambda order=order, values=values: rival.take(order, values)))
+        found.numpy.append(sensors / seconds(partial(rival.take, order, values)))
     return found
 
 
@@ -172,7 +173,8 @@ def noise(count: int, seed: int) -> Floats:
 def signal(count: int) -> Floats:
     """A day's cycle under noise, rounded as instruments round."""
     day = np.sin(np.arange(count) * (2 * np.pi * INTERVAL_US / 86_400e6))
-    return (100 + 5 * day + noise(count, 1)).round(2)
+    values: Floats = (100 + 5 * day + noise(count, 1)).round(2)
+    return values
 
 
 def series_batches(values: Floats, first: int, count: int) -> list[bytes]:

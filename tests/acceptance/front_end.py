@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
-ORIGIN = "https://app.gas.example"
+ORIGIN = Origin("https://app.gas.example")
 
 
 class LoggedOut(Exception):
@@ -64,7 +65,7 @@ class FrontEnd:
     def watching(self, path: str, token: str | None = None) -> Iterator[ClientConnection]:
         """A websocket as a browser opens it: with its origin, the token raw in the address, and nothing sent."""
         address = f"ws{self.base.removeprefix('http')}{path}?token={token or self.pair['access_token']}"
-        with connect(address, origin=ORIGIN, open_timeout=20) as socket:  # type: ignore[arg-type]
+        with connect(address, origin=ORIGIN, open_timeout=20) as socket:
             yield socket
 
     def refused_watching(self, path: str, token: str | None = None) -> int:

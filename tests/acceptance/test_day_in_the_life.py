@@ -111,7 +111,8 @@ def ann_sees_exactly_one_facility(ann: FrontEnd, hub: FieldHub) -> None:
 def the_history_is_complete(ann: FrontEnd, hub: FieldHub, sent: dict[str, str]) -> None:
     """The front end's spelling: start with a blank, end as its picker has it."""
     times = list(sent)
-    query = {"start_date": times[0].replace("T", " "), "end_date": times[-1], "freq": "15S", "aggregation": "mean"}
+    period = {"start_date": times[0].replace("T", " "), "end_date": times[-1]}
+    query: dict[str, Any] = {**period, "freq": "15S", "aggregation": "mean"}
     path = f"/sensor-records/{hub.sensors[0]}"
     until(lambda: len(ann.get(path, **query)["records"]) == len(sent))
     shown = ann.get(path, **query)

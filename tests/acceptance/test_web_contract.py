@@ -221,7 +221,7 @@ def check_sensors(admin: FrontEnd) -> None:
 
 
 def check_records(admin: FrontEnd) -> None:
-    whole = {"start_date": "2026-11-20 10:00:00", "end_date": "2026-11-20T11:00"}
+    whole: dict[str, Any] = {"start_date": "2026-11-20 10:00:00", "end_date": "2026-11-20T11:00"}
     body = admin.get("/sensor-records/se-1", **whole)
     assert set(body) == {"records", "analytics"}
     assert body["analytics"] == pytest.approx({"mean": 49.625, "min": 20.0, "max": 79.25})
@@ -233,7 +233,7 @@ def check_records(admin: FrontEnd) -> None:
         assert admin.get("/sensor-records/se-1", **whole, freq=freq) == body
     lowest = admin.get("/sensor-records/se-1", **whole, aggregation="min")["records"]
     assert [record["data"] for record in lowest] == ["20", "35", "50", "65"]
-    minute = {"start_date": "2026-11-20T10:00:00Z", "end_date": "2026-11-20T10:01:00"}
+    minute: dict[str, Any] = {"start_date": "2026-11-20T10:00:00Z", "end_date": "2026-11-20T10:01:00"}
     fine = admin.get("/sensor-records/se-1", **minute, freq="1S")["records"]
     assert [record["tracked_at"][-4:] for record in fine] == [":00Z", ":15Z", ":30Z", ":45Z", ":00Z"]
     assert [record["data"] for record in fine] == [None, None, "20.0", "20.25", "20.25"], "the last is repeated"

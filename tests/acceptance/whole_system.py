@@ -72,11 +72,9 @@ def running() -> Iterator[System]:
 
 def _bus_of(runtime_file: Path) -> str:
     """The connection string that the running system publishes for hubs on this machine."""
-    parts = json.loads(runtime_file.read_text())["components"].values()
+    published = [part["values"] for part in json.loads(runtime_file.read_text())["components"].values()]
     return next(
-        values["servicebus_connection_string"]
-        for part in parts
-        if "servicebus_connection_string" in (values := part["values"])
+        str(values["servicebus_connection_string"]) for values in published if "servicebus_connection_string" in values
     )
 
 

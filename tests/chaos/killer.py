@@ -10,8 +10,9 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import asyncpg
 
@@ -72,7 +73,7 @@ class Killer:
         else:
             self.missed[f"{blow.kind}: {blow.means}"] += 1
 
-    def _prepared(self, blow: Blow) -> Callable[[], Awaitable[None]] | None:
+    def _prepared(self, blow: Blow) -> Callable[[], Coroutine[Any, Any, None]] | None:
         if blow.kind == "point":
             return None if point_of(blow) in self._armed else lambda: self._arm(blow)
         if blow.kind.startswith("way to"):

@@ -323,5 +323,7 @@ async def _dead(client: ServiceBusClient, queue: str) -> list[Any]:
         after = 1
         while batch := await receiver.peek_messages(PEEK_MESSAGES, sequence_number=after):
             found += batch
-            after = batch[-1].sequence_number + 1
+            newest = batch[-1].sequence_number
+            assert newest is not None
+            after = newest + 1
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 import native
 from engine import messages
 from engine.errors import InputRefused
+from engine.model import EntityMessage, SensorActivation, SensorDeactivation
 from tests.chaos.field import PLANT_GAP_S, US_PER_S, Field, Parcel
 from tests.chaos.ledger import Bad, Ledger, Readings, Setup, Status
 
 START_US = 1_760_000_000 * US_PER_S
-PARSERS = {
+PARSERS: dict[str, Callable[[bytes], EntityMessage]] = {
     "setup": messages.setup_of,
     "activation": messages.activation_of,
     "deactivation": messages.deactivation_of,
@@ -54,6 +56,7 @@ def test_every_body_says_what_its_entry_says(ledger: Ledger) -> None:
             )
         elif isinstance(entry, Status):
             message = PARSERS[parcel.carries](parcel.body)
+            assert isinstance(message, SensorActivation | SensorDeactivation)
             assert (message.sensor_id, message.tracked_at_us) == (sensors[entry.sensor].sensor_id, entry.tracked_at_us)
             assert (parcel.carries == "activation") == entry.active
         else:

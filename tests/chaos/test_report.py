@@ -43,7 +43,8 @@ def test_every_zero_stands_with_its_trials_and_bound(page: str) -> None:
 
 def test_harm_is_the_headline(tmp_path: Path) -> None:
     for harm in ("lost", "doubled", "wrong", "state_differences"):
-        harmed = replace(result(), **{harm: 2})
+        harmed = result()
+        setattr(harmed, harm, 2)
         text = write_report(harmed, tmp_path).read_text()
         assert '<h1 class="bad">Not as promised' in text
         assert "Nothing lost" not in text

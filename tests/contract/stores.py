@@ -141,7 +141,7 @@ class RealStore:
     async def dead_letters(self) -> Sequence[DeadLetter]:
         names = [each.name for each in fields(DeadLetter) if each.name != "identity"]
         rows = await self._database.fetch(f"SELECT {', '.join(names)} FROM dead_letters ORDER BY id")
-        return [DeadLetter(*row, identity=()) for row in rows]
+        return [DeadLetter(**dict(row), identity=()) for row in rows]
 
     async def engine_status(self, component: str) -> Any:
         return await self._database.fetchval("SELECT state FROM engine_status WHERE component = $1", component)

@@ -57,7 +57,7 @@ async def test_the_same_again_parks_nothing_new_whatever_the_reason(historian: H
     await historian.park_unknown_facility([replace(item, reason="a third")])
     assert await historian.parked("f") == first
     assert [each.item for each in first] == [item]
-    near = [replace(item, **change) for change in ({"kind": "activation"}, {"sensor_id": "b"}, {"body": "[]"})]
+    near = [replace(item, kind="activation"), replace(item, sensor_id="b"), replace(item, body="[]")]
     await committed(historian, replace(outcome(state, 4), parked=(*near, replace(item, tracked_at_us=T0_US + 1))))
     assert len(await historian.parked("f")) == 5
 

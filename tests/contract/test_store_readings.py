@@ -75,7 +75,7 @@ async def test_the_first_value_of_a_moment_stays_and_another_is_a_conflict_once(
     ]
     for commit_no, (reading, conflicts) in enumerate(tries, start=3):
         answer = await committed(historian, outcome(state, commit_no, [reading]))
-        assert (answer.not_stored, answer.conflicts) == ({(no, T0_US)}, conflicts)
+        assert (answer.not_stored, answer.conflicts) == (frozenset({(no, T0_US)}), conflicts)
     assert await historian.recent_readings("f", [no], 10) == [(no, T0_US, "1.0")]
 
 

@@ -41,7 +41,7 @@ def ahead(seconds: float) -> str:
     return (RECEIVED_AT + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
 
 
-def rows(*bodies: dict[str, Any]) -> bytes:
+def rows(*bodies: object) -> bytes:
     return json.dumps(list(bodies)).encode()
 
 

@@ -47,6 +47,12 @@ class Hosts:
     async def living(self) -> dict[int, Host]:
         return {slot: HostFace(self, slot) for slot in self._current}
 
+    async def end(self, slot: int) -> None:
+        self._current[slot][0].kill()
+
+    async def remove(self, slot: int) -> None:
+        self._current[slot][0].kill()
+
     def holds(self, process: Process, data: str) -> bool:
         """Whether a batch that `process` was given and has not answered holds this value."""
         return any(data == row["data"] for batch in self._given[process.name] for row in native.batch_rows(batch))

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from engine import faultpoints
-from engine.bus.message_handlers import EntityHandler, ReadingHandler
+from engine.bus.message_handlers import EntityHandler, MessageHandler, ReadingHandler
 from engine.bus.reader import BusReader
 from engine.errors import StoreUnavailable
 from engine.facility.directory import Directory
@@ -224,9 +224,12 @@ class Run:
         known = set(await self._until_reachable(process, store.facility_ids))
         directory.add_known(each for each in self.plan.facilities if each in known)  # the database holds other runs too
         self._directory = directory
-        entity = {SETUP: setup_of, ACTIVATION: activation_of, DEACTIVATION: deactivation_of}
-        handlers = {queue: EntityHandler(directory, parse) for queue, parse in entity.items()}
-        handlers[DATA] = ReadingHandler(directory, future_s_max=self.settings.future_s_max)
+        handlers: dict[str, MessageHandler] = {
+            SETUP: EntityHandler(directory, setup_of),
+            ACTIVATION: EntityHandler(directory, activation_of),
+            DEACTIVATION: EntityHandler(directory, deactivation_of),
+            DATA: ReadingHandler(directory, future_s_max=self.settings.future_s_max),
+        }
         readers = {
             queue: BusReader(
                 queue,

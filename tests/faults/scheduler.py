@@ -47,7 +47,7 @@ class InlineLoop(asyncio.SelectorEventLoop):
         self.complaints: list[str] = []
         super().__init__(self.sockets)
         self.set_exception_handler(self._complain)
-        self.set_task_factory(_task_of_its_process)
+        self.set_task_factory(_task_of_its_process)  # type: ignore[arg-type]
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., T], *args: Any

@@ -15,7 +15,7 @@ import pytest
 from engine.bus import holding
 from engine.bus.holding import Batch
 from engine.bus.reader import BusReader
-from engine.facility import commit, facility
+from engine.facility import commit, facility, recovery
 from engine.facility.directory import Directory
 from engine.historian import group
 from engine.historian.port import HistorianPort
@@ -101,7 +101,7 @@ def no_reload_after_a_failure(patch: pytest.MonkeyPatch) -> None:
 
 def replay_forgets_the_last_entry(patch: pytest.MonkeyPatch) -> None:
     """Recovery stops one entry short."""
-    recovered = facility.recovered_core
+    recovered = recovery.recovered_core
 
     async def short(state: FacilityState, *others: Any) -> Any:
         return await recovered(replace(state, log=state.log[:-1]), *others)

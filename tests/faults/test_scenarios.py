@@ -30,7 +30,7 @@ from tests.faults.run import Run, Tweaks, World
 from tests.faults.scheduler import START_US, Process
 
 POISON = "66.6"
-FRESH = {"checkpoint_readings_max": 50_000, "checkpoint_s_max": 60.0, "tick_s": 10.0}
+FRESH: dict[str, object] = {"checkpoint_readings_max": 50_000, "checkpoint_s_max": 60.0, "tick_s": 10.0}
 
 
 def play(world: World, runner: asyncio.Runner, sent: Plan, tweaks: Tweaks, menu: Menu | None = None) -> Run:

@@ -102,7 +102,7 @@ def circles(graph: dict[str, set[str]]) -> list[str]:
 
 
 def _way_back(graph: dict[str, set[str]], start: str) -> tuple[str, ...] | None:
-    ways = [(start,)]
+    ways: list[tuple[str, ...]] = [(start,)]
     seen: set[str] = set()
     for way in ways:  # grows as we go: shorter ways come first
         for target in sorted(graph.get(way[-1], set()) - seen):

@@ -21,8 +21,13 @@ AFTER_S = 15.0 * len(WARM)
 
 
 def facility_on(historian: FakeHistorian) -> Facility:
-    settings = Settings(_env_file=None, checkpoint_readings_max=1)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, checkpoint_readings_max=1)
     return Facility("f", historian, settings, ManualClock(T0_US), Metrics())
+
+
+def core_of(facility: Facility) -> native.FacilityCore:
+    assert facility._core is not None
+    return facility._core
 
 
 @pytest.fixture
@@ -69,7 +74,7 @@ async def test_an_alarm_that_was_announced_stays_active_and_returns_once(
     facility = facility_on(historian)
     await facility.load()
     assert facility._metrics.snapshot()["counters"][REBUILDS] == {"": 1}
-    (alarm,) = facility._core.alarms()
+    (alarm,) = core_of(facility).alarms()
     activated = historian.events[0][1]
     assert (alarm.alarm_key, alarm.active, alarm.since_us) == (activated.alarm_key, True, activated.event_time_us)
 
@@ -95,10 +100,10 @@ async def test_the_rebuilt_core_knows_the_newest_values_and_its_detectors_are_wa
     damage(historian, "crc")
     rebuilt = facility_on(historian)
     await rebuilt.load()
-    told = [(each.sensor_id, each.tracked_at_us, each.data, each.flags) for each in rebuilt._core.latest()]
-    assert told == [(each.sensor_id, each.tracked_at_us, each.data, each.flags) for each in whole._core.latest()]
+    told = [(each.sensor_id, each.tracked_at_us, each.data, each.flags) for each in core_of(rebuilt).latest()]
+    assert told == [(each.sensor_id, each.tracked_at_us, each.data, each.flags) for each in core_of(whole).latest()]
     assert not told[0][3] & native.Flag.WARMING
-    assert rebuilt._core.latest()[0].score == whole._core.latest()[0].score
+    assert core_of(rebuilt).latest()[0].score == core_of(whole).latest()[0].score
 
 
 async def test_silence_is_counted_anew(historian: FakeHistorian) -> None:

@@ -74,7 +74,7 @@ ROWS = {
     "GET /dashboard/colors": row("all", "Colors"),
 }
 
-DEFAULTS = {
+DEFAULTS: dict[str, dict[str, object]] = {
     "GET /facilities": {"skip": 0, "limit": 100},
     "GET /sensors": {"skip": 0, "limit": 100},
     "GET /sensor-records/{sensor_id}": {"freq": "15T", "aggregation": "mean"},

@@ -90,7 +90,7 @@ def scored(found: int, value: float) -> dict[str, Any]:
 
 def test_a_row_a_measure_with_the_best_of_the_blind_ones_and_the_goal(folder: Path) -> None:
     read = read_folder(folder / "data")
-    sets = {"nab": {"protocol": "nab", "budget_per_day": 0.06}, "ucr": {"protocol": "ucr"}}
+    sets: dict[str, dict[str, Any]] = {"nab": {"protocol": "nab", "budget_per_day": 0.06}, "ucr": {"protocol": "ucr"}}
     read = type(read)(sets, [])
     names = ("random", "always-on", "row clock", "EWMA z", "EWMA z, refractory")
     baselines = {name: scored(number, 10.0 * number) for number, name in enumerate(names)}

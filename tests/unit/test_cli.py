@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -192,9 +193,11 @@ def filled_board() -> Board:
     from engine.client import Facility, LiveAlert, Reading, Sensor
 
     board = Board("http://127.0.0.1:8000", 10)
-    board.know_facility(Facility.model_construct(id="f", name="North Ridge Processing Plant"))
+    facility: dict[str, Any] = {"id": "f", "name": "North Ridge Processing Plant"}
+    board.know_facility(Facility.model_construct(**facility))
     for number, kind in enumerate(["Flow", "HydrogenSulfideContent"]):
-        board.know_sensor(Sensor.model_construct(id=f"sensor-{number}", facility_id="f", type=kind))
+        sensor: dict[str, Any] = {"id": f"sensor-{number}", "facility_id": "f", "type": kind}
+        board.know_sensor(Sensor.model_construct(**sensor))
         body = {"sensor_id": f"sensor-{number}", "facility_id": "f", "tracked_at": "2026-11-22T10:00:00"}
         for second in range(30):
             board.value(Reading.model_validate({**body, "data": f"{2000 + number}{second % 7}.50"}))

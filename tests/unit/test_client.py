@@ -44,7 +44,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         await real_sleep(0)
 
-    monkeypatch.setattr(connection.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return waited
 
 
@@ -141,7 +141,7 @@ async def test_a_change_is_sent_once(trouble: Any, waits: list[float]) -> None:
 
 
 async def test_a_short_wait_that_the_server_asks_for_is_kept_and_a_long_one_is_told(waits: list[float]) -> None:
-    busy = {"json": {"detail": "Too many requests"}}
+    busy: dict[str, Any] = {"json": {"detail": "Too many requests"}}
     answer, _ = answers(
         httpx.Response(429, headers={"Retry-After": "10"}, **busy), httpx.Response(200, json=ME)
     )  # fmt: skip

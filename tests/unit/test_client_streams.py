@@ -69,7 +69,7 @@ class Line:
 
         monkeypatch.setattr(self.gis._streams, "_open", open_next)
         monkeypatch.setattr(self.gis._caller, "ask", ask)
-        monkeypatch.setattr(streams.asyncio, "sleep", sleep)
+        monkeypatch.setattr(asyncio, "sleep", sleep)
 
 
 async def all_of(stream: AsyncIterator[Any]) -> list[Any]:
@@ -144,7 +144,7 @@ async def test_a_frame_that_is_no_reading_is_said(monkeypatch: pytest.MonkeyPatc
 
 async def test_an_endless_wait_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     line = Line(monkeypatch, *[OSError("away")] * 1000)
-    monkeypatch.setattr(streams.asyncio, "sleep", lambda _: asyncio.Event().wait())
+    monkeypatch.setattr(asyncio, "sleep", lambda _: asyncio.Event().wait())
     following = asyncio.ensure_future(anext(line.gis.readings("s")))
     await asyncio.wait({following}, timeout=0.01)
     following.cancel()

@@ -63,6 +63,7 @@ pod_cases = pytest.mark.parametrize("template", [pytest.param(template, id=name)
 
 
 def one(kind: str, name: str) -> dict[str, Any]:
+    found: dict[str, Any]
     (found,) = [each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name)]
     return found
 

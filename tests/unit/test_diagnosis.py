@@ -18,7 +18,7 @@ from engine.diagnosis import judge, problems
 from engine.metrics import REBUILDS
 from engine.retries import Retries
 
-READER = {
+READER: dict[str, Any] = {
     "connected": True,
     "last_receive_age_s": 0.4,
     "error": None,
@@ -129,8 +129,8 @@ def test_a_report_ends_with_its_engine() -> None:
         assert not judged["engine"].ready and "its process has ended, reported 0 s ago" in judged["engine"].detail
         assert not judged["bus"].ready
     elsewhere = {**gone, "pids_of": "another machine's"}
-    for process in (here, elsewhere, None):
-        assert all(each.ready for each in judge(report(process=process), 0.1).values())
+    for alive in (here, elsewhere, None):
+        assert all(each.ready for each in judge(report(process=alive), 0.1).values())
 
 
 def test_a_zombie_has_ended() -> None:

@@ -14,6 +14,7 @@ from engine.facility import directory as module
 from engine.facility.directory import RESTARTS_MAX, Directory
 from engine.facility.host import FacilityHost
 from engine.facility.port import Answer, Host, HostStatus, Result, Share
+from engine.facility.slot import START_S_MAX
 from engine.metrics import Metrics
 from engine.settings import Settings
 from tests.fakes.historian import FakeHistorian
@@ -33,7 +34,7 @@ class Starter:
 
     async def start(self, slot: int, node_id: str | None) -> Host:
         if slot not in self.hosts:
-            settings = Settings(_env_file=None)  # type: ignore[call-arg]
+            settings = Settings(_env_file=None)
             self.hosts[slot] = self.kind(self.historian, settings, self.clock, Metrics())
             self.hosts[slot].node_id = node_id
         return self.hosts[slot]
@@ -189,7 +190,7 @@ async def test_a_process_that_starts_has_more_time_than_one_that_hangs(
         ended = len(starter.ended)
         for _ in range(4):
             await directory.statuses()
-            await starter.clock.advance(module.START_S_MAX / 4)
+            await starter.clock.advance(START_S_MAX / 4)
             assert len(starter.ended) == ended
         assert await directory.statuses() == {0: None}
         assert len(starter.ended) == ended + 1

@@ -22,7 +22,7 @@ from tests.fakes.messages import T0_US, activation, batch, deactivation, setup
 
 
 def facility_on(historian: FakeHistorian, clock: ManualClock | None = None, **changes: object) -> Facility:
-    settings = Settings(_env_file=None, **changes)  # type: ignore[call-arg, arg-type]
+    settings = Settings(_env_file=None, **changes)  # type: ignore[arg-type]
     return Facility("f", historian, settings, clock or ManualClock(T0_US), Metrics())
 
 
@@ -35,7 +35,7 @@ async def historian() -> FakeHistorian:
 
 def folded_state(historian: FakeHistorian) -> bytes:
     """The core after all that was committed, in order, in one go."""
-    core = native.FacilityCore("f", core_settings(Settings(_env_file=None)))  # type: ignore[call-arg]
+    core = native.FacilityCore("f", core_settings(Settings(_env_file=None)))
     for entry in historian.entries("f"):
         core.replay(entry.kind.value, entry.payload)
     return core.snapshot()
@@ -43,7 +43,7 @@ def folded_state(historian: FakeHistorian) -> bytes:
 
 def recovered_state(historian: FakeHistorian) -> bytes:
     """The core as the stored checkpoint and log give it back."""
-    settings = core_settings(Settings(_env_file=None))  # type: ignore[call-arg]
+    settings = core_settings(Settings(_env_file=None))
     held = historian.checkpoints.get("f")
     core = (
         native.FacilityCore("f", settings) if held is None else native.FacilityCore.restore("f", held.state, settings)
@@ -122,18 +122,21 @@ async def test_what_was_parked_before_the_facility_existed_is_applied_at_its_fir
 
 
 async def test_status_changes_apply_in_the_order_of_their_times_not_of_their_arrival(historian: FakeHistorian) -> None:
+    def status() -> SensorStatus:
+        return historian.sensors["s"].status
+
     facility = facility_on(historian)
     await facility.apply([activation(at_s=0)])
     await facility.apply([deactivation(at_s=10)])
-    assert historian.sensors["s"].status is SensorStatus.INACTIVE
+    assert status() is SensorStatus.INACTIVE
     await facility.apply([activation(at_s=5)])  # a redelivered or older one
-    assert historian.sensors["s"].status is SensorStatus.INACTIVE
+    assert status() is SensorStatus.INACTIVE
     await facility.apply([activation(at_s=20)])
-    assert historian.sensors["s"].status is SensorStatus.ACTIVE
+    assert status() is SensorStatus.ACTIVE
     await facility.apply([deactivation(at_s=10)])  # redelivered
-    assert historian.sensors["s"].status is SensorStatus.ACTIVE
+    assert status() is SensorStatus.ACTIVE
     await facility.apply([activation(at_s=40), deactivation(at_s=30)])  # overtaken
-    assert historian.sensors["s"].status is SensorStatus.ACTIVE
+    assert status() is SensorStatus.ACTIVE
 
 
 async def test_an_activation_that_changes_nothing_commits_nothing(historian: FakeHistorian) -> None:
@@ -146,7 +149,7 @@ async def test_an_activation_that_changes_nothing_commits_nothing(historian: Fak
 
 async def test_a_sensor_of_another_facility_is_left_alone(historian: FakeHistorian) -> None:
     await historian.create_facility(setup("g", "Beta"))
-    other = Facility("g", historian, Settings(_env_file=None), ManualClock(T0_US), Metrics())  # type: ignore[call-arg]
+    other = Facility("g", historian, Settings(_env_file=None), ManualClock(T0_US), Metrics())
     await other.apply([activation(facility_id="g")])
     facility = facility_on(historian)
     await facility.apply([activation(facility_id="f")])

@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from engine.bus.actor import INTAKE_NAME
 from engine.clock import ManualClock
 from engine.cluster import process as cluster_process
 from engine.cluster import supervisor as cluster_supervisor
-from engine.cluster.supervisor import INTAKE_NAME, Supervisor
+from engine.cluster.supervisor import Supervisor
 from engine.errors import StoreUnavailable
 from engine.settings import Settings
 
@@ -87,7 +88,7 @@ async def test_no_change_of_a_configuration_falls_between_loading_and_listening(
     opened = [News("f"), News("g")]
     services_had_news: list[bool] = []
     stopping = asyncio.Event()
-    settings = Settings(_env_file=None, database_url="postgresql://h/d", ray_address="10.0.0.1:6379")  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, database_url="postgresql://h/d", ray_address="10.0.0.1:6379")
     monkeypatch.setattr(cluster_supervisor, "own_node", lambda: "a")
     monkeypatch.setattr(cluster_supervisor, "kill_leftovers", lambda: None)
     engine = Supervisor(settings, Led(), ManualClock(0), "10.0.0.1:6379", stopping)  # type: ignore[arg-type]
@@ -134,7 +135,7 @@ async def test_a_superseded_engine_leaves_the_next_leaders_actors_on_a_shared_ra
     killed: list[bool] = []
     monkeypatch.setattr(cluster_supervisor, "own_node", lambda: "a")
     monkeypatch.setattr(cluster_supervisor, "kill_leftovers", lambda: killed.append(True))
-    settings = Settings(_env_file=None, ray_address="10.0.0.1:6379")  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, ray_address="10.0.0.1:6379")
     store = Store()
     engine = Supervisor(settings, store, ManualClock(0), "10.0.0.1:6379", asyncio.Event())  # type: ignore[arg-type]
     engine._services._handles[INTAKE_NAME] = Untouchable()

@@ -1,8 +1,11 @@
 """The AMQP codec of the local bus: what goes in comes out, and nothing that comes in can break more than itself."""
 
+from __future__ import annotations
+
 import contextlib
 import struct
 import uuid
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,6 +37,7 @@ from engine.local_bus.frames import (
     Disposition,
     Flow,
     Open,
+    Performative,
     Transfer,
     encode_frame,
     encode_transfer,
@@ -43,7 +47,7 @@ from engine.local_bus.frames import (
 from engine.local_bus.message import outgoing, parse_batch, parse_message, with_application_properties
 
 
-def _within(kind: type, bits: int, *, signed: bool) -> st.SearchStrategy:
+def _within(kind: type[int], bits: int, *, signed: bool) -> st.SearchStrategy[int]:
     low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     return st.integers(low, high).map(kind)
 
@@ -87,7 +91,7 @@ values = st.recursive(
 )
 
 
-def _same(left: object, right: object) -> bool:
+def _same(left: Any, right: Any) -> bool:
     """Equal in type too: a UInt that came back as a ULong would be another value to the other side."""
     if type(left) is not type(right):
         return False
@@ -95,11 +99,11 @@ def _same(left: object, right: object) -> bool:
         return list(left) == list(right) and all(_same(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple):
         return len(left) == len(right) and all(map(_same, left, right))
-    return left == right
+    return bool(left == right)
 
 
 @given(values)
-def test_a_value_comes_back_with_its_type(value):
+def test_a_value_comes_back_with_its_type(value: object) -> None:
     octets = encode(value)
     decoded, end = decode(octets)
     assert end == len(octets)
@@ -107,7 +111,7 @@ def test_a_value_comes_back_with_its_type(value):
 
 
 @given(values, st.data())
-def test_a_cut_value_is_a_clean_error(value, data):
+def test_a_cut_value_is_a_clean_error(value: object, data: st.DataObject) -> None:
     octets = encode(value)
     cut = data.draw(st.integers(0, len(octets) - 1))
     with pytest.raises(AmqpError, match="amqp:decode-error"):
@@ -115,13 +119,13 @@ def test_a_cut_value_is_a_clean_error(value, data):
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_decode_or_are_refused(octets):
+def test_any_bytes_decode_or_are_refused(octets: bytes) -> None:
     for read in (decode, parse_message, parse_batch, parse_frame):
         with contextlib.suppress(AmqpError):
             read(struct.pack(">IBBH", len(octets) + 8, 2, 0, 0) + octets if read is parse_frame else octets)
 
 
-def test_nesting_has_an_end():
+def test_nesting_has_an_end() -> None:
     for opener in (b"\xc0", b"\x00"):
         octets = opener * 10_000
         with pytest.raises(AmqpError):
@@ -133,7 +137,7 @@ def test_nesting_has_an_end():
         decode(encode(deep))
 
 
-def test_a_count_larger_than_the_bytes_allocates_nothing():
+def test_a_count_larger_than_the_bytes_allocates_nothing() -> None:
     with pytest.raises(AmqpError):
         decode(b"\xd0" + struct.pack(">II", 4, 0xFFFFFFFF))
 
@@ -150,7 +154,7 @@ def test_a_count_larger_than_the_bytes_allocates_nothing():
         (Detach(0), 3),
     ],
 )
-def test_performatives_are_written_at_full_length(performative, fields):
+def test_performatives_are_written_at_full_length(performative: Performative, fields: int) -> None:
     frame = encode_frame(3, performative)
     assert frame_size(frame, 0) == len(frame)
     assert frame[8:10] == b"\x00\x53"
@@ -168,14 +172,16 @@ def test_performatives_are_written_at_full_length(performative, fields):
     st.booleans(),
     st.binary(max_size=2_000),
 )
-def test_the_short_way_to_a_transfer_writes_the_same(handle, number, tag, settled, more, payload):
+def test_the_short_way_to_a_transfer_writes_the_same(
+    handle: int, number: int, tag: bytes, settled: bool, more: bool, payload: bytes
+) -> None:
     frame = parse_frame(encode_transfer(1, handle, number, tag, payload, settled=settled, more=more))
     assert frame.performative == Transfer(handle, number, tag, 0, settled, more)
     assert frame.payload == payload
 
 
 @pytest.mark.parametrize("size", [0, 7, FRAME_BYTES_MAX + 1, 0xFFFFFFFF])
-def test_frames_outside_the_limits_are_refused(size):
+def test_frames_outside_the_limits_are_refused(size: int) -> None:
     with pytest.raises(AmqpError, match="framing-error"):
         frame_size(struct.pack(">I", size) + bytes(8), 0)
 
@@ -192,7 +198,7 @@ def test_frames_outside_the_limits_are_refused(size):
     ],
     ids=["unknown", "role missing", "handle a long", "too long", "a map", "not described"],
 )
-def test_performatives_with_the_wrong_shape_are_refused(octets):
+def test_performatives_with_the_wrong_shape_are_refused(octets: bytes) -> None:
     with pytest.raises(AmqpError):
         parse_frame(struct.pack(">IBBH", 8 + len(octets), 2, 0, 0) + octets)
 
@@ -208,15 +214,16 @@ def _message(**annotations: object) -> bytes:
     return b"".join(map(encode, sections))
 
 
-def _sections(octets: bytes) -> dict[int, object]:
-    found, at = {}, 0
+def _sections(octets: bytes) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    at = 0
     while at < len(octets):
         section, at = decode(octets, at)
         found[int(section.descriptor)] = section.value
     return found
 
 
-def test_a_message_goes_out_with_the_brokers_stamps_and_the_senders_words():
+def test_a_message_goes_out_with_the_brokers_stamps_and_the_senders_words() -> None:
     content = parse_message(_message(**{"x-opt-partition-key": "p", "x-opt-sequence-number": 99}))
     octets = outgoing(content, sequence_number=5, enqueued_ms=1_000, delivery_count=2, locked_until_ms=61_000)
     sections = _sections(octets)
@@ -232,21 +239,21 @@ def test_a_message_goes_out_with_the_brokers_stamps_and_the_senders_words():
 
 
 @pytest.mark.parametrize("properties", [b"", encode(Described(ULong(0x73), [None, None, "to"]))])
-def test_a_message_without_an_id_is_given_one(properties):
+def test_a_message_without_an_id_is_given_one(properties: bytes) -> None:
     content = parse_message(properties + encode(Described(ULong(0x75), b"21.5")))
     fields = _sections(content.sections)[0x73]
     assert len(fields[0]) == 32
     assert fields[1:] == ([None, "to"] if properties else [])
 
 
-def test_a_dead_letter_keeps_its_properties_and_gains_the_reason():
+def test_a_dead_letter_keeps_its_properties_and_gains_the_reason() -> None:
     content = with_application_properties(parse_message(_message()), {"DeadLetterReason": "not_json"})
     sections = _sections(outgoing(content, sequence_number=1, enqueued_ms=0, delivery_count=0))
     assert sections[0x74] == {"kind": "reading", "DeadLetterReason": "not_json"}
     assert sections[0x75] == b"21.5"
 
 
-def test_a_batch_is_the_messages_in_it():
+def test_a_batch_is_the_messages_in_it() -> None:
     batch = b"".join(encode(Described(ULong(0x75), _message())) for _ in range(3))
     assert parse_batch(batch) == [parse_message(_message())] * 3
     with pytest.raises(AmqpError, match="without messages"):
@@ -265,6 +272,6 @@ def test_a_batch_is_the_messages_in_it():
         b"\x00\x53\x74\xc1\x05\x02\xa1\x05ab",
     ],
 )
-def test_a_message_no_receiver_could_read_is_refused(octets):
+def test_a_message_no_receiver_could_read_is_refused(octets: bytes) -> None:
     with pytest.raises(AmqpError, match="decode-error"):
         parse_message(octets)

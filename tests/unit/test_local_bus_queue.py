@@ -1,8 +1,13 @@
 """What a queue of the local bus does with its messages, at the exact moment: clock moved by hand, real SQLite."""
 
+from __future__ import annotations
+
 import asyncio
 import sqlite3
 import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,8 +16,9 @@ from engine.local_bus.amqp_types import Described, Symbol, Timestamp, ULong
 from engine.local_bus.broker import Broker
 from engine.local_bus.codec import decode, encode
 from engine.local_bus.errors import AmqpError
+from engine.local_bus.locks import Delivery
 from engine.local_bus.message import Content, parse_message
-from engine.local_bus.queue import Counts, Rules
+from engine.local_bus.queue import Counts, Queue, Rules
 from engine.local_bus.store import BusStoreError
 
 
@@ -25,8 +31,9 @@ def _annotations(entries: dict[str, object]) -> bytes:
     return encode(Described(ULong(0x72), {Symbol(name): value for name, value in entries.items()}))
 
 
-def sections(message: Content) -> dict[int, object]:
-    found, at = {}, 0
+def sections(message: Content) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    at = 0
     while at < len(message.sections):
         section, at = decode(message.sections, at)
         found[int(section.descriptor)] = section.value
@@ -34,7 +41,8 @@ def sections(message: Content) -> dict[int, object]:
 
 
 def body(message: Content) -> str:
-    return sections(message)[0x75].decode()
+    octets: bytes = sections(message)[0x75]
+    return octets.decode()
 
 
 class Receiver:
@@ -43,12 +51,12 @@ class Receiver:
     def __init__(self, credit: int, *, peek_lock: bool = True) -> None:
         self.peek_lock = peek_lock
         self.credit = credit
-        self.got: list = []
+        self.got: list[Delivery] = []
 
     def wants(self) -> int:
         return self.credit
 
-    def deliver(self, deliveries: list) -> None:
+    def deliver(self, deliveries: list[Delivery]) -> None:
         assert len(deliveries) <= self.credit, "never more than it wants"
         self.credit -= len(deliveries)
         self.got += deliveries
@@ -61,17 +69,17 @@ class Receiver:
 class House:
     """One broker over one file; `settled` waits until all that was asked for is on disk and dispatched."""
 
-    def __init__(self, path, **rules) -> None:
+    def __init__(self, path: Path, **rules: Any) -> None:
         self.path = path
         self.rules = Rules(**rules)
-        self.errors: list = []
+        self.errors: list[Exception | None] = []
 
-    async def __aenter__(self) -> "House":
+    async def __aenter__(self) -> House:
         self.clock = ManualClock()
         await self.open()
         return self
 
-    async def __aexit__(self, *_) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.broker.stop()
 
     async def open(self) -> None:
@@ -84,7 +92,7 @@ class House:
         await self.broker.stop()
         await self.open()
 
-    def done(self, error) -> None:
+    def done(self, error: Exception | None) -> None:
         self.errors.append(error)
 
     async def settled(self) -> None:
@@ -98,7 +106,7 @@ class House:
         self.queue.put([content(text) for text in texts], self.done)
         await self.settled()
 
-    async def receive(self, count: int, queue=None) -> list:
+    async def receive(self, count: int, queue: Queue | None = None) -> list[Delivery]:
         receiver = Receiver(count)
         queue = queue or self.queue
         queue.attach(receiver)
@@ -113,12 +121,12 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path):
+async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with House(tmp_path, lock_s=60.0) as house:
         yield house
 
 
-async def test_a_message_is_received_only_once_it_is_stored(house):
+async def test_a_message_is_received_only_once_it_is_stored(house: House) -> None:
     receiver = Receiver(10)
     house.queue.attach(receiver)
     house.queue.put([content("a")], house.done)
@@ -128,7 +136,7 @@ async def test_a_message_is_received_only_once_it_is_stored(house):
     assert (receiver.bodies, house.errors) == (["a"], [None])
 
 
-async def test_a_lock_ends_at_its_second_and_the_message_comes_again(house):
+async def test_a_lock_ends_at_its_second_and_the_message_comes_again(house: House) -> None:
     await house.put("a")
     (first,) = await house.receive(1)
     await house.clock.advance(59.999)
@@ -143,7 +151,7 @@ async def test_a_lock_ends_at_its_second_and_the_message_comes_again(house):
     assert house.counts == Counts(0, 0, 0, 0, 0)
 
 
-async def test_a_renewed_lock_lasts_its_full_time_again(house):
+async def test_a_renewed_lock_lasts_its_full_time_again(house: House) -> None:
     await house.put("a", "b")
     a, b = await house.receive(2)
     await house.clock.advance(40)
@@ -155,7 +163,7 @@ async def test_a_renewed_lock_lasts_its_full_time_again(house):
         house.queue.renew(b.token)
 
 
-async def test_nothing_is_settled_twice(house):
+async def test_nothing_is_settled_twice(house: House) -> None:
     await house.put("a")
     (a,) = await house.receive(1)
     house.queue.complete(a.token, house.done)
@@ -164,7 +172,7 @@ async def test_nothing_is_settled_twice(house):
             again(a.token, house.done)
 
 
-async def test_release_costs_no_delivery_and_keeps_the_order(house):
+async def test_release_costs_no_delivery_and_keeps_the_order(house: House) -> None:
     await house.put("a", "b", "c")
     for delivery in await house.receive(2):
         house.queue.release(delivery.token, house.done)
@@ -172,7 +180,7 @@ async def test_release_costs_no_delivery_and_keeps_the_order(house):
     assert [(body(d.message.content), d.message.delivery_count) for d in got] == [("a", 0), ("b", 0), ("c", 0)]
 
 
-async def test_the_tenth_failed_delivery_makes_a_dead_letter(house):
+async def test_the_tenth_failed_delivery_makes_a_dead_letter(house: House) -> None:
     await house.put("a")
     for delivery_count in range(10):
         (a,) = await house.receive(1)
@@ -187,7 +195,7 @@ async def test_the_tenth_failed_delivery_makes_a_dead_letter(house):
     assert house.counts == Counts(0, 0, 0, 0, 1)
 
 
-async def test_locks_that_run_out_count_as_failed_deliveries_too(house):
+async def test_locks_that_run_out_count_as_failed_deliveries_too(house: House) -> None:
     await house.put("a")
     for _ in range(10):
         await house.receive(1)
@@ -196,7 +204,7 @@ async def test_locks_that_run_out_count_as_failed_deliveries_too(house):
     assert house.counts == Counts(0, 0, 0, 0, 1)
 
 
-async def test_delivery_counts_outlive_a_restart_and_locks_do_not(house):
+async def test_delivery_counts_outlive_a_restart_and_locks_do_not(house: House) -> None:
     await house.put("a", "b")
     a, _ = await house.receive(2)
     house.queue.abandon(a.token, house.done)
@@ -206,7 +214,7 @@ async def test_delivery_counts_outlive_a_restart_and_locks_do_not(house):
     assert [(body(d.message.content), d.message.delivery_count) for d in got] == [("a", 1), ("b", 0)]
 
 
-async def test_a_deferred_message_is_found_by_its_number_only(house):
+async def test_a_deferred_message_is_found_by_its_number_only(house: House) -> None:
     await house.put("a")
     (a,) = await house.receive(1)
     house.queue.defer(a.token, house.done)
@@ -227,7 +235,7 @@ async def test_a_deferred_message_is_found_by_its_number_only(house):
     assert house.counts == Counts(0, 0, 0, 0, 0)
 
 
-async def test_a_deferred_message_can_be_taken_for_good(house):
+async def test_a_deferred_message_can_be_taken_for_good(house: House) -> None:
     await house.put("a")
     (a,) = await house.receive(1)
     house.queue.defer(a.token, house.done)
@@ -237,7 +245,7 @@ async def test_a_deferred_message_can_be_taken_for_good(house):
     assert house.counts == Counts(0, 0, 0, 0, 0)
 
 
-async def test_a_scheduled_message_comes_at_its_time_also_after_a_restart(house):
+async def test_a_scheduled_message_comes_at_its_time_also_after_a_restart(house: House) -> None:
     now_us = house.clock.now_us()
     house.queue.put([content("later", now_us + 30 * US_PER_S), content("now")], house.done)
     (number,) = house.queue.put([content("never", now_us + 20 * US_PER_S)], house.done)
@@ -256,7 +264,7 @@ async def test_a_scheduled_message_comes_at_its_time_also_after_a_restart(house)
     assert later.message.enqueued_us == now_us + 30 * US_PER_S
 
 
-async def test_a_long_queue_is_kept_in_the_store_and_in_order(tmp_path):
+async def test_a_long_queue_is_kept_in_the_store_and_in_order(tmp_path: Path) -> None:
     async with House(tmp_path, memory_messages_max=10) as house:
         texts = [str(number) for number in range(3_000)]
         for at in range(0, 3_000, 500):
@@ -273,7 +281,7 @@ async def test_a_long_queue_is_kept_in_the_store_and_in_order(tmp_path):
         assert house.counts == Counts(0, 3_001, 0, 0, 0)
 
 
-async def test_receivers_share_the_queue(house):
+async def test_receivers_share_the_queue(house: House) -> None:
     one, two = Receiver(500), Receiver(500)
     house.queue.attach(one)
     house.queue.attach(two)
@@ -282,7 +290,7 @@ async def test_receivers_share_the_queue(house):
     assert len(one.got) > 100 < len(two.got)
 
 
-async def test_receive_and_delete_leaves_nothing(house):
+async def test_receive_and_delete_leaves_nothing(house: House) -> None:
     receiver = Receiver(5, peek_lock=False)
     house.queue.attach(receiver)
     await house.put("a", "b")
@@ -291,7 +299,7 @@ async def test_receive_and_delete_leaves_nothing(house):
     assert house.counts == Counts(0, 0, 0, 0, 0)
 
 
-async def test_what_the_disk_refuses_is_not_accepted_and_the_queue_lives_on(house):
+async def test_what_the_disk_refuses_is_not_accepted_and_the_queue_lives_on(house: House) -> None:
     await house.put("a")
 
     def fill(connection: sqlite3.Connection) -> None:
@@ -311,7 +319,9 @@ async def test_what_the_disk_refuses_is_not_accepted_and_the_queue_lives_on(hous
     assert [body(d.message.content) for d in await house.receive(5)] == ["a", "b"]
 
 
-async def test_a_settlement_that_the_disk_refuses_leaves_the_message_locked_and_may_be_tried_again(house):
+async def test_a_settlement_that_the_disk_refuses_leaves_the_message_locked_and_may_be_tried_again(
+    house: House,
+) -> None:
     await house.put("a")
     (delivery,) = await house.receive(1)
 
@@ -334,7 +344,7 @@ async def test_a_settlement_that_the_disk_refuses_leaves_the_message_locked_and_
     assert house.counts == Counts(0, 0, 0, 0, 0)
 
 
-async def test_a_turn_of_sends_is_one_transaction(house):
+async def test_a_turn_of_sends_is_one_transaction(house: House) -> None:
     statements: list[str] = []
 
     def watch(connection: sqlite3.Connection) -> None:
@@ -348,7 +358,7 @@ async def test_a_turn_of_sends_is_one_transaction(house):
     assert statements.count("COMMIT") == 1
 
 
-async def test_nothing_is_answered_before_it_is_on_disk(house):
+async def test_nothing_is_answered_before_it_is_on_disk(house: House) -> None:
     """SQLite is held at its COMMIT: until it goes on, nobody has been told anything."""
     await house.put("a", "b", "c", "d")
     a, b, c, d = await house.receive(4)
@@ -378,13 +388,13 @@ async def test_nothing_is_answered_before_it_is_on_disk(house):
     assert house.counts == Counts(2, 0, 1, 0, 1)
 
 
-async def test_a_second_bus_on_the_same_file_is_refused(house, tmp_path):
+async def test_a_second_bus_on_the_same_file_is_refused(house: House, tmp_path: Path) -> None:
     other = Broker(tmp_path / "bus.sqlite3", ["Readings"], house.clock, Rules())
     with pytest.raises(BusStoreError, match="another local bus is running"):
         await other.start()
 
 
-async def test_a_file_of_something_else_is_refused(tmp_path):
+async def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bus.sqlite3").write_bytes(b"not a database, but long enough to be taken for one" * 100)
     with pytest.raises(BusStoreError, match="not a database"):
         await Broker(tmp_path / "bus.sqlite3", ["Readings"], ManualClock(), Rules()).start()

@@ -65,7 +65,7 @@ async def _with_facilities(starter: Starter, names: str) -> Directory:
     return directory
 
 
-def nodes_of(starter: Starter) -> list[str | None]:
+def nodes_of(starter: Starter) -> list[str]:
     return sorted(host.node_id for host in starter.hosts.values() if host.node_id)
 
 

@@ -114,7 +114,7 @@ async def test_a_watcher_in_another_thread_is_served() -> None:
 async def test_five_hundred_idle_watchers_do_not_change_ingest_times() -> None:
     historian = FakeHistorian()
     await historian.create_facility(setup())
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     facility = Facility("f", historian, settings, ManualClock(T0_US), Metrics())
     await facility.apply([activation()])
     at_s = 0

@@ -6,11 +6,12 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from engine import messages
-from engine.bus.message_handlers import EntityHandler, ReadingHandler
+from engine.bus.message_handlers import EntityHandler, MessageHandler, ReadingHandler
 from engine.bus.reader import BusReader
 from engine.bus.source import BusMessage
 from engine.clock import US_PER_S, ManualClock
@@ -65,6 +66,12 @@ class OneHost:
 
     async def living(self) -> dict[int, Host]:
         return {}
+
+    async def end(self, slot: int) -> None:
+        raise AssertionError("nobody hangs here")
+
+    async def remove(self, slot: int) -> None:
+        raise AssertionError("nobody moves here")
 
 
 @dataclass
@@ -121,16 +128,18 @@ class House:
 def house_with(content: str = "data", messages_max: int = 500) -> House:
     clock = ManualClock(T0_US + 3600 * US_PER_S)
     historian, metrics, broker = FakeHistorian(), Metrics(), ModelBroker(clock)
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     host = KillableHost(historian, settings, clock, metrics)
     directory = Directory(historian, OneHost(host), clock, metrics, per_host=100)
-    parse = {"setup": messages.setup_of, "activation": messages.activation_of, "deactivation": messages.deactivation_of}
-    chosen = (
-        ReadingHandler(directory, future_s_max=300) if content == "data" else EntityHandler(directory, parse[content])
-    )
+    handlers: dict[str, MessageHandler] = {
+        "data": ReadingHandler(directory, future_s_max=300),
+        "setup": EntityHandler(directory, messages.setup_of),
+        "activation": EntityHandler(directory, messages.activation_of),
+        "deactivation": EntityHandler(directory, messages.deactivation_of),
+    }
     source = broker.source(QUEUE)
     reader = BusReader(
-        QUEUE, source, chosen, directory, historian, clock=clock, metrics=metrics, messages_max=messages_max
+        QUEUE, source, handlers[content], directory, historian, clock=clock, metrics=metrics, messages_max=messages_max
     )
     return House(clock, historian, host, directory, metrics, broker, source, reader)
 
@@ -369,7 +378,8 @@ async def test_the_watermark_stands_still_while_something_is_not_taken_in(house:
     house.start()
     await house.until(lambda: house.reader.watermark_us() is not None)
     await house.clock.advance(5)
-    assert house.reader.watermark_us() >= house.clock.now_us() - 1_500_000
+    assert (watermark_us := house.reader.watermark_us()) is not None
+    assert watermark_us >= house.clock.now_us() - 1_500_000
     house.historian.faults = [away() for _ in range(10_000)]
     house.send(reading_body("s", 1, "21"))
     sent_us = house.clock.now_us()
@@ -378,7 +388,7 @@ async def test_the_watermark_stands_still_while_something_is_not_taken_in(house:
         await asyncio.sleep(0.0005)
     assert house.reader.watermark_us() == sent_us
     house.historian.faults.clear()
-    await house.until(lambda: house.reader.watermark_us() > sent_us + 20_000_000)
+    await house.until(lambda: (house.reader.watermark_us() or 0) > sent_us + 20_000_000)
 
 
 async def test_the_watermark_stands_still_while_the_bus_is_away(house: House) -> None:
@@ -438,7 +448,7 @@ async def test_entity_messages_in_any_order_end_the_same(seed: int) -> None:
     """Setup, activations, deactivation and readings, shuffled over their queues and duplicated."""
     chance = random.Random(seed)
     house = house_with("activation")
-    steps = [
+    steps: list[tuple[str, Any]] = [
         ("setup", setup()),
         ("apply", activation("a")),
         ("apply", activation("b")),

@@ -13,8 +13,8 @@ class Call:
     """An actor's method that fails as Ray tells it: the error of the other process with its traceback in front."""
 
     async def remote(self, *_: object) -> None:
-        there = RayTaskError("call", "Traceback of another process\n" * 20, StoreUnavailable("the database is away"))
-        raise there.as_instanceof_cause()
+        there = RayTaskError("call", "Traceback of another process\n" * 20, StoreUnavailable("the database is away"))  # type: ignore[no-untyped-call]
+        raise there.as_instanceof_cause()  # type: ignore[no-untyped-call]
 
 
 class Handle:

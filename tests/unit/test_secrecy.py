@@ -28,7 +28,7 @@ WEAK = [
 
 
 def start(environment: str, **values: object) -> None:
-    keyring(Settings(_env_file=None, environment=environment, **values))  # type: ignore[call-arg,arg-type]
+    keyring(Settings(_env_file=None, environment=environment, **values))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("key", WEAK)

@@ -102,7 +102,7 @@ def excursions(kind: FaultKind, interval_s: float) -> dict[str, list[bool]]:
         at_s = np.full(21, step * interval_s)
         shown_s = overlay.clocks(index, at_s)
         values, sent = overlay.apply(index, at_s, signals.sample(index, START_S + at_s))
-        for sensor in np.flatnonzero(sent[:18]):
+        for sensor in np.flatnonzero(sent[:18]).tolist():
             if shown_s[sensor] > heard_at[sensor][-1]:
                 heard_at[sensor].append(step * interval_s)
             if values[sensor].round(2) > profiles[sensor].high:

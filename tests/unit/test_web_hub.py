@@ -7,7 +7,7 @@ from web.live.hub import CONFLATED, QUEUE_FRAMES_MAX, Watcher
 
 
 def counted(metrics: Metrics) -> float:
-    return metrics.snapshot()["counters"].get(CONFLATED, {}).get("", 0)
+    return float(metrics.snapshot()["counters"].get(CONFLATED, {}).get("", 0))
 
 
 async def test_a_client_that_keeps_up_gets_everything_in_order() -> None:

@@ -20,7 +20,7 @@ def scope_of(peer: str | None, *forwarded: str, scheme: str = "http", proto: str
 
 def seen(trusted: str, peer: str | None, *forwarded: str) -> str:
     scope = scope_of(peer, *forwarded)
-    settings = Settings(_env_file=None, trusted_proxies=trusted)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, trusted_proxies=trusted)
     TrustedProxies(settings.proxy_networks).apply(scope)
     return client_address(scope)
 
@@ -71,7 +71,7 @@ def test_the_nearest_hop_that_is_no_proxy_of_ours(
     ],
 )
 def test_the_scheme_is_the_trusted_proxys(peer: str, proto: str | None, scheme: str, expected: str) -> None:
-    settings = Settings(_env_file=None, trusted_proxies="10.0.0.1")  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, trusted_proxies="10.0.0.1")
     scope = scope_of(peer, scheme=scheme, proto=proto)
     TrustedProxies(settings.proxy_networks).apply(scope)
     assert scope["scheme"] == expected

@@ -38,7 +38,7 @@ def forge_of(algorithm: str, folder: Path, seed: int) -> tuple[Tokens, Forge]:
         key, sign = OKPKey.import_key(pem), private.sign
         public = [key.as_pem(private=False), key.as_pem(private=False).strip(), private.public_key().public_bytes_raw()]
         public += [str(key.as_dict(private=False)["x"]).encode(), key.thumbprint().encode()]
-    tokens = Tokens(keyring(Settings(_env_file=None, **values)), ManualClock())  # type: ignore[call-arg,arg-type]
+    tokens = Tokens(keyring(Settings(_env_file=None, **values)), ManualClock())  # type: ignore[arg-type]
     return tokens, Forge(tokens.issue("access", CLAIMS, NOW_S, 60), sign, public, seed)
 
 

@@ -30,7 +30,7 @@ NOW_S = ManualClock().now_us() // 1_000_000
 
 def ring(**settings: object) -> Keyring:
     values: dict[str, object] = {"secret_key": SECRET, **settings}
-    return keyring(Settings(_env_file=None, **values))  # type: ignore[call-arg,arg-type]
+    return keyring(Settings(_env_file=None, **values))  # type: ignore[arg-type]
 
 
 def tokens(**settings: object) -> Tokens:

@@ -15,6 +15,8 @@ import sys
 import time
 import traceback
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from typing import Any
 
 from azure.servicebus import ServiceBusMessage, ServiceBusReceiveMode
 from azure.servicebus.exceptions import MessagingEntityNotFoundError, OperationTimeoutError
@@ -25,44 +27,41 @@ WAIT_S = 10
 SILENCE_S = 0.5
 
 
-async def done(result):
+async def done(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-def new_client(**options):
-    if STYLE == "async":
-        from azure.servicebus.aio import ServiceBusClient
-    else:
-        from azure.servicebus import ServiceBusClient
+def new_client(**options: Any) -> Any:
+    module = import_module("azure.servicebus.aio" if STYLE == "async" else "azure.servicebus")
     if CA_FILE:
         options["connection_verify"] = CA_FILE[0]
-    return ServiceBusClient.from_connection_string(CONNECTION_STRING, **options)
+    return module.ServiceBusClient.from_connection_string(CONNECTION_STRING, **options)
 
 
 class Ends:
     """Sender and receiver of one queue; what was opened is closed at the end."""
 
-    def __init__(self, queue):
+    def __init__(self, queue: str) -> None:
         self.queue = queue
         self.client = new_client()
-        self.opened = []
+        self.opened: list[Any] = []
         self.sender = self._keep(self.client.get_queue_sender(queue))
         self.receiver = self.another()
 
-    def another(self, **options):
+    def another(self, **options: Any) -> Any:
         return self._keep(self.client.get_queue_receiver(self.queue, **options))
 
-    def _keep(self, end):
+    def _keep(self, end: Any) -> Any:
         self.opened.append(end)
         return end
 
-    async def send(self, *bodies):
+    async def send(self, *bodies: str | bytes) -> None:
         for body in bodies:
             await done(self.sender.send_messages(ServiceBusMessage(body)))
 
-    async def receive(self, count=1, receiver=None):
+    async def receive(self, count: int = 1, receiver: Any = None) -> list[Any]:
         """Up to `count` messages; fewer when nothing came for a while."""
-        got = []
+        got: list[Any] = []
         while len(got) < count:
             batch = await done((receiver or self.receiver).receive_messages(count - len(got), max_wait_time=WAIT_S))
             if not batch:
@@ -70,26 +69,26 @@ class Ends:
             got += batch
         return got
 
-    async def is_empty(self):
+    async def is_empty(self) -> bool:
         """SDK 7.15 counts the time that opening the link takes as waiting, and starts over when it takes all of it."""
         wait_s = SILENCE_S
         while True:
             try:
-                return await done(self.receiver.receive_messages(1, max_wait_time=wait_s)) == []
+                return not await done(self.receiver.receive_messages(1, max_wait_time=wait_s))
             except OperationTimeoutError:
                 wait_s *= 2
 
-    async def close(self):
+    async def close(self) -> None:
         for end in self.opened:
             await done(end.close())
         await done(self.client.close())
 
 
-def body(message):
+def body(message: Any) -> bytes:
     return b"".join(message.body)
 
 
-async def single(ends):
+async def single(ends: Ends) -> None:
     sent = ServiceBusMessage(b"21.5", message_id="m1", subject="reading", application_properties={"unit": "C"})
     await done(ends.sender.send_messages(sent))
     (got,) = await ends.receive()
@@ -99,7 +98,7 @@ async def single(ends):
     assert await ends.is_empty()
 
 
-async def batch(ends):
+async def batch(ends: Ends) -> None:
     prepared = await done(ends.sender.create_message_batch())
     for number in range(100):
         prepared.add_message(ServiceBusMessage(str(number)))
@@ -111,7 +110,7 @@ async def batch(ends):
     assert await ends.is_empty()
 
 
-async def abandon(ends):
+async def abandon(ends: Ends) -> None:
     await ends.send("a")
     for expected in range(3):
         (got,) = await ends.receive()
@@ -122,7 +121,7 @@ async def abandon(ends):
     assert await ends.is_empty()
 
 
-async def dead_letter(ends):
+async def dead_letter(ends: Ends) -> None:
     await ends.send("bad")
     (got,) = await ends.receive()
     await done(ends.receiver.dead_letter_message(got, reason="not_json", error_description="line 1 column 1"))
@@ -134,7 +133,7 @@ async def dead_letter(ends):
     assert await ends.is_empty()
 
 
-async def renew(ends):
+async def renew(ends: Ends) -> None:
     await ends.send("a")
     (got,) = await ends.receive()
     for _ in range(2):
@@ -146,7 +145,7 @@ async def renew(ends):
     assert await ends.is_empty()
 
 
-async def expiry(ends):
+async def expiry(ends: Ends) -> None:
     await ends.send("a")
     (first,) = await ends.receive()
     (second,) = await ends.receive()
@@ -155,7 +154,7 @@ async def expiry(ends):
     assert await ends.is_empty()
 
 
-async def peek(ends):
+async def peek(ends: Ends) -> None:
     await ends.send("a", "b", "c")
     peeked = await done(ends.receiver.peek_messages(2))
     assert [body(message) for message in peeked] == [b"a", b"b"]
@@ -165,7 +164,7 @@ async def peek(ends):
         await done(ends.receiver.complete_message(message))
 
 
-async def receive_and_delete(ends):
+async def receive_and_delete(ends: Ends) -> None:
     await ends.send("a", "b")
     taker = ends.another(receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE)
     assert [body(message) for message in await ends.receive(2, taker)] == [b"a", b"b"]
@@ -173,7 +172,7 @@ async def receive_and_delete(ends):
     assert await ends.is_empty()
 
 
-async def large(ends):
+async def large(ends: Ends) -> None:
     bodies = [bytes([number]) * 250_000 for number in (1, 2)]
     await ends.send(*bodies)
     got = await ends.receive(2)
@@ -183,7 +182,7 @@ async def large(ends):
     assert await ends.is_empty()
 
 
-async def unknown_queue(ends):
+async def unknown_queue(ends: Ends) -> None:
     client = new_client(retry_total=0)
     sender = client.get_queue_sender("nowhere")
     try:
@@ -196,7 +195,7 @@ async def unknown_queue(ends):
     raise AssertionError("a queue that does not exist took a message")
 
 
-async def scheduled(ends):
+async def scheduled(ends: Ends) -> None:
     due = datetime.now(UTC) + timedelta(seconds=6)
     keep, drop = await done(ends.sender.schedule_messages([ServiceBusMessage("keep"), ServiceBusMessage("drop")], due))
     await done(ends.sender.cancel_scheduled_messages(drop))
@@ -211,7 +210,7 @@ async def scheduled(ends):
 CHECKS = [single, batch, abandon, dead_letter, renew, expiry, peek, receive_and_delete, large, unknown_queue, scheduled]
 
 
-async def main():
+async def main() -> None:
     for check in CHECKS:
         queue = check.__name__.replace("_", "-")
         started = time.monotonic()

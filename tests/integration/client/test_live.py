@@ -16,6 +16,7 @@ import httpx
 import polars
 import pytest
 import pytest_asyncio
+from websockets.asyncio.client import connect
 
 from engine.client import (
     ClientError,
@@ -189,10 +190,12 @@ async def test_a_stream_is_opened_with_a_ticket_and_an_older_server_gets_the_tok
     web: Web, gis: GasInSight, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown: list[str] = []
-    real = streams.connect
-    monkeypatch.setattr(
-        streams, "connect", lambda address, **options: (shown.append(address), real(address, **options))[1]
-    )
+
+    def connect_and_show(address: str, **options: Any) -> connect:
+        shown.append(address)
+        return connect(address, **options)
+
+    monkeypatch.setattr(streams, "connect", connect_and_show)
     await published(web, gis.readings("s/1"))
     assert "?ticket=" in shown[-1] and "token=" not in shown[-1]
     ask = Caller.ask

@@ -37,7 +37,7 @@ class Engine:
 
     @property
     def settings(self) -> Settings:
-        return Settings(_env_file=None, data_dir=self.data_dir)  # type: ignore[call-arg]
+        return Settings(_env_file=None, data_dir=self.data_dir)
 
     async def start(self) -> None:
         log = (self.data_dir / "engine.log").open("ab")

@@ -36,7 +36,7 @@ async def test_nothing_is_lost_or_doubled_when_processes_are_killed(tmp_path: Pa
                 field = Field(hub.send, begins_s_ago=60)
 
                 async def all_stored() -> bool:
-                    return await rows.fetchval("SELECT count(*) FROM sensor_records") == field.sent
+                    return bool(await rows.fetchval("SELECT count(*) FROM sensor_records") == field.sent)
 
                 async def all_settled() -> bool:
                     counts = [bus.counts[queue] for queue in QUEUES]

@@ -114,7 +114,7 @@ async def _go_through(nodes: RayNodes, engines: list[Engine], bus: LocalBus, dat
         rows_of(database_url) as rows,
     ):
         load = Field(Hub(client).send, FACILITIES)
-        site = Site(rows, load, lambda: "\n".join(each.log_text() for each in (*engines, nodes)))
+        site = Site(rows, load, lambda: "\n".join([nodes.log_text(), *(engine.log_text() for engine in engines)]))
         await load.introduce()
         await site.works_again("start", 150)
 
@@ -123,7 +123,7 @@ async def _go_through(nodes: RayNodes, engines: list[Engine], bus: LocalBus, dat
 
         await eventually(spread, 90, site.told)
         async with load.flowing():
-            await _watch(Settings(_env_file=None, data_dir=first.data_dir / "elsewhere"))  # type: ignore[call-arg]
+            await _watch(Settings(_env_file=None, data_dir=first.data_dir / "elsewhere"))
             await _drain_and_undo(first, site)
             await eventually(spread, 120, site.told)  # balanced again
         await site.works_again("drain, undo, balance", 60)

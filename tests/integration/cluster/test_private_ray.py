@@ -78,7 +78,7 @@ async def test_an_engine_that_lost_its_ray_ends_and_the_next_finds_everything(
                 field = Field(Hub(client).send)
 
                 async def all_stored() -> bool:
-                    return await rows.fetchval("SELECT count(*) FROM sensor_records") == field.sent
+                    return bool(await rows.fetchval("SELECT count(*) FROM sensor_records") == field.sent)
 
                 async def has_ended() -> bool:
                     return engine.process is not None and engine.process.returncode is not None

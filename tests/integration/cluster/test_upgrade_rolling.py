@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -38,7 +39,7 @@ class House:
         self.sender = Sender(self.bus.address)
         self.client = Client(self.web)
 
-    async def value(self, query: str) -> object:
+    async def value(self, query: str) -> Any:
         """Also while PostgreSQL is restarting."""
         while True:
             try:
@@ -53,15 +54,15 @@ class House:
             finally:
                 rows.terminate()
 
-    async def stored(self) -> object:
-        return await self.value("SELECT count(*) FROM sensor_records")
+    async def stored(self) -> int:
+        return int(await self.value("SELECT count(*) FROM sensor_records"))
 
     async def goes_on(self) -> None:
         """Wait until everything that was sent by now is stored."""
         wanted = self.sender.sent + 8
 
         async def is_stored() -> bool:
-            return int(await self.stored()) >= wanted  # type: ignore[call-overload]
+            return await self.stored() >= wanted
 
         await eventually(is_stored, 90, self.told)
 

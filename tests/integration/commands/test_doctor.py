@@ -38,6 +38,6 @@ async def answering(body: bytes) -> AsyncIterator[int]:
 )
 async def test_who_has_the_web_port(body: bytes, check: str, grade: str) -> None:
     async with answering(body) as port:
-        settings = Settings(_env_file=None, web_port=port, servicebus_connection_string="Endpoint=sb://x/")  # type: ignore[call-arg, arg-type]
+        settings = Settings(_env_file=None, web_port=port, servicebus_connection_string="Endpoint=sb://x/")
         findings: list[Finding] = await asyncio.to_thread(lambda: list(_check_ports(settings, settings)))
     assert [(each.check, each.grade) for each in findings] == [(check, grade)]

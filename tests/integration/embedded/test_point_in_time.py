@@ -51,9 +51,10 @@ class Server:
             while True:
                 try:
                     connection = await asyncpg.connect(self.url)
-                    if not await connection.fetchval("SELECT pg_is_in_recovery()"):
-                        return await connection.close()
+                    in_recovery = await connection.fetchval("SELECT pg_is_in_recovery()")
                     await connection.close()
+                    if not in_recovery:
+                        return
                 except (OSError, asyncpg.PostgresError):
                     assert self.process.poll() is None, (self.folder / "log").read_text()[-2000:]
                 await asyncio.sleep(0.1)
@@ -72,7 +73,7 @@ class Server:
 
 
 def facility_on(historian: Historian) -> Facility:
-    settings = Settings(_env_file=None, checkpoint_readings_max=3)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, checkpoint_readings_max=3)
     return Facility("f", historian, settings, ManualClock(T0_US), Metrics())
 
 
@@ -88,7 +89,7 @@ async def test_a_lost_server_comes_back_as_it_was_at_a_moment(server_folder: Pat
     await server.start(folder / "data")
     try:
         await asyncio.to_thread(upgrade, server.url)
-        settings = Settings(_env_file=None, database_url=server.url, group_commit_wait_ms=0)  # type: ignore[call-arg]
+        settings = Settings(_env_file=None, database_url=server.url, group_commit_wait_ms=0)
         historian = await Historian.open(server.url, settings, ManualClock(T0_US))
         await historian.create_facility(setup())
         facility = facility_on(historian)

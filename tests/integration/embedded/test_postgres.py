@@ -270,7 +270,7 @@ def test_an_ordinary_user_starts_and_root_goes_on_under_that_account(make: Make,
     nobody = pwd.getpwnam("nobody")
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     # Reading everything (not more) lets the ordinary user run a Python that is installed below /root.
-    become = (setpriv, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
+    become: tuple[str, ...] = (setpriv, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
     become += ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
     owner = start_owner(folder, "briefly", prefix=become)
     first = told(owner)

@@ -41,7 +41,7 @@ def stop_inside_the_transaction() -> None:
         stop_here()
         return answers
 
-    group_commit.write_group = write_and_stop
+    vars(group_commit)["write_group"] = write_and_stop
 
 
 def stop_amid_the_copy() -> None:

@@ -80,7 +80,7 @@ async def test_everything_that_connects_verifies_whom_it_speaks_to(database_url:
     make_certificate(tmp_path)
     async with front_of(database_url, tmp_path) as front:
         url = through(front, database_url, f"sslmode=verify-full&sslrootcert={tmp_path / 'fullchain.pem'}")
-        settings = Settings(_env_file=None, database_url=url)  # type: ignore[call-arg]
+        settings = Settings(_env_file=None, database_url=url)
         assert settings.database_url == url
 
         historian = await Historian.open(url, settings, SystemClock())  # the pool, and the connection of the leader
@@ -123,7 +123,7 @@ async def test_a_certificate_that_is_not_good_costs_no_data(
     make_certificate(tmp_path)
     (tmp_path / "of others").mkdir()
     make_certificate(tmp_path / "of others")
-    direct = await Historian.open(database_url, Settings(_env_file=None), SystemClock())  # type: ignore[call-arg]
+    direct = await Historian.open(database_url, Settings(_env_file=None), SystemClock())
     await direct.create_facility(setup("f"))
     state = await load(direct, "f")
     await direct.close()
@@ -131,7 +131,7 @@ async def test_a_certificate_that_is_not_good_costs_no_data(
         named = "" if root == "never said" else f"&sslrootcert={tmp_path / root / 'fullchain.pem'}"
         monkeypatch.setenv("HOME", str(tmp_path))  # where it is looked for otherwise
         url = through(front, database_url, f"sslmode=verify-full{named}")
-        historian = await Historian.open(url, Settings(_env_file=None), SystemClock())  # type: ignore[call-arg]
+        historian = await Historian.open(url, Settings(_env_file=None), SystemClock())
         with pytest.raises(StoreUnavailable, match=said):
             await historian.commit(outcome(state, 1))
         await historian.close()

@@ -20,7 +20,7 @@ import pytest_asyncio
 from engine.clock import SystemClock
 from engine.embedded import EmbeddedPostgres
 from engine.errors import StoreUnavailable
-from engine.historian import connection, group_commit, loading
+from engine.historian import connection, group, group_commit, loading
 from engine.historian.historian import Historian
 from engine.model import CommitAnswer, Outcome, Verdict
 from engine.settings import Settings
@@ -116,7 +116,7 @@ Hold = Callable[[Sequence[Outcome]], Awaitable[None]]
 
 def hold_before_commit(monkeypatch: pytest.MonkeyPatch, hold: Hold) -> None:
     """Run `hold` when everything of a transaction is written and only COMMIT is missing."""
-    write = group_commit.write_group
+    write = group.write_group
 
     async def write_and_wait(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> dict[str, CommitAnswer]:
         answers = await write(connection, outcomes, now_us)

@@ -29,14 +29,14 @@ INTERVAL_S = 15  # as the activations say
 
 @pytest.fixture
 async def historian(database_url: str) -> AsyncIterator[Historian]:
-    settings = Settings(_env_file=None, database_url=database_url, group_commit_wait_ms=0)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, database_url=database_url, group_commit_wait_ms=0)
     opened = await Historian.open(database_url, settings, ManualClock(T0_US))
     yield opened
     await opened.close()
 
 
 def facility_on(historian: Historian) -> Facility:
-    settings = Settings(_env_file=None, checkpoint_readings_max=ROWS_A_BATCH)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, checkpoint_readings_max=ROWS_A_BATCH)
     return Facility("f", historian, settings, ManualClock(T0_US), Metrics())
 
 

@@ -46,7 +46,7 @@ async def upgrading(database_url: str, told: Path) -> asyncio.subprocess.Process
 @asynccontextmanager
 async def committing(database_url: str) -> AsyncIterator[list[int]]:
     """One commit after the other by a historian of this version; those that committed so far."""
-    settings = Settings(_env_file=None, database_url=database_url, group_commit_wait_ms=0)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, database_url=database_url, group_commit_wait_ms=0)
     historian = await Historian.open(database_url, settings, SystemClock())
     state, (number,) = await facility_with_sensors(historian, "f")
     done: list[int] = []

@@ -9,7 +9,9 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 
 from engine.local_bus import LocalBus, connection_string
@@ -18,7 +20,9 @@ KEY = "c2VjcmV0IG9mIHRoZSB0ZXN0cw=="
 
 
 @asynccontextmanager
-async def running_bus(data_dir: Path, *, lock_s: float = 30.0, queues: Sequence[str] = ("readings",)):
+async def running_bus(
+    data_dir: Path, *, lock_s: float = 30.0, queues: Sequence[str] = ("readings",)
+) -> AsyncIterator[LocalBus]:
     bus = LocalBus(data_dir, queues, 0, key=KEY, lock_s=lock_s)
     await bus.start()
     try:
@@ -27,13 +31,13 @@ async def running_bus(data_dir: Path, *, lock_s: float = 30.0, queues: Sequence[
         await bus.stop()
 
 
-def client_of(bus: LocalBus, **options: object) -> ServiceBusClient:
+def client_of(bus: LocalBus, **options: Any) -> ServiceBusClient:
     return ServiceBusClient.from_connection_string(bus.connection_string, **options)
 
 
-async def receive_all(receiver: ServiceBusReceiver, count: int) -> list:
+async def receive_all(receiver: ServiceBusReceiver, count: int) -> list[ServiceBusReceivedMessage]:
     """`count` messages and whatever else is there, nothing settled; ends when none came for ten seconds."""
-    got: list = []
+    got: list[ServiceBusReceivedMessage] = []
     while len(got) < count and (batch := await receiver.receive_messages(1_000, max_wait_time=10)):
         got += batch
     return got + await receiver.receive_messages(1_000, max_wait_time=0.2)
@@ -46,7 +50,7 @@ async def eventually(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-def body_of(message: object) -> bytes:
+def body_of(message: ServiceBusReceivedMessage) -> bytes:
     return b"".join(message.body)
 
 

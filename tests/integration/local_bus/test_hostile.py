@@ -1,8 +1,12 @@
 """Clients that are broken, rude or gone: the local bus loses nothing but their connection."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -21,14 +25,15 @@ from engine.local_bus.frames import (
     Transfer,
     encode_frame,
 )
+from engine.local_bus.link import Inbound
 from engine.local_bus.message import BATCH_FORMAT
-from tests.integration.local_bus.wire import ACCEPTED, attach, connected, data, put
+from tests.integration.local_bus.wire import ACCEPTED, Wire, attach, connected, data, put
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
 
 
 @pytest.fixture
-async def bus(tmp_path, caplog):
+async def bus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[LocalBus]:
     bus = LocalBus(tmp_path, ["readings"], 0, connections_max=12)
     await bus.start()
     yield bus
@@ -38,7 +43,7 @@ async def bus(tmp_path, caplog):
 
 
 @pytest.fixture
-async def wire(bus):
+async def wire(bus: LocalBus) -> AsyncIterator[Wire]:
     async with connected(bus) as wire:
         yield wire
 
@@ -62,13 +67,13 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("octets", GARBAGE, ids=range(len(GARBAGE)))
-async def test_what_is_not_amqp_is_hung_up_on(bus, octets):
+async def test_what_is_not_amqp_is_hung_up_on(bus: LocalBus, octets: bytes) -> None:
     async with connected(bus, opened=False) as wire:
         wire.say(octets)
         assert await wire.is_closed()
 
 
-async def test_random_bytes_at_every_stage(bus):
+async def test_random_bytes_at_every_stage(bus: LocalBus) -> None:
     chance = random.Random(20_260)
     stages = [b"", SASL_HEADER, AMQP_HEADER, AMQP_HEADER + encode_frame(0, Open("me"))]
     stages.append(stages[-1] + encode_frame(0, Begin(None, 0, 9, 9)))
@@ -82,7 +87,7 @@ async def test_random_bytes_at_every_stage(bus):
     await asyncio.sleep(0.05)
 
 
-async def test_a_mutated_conversation_is_survived(bus, wire):
+async def test_a_mutated_conversation_is_survived(bus: LocalBus, wire: Wire) -> None:
     """Whole frames of a right conversation with one byte changed: deeper than random bytes get."""
     chance = random.Random(7)
     talk = b"".join(
@@ -108,7 +113,7 @@ async def test_a_mutated_conversation_is_survived(bus, wire):
     await wire.until(Flow)
 
 
-async def test_a_client_that_vanishes_within_a_message_sent_nothing(bus, wire):
+async def test_a_client_that_vanishes_within_a_message_sent_nothing(bus: LocalBus, wire: Wire) -> None:
     await wire.send_link()
     wire.say(Transfer(0, 0, b"a", 0, False, True), payload=data(b"x" * 1_000)[:500])
     await wire.writer.drain()
@@ -117,7 +122,7 @@ async def test_a_client_that_vanishes_within_a_message_sent_nothing(bus, wire):
     assert bus.counts["readings"] == Counts(0, 0, 0, 0, 0)
 
 
-async def test_an_aborted_message_is_forgotten_and_the_next_is_taken(bus, wire):
+async def test_an_aborted_message_is_forgotten_and_the_next_is_taken(bus: LocalBus, wire: Wire) -> None:
     await wire.send_link()
     wire.say(Transfer(0, 0, b"a", 0, False, True), payload=b"half")
     wire.say(Transfer(0, aborted=True))
@@ -127,7 +132,7 @@ async def test_an_aborted_message_is_forgotten_and_the_next_is_taken(bus, wire):
     assert bus.counts["readings"].active == 1
 
 
-async def test_half_a_batch_is_refused_whole(bus, wire):
+async def test_half_a_batch_is_refused_whole(bus: LocalBus, wire: Wire) -> None:
     await wire.send_link()
     batch = b"".join(data(data(b"reading")) for _ in range(3))
     wire.say(Transfer(0, 0, b"a", BATCH_FORMAT, False, False), payload=batch[:-4])
@@ -141,26 +146,27 @@ async def test_half_a_batch_is_refused_whole(bus, wire):
 
 
 @pytest.mark.parametrize("payload", [b"no section", encode(Described(ULong(0x73), 5)), data(b"cut")[:-1]])
-async def test_a_message_that_cannot_be_read_is_refused(bus, wire, payload):
+async def test_a_message_that_cannot_be_read_is_refused(bus: LocalBus, wire: Wire, payload: bytes) -> None:
     await wire.send_link()
     wire.say(Transfer(0, 0, b"a", 0, False, False), payload=payload)
     assert (await wire.until(Disposition)).performative.state.descriptor == 0x25
     assert bus.counts["readings"].active == 0
 
 
-async def test_an_endless_message_is_refused_and_not_kept(bus, wire):
+async def test_an_endless_message_is_refused_and_not_kept(bus: LocalBus, wire: Wire) -> None:
     await wire.send_link()
     for _ in range(300):
         wire.say(Transfer(0, 0, b"a", 0, False, True), payload=bytes(60_000))
         await wire.writer.drain()
     (link,) = [link for connection in bus._connections for link in connection._sessions[0].links.values()]
+    assert isinstance(link, Inbound)
     assert sum(map(len, link._parts)) <= 256 * 1024
     wire.say(Transfer(0, 0, b"a", 0, False, False))
     state = (await wire.until(Disposition)).performative.state
     assert state.value[0].value[0] == "amqp:link:message-size-exceeded"
 
 
-async def test_settling_what_one_does_not_have_says_so(bus, wire):
+async def test_settling_what_one_does_not_have_says_so(bus: LocalBus, wire: Wire) -> None:
     wire.say(Disposition(True, 7, None, False, ACCEPTED))
     settled = (await wire.until(Disposition)).performative
     assert (settled.role, settled.first, settled.settled) == (False, 7, True)
@@ -170,7 +176,7 @@ async def test_settling_what_one_does_not_have_says_so(bus, wire):
     assert (await wire.until(Disposition)).performative.first == 8
 
 
-async def test_a_refused_link_leaves_the_session_whole(bus, wire):
+async def test_a_refused_link_leaves_the_session_whole(bus: LocalBus, wire: Wire) -> None:
     wire.say(attach(0, receives=False, address="nowhere"))
     wire.say(Transfer(0, 0, b"a", 0, False, False), payload=data(b"into the void"))
     refused = (await wire.until(Attach)).performative
@@ -182,7 +188,7 @@ async def test_a_refused_link_leaves_the_session_whole(bus, wire):
     assert bus.counts["readings"].active == 1
 
 
-async def test_a_session_filter_is_refused(bus, wire):
+async def test_a_session_filter_is_refused(bus: LocalBus, wire: Wire) -> None:
     source = Described(ULong(0x28), ["readings", *[None] * 6, {Symbol("com.microsoft:session-filter"): "s"}])
     wire.say(Attach("s", 0, True, 0, 1, source, Described(ULong(0x29), ["me"])))
     assert (await wire.until(Detach)).performative.error.value[0] == "amqp:not-allowed"

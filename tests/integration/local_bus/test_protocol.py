@@ -1,9 +1,14 @@
 """What AMQP 1.0 promises both sides: credit, windows, frames, ranges, limits, heartbeats, TLS and a clean end."""
 
+from __future__ import annotations
+
 import asyncio
 import socket
 import ssl
 import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +36,7 @@ pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
 
 
 @pytest.fixture
-async def bus(tmp_path, caplog):
+async def bus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[LocalBus]:
     bus = LocalBus(tmp_path, ["readings"], 0, connections_max=12)
     await bus.start()
     yield bus
@@ -41,12 +46,12 @@ async def bus(tmp_path, caplog):
 
 
 @pytest.fixture
-async def wire(bus):
+async def wire(bus: LocalBus) -> AsyncIterator[Wire]:
     async with connected(bus) as wire:
         yield wire
 
 
-async def test_a_message_without_credit_ends_the_link(bus, wire):
+async def test_a_message_without_credit_ends_the_link(bus: LocalBus, wire: Wire) -> None:
     wire.say(attach(0, receives=False))
     credit = (await wire.until(Flow)).performative.link_credit
     bus._broker._store._writing = True  # a disk that takes its time: nothing is finished, no credit comes back
@@ -60,10 +65,11 @@ async def test_a_message_without_credit_ends_the_link(bus, wire):
     assert bus.counts["readings"].active == credit
 
 
-async def test_a_receiver_with_huge_credit_that_does_not_read_takes_a_bounded_part(bus):
+async def test_a_receiver_with_huge_credit_that_does_not_read_takes_a_bounded_part(bus: LocalBus) -> None:
     async with connected(bus) as sender:
         await put(sender, *[bytes(20_000)] * 900)
     async with connected(bus, window=2**31) as greedy:
+        assert isinstance(greedy.writer.transport, asyncio.Transport)
         greedy.writer.transport.pause_reading()
         greedy.say(attach(1, receives=True), Flow(1, 2**31, 0, 100, 1, 0, 2**32 - 1))
         await greedy.writer.drain()
@@ -75,7 +81,7 @@ async def test_a_receiver_with_huge_credit_that_does_not_read_takes_a_bounded_pa
             assert (await other.until(Transfer)).performative.delivery_id is not None
 
 
-async def test_the_clients_window_is_kept_to(bus):
+async def test_the_clients_window_is_kept_to(bus: LocalBus) -> None:
     async with connected(bus) as sender:
         await put(sender, *[b"a"] * 20)
     async with connected(bus, window=5) as wire:
@@ -92,7 +98,7 @@ async def test_the_clients_window_is_kept_to(bus):
 
 
 @pytest.mark.parametrize(("seen", "expected"), [(2, 3), (1, 2), (5, 3)], ids=["in step", "behind", "ahead"])
-async def test_credit_counts_what_is_under_way(bus, seen, expected):
+async def test_credit_counts_what_is_under_way(bus: LocalBus, seen: int, expected: int) -> None:
     """Two deliveries were made; the client gives three credits and says how many deliveries it has seen."""
     async with connected(bus) as wire:
         await put(wire, *[b"a"] * 10)
@@ -106,7 +112,7 @@ async def test_credit_counts_what_is_under_way(bus, seen, expected):
             await wire.frame(0.1)
 
 
-async def test_small_frames_carry_large_messages(bus):
+async def test_small_frames_carry_large_messages(bus: LocalBus) -> None:
     async with connected(bus) as sender:
         await sender.send_link()
         payload = data(bytes(range(256)) * 900)
@@ -126,7 +132,7 @@ async def test_small_frames_carry_large_messages(bus):
         assert b"".join(parts).endswith(payload)
 
 
-async def test_a_range_of_deliveries_is_settled_at_once_and_answered_one_by_one(bus):
+async def test_a_range_of_deliveries_is_settled_at_once_and_answered_one_by_one(bus: LocalBus) -> None:
     async with connected(bus) as wire:
         await put(wire, *[b"a"] * 30)
         await wire.receive_link(1, credit=30)
@@ -138,7 +144,7 @@ async def test_a_range_of_deliveries_is_settled_at_once_and_answered_one_by_one(
         assert bus.counts["readings"] == Counts(0, 0, 0, 0, 0)
 
 
-async def test_modified_without_flags_is_an_abandon(bus):
+async def test_modified_without_flags_is_an_abandon(bus: LocalBus) -> None:
     """As the JavaScript client says it."""
     async with connected(bus) as wire:
         await put(wire, b"a")
@@ -151,7 +157,7 @@ async def test_modified_without_flags_is_an_abandon(bus):
         assert header.value[4] == 1
 
 
-async def test_connections_are_limited(bus):
+async def test_connections_are_limited(bus: LocalBus) -> None:
     wires = [Wire(*await asyncio.open_connection("127.0.0.1", bus.port)) for _ in range(12)]
     assert await Wire(*await asyncio.open_connection("127.0.0.1", bus.port)).is_closed()
     for wire in wires:
@@ -161,14 +167,14 @@ async def test_connections_are_limited(bus):
         pass
 
 
-async def test_links_are_limited(bus, wire):
+async def test_links_are_limited(bus: LocalBus, wire: Wire) -> None:
     wire.say(attach(256, receives=False))
     closed = (await wire.until(Close)).performative
     assert closed.error.value[0] == "amqp:resource-limit-exceeded"
     assert await wire.is_closed()
 
 
-async def test_links_detached_after_their_session_ended_do_no_harm(bus, wire):
+async def test_links_detached_after_their_session_ended_do_no_harm(bus: LocalBus, wire: Wire) -> None:
     await wire.receive_link(1, credit=1)
     wire.say(End(), Detach(1, True))
     await wire.until(End)
@@ -179,7 +185,7 @@ async def test_links_detached_after_their_session_ended_do_no_harm(bus, wire):
     assert await wire.is_closed()
 
 
-async def test_heartbeats_come_as_often_as_the_client_needs_them(bus):
+async def test_heartbeats_come_as_often_as_the_client_needs_them(bus: LocalBus) -> None:
     async with connected(bus, idle_ms=1_000) as wire:
         loop = asyncio.get_running_loop()
         started_s = loop.time()
@@ -188,24 +194,24 @@ async def test_heartbeats_come_as_often_as_the_client_needs_them(bus):
         assert 1.2 < loop.time() - started_s < 8
 
 
-async def test_an_idle_bus_does_nothing(bus, wire):
+async def test_an_idle_bus_does_nothing(bus: LocalBus, wire: Wire) -> None:
     await wire.receive_link(1, credit=10)
-    loop = asyncio.get_running_loop()
+    selector: Any = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
     turns = 0
-    select = loop._selector.select
+    select = selector.select
 
-    def count(timeout: float | None) -> list:
+    def count(timeout: float | None) -> Any:
         nonlocal turns
         turns += 1
         return select(timeout)
 
-    loop._selector.select = count
+    selector.select = count
     await asyncio.sleep(1.0)
-    loop._selector.select = select
+    selector.select = select
     assert turns <= 5
 
 
-async def test_a_key_is_asked_for_before_anything_is_told(tmp_path):
+async def test_a_key_is_asked_for_before_anything_is_told(tmp_path: Path) -> None:
     bus = LocalBus(tmp_path, ["readings"], 0, key="right")
     await bus.start()
     try:
@@ -222,7 +228,7 @@ async def test_a_key_is_asked_for_before_anything_is_told(tmp_path):
         await bus.stop()
 
 
-async def test_what_was_sent_before_the_stop_is_answered(tmp_path):
+async def test_what_was_sent_before_the_stop_is_answered(tmp_path: Path) -> None:
     bus = LocalBus(tmp_path, ["readings"], 0)
     await bus.start()
     async with connected(bus) as wire:
@@ -243,7 +249,7 @@ async def test_what_was_sent_before_the_stop_is_answered(tmp_path):
     await bus.stop()
 
 
-async def test_the_tls_listener_speaks_the_same_and_keeps_segments_small(tmp_path):
+async def test_the_tls_listener_speaks_the_same_and_keeps_segments_small(tmp_path: Path) -> None:
     certificate = self_made_certificate(tmp_path / "bus.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)

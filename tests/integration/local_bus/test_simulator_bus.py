@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusReceivedMessage, ServiceBusReceiveMode
@@ -37,8 +38,9 @@ async def take_all(connection_string: str, queue: str) -> list[ServiceBusReceive
     return found
 
 
-def body_of(message: ServiceBusReceivedMessage) -> object:
-    return json.loads(b"".join(message.body))
+def body_of(message: ServiceBusReceivedMessage) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(b"".join(message.body))
+    return body
 
 
 async def test_messages_are_those_of_a_hub_in_the_field(tmp_path: Path) -> None:

@@ -1,16 +1,21 @@
 """A client of the local bus that says exactly what a test wants said, frame by frame."""
 
+from __future__ import annotations
+
 import asyncio
 import datetime
 import struct
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from engine.local_bus import LocalBus
 from engine.local_bus.amqp_types import Described, ULong
 from engine.local_bus.codec import encode
 from engine.local_bus.frames import (
@@ -22,6 +27,7 @@ from engine.local_bus.frames import (
     Disposition,
     Flow,
     Open,
+    Performative,
     SaslInit,
     Transfer,
     encode_frame,
@@ -38,11 +44,12 @@ class Wire:
         self.reader = reader
         self.writer = writer
 
-    def say(self, *parts: object, payload: bytes = b"", channel: int = 0) -> None:
+    def say(self, *parts: bytes | Performative, payload: bytes = b"", channel: int = 0) -> None:
         for part in parts:
             self.writer.write(part if isinstance(part, bytes) else encode_frame(channel, part, payload))
 
-    async def frame(self, timeout_s: float = 5.0):
+    async def frame(self, timeout_s: float = 5.0) -> Any:
+        """The bytes of a header, or a Frame."""
         async with asyncio.timeout(timeout_s):
             head = await self.reader.readexactly(8)
             if head[:4] == b"AMQP":
@@ -50,7 +57,8 @@ class Wire:
             (size,) = struct.unpack_from(">I", head)
             return parse_frame(head + await self.reader.readexactly(size - 8))
 
-    async def until(self, kind: type):
+    async def until(self, kind: type) -> Any:
+        """The next Frame with such a performative."""
         while True:
             frame = await self.frame()
             if not isinstance(frame, bytes) and isinstance(frame.performative, kind):
@@ -93,7 +101,7 @@ def data(body: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def connected(bus, **options):
+async def connected(bus: LocalBus, **options: Any) -> AsyncIterator[Wire]:
     wire = Wire(*await asyncio.open_connection("127.0.0.1", bus.port))
     if options.pop("opened", True):
         await wire.open(**options)

@@ -130,7 +130,7 @@ def settings_for(database_url: str, data_dir: Path, **changes: object) -> Settin
         "admin_email": ADMIN_EMAIL,
         "admin_password": ADMIN_PASSWORD,
     }
-    return Settings(_env_file=None, **{**values, **changes})  # type: ignore[call-arg,arg-type]
+    return Settings(_env_file=None, **{**values, **changes})  # type: ignore[arg-type]
 
 
 class Prepared(Preparation):

@@ -193,7 +193,7 @@ async def test_probes_name_what_is_missing(web: Web) -> None:
         "engine": False,
     }
     queue = {"connected": True, "last_receive_age_s": 1.0, "error": None}
-    state = {
+    state: dict[str, object] = {
         "state": "running",
         "readers": {"sensor-data-queue": queue, "facility-setup-queue": queue},
         "metrics": {

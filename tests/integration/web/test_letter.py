@@ -118,8 +118,8 @@ async def test_every_way_to_send_a_login_and_a_refresh_token(web: Web) -> None:
     pair = await web.sign_in()
     for way in ("params", "data", "json", "files"):
         token: Any = {"refresh_token": pair["refresh_token"]}
-        sent_as = {"refresh_token": (None, pair["refresh_token"])} if way == "files" else token
-        answer = await web.client.post("/auth/refresh-token", headers=stale, **{way: sent_as})
+        sent_as: dict[str, Any] = {way: {"refresh_token": (None, pair["refresh_token"])} if way == "files" else token}
+        answer = await web.client.post("/auth/refresh-token", headers=stale, **sent_as)
         assert answer.status_code == 200, (way, answer.text)
         fresh = answer.json()
         assert fresh["access_token"] != pair["access_token"] and fresh["refresh_token"] != pair["refresh_token"]
@@ -301,8 +301,8 @@ async def test_what_is_sent_beside_the_known_keys_is_ignored(web: Web) -> None:
         assert answer.status_code == 200, (path, answer.text)
         assert set(extra) & set(answer.json()) <= {"id", "created_at"}
         assert all(answer.json()[name] == value for name, value in body.items() if name != "password")
-    for body in ({}, {"name": None}):
-        kept = await web.client.put("/facilities/f", headers=headers, json=body)
+    for empty in ({}, {"name": None}):
+        kept = await web.client.put("/facilities/f", headers=headers, json=empty)
         assert kept.json()["name"] == "South"
 
 

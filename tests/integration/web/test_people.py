@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -73,7 +74,7 @@ async def test_a_permission_is_granted_replaced_listed_and_revoked(web: Web) -> 
     body = {"user_id": user_id, "facility_id": "f", "permission_type": "Edit"}
     replaced = (await web.client.post("/permissions", headers=admin, json=body)).json()
     assert replaced == {**first, "permission_type": "Edit", "granted_at": replaced["granted_at"]}
-    both = {"user_id": user_id, "facility_id": "f"}
+    both: dict[str, Any] = {"user_id": user_id, "facility_id": "f"}
     assert (await web.client.get("/permissions", headers=admin, params=both)).json() == [replaced, other]
     assert (await web.client.get("/permissions", headers=admin, params={"facility_id": "f"})).json() == [replaced]
     assert (await web.client.get("/permissions", headers=admin)).json() == []
