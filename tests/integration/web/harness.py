@@ -23,8 +23,8 @@ from quart import Quart
 import web.app
 from engine.errors import ClusterUnavailable
 from engine.live import LiveChunk
+from engine.processes.polling import answers
 from engine.processes.ports import free_port
-from engine.processes.waiting import answers
 from engine.settings import Settings
 from web.app import create_app
 from web.auth.passwords import Passwords

@@ -21,7 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from engine.errors import SettingsError
-from engine.processes.waiting import answers
+from engine.processes.polling import answers
 from tests.integration.web.harness import HeldFeed, settings_for
 from web.app import create_app
 
