@@ -160,25 +160,32 @@ def _silent_in_rows(scored: pl.DataFrame, sensors: list[str]) -> pl.DataFrame:
 
 def _loudest(wide: pl.DataFrame, sensors: list[str]) -> pl.DataFrame:
     """Of each row the largest score, in parts of a threshold, and the sensor that it is of; none: the facility's."""
-    own = [_in_parts(f"{sensor}.decades", f"{sensor}.threshold").alias(sensor) for sensor in sensors]
-    loud = wide.select(*own).with_columns(own=pl.max_horizontal(sensors))
-    whose = loud.select(pl.concat_list(sensors).list.arg_max()).to_series().cat.to(pl.Enum(sensors))
-    facility = wide.select(_in_parts("facility_decades", "facility_threshold") * FACILITY_WEIGHT)
-    silent = wide["silent"]
-    is_louder = silent.is_not_null() & (loud["own"].fill_null(0.0) < SILENCE_SCORE)
-    loudest = pl.select(pl.when(is_louder).then(SILENCE_SCORE).otherwise(loud["own"])).to_series()
-    whose = pl.select(pl.when(is_louder).then(silent.list.first().cast(whose.dtype)).otherwise(whose)).to_series()
-    both = pl.DataFrame({"own": loudest, "facility": facility.to_series(), "whose": whose})
-    any_of = {
-        name: wide.select(
-            pl.any_horizontal(f"{sensor}.{name}" for sensor in sensors).fill_null(value=False).alias(name)
-        ).to_series()
-        for name in ("alarming", "anomaly")
-    }
-    is_own = (pl.col("own") >= pl.col("facility")) & (pl.col("own") > 0)
-    return both.select(
-        score=pl.max_horizontal("own", "facility"),
-        sensor=pl.when(is_own).then("whose"),
-        alarming=any_of["alarming"] | wide["facility_alarming"].fill_null(value=False),
-        anomaly=any_of["anomaly"],
+    loud = np.column_stack([_in_parts_of(wide, f"{sensor}.decades", f"{sensor}.threshold") for sensor in sensors])
+    own, whose = loud.max(axis=1), loud.argmax(axis=1)
+    facility = _in_parts_of(wide, "facility_decades", "facility_threshold") * FACILITY_WEIGHT
+    is_silent = wide["silent"].is_not_null().to_numpy() & (own < SILENCE_SCORE)
+    silent = wide["silent"].list.first().replace_strict(sensors, range(len(sensors)), default=0, return_dtype=pl.Int64)
+    own, whose = np.where(is_silent, SILENCE_SCORE, own), np.where(is_silent, silent.fill_null(0).to_numpy(), whose)
+    is_own = (own >= facility) & (own > 0)
+    named = pl.Series(whose.astype(np.uint32)).cat.to(pl.Enum(sensors))
+    return pl.DataFrame(
+        {
+            "score": np.maximum(own, facility),
+            "sensor": pl.select(pl.when(pl.Series(is_own)).then(named)).to_series(),
+            "alarming": _any_of(wide, [*(f"{sensor}.alarming" for sensor in sensors), "facility_alarming"]),
+            "anomaly": _any_of(wide, [f"{sensor}.anomaly" for sensor in sensors]),
+        }
     )
+
+
+def _in_parts_of(wide: pl.DataFrame, decades: str, threshold: str) -> Numbers:
+    """The columns by their names as they are: an expression would take some names of sensors for patterns."""
+    both = pl.DataFrame([wide[decades].alias("decades"), wide[threshold].alias("threshold")])
+    return both.select(_in_parts("decades", "threshold")).to_series().to_numpy()
+
+
+def _any_of(wide: pl.DataFrame, names: list[str]) -> npt.NDArray[np.bool_]:
+    found = np.zeros(wide.height, np.bool_)
+    for name in names:
+        found |= wide[name].fill_null(value=False).to_numpy()
+    return found

@@ -9,10 +9,11 @@ from typing import TypeAlias, TypeVar
 import polars as pl
 
 from engine.offline.columns import FACILITY, columns_of, news, widened, with_silence
-from engine.offline.shapes import FrameRefused, Readings, readings_of
+from engine.offline.refusals import FrameRefused
+from engine.offline.shapes import Readings, readings_of
 from native import PayloadError, SeriesScorer
 
-__all__ = ["FrameRefused", "score_frame"]
+__all__ = ["score_frame"]
 
 ROWS_AT_ONCE = 1 << 18
 Given = TypeVar("Given", float, str)

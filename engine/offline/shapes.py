@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
-from typing import TypeAlias
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.errors import GasInSightError
+from engine.offline.refusals import FrameRefused
 
 NEVER_FED = "label"
 """Recordings name their known faults in this column; no detector may see it."""
+ROW_NUMBERS: Final = re.compile(r"(__index_level_\d+__|Unnamed: \d+)?")
+"""How pandas names the numbers of its rows in Parquet and in a CSV read again; a CSV's column of them has no name."""
+ID_KINDS: Final = (pl.String, pl.Categorical, pl.Enum, pl.Binary)
+"""What may be an id, beside numbers."""
 INTERVAL_READINGS_MAX = 1_000
 INTERVAL_S_UNKNOWN = 60.0
 NOBODY = -1
@@ -22,10 +28,6 @@ NOBODY = -1
 Times: TypeAlias = npt.NDArray[np.int64]
 Numbers: TypeAlias = npt.NDArray[np.float64]
 Places: TypeAlias = npt.NDArray[np.int32]
-
-
-class FrameRefused(GasInSightError, ValueError):
-    """A frame that cannot be scored: what is wrong with it and what would be right."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,33 @@ def _interval_s(at_us: Times) -> float:
 def readings_of(frame: pl.DataFrame, *, as_received: bool) -> Readings:
     """Find out the form of a frame and read it. Raises FrameRefused."""
     if "tracked_at" not in frame.columns:
-        raise FrameRefused(f"there is no column tracked_at (there are: {_listed(frame.columns)})")
+        raise FrameRefused(
+            f"there is no column tracked_at (there are: {_listed(frame.columns) or 'none'}): the column of times must"
+            " have this name"
+        )
     at_us = _times(frame["tracked_at"])
     if not as_received:
         _refuse_unsorted(at_us)
     if "value" in frame.columns:
         return _long(frame, at_us)
+    if "sensor_id" in frame.columns:
+        raise FrameRefused(
+            "there is a column sensor_id and none named value: the column of readings must have this name"
+        )
     return _wide(frame, at_us)
+
+
+def may_be_sensor(name: str) -> bool:
+    """Of a column of a wide table."""
+    return name not in {"tracked_at", NEVER_FED} and not ROW_NUMBERS.fullmatch(name)
+
+
+def unscored(frame: pl.DataFrame) -> list[str]:
+    """Columns of numbers that somebody might take for scored ones; they are kept as they are."""
+    if "value" in frame.columns:
+        named = [name for name in frame.columns if name not in {"tracked_at", "value", "sensor_id", NEVER_FED}]
+        return [name for name in named if frame[name].dtype.is_numeric()]
+    return [name for name in frame.columns if name != "tracked_at" and ROW_NUMBERS.fullmatch(name)]
 
 
 def _times(column: pl.Series) -> Times:
@@ -86,19 +108,29 @@ def _times(column: pl.Series) -> Times:
         )
     if column.null_count():
         raise FrameRefused(f"tracked_at is null in row {column.is_null().arg_max()}: every reading needs its time")
-    return column.dt.epoch("us").to_numpy()
+    at_us = column.dt.epoch("us")
+    if at_us.null_count():
+        raise FrameRefused(f"the time of row {at_us.is_null().arg_max()} is no microsecond that can be counted")
+    return at_us.to_numpy()
 
 
 def _refuse_unsorted(at_us: Times) -> None:
     backwards = np.flatnonzero(at_us[1:] < at_us[:-1])
     if len(backwards):
         row = int(backwards[0]) + 1
-        times = pl.Series(at_us[row - 1 : row + 1]).cast(pl.Datetime("us"))
+        before, after = (_shown(int(at)) for at in at_us[row - 1 : row + 1])
         raise FrameRefused(
-            f"tracked_at goes back in row {row}, from {times[0]} to {times[1]}: sort by tracked_at; or, when the rows "
+            f"tracked_at goes back in row {row}, from {before} to {after}: sort by tracked_at; or, when the rows "
             "stand in the order in which they were received, say so (as_received=True, --as-received): late ones are "
             "then flagged and not learned, as live"
         )
+
+
+def _shown(at_us: int) -> str:
+    try:
+        return str(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us))
+    except OverflowError:
+        return f"{at_us} µs after 1970"
 
 
 def _long(frame: pl.DataFrame, at_us: Times) -> Readings:
@@ -108,7 +140,12 @@ def _long(frame: pl.DataFrame, at_us: Times) -> Readings:
     column = frame["sensor_id"]
     if column.null_count():
         raise FrameRefused(f"sensor_id is null in row {column.is_null().arg_max()}: whose reading is it?")
-    ids = column.cast(pl.String)
+    if not (column.dtype.is_numeric() or column.dtype in ID_KINDS):
+        raise FrameRefused(f"sensor_id is {column.dtype}, it must be text, a number or a category")
+    try:
+        ids = column.cast(pl.String)
+    except pl.exceptions.PolarsError as error:
+        raise FrameRefused(f"sensor_id is {column.dtype} and cannot be read as text: {error}") from error
     sensors = ids.unique(maintain_order=True)
     place = ids.replace_strict(sensors, pl.int_range(len(sensors), eager=True), return_dtype=pl.Int32)
     return Readings(sensors.to_list(), None, place.to_numpy(), at_us, values, is_null)
@@ -116,7 +153,7 @@ def _long(frame: pl.DataFrame, at_us: Times) -> Readings:
 
 def _wide(frame: pl.DataFrame, at_us: Times) -> Readings:
     """Row by row, in a row column by column; an empty cell is no reading."""
-    sensors = [name for name in frame.columns if name not in {"tracked_at", NEVER_FED}]
+    sensors = [name for name in frame.columns if may_be_sensor(name)]
     if not sensors:
         raise FrameRefused("there is neither a column value nor one for each sensor beside tracked_at")
     table = np.column_stack([_numbers(frame[name])[0] for name in sensors])
@@ -137,7 +174,7 @@ def _numbers(column: pl.Series) -> tuple[Numbers, npt.NDArray[np.bool_]]:
             f"{column.name} is {column.dtype}, it must be numbers: pl.col({column.name!r}).cast(pl.Float64, "
             "strict=False) makes nulls of what is none; a column that is of no sensor does not belong here"
         )
-    numbers = column.cast(pl.Float64)
+    numbers = column.rename("").cast(pl.Float64)  # polars takes some names for patterns, also that of a Series
     return numbers.fill_null(float("nan")).to_numpy(), numbers.is_null().to_numpy()
 
 

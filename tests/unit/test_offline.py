@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,27 +16,11 @@ from engine.commands.score import ScoreOptions, run_score
 from engine.errors import SettingsError
 from engine.offline import FrameRefused, score_frame
 from engine.offline.columns import FACILITY_WEIGHT, PEAK_HALF_READINGS, SILENCE_SCORE, above_recent_peak
+from engine.offline.shapes import unscored
 from native import Flag, score_facility, score_series
+from tests.unit.recorded import ROWS, SPIKE_ROW, long, series
 
 ROOT = Path(__file__).resolve().parents[2]
-START = datetime(2026, 1, 1, tzinfo=UTC)
-ROWS = 2_000
-SPIKE_ROW = 1_500
-
-
-def series(shift: float = 0.0, expected_interval_s: int = 10) -> pl.DataFrame:
-    chance = np.random.default_rng(1)
-    values = 20 + shift + np.sin(np.arange(ROWS) / 40) + chance.normal(0, 0.1, ROWS)
-    values[SPIKE_ROW] += 40
-    times = pl.datetime_range(
-        START, START + timedelta(seconds=expected_interval_s * (ROWS - 1)), f"{expected_interval_s}s", eager=True
-    )
-    return pl.DataFrame({"tracked_at": times.cast(pl.Datetime("us", "UTC")), "value": values})
-
-
-def long() -> pl.DataFrame:
-    both = [series().with_columns(sensor_id=pl.lit("a")), series(5.0, 30).with_columns(sensor_id=pl.lit("b"))]
-    return pl.concat(both).sort("tracked_at", maintain_order=True)
 
 
 def test_a_series_comes_back_with_what_the_core_says() -> None:
@@ -259,6 +243,11 @@ def test_pieces_do_not_show_and_rows_are_counted(monkeypatch: pytest.MonkeyPatch
         (lambda frame: frame.with_columns(tracked_at=pl.lit(datetime(1960, 1, 1))), "time of row 0 is before 1970"),
         (lambda frame: frame.with_columns(score=pl.lit(1.0)), "a column score already"),
         (lambda frame: frame.with_columns(sensor_id=pl.lit(None, dtype=pl.String)), "sensor_id is null in row 0"),
+        (lambda frame: frame.with_columns(sensor_id=pl.lit([1, 2])), "sensor_id is List(Int64)"),
+        (lambda frame: frame.with_columns(sensor_id=pl.lit(b"\xff")), "sensor_id is Binary and cannot be read as text"),
+        (lambda frame: frame.with_columns(sensor_id=pl.lit(1)).rename({"value": "v"}), "none named value"),
+        (lambda frame: with_time(frame, 7, 2**62), "goes back in row 8, from 4611686018427387904 µs after 1970"),
+        (lambda frame: with_time(frame, ROWS - 1, 2**62, "ms"), f"the time of row {ROWS - 1} is no microsecond"),
     ],
 )
 def test_mistakes_are_told(change, said: str) -> None:  # type: ignore[no-untyped-def]
@@ -298,6 +287,29 @@ def test_detection_is_set_for_all_or_by_sensor() -> None:
     assert not off.filter(sensor_id="b")["anomaly"].any()
     with pytest.raises(FrameRefused, match="budget"):
         score_frame(long(), detection={"budget": 1})
+
+
+def with_time(frame: pl.DataFrame, row: int, at: int, unit: pl.datatypes.TimeUnit = "us") -> pl.DataFrame:
+    times = frame["tracked_at"].dt.cast_time_unit(unit).to_physical()
+    return frame.with_columns(tracked_at=times.scatter(row, at).cast(pl.Datetime(unit, "UTC")))
+
+
+@pytest.mark.parametrize("name", ["^x$", "^.*$", "*", "own", "facility", "a.b", "PT 1 [bar]", "ünï"])
+def test_a_name_of_a_sensor_is_no_pattern(name: str) -> None:
+    wide = series().rename({"value": "a"}).with_columns(series(5.0)["value"].alias("b"))
+    plain = score_frame(wide)
+    odd = score_frame(wide.rename({"a": name}))
+    assert odd[f"{name}.decades"].equals(plain["a.decades"], check_names=False)
+    assert odd["score"].equals(plain["score"])
+    assert [name if sensor == "a" else sensor for sensor in plain["sensor"]] == odd["sensor"].to_list()
+
+
+@pytest.mark.parametrize("name", ["__index_level_0__", "Unnamed: 0", ""])
+def test_numbers_of_rows_are_no_sensor(name: str) -> None:
+    wide = series().rename({"value": "a"}).with_columns(b=pl.col("a") + 1)
+    numbered = wide.with_columns(pl.int_range(ROWS, eager=True).alias(name))
+    assert score_frame(numbered).drop(name).equals(score_frame(wide))
+    assert unscored(numbered) == [name]
 
 
 def options(source: Path, out: Path | None = None, *, as_json: bool = True) -> ScoreOptions:
