@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from engine.commands.steps import Screen
 from engine.errors import SettingsError
-from engine.offline import FrameRefused, files, score_frame
+from engine.offline import FrameRefused, files, recordings, score_frame
+from engine.offline.recordings import Recording
+from engine.offline.refusals import refusing
+from engine.offline.shapes import unscored
+
+UNSCORED_TOLD_MAX = 8
 
 
 @dataclass(frozen=True)
@@ -27,64 +31,103 @@ class ScoreOptions:
 
 def run_score(options: ScoreOptions) -> int:
     """A recording that is refused is told and the others are scored; then the exit status is 1."""
-    screen = Screen(options.as_json)
     try:
-        recordings = files.recordings(options.source)
+        found = recordings.find(options.source, options.out)
     except FrameRefused as error:
         raise SettingsError(str(error)) from error
-    started_s = time.monotonic()
-    refused = 0
-    rows = 0
-    with _bar(screen) as progress:
-        bar = progress.add_task("", total=None)
-        counted = [(recording, _counted(recording)) for recording in recordings]
-        progress.update(bar, total=sum(count for _, count in counted))
-        for recording, count in counted:
-            progress.update(bar, description=escape(recording.name))
+    run = _Run(options)
+    for folder, why in found.refused:
+        run.tell_refused(folder, why)
+    with run.bar:
+        run.score_all(found.recordings)
+    run.sum_up()
+    return 1 if run.refused else 0
+
+
+class _Run:
+    def __init__(self, options: ScoreOptions) -> None:
+        self.refused = 0
+        self._options = options
+        self._screen = Screen(options.as_json)
+        self.bar = _bar(self._screen)
+        self._started_s = time.monotonic()
+        self._scored: dict[Path, Recording] = {}
+        """By where the scores went."""
+        self._rows = 0
+
+    def score_all(self, found: list[Recording]) -> None:
+        sizes = [recording.size_bytes() for recording in found]
+        task = self.bar.add_task("", total=sum(sizes))
+        for place, recording in enumerate(found):
+            self.bar.update(task, description=escape(_shown(recording.path.name)))
             try:
-                rows += _score_one(recording, options, screen, lambda done: progress.advance(bar, done))
+                self._score(recording, task, sizes[place])
             except FrameRefused as error:
-                if len(recordings) == 1:
-                    raise SettingsError(f"{recording}: {error}") from error
-                refused += 1
-                progress.advance(bar, count)
-                told = escape(f"{recording}: {error}")
-                screen.event("refused", f"[red]{told}[/]", file=str(recording), why=str(error))
-    if len(recordings) > 1:
-        _sum_up(screen, len(recordings), refused, rows, time.monotonic() - started_s)
-    return 1 if refused else 0
+                self.tell_refused(recording.path, str(error))
+            self.bar.update(task, completed=sum(sizes[: place + 1]))
+
+    def tell_refused(self, path: Path, why: str) -> None:
+        self.refused += 1
+        told = escape(_shown(f"{_near(path)}: {why}"))
+        self._screen.event("refused", f"[red]{told}[/]", file=str(_near(path)), why=why)
+
+    def sum_up(self) -> None:
+        done = len(self._scored)
+        if done + self.refused <= 1:
+            return
+        took_s = time.monotonic() - self._started_s
+        told = f"{done} of {done + self.refused} recordings, {self._rows:,} rows in {took_s:.1f} s"
+        figures = {"recordings": done + self.refused, "refused": self.refused, "rows": self._rows}
+        self._screen.event("done", told, **figures, seconds=round(took_s, 2))
+
+    def _score(self, recording: Recording, task: TaskID, size: int) -> None:
+        options = self._options
+        target = recordings.target_of(recording, options.source, options.out)
+        if target in self._scored:
+            raise FrameRefused(f"its scores would replace those of {_near(self._scored[target].path)}: rename one")
+        frame, remarks = recording.read(as_received=options.as_received)
+        per_row = size / max(frame.height, 1)
+        with refusing("cannot be scored"):
+            scored = score_frame(
+                frame,
+                expected_interval_s=options.expected_interval_s,
+                sensor_type=options.sensor_type,
+                as_received=options.as_received,
+                on_rows=lambda rows: self.bar.advance(task, rows * per_row),
+            )
+        files.write(scored, target)
+        self._scored[target] = recording
+        self._rows += scored.height
+        if left := [name or "the one without a name" for name in unscored(frame)]:
+            more = ", …" if len(left) > UNSCORED_TOLD_MAX else ""
+            remarks = [*remarks, f"columns kept and not scored: {', '.join(left[:UNSCORED_TOLD_MAX])}{more}"]
+        self._tell_scored(recording, target, scored.height, int(scored["alarming"].sum()), remarks)
+
+    def _tell_scored(self, recording: Recording, target: Path, rows: int, alarming: int, remarks: list[str]) -> None:
+        told = f"{_near(recording.path)}: {rows:,} rows, {alarming:,} alarming → {_near(target)}"
+        self._screen.event(
+            "scored",
+            escape(_shown("\n  ".join([told, *remarks]))),
+            file=str(_near(recording.path)),
+            out=str(_near(target)),
+            rows=rows,
+            alarming=alarming,
+            remarks=remarks,
+        )
 
 
-def _score_one(recording: Path, options: ScoreOptions, screen: Screen, on_rows: Callable[[int], object]) -> int:
-    target = files.target_of(recording, options.source, options.out)
-    scored = score_frame(
-        files.read(recording),
-        expected_interval_s=options.expected_interval_s,
-        sensor_type=options.sensor_type,
-        as_received=options.as_received,
-        on_rows=on_rows,
-    )
-    files.write(scored, target)
-    alarming = int(scored["alarming"].sum())
-    told = f"{recording}: {scored.height:,} rows, {alarming:,} alarming → {target}"
-    screen.event("scored", escape(told), file=str(recording), out=str(target), rows=scored.height, alarming=alarming)
-    return scored.height
+def _near(path: Path) -> Path:
+    """As a person here would say it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _counted(recording: Path) -> int:
-    """For the bar alone; what cannot be read is told when its turn comes."""
-    try:
-        return files.rows_of(recording)
-    except FrameRefused:
-        return 0
+def _shown(text: str) -> str:
+    """Names of files may hold what no terminal can show, or what would steer it."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _bar(screen: Screen) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     is_off = screen.as_json or not screen.console.is_terminal
     return Progress(*columns, console=screen.console, transient=True, disable=is_off)
-
-
-def _sum_up(screen: Screen, recordings: int, refused: int, rows: int, took_s: float) -> None:
-    told = f"{recordings - refused} of {recordings} recordings, {rows:,} rows in {took_s:.1f} s"
-    screen.event("done", told, recordings=recordings, refused=refused, rows=rows, seconds=round(took_s, 2))

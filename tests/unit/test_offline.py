@@ -325,7 +325,7 @@ def test_a_folder_is_scored_and_a_bad_file_is_told(tmp_path: Path, capsys: pytes
         assert run_score(options(tmp_path)) == 1
         told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [line["event"] for line in told] == ["scored", "scored", "refused", "done"]
-        assert "cannot be read as a parquet file" in told[2]["why"]
+        assert "it is no Parquet file" in told[2]["why"]
         assert (told[3]["recordings"], told[3]["refused"], told[3]["rows"]) == (3, 1, 3 * ROWS)
     assert pl.read_parquet(tmp_path / "one.scores.parquet").equals(score_frame(series()))
     assert pl.read_parquet(tmp_path / "below/two.scores.parquet").equals(score_frame(long()))
@@ -345,14 +345,12 @@ def test_a_file_is_scored_beside_itself_or_elsewhere(
     assert "2,000 rows, 1 alarming" in capsys.readouterr().out
     assert pl.read_parquet(tmp_path / "new/x.parquet").equals(pl.read_parquet(tmp_path / "pump.scores.parquet"))
     assert not list(tmp_path.rglob("*.draft"))
-    for source, out, said in [
-        (recording, recording, "is the recording itself"),
-        (tmp_path / "none.parquet", None, "no file or folder"),
-        (tmp_path / "new/empty", None, "no file *.parquet"),
-    ]:
-        (tmp_path / "new/empty").mkdir(exist_ok=True)
+    assert run_score(options(recording, recording)) == 1
+    assert "is the recording itself" in capsys.readouterr().out
+    (tmp_path / "new/empty").mkdir()
+    for source, said in [("none.parquet", "no file or folder"), ("new/empty", "no recording in")]:
         with pytest.raises(SettingsError, match=re.escape(said)):
-            run_score(options(source, out))
+            run_score(options(tmp_path / source))
 
 
 def test_the_example_of_the_document_runs(

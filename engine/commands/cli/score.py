@@ -15,7 +15,10 @@ from engine.commands.cli.options import AsJson
 
 
 def score(
-    source: Annotated[Path, typer.Argument(metavar="FILE|FOLDER", help="A parquet file, or a folder of such.")],
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FILE|FOLDER", help="A Parquet or CSV file, a data set in parts, or a folder of such."),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(help="Write here; of a folder a folder, in which the files keep their names.", show_default=False),
@@ -43,23 +46,29 @@ def score(
 
     [dim]gasinsight score pump.parquet             writes pump.scores.parquet beside it
     gasinsight score recordings --out scores  a folder and all below it
-    gasinsight score pump.parquet --interval 15 --type Pressure[/]
+    gasinsight score readings.parquet/        a data set of Spark, Dask or pandas: one recording
+    gasinsight score pump.csv --interval 15 --type Pressure[/]
 
-    What a file may hold, its rows in the order of their times (without a zone: UTC):
+    What a recording may hold, its rows in the order of their times (without a zone: UTC):
       one series    [bold]tracked_at[/], [bold]value[/]
       a facility    [bold]tracked_at[/], [bold]value[/], [bold]sensor_id[/]
       a facility    [bold]tracked_at[/] and a column of numbers for each sensor
-    A column [bold]label[/] is kept and never looked at.
+    A column label is kept and never looked at.
 
-    What is written, one row for each row:
-      [bold]score[/]                  decades of surprise; null while it has no say
-      [bold]threshold[/], [bold]alarming[/]    what it must reach, and whether it newly did
-      [bold]anomaly[/], [bold]flags[/]         an alarm stands; the flags as they are stored
-      [bold]expected[/], …_low, …_high
-      [bold]view[/], [bold]views[/]            what was unusual most, and how much each was
-      [bold]reason[/]                 stuck, gap, rare_move, …: why, if it is none of the views
-      [bold]explanation[/]            what an operator would have read
-          [bold]facility_score[/], …      of a facility: do its sensors still move together
+    What is written, a row for each row, beside the columns that went in:
+      [bold]score[/]                   for ranking rows, 1 would alarm; never null
+      [bold]decades[/], [bold]threshold[/]      of surprise, and what it must reach; null while it has no say
+      [bold]alarming[/], [bold]anomaly[/]       it newly did; an alarm stands
+      [bold]flags[/]                   as they are stored
+      [bold]expected[/], [bold]expected_low[/], [bold]expected_high[/]
+      [bold]view[/], [bold]views[/]             what was unusual most, and how much each was
+      [bold]reason[/]                  stuck, gap, rare_move, …: why, if it is none of the views
+      [bold]explanation[/]             what an operator would have read
+    Of a facility also, do its sensors still move together, and who fell silent:
+      [bold]facility_decades[/], [bold]facility_threshold[/], [bold]facility_alarming[/]
+      [bold]facility_explanation[/], [bold]contributors[/], [bold]silent[/]
+    With a column for each sensor, [bold]sensor[/] says whose the score of a row is, and each sensor has the columns of
+    the first list, but for score and views, as [bold]NAME.decades[/].
     docs/data-science.md says more.
     """
     from engine.commands.score import ScoreOptions, run_score
