@@ -58,7 +58,7 @@ def main() -> int:
         sys.exit(str(error))
     with tempfile.TemporaryDirectory() as temporary:
         scores = options.scores or Path(temporary) / "scores"
-        readings, seconds = _run_the_core(folder, scores)
+        readings, problems, seconds = _run_the_core(folder, scores)
         ranked = _score(scorer, options, scores, Path(temporary))
         own = _score(scorer, options, scores, Path(temporary), "--threshold", str(OWN_THRESHOLD), "--no-baselines")
     about = {
@@ -75,7 +75,7 @@ def main() -> int:
         print(json.dumps({**about, "rows": rows, "own_threshold": own_rows, "scorer": ranked, "scorer_at_own": own}))
     else:
         _print(about, rows, own_rows)
-    return 0
+    return 1 if problems else 0
 
 
 def _options() -> argparse.Namespace:
@@ -94,16 +94,19 @@ def _scorer_near(data: Path) -> Path | None:
     return next((path for path in above if path.exists()), None)
 
 
-def _run_the_core(folder: Folder, scores: Path) -> tuple[int, float]:
-    """(readings, seconds of it all)."""
-    began_s, readings = time.monotonic(), 0
+def _run_the_core(folder: Folder, scores: Path) -> tuple[int, int, float]:
+    """(readings, recordings that could not be scored, seconds of it all)."""
+    began_s, readings, problems = time.monotonic(), 0, 0
     columns = (TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("recordings", total=len(folder.recordings))
-        for recording, count in score_recordings(folder, scores):
+        for recording, count, problem in score_recordings(folder, scores):
             readings += count
+            if problem:
+                problems += 1
+                progress.console.print(f"{recording.path}: {problem}; it counts without an alarm", markup=False)
             progress.update(task, advance=1, description=recording.set)
-    return readings, time.monotonic() - began_s
+    return readings, problems, time.monotonic() - began_s
 
 
 def _score(scorer: Path, options: argparse.Namespace, scores: Path, temporary: Path, *more: str) -> dict[str, Any]:

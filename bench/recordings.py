@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from engine.offline import score_frame
+from engine.offline import FrameRefused, files, score_frame
+from engine.offline.shapes import Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,16 @@ class Folder:
 def read_folder(folder: Path, only: list[str] | None = None) -> Folder:
     """The manifest of a folder; `only` these sets. Raises ValueError saying what is wrong with it."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
+        return _as_told(folder, json.loads((folder / "manifest.json").read_text()), only)
     except FileNotFoundError:
         raise ValueError(f"{folder} has no manifest.json: it should describe the recordings there") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{folder / 'manifest.json'} is no JSON: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / 'manifest.json'} does not say what it should: {error!r}") from error
+
+
+def _as_told(folder: Path, manifest: dict[str, Any], only: list[str] | None) -> Folder:
     unknown = sorted(set(only or ()) - set(manifest["sets"]))
     if unknown:
         raise ValueError(f"there is no set {unknown[0]!r}; there are {', '.join(manifest['sets'])}")
@@ -64,14 +72,32 @@ def read_folder(folder: Path, only: list[str] | None = None) -> Folder:
     return Folder(sets, recordings)
 
 
-def score_recordings(folder: Folder, scores: Path) -> Iterator[tuple[Recording, int]]:
-    """Write `<set>/<name>.npy` beside each other under `scores`; gives (recording, readings) as each is done.
+def score_recordings(folder: Folder, scores: Path) -> Iterator[tuple[Recording, int, str]]:
+    """Write `<set>/<name>.npy` beside each other under `scores`; gives (recording, readings, problem) as each is done.
 
-    What is judged is the column `score` that `gasinsight score` writes, whatever the set.
+    What is judged is the column `score` that `gasinsight score` writes, whatever the set. The rows of a recording stand
+    as they were received: where its clock steps back, what is late is flagged and not learned, as live. One that cannot
+    be scored has no alarm in any row, and `problem` says why.
     """
     for recording in folder.recordings:
-        frame = pl.read_parquet(recording.path, columns=["tracked_at", *recording.channels])
-        scored = score_frame(frame, expected_interval_s=recording.interval_s)
+        try:
+            said, readings, problem = *_scored(recording), ""
+        except FrameRefused as error:
+            said, readings, problem = np.zeros(recording.rows), 0, str(error)
         (scores / recording.set).mkdir(parents=True, exist_ok=True)
-        np.save(scores / recording.set / f"{recording.name}.npy", scored["score"].to_numpy())
-        yield recording, int(frame.select(pl.sum_horizontal(pl.col(recording.channels).is_finite().sum())).item())
+        np.save(scores / recording.set / f"{recording.name}.npy", said)
+        yield recording, readings, problem
+
+
+def _scored(recording: Recording) -> tuple[Numbers, int]:
+    """(a number a row, readings). Raises FrameRefused."""
+    frame = files.read(recording.path).frame
+    missing = [name for name in ("tracked_at", *recording.channels) if name not in frame.columns]
+    if missing:
+        raise FrameRefused(f"there is no column {missing[0]}, which the manifest names")
+    if frame.height != recording.rows:
+        raise FrameRefused(f"there are {frame.height} rows, the manifest says {recording.rows}")
+    channels = [frame[name] for name in recording.channels]
+    scored = score_frame(frame.select("tracked_at", *channels), expected_interval_s=recording.interval_s, as_received=True)
+    readings = sum(int(channel.cast(pl.Float64).rename("").is_finite().sum()) for channel in channels)
+    return scored["score"].to_numpy(), readings

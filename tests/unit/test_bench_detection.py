@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 
 from bench.detection import markdown, own_rows_of, rows_of
 from bench.pictures import PICTURES, course_of
-from bench.recordings import read_folder
+from bench.recordings import read_folder, score_recordings
 from bench.score import EwmaZ, cold_rates, hot_rates, windowed_z
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,6 +81,70 @@ def test_a_folder_that_is_none_and_a_set_that_is_not_there(folder: Path) -> None
         read_folder(folder)
     with pytest.raises(ValueError, match="there is no set 'other'; there are made"):
         read_folder(folder / "data", ["other"])
+
+
+def test_a_manifest_that_says_too_little_is_told(folder: Path) -> None:
+    manifest = folder / "data/manifest.json"
+    manifest.write_text('{"sets": {"made": {}}, "files": [{"set": "made"}]}')
+    with pytest.raises(ValueError, match="does not say what it should: KeyError"):
+        read_folder(folder / "data")
+    manifest.write_text("{")
+    with pytest.raises(ValueError, match="is no JSON"):
+        read_folder(folder / "data")
+
+
+def test_a_clock_that_steps_back_ends_nothing_and_late_rows_are_not_learned(folder: Path) -> None:
+    path = folder / "data/made/one.parquet"
+    frame = pl.read_parquet(path)
+    late = pl.concat([frame[:500], frame[100:101].with_columns(value=pl.lit(900.0)), frame[500:-1]])
+    late.write_parquet(path)
+    ((recording, readings, problem),) = score_recordings(read_folder(folder / "data"), folder / "scores")
+    assert (recording.name, readings, problem) == ("one", ROWS, "")
+    said = np.load(folder / "scores/made/one.npy")
+    assert said[500] == 0
+    assert int(said.argmax()) == SPIKE + 1
+
+
+def without_a_file(path: Path) -> None:
+    path.unlink()
+
+
+def without_its_channel(path: Path) -> None:
+    pl.read_parquet(path).rename({"value": "other"}).write_parquet(path)
+
+
+def with_other_rows(path: Path) -> None:
+    pl.read_parquet(path)[1:].write_parquet(path)
+
+
+def no_parquet(path: Path) -> None:
+    path.write_text("tracked_at,value")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (without_a_file, "No such file"),
+        (without_its_channel, "no column value, which the manifest names"),
+        (with_other_rows, "there are 1999 rows, the manifest says 2000"),
+        (no_parquet, "no Parquet file"),
+    ],
+)
+def test_a_recording_that_cannot_be_scored_is_told_and_the_others_count(
+    spoil: Callable[[Path], None], said: str, folder: Path
+) -> None:
+    manifest = json.loads((folder / "data/manifest.json").read_text())
+    manifest["files"].append(manifest["files"][0] | {"name": "two"})
+    (folder / "data/manifest.json").write_text(json.dumps(manifest))
+    shutil.copy(folder / "data/made/one.parquet", folder / "data/made/two.parquet")
+    spoil(folder / "data/made/two.parquet")
+    command = [sys.executable, "-m", "bench.detection", "--data", str(folder / "data"), "--json"]
+    command += ["--scorer", str(folder / "scorer.py"), "--scores", str(folder / "scores")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert said in " ".join(done.stderr.split()) and "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["rows"][0]["ours"] == "1 of 1"
+    assert not np.load(folder / "scores/made/two.npy").any()
 
 
 def scored(found: int, value: float) -> dict[str, Any]:
