@@ -98,6 +98,8 @@ def _scored(recording: Recording) -> tuple[Numbers, int]:
     if frame.height != recording.rows:
         raise FrameRefused(f"there are {frame.height} rows, the manifest says {recording.rows}")
     channels = [frame[name] for name in recording.channels]
-    scored = score_frame(frame.select("tracked_at", *channels), expected_interval_s=recording.interval_s, as_received=True)
+    scored = score_frame(
+        frame.select("tracked_at", *channels), expected_interval_s=recording.interval_s, as_received=True
+    )
     readings = sum(int(channel.cast(pl.Float64).rename("").is_finite().sum()) for channel in channels)
     return scored["score"].to_numpy(), readings

@@ -47,8 +47,8 @@ def effective_settings(**overrides: object) -> Settings:
 
 
 def find_database_url(settings: Settings) -> str:
-    """DATABASE_URL of the environment or `.env`, else that of the embedded PostgreSQL that runs now."""
-    url = settings.database_url or published_values(settings.data_dir).get("database_url")
+    """PostgreSQL itself as the settings name it, else the embedded one that runs now."""
+    url = settings.postgresql_url or published_values(settings.data_dir).get("database_url")
     if not isinstance(url, str) or not url:
         raise SettingsError(f"no database: set DATABASE_URL, or start `gasinsight up` in {settings.data_dir} first")
     return url

@@ -11,9 +11,10 @@ import os
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from engine.database_url import parse
 from engine.errors import SettingsError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -26,7 +27,9 @@ PRIVATE_RAY: Final = "local"
 class Settings(BaseSettings):
     """All processes read the same settings; each uses its part."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     environment: Literal["development", "production"] = Field(
         "development", description="production refuses to start on missing, short or well-known secrets"
@@ -40,6 +43,9 @@ class Settings(BaseSettings):
     # PostgreSQL
     database_url: str | None = Field(
         None, description="postgresql://user:password@host/database; none: the embedded PostgreSQL"
+    )
+    database_direct_url: str | None = Field(
+        None, description="PostgreSQL itself, where DATABASE_URL leads to a pooler (pgbouncer=true)"
     )
     database_connections_max: int = Field(8, ge=2, le=200, description="connections of one process' pool")
     statement_timeout_s: float = Field(30.0, gt=0, description="longest statement of the web server")
@@ -126,16 +132,26 @@ class Settings(BaseSettings):
     )
     body_bytes_max: int = Field(1_048_576, ge=1024, description="largest request body")
 
-    @field_validator("database_url")
+    @field_validator("database_url", "database_direct_url")
     @classmethod
     def _plain_scheme(cls, url: str | None) -> str | None:
-        """Accept the older `postgresql+asyncpg://` spelling and store the plain one."""
+        """Refuse what cannot be understood; store the plain scheme, whatever library the address was made for."""
         if not url:
             return None
-        scheme, separator, rest = url.partition("://")
-        if not separator or scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
-            raise ValueError(f"must start with postgresql:// (got {scheme!r})")
-        return f"postgresql://{rest}"
+        parse(url)
+        return f"postgresql://{url.strip().partition('://')[2]}"
+
+    @model_validator(mode="after")
+    def _pooler_beside_postgresql(self) -> Settings:
+        """What belongs to a session (leading, listening, a lock) and pg_dump need PostgreSQL itself."""
+        direct = self.database_direct_url
+        if direct is None and self.database_url and parse(self.database_url).is_pooled:
+            raise ValueError("DATABASE_URL says pgbouncer=true: set DATABASE_DIRECT_URL to PostgreSQL itself as well")
+        if direct is not None and parse(direct).is_pooled:
+            raise ValueError("DATABASE_DIRECT_URL says pgbouncer=true: it must lead to PostgreSQL itself")
+        if direct is not None and self.database_url is None:
+            raise ValueError("DATABASE_DIRECT_URL is set without DATABASE_URL: without a pooler set that one")
+        return self
 
     @field_validator(
         "servicebus_connection_string",
@@ -178,6 +194,11 @@ class Settings(BaseSettings):
                 f"must be the host:port of the Ray cluster's head, or local for a private Ray (got {address})"
             )
         return address
+
+    @property
+    def postgresql_url(self) -> str | None:
+        """Where a connection may keep something from one statement to the next."""
+        return self.database_direct_url or self.database_url
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:
@@ -228,5 +249,10 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(_secrets_dir=secrets_dir(), **overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in error.errors()]
+        lines = [_told(str(item["loc"][0]) if item["loc"] else "", item["msg"]) for item in error.errors()]
         raise SettingsError("these settings are not usable: " + "; ".join(lines)) from error
+
+
+def _told(name: str, what: str) -> str:
+    what = what.removeprefix("Value error, ")
+    return f"{name.upper()}: {what}" if name else what

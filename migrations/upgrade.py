@@ -10,7 +10,6 @@ import threading
 from enum import Enum
 from pathlib import Path
 
-import asyncpg
 import structlog
 from alembic import command
 from alembic.config import Config
@@ -23,7 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from engine.errors import SettingsError, StoreUnavailable
-from engine.historian.connection import CONNECT_S_MAX, translated_errors
+from engine.historian.connecting import connect, connect_s_max
+from engine.historian.connection import translated_errors
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +102,7 @@ async def refuse_older_schema(database_url: str) -> None:
     """Raise SettingsError when the schema is older than this program needs, StoreUnavailable when nobody answers."""
     doing = "asking the database for its revision"
     try:
-        async with translated_errors(doing), asyncio.timeout(CONNECT_S_MAX):
+        async with translated_errors(doing), asyncio.timeout(connect_s_max(database_url)):
             revision = await current_revision(database_url)
     except DBAPIError as error:  # it went away between the connection and its answer
         raise StoreUnavailable(f"{doing}: {error.orig}") from error
@@ -118,10 +118,8 @@ async def refuse_older_schema(database_url: str) -> None:
 
 
 def migration_engine(database_url: str) -> AsyncEngine:
-    """asyncpg reads the URL itself, so that libpq's options in it (sslmode and others) keep their meaning."""
-    return create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database_url), poolclass=NullPool
-    )
+    """Connected as all others are, so that what the address says means the same here."""
+    return create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(database_url), poolclass=NullPool)
 
 
 def alembic_config(database_url: str) -> Config:

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from engine.commands.settings import markdown_table
+from engine.database_url import OPTIONS
 from tests.house import chapter
 from tests.house.here import shipped
 
@@ -36,10 +37,20 @@ def decisions() -> list[str]:
     return lines
 
 
+def options_of_addresses() -> list[str]:
+    """What becomes of each."""
+    lines = ["| option | is | |", "|---|---|---|"]
+    for name, option in OPTIONS.items():
+        allowed = "" if option.allowed is None else f" ({', '.join(option.allowed)})"
+        lines.append(f"| `{name}`{allowed} | {option.fate} | {option.how} |")
+    return lines
+
+
 def documents() -> dict[Path, str]:
     """The documents with tables from the code, each as it should be."""
     tables = (
         (ROOT / "docs/operations.md", "settings", markdown_table()),
+        (ROOT / "docs/operations.md", "options of addresses", options_of_addresses()),
         (ROOT / "docs/ARCHITECTURE.md", "picture of the rooms", chapter.picture()),
         (ROOT / "docs/ARCHITECTURE.md", "rooms", chapter.rooms(shipped())),
         (ROOT / "docs/ARCHITECTURE.md", "leaves", chapter.leaves(shipped())),

@@ -116,7 +116,12 @@ def _services(settings: Settings, feed: LiveFeed, clock: Clock, passwords: Passw
         raise SettingsError("DATABASE_URL is not set and no running GasInSight was found; start `gasinsight up` first")
     check_admin_password(settings)
     tokens = Tokens(keyring(settings), clock)
-    database = Database(settings.database_url, settings.database_connections_max, settings.statement_timeout_s)
+    database = Database(
+        settings.database_url,
+        settings.database_connections_max,
+        settings.statement_timeout_s,
+        direct_url=settings.postgresql_url,
+    )
     guard = Guard(database, tokens)
     process = os.environ.get(PROCESS_NAME)
     metrics = Metrics(process=process) if process else Metrics()

@@ -15,11 +15,12 @@ import asyncpg
 import structlog
 
 from engine.errors import StoreUnavailable
+from engine.historian.connecting import address_of, connect, connect_s_max, open_pool
 from engine.historian.web_role import WEB_ROLE
 from web.errors import NotPermitted
 
-CONNECT_S_MAX = 5.0
-ACQUIRE_S_MAX = 10.0
+ACQUIRE_S_MAX = 5.0
+"""For a connection of the pool, beside the time to make one."""
 PRINCIPAL = re.compile(r"[a-z]+:[0-9]+")
 
 _AWAY = (
@@ -31,6 +32,9 @@ _AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
 )
+
+_WHO = {"application_name": "gasinsight-web", "timezone": "UTC"}
+"""Of what a session is told, the part that poolers know how to hand on."""
 
 log = structlog.get_logger(__name__)
 
@@ -69,23 +73,31 @@ class Queries(ABC):
 
 
 class Database(Queries):
-    """Sees and changes everything. Opened once a process; connects at first use, so it starts without PostgreSQL."""
+    """Sees and changes everything. Opened once a process; connects at first use, so it starts without PostgreSQL.
 
-    def __init__(self, url: str, connections_max: int, statement_timeout_s: float) -> None:
+    The address may lead to a pooler that gives each transaction any session: nothing is kept in one then, every
+    statement is in a transaction, and each transaction begins with what a session would have been told. `direct_url` is
+    PostgreSQL itself, for what listens.
+    """
+
+    def __init__(
+        self, url: str, connections_max: int, statement_timeout_s: float, *, direct_url: str | None = None
+    ) -> None:
         self._url = url
+        self._direct_url = direct_url or url
+        self._is_pooled = address_of(url).is_pooled
+        self._acquire_s_max = connect_s_max(url) + ACQUIRE_S_MAX
         self._connections_max = connections_max
         self._statement_timeout_s = statement_timeout_s
         self._pool: asyncpg.Pool | None = None
 
     async def open(self) -> None:
-        self._pool = await asyncpg.create_pool(
+        self._pool = await open_pool(
             self._url,
-            min_size=0,
             max_size=self._connections_max,
-            timeout=CONNECT_S_MAX,
             command_timeout=self._statement_timeout_s + 5,  # when the server itself hangs
             reset=_nothing,
-            server_settings=self._session_settings(),
+            server_settings=_WHO if self._is_pooled else {**_WHO, **self._session_settings()},
         )
 
     async def close(self) -> None:
@@ -97,20 +109,28 @@ class Database(Queries):
         """The database as `principal` may see it; None: somebody who may see nothing."""
         return BoundDatabase(self, principal, read_only=read_only)
 
+    @property
+    def words_of_each_transaction(self) -> str:
+        """What has to be said at its beginning, where no session keeps it."""
+        if not self._is_pooled:
+            return ""
+        return "".join(f" SET LOCAL {name} = '{value}';" for name, value in self._session_settings().items())
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
-        async with self._connection() as connection, connection.transaction():
+        async with self.bare_connection() as connection, connection.transaction():
+            if self._is_pooled:
+                await connection.execute(self.words_of_each_transaction)
             yield connection
 
     @asynccontextmanager
     async def own_connection(self) -> AsyncIterator[Any]:
         """A connection outside the pool, for LISTEN."""
         with _away_is_unavailable():
-            connection = await asyncpg.connect(
-                self._url,
-                timeout=CONNECT_S_MAX,
+            connection = await connect(
+                self._direct_url,
                 command_timeout=self._statement_timeout_s,
-                server_settings=self._session_settings(),
+                server_settings={**_WHO, **self._session_settings()},
             )
             try:
                 yield connection
@@ -118,17 +138,19 @@ class Database(Queries):
                 connection.terminate()
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
+    async def bare_connection(self) -> AsyncIterator[Any]:
+        """For who begins a transaction at once and says those words."""
         with _away_is_unavailable():
             if self._pool is None:
                 raise StoreUnavailable("the database pool is not open")
-            async with self._pool.acquire(timeout=ACQUIRE_S_MAX) as connection:
+            async with self._pool.acquire(timeout=self._acquire_s_max) as connection:
                 yield connection
+
+    def _connection(self) -> AbstractAsyncContextManager[Any]:
+        return self.transaction() if self._is_pooled else self.bare_connection()
 
     def _session_settings(self) -> dict[str, str]:
         return {
-            "application_name": "gasinsight-web",
-            "timezone": "UTC",
             "work_mem": "16MB",  # a grid of 100,000 cells is grouped without files
             "jit": "off",  # our statements are short; compiling them costs more than it saves
             "statement_timeout": str(round(self._statement_timeout_s * 1000)),
@@ -149,14 +171,14 @@ class BoundDatabase(Queries):
         self._principal = principal
         # One round trip. It takes no parameters, hence the check above; COMMIT and ROLLBACK undo both SETs.
         self._begin = (
-            f"BEGIN{' READ ONLY' if read_only else ''};"
+            f"BEGIN{' READ ONLY' if read_only else ''};{database.words_of_each_transaction}"
             f" SET LOCAL ROLE {WEB_ROLE};"
             f" SET LOCAL gasinsight.principal = '{principal or ''}'"
         )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
-        async with self._database._connection() as connection:
+        async with self._database.bare_connection() as connection:
             try:
                 await self._enter(connection)
                 yield connection

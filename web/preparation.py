@@ -76,7 +76,7 @@ class Preparation:
         await create_first_admin(self._database, self._passwords, self._settings)
 
     async def _fit_schema(self) -> None:
-        assert self._settings.database_url is not None
+        assert self._settings.postgresql_url is not None
         if not self._schema_fits:
-            await refuse_older_schema(self._settings.database_url)
+            await refuse_older_schema(self._settings.postgresql_url)
             self._schema_fits = True

@@ -38,14 +38,14 @@ def run_engine(settings: Settings) -> None:
 
 
 async def _run(settings: Settings) -> None:
-    assert settings.database_url is not None
+    assert settings.postgresql_url is not None
     stopping = asyncio.Event()
     _follow_signals(stopping)
-    await _until_the_schema_fits(settings.database_url, stopping)
+    await _until_the_schema_fits(settings.postgresql_url, stopping)
     if stopping.is_set():
         return
     clock = SystemClock()
-    historian = await Historian.open(settings.database_url, settings, clock)
+    historian = await Historian.open(settings.postgresql_url, settings, clock)
     try:
         address = await _enter_ray(settings, historian, stopping)
         if address is None:

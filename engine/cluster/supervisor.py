@@ -270,8 +270,8 @@ class Supervisor:
             log.info("changes_not_heard_yet", error=str(error))
 
     async def _open_news(self) -> ConfigurationNews:
-        assert self._settings.database_url is not None
-        return await ConfigurationNews.open(self._settings.database_url, self._settings)
+        assert self._settings.postgresql_url is not None
+        return await ConfigurationNews.open(self._settings.postgresql_url, self._settings)
 
     async def _follow_changes(self) -> None:
         """Facilities whose name or sensors were changed over REST load again. Ends with its database connection.

@@ -52,8 +52,8 @@ def run_restore(overrides: dict[str, object], file: Path, as_json: bool) -> None
     if not file.is_file():
         raise SettingsError(f"there is no file {file}")
     screen = Screen(as_json)
-    if settings.database_url:
-        _restore(settings.database_url, file, screen)
+    if settings.postgresql_url:
+        _restore(settings.postgresql_url, file, screen)
         return
     data_dir = settings.data_dir.absolute()
     if (data_dir / "postgres").exists():

@@ -24,6 +24,7 @@ from engine.cluster.environment import check_ray_settings
 from engine.commands.database import read_current
 from engine.diagnosis import judge
 from engine.errors import GasInSightError, SettingsError
+from engine.historian.connecting import connect_s_max
 from engine.historian.web_role import problem_with_roles
 from engine.processes.ports import check_free
 from engine.secrecy import KEY_ADVICE, weakness_of_key
@@ -170,14 +171,15 @@ def _check_running(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_database(settings: Settings, given: Settings) -> Finding:
-    if settings.database_url is None:
+    if settings.postgresql_url is None:
         return _check_embedded()
     name = "PostgreSQL" if given.database_url else "PostgreSQL (embedded)"
+    answer_s_max = max(ANSWER_S_MAX, connect_s_max(settings.postgresql_url))
     try:
-        current = asyncio.run(asyncio.wait_for(read_current(settings.database_url), ANSWER_S_MAX))
+        current = asyncio.run(asyncio.wait_for(read_current(settings.postgresql_url), answer_s_max))
         newest = newest_revision()
     except TimeoutError:
-        found = f"has not answered for {ANSWER_S_MAX:g} s"
+        found = f"has not answered for {answer_s_max:g} s"
         return Finding(name, "wrong", found, "it hangs: look at its log, its disk and its machine")
     except GasInSightError as error:
         return Finding(name, "wrong", str(error), "start it, or correct DATABASE_URL")
@@ -188,7 +190,8 @@ def _check_database(settings: Settings, given: Settings) -> Finding:
         return Finding(
             name, "wrong", f"answers, with {current or 'no schema yet'} instead of {newest}", "gasinsight db upgrade"
         )
-    return _check_roles(name, settings.database_url) or Finding(name, "ok", f"answers, schema {current} is the newest")
+    well = Finding(name, "ok", f"answers, schema {current} is the newest")
+    return _check_roles(name, settings.postgresql_url) or well
 
 
 def _check_roles(name: str, database_url: str) -> Finding | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,10 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from engine import runtime
+from engine.database_url import parse
 from engine.settings import Settings, load_settings, secrets_dir
 
 HIDDEN: Final = "***"
-_PASSWORD_IN_URL = re.compile(r"(?<=://)([^/@:]*):[^/@]*(?=@)")
+ADDRESSES: Final = ("database_url", "database_direct_url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ def effective(overrides: dict[str, object]) -> Iterator[Shown]:
             source = (
                 "the running installation" if name in runtime.SETTINGS_FROM_RUNTIME else "the data folder's secrets"
             )
-        yield Shown(name.upper(), _printable(value), source, field.description or "")
+        shown = parse(value).without_secrets() if value and name in ADDRESSES else _printable(value)
+        yield Shown(name.upper(), shown, source, field.description or "")
 
 
 def markdown_table() -> list[str]:
@@ -89,7 +90,7 @@ def _printable(value: object) -> str | None:
         return None
     if isinstance(value, SecretStr):
         return HIDDEN
-    return _PASSWORD_IN_URL.sub(rf"\1:{HIDDEN}", str(value))
+    return str(value)
 
 
 def _allowed(metadata: Sequence[object]) -> str:

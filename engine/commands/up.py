@@ -179,7 +179,7 @@ class Installation:
 
     @property
     def _database_url(self) -> str:
-        return self._postgres.url if self._postgres else self._settings.database_url or ""
+        return self._postgres.url if self._postgres else self._settings.postgresql_url or ""
 
     def _publish(self) -> None:
         values: dict[str, object] = {"web_url": self.url}

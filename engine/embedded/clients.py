@@ -8,10 +8,10 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
 
+from engine.database_url import parse
 from engine.embedded.binaries import program_folders
-from engine.errors import StoreUnavailable
+from engine.errors import SettingsError, StoreUnavailable
 
 
 def find_client(name: str, server_major: int) -> Path:
@@ -35,14 +35,14 @@ def find_client(name: str, server_major: int) -> Path:
 
 def run_client(program: Path, database_url: str, arguments: Sequence[str], doing: str) -> str:
     """Run it to its end against a database; what it printed. Raises StoreUnavailable with what it complains of."""
-    parts = urlsplit(database_url)
-    user_and_host = f"{parts.username or ''}@{parts.netloc.rpartition('@')[2]}"
-    without_password = urlunsplit(parts._replace(netloc=user_and_host if parts.username else parts.netloc))
+    address = parse(database_url)
+    if "sslpassword" in address.options:
+        raise SettingsError(f"{doing}: {program.name} would show sslpassword to others; give it a key without")
     environment = dict(os.environ)
-    if parts.password:
-        environment["PGPASSWORD"] = unquote(parts.password)
+    if address.password:
+        environment["PGPASSWORD"] = address.password
     ran = subprocess.run(  # noqa: S603 - a program that was found, an argument list, no shell
-        [program, f"--dbname={without_password}", "--no-password", *arguments],
+        [program, f"--dbname={address.for_libpq(_major_of(program) or 0)}", "--no-password", *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -66,8 +66,8 @@ class HistorianActor:
 
         async with self._opening:
             if self._historian is None:
-                assert self._settings.database_url is not None
-                self._historian = await Historian.open(self._settings.database_url, self._settings, SystemClock())
+                assert self._settings.postgresql_url is not None
+                self._historian = await Historian.open(self._settings.postgresql_url, self._settings, SystemClock())
             return self._historian
 
 

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
-
-from engine.historian.connection import CONNECT_S_MAX, translated_errors
+from engine.historian.connecting import connect
+from engine.historian.connection import translated_errors
 
 BEFORE_THE_FIRST = bytes(32)
 ROWS_AT_ONCE = 1_000
@@ -74,7 +73,7 @@ async def verify(database_url: str, expected_head: str | None) -> ChainCheck:
     """Walk the whole chain as it is at one moment."""
     chain = Chain(expected_head)
     async with translated_errors("reading the audit log"):
-        connection = await asyncpg.connect(database_url, timeout=CONNECT_S_MAX)
+        connection = await connect(database_url)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 async for row in connection.cursor(READ_ALL, prefetch=ROWS_AT_ONCE):
@@ -88,7 +87,7 @@ async def verify(database_url: str, expected_head: str | None) -> ChainCheck:
 async def read_last(database_url: str, rows_max: int) -> list[dict[str, Any]]:
     """The newest entries, oldest first, each with its hash in hex."""
     async with translated_errors("reading the audit log"):
-        connection = await asyncpg.connect(database_url, timeout=CONNECT_S_MAX)
+        connection = await connect(database_url)
         try:
             rows = await connection.fetch(READ_LAST, rows_max)
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum
@@ -11,14 +10,13 @@ from typing import Any
 import asyncpg
 
 from engine.errors import CommitRejected, StoreUnavailable
+from engine.historian.connecting import UNACKNOWLEDGED_S_MAX, connect
 from engine.historian.queries import SQL
 from engine.settings import Settings
 
 APPLICATION_NAME = "gasinsight historian"
-CONNECT_S_MAX = 5.0
 IDLE_IN_TRANSACTION_S_MAX = 5.0
 LOCK_WAIT_S_MAX = 5.0
-UNACKNOWLEDGED_S_MAX = 10.0
 _EPOCH_2000_US = 946_684_800_000_000
 
 # SQLSTATE classes that speak about the content of an outcome: data, integrity, program limits. Everything else (disk
@@ -84,9 +82,8 @@ async def translated_errors(doing: str) -> AsyncIterator[None]:
 
 
 def connection_options(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments for `asyncpg.connect` and `create_pool`: every wait has an end, on both sides."""
+    """Keyword arguments for `connect` and `open_pool`: every wait has an end, on both sides."""
     return {
-        "timeout": CONNECT_S_MAX,
         "command_timeout": settings.commit_timeout_s,
         "server_settings": {
             "application_name": APPLICATION_NAME,
@@ -101,7 +98,7 @@ def connection_options(settings: Settings) -> dict[str, Any]:
 
 
 async def prepare_connection(connection: Any) -> None:
-    """Times as int microseconds since 1970, without a datetime (any year fits); a dead peer is noticed."""
+    """Times as int microseconds since 1970, without a datetime (any year fits)."""
     await connection.set_type_codec(
         "timestamptz",
         schema="pg_catalog",
@@ -109,14 +106,11 @@ async def prepare_connection(connection: Any) -> None:
         decoder=lambda wire: wire[0] + _EPOCH_2000_US,
         format="tuple",
     )
-    peer = connection._transport.get_extra_info("socket")
-    if peer is not None and peer.family in {socket.AF_INET, socket.AF_INET6}:
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(UNACKNOWLEDGED_S_MAX * 1000))
 
 
 async def open_writer(database_url: str, settings: Settings) -> Any:
     """A connection for group commits, with its staging table."""
-    connection = await asyncpg.connect(database_url, **connection_options(settings))
+    connection = await connect(database_url, **connection_options(settings))
     try:
         await prepare_connection(connection)
         await connection.execute(SQL["staging_create"])

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
-
-from engine.historian.connection import CONNECT_S_MAX, translated_errors
+from engine.historian.connecting import CONNECT_S_MAX, connect
+from engine.historian.connection import translated_errors
 from engine.historian.queries import SQL
 
 
@@ -27,7 +26,7 @@ async def withdraw_drain(database_url: str, node_id: str) -> None:
 @asynccontextmanager
 async def _connected(database_url: str) -> AsyncIterator[Any]:
     async with translated_errors("cannot write which nodes are drained"):
-        connection = await asyncpg.connect(database_url, timeout=CONNECT_S_MAX, command_timeout=CONNECT_S_MAX)
+        connection = await connect(database_url, command_timeout=CONNECT_S_MAX)
         try:
             yield connection
         finally:

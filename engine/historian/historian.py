@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
-
 from engine.clock import Clock
 from engine.historian import loading, partitions, rollups
+from engine.historian.connecting import connect_s_max, open_pool
 from engine.historian.connection import (
-    CONNECT_S_MAX,
     connection_options,
     prepare_connection,
     translated_errors,
@@ -25,6 +23,8 @@ from engine.historian.queries import SQL
 from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
 from engine.settings import Settings
 
+ACQUIRE_S_MAX = 5.0
+"""For a connection of the pool, beside the time to make one."""
 _DAY_US = 86_400_000_000
 _REFUSED_AT_ONCE = 1_000
 
@@ -34,6 +34,7 @@ class Historian:
 
     def __init__(self, database_url: str, settings: Settings, clock: Clock, pool: Any) -> None:
         self._database_url = database_url
+        self._acquire_s_max = connect_s_max(database_url) + ACQUIRE_S_MAX
         self._settings = settings
         self._clock = clock
         self._pool = pool
@@ -42,9 +43,8 @@ class Historian:
     @classmethod
     async def open(cls, database_url: str, settings: Settings, clock: Clock) -> Historian:
         """Ready at once, also while the database is away: connections are made when they are needed."""
-        pool = await asyncpg.create_pool(
+        pool = await open_pool(
             database_url,
-            min_size=0,
             max_size=settings.database_connections_max,
             init=prepare_connection,
             **connection_options(settings),
@@ -177,7 +177,7 @@ class Historian:
 
     @asynccontextmanager
     async def _connection(self, doing: str) -> AsyncIterator[Any]:
-        async with translated_errors(doing), self._pool.acquire(timeout=CONNECT_S_MAX * 2) as connection:
+        async with translated_errors(doing), self._pool.acquire(timeout=self._acquire_s_max) as connection:
             yield connection
 
     @asynccontextmanager

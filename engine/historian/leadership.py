@@ -7,6 +7,8 @@ from typing import Any
 
 import asyncpg
 
+from engine.errors import StoreUnavailable
+from engine.historian.connecting import POOLER_ADVICE, connect
 from engine.historian.connection import connection_options
 from engine.historian.queries import SQL
 from engine.settings import Settings
@@ -16,7 +18,7 @@ PING_ANSWER_S_MAX = 5.0
 
 
 class Leadership:
-    """Held from creation until the connection dies, does not answer a ping, or `release` is called."""
+    """Held from creation until the connection dies, a ping is not answered or finds no lock, or `release` is called."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -37,20 +39,23 @@ class Leadership:
         self._connection.terminate()
 
     async def _ping(self) -> None:
-        """PostgreSQL may have ended the session without our hearing of it (a cut cable)."""
+        """PostgreSQL may have ended the session without our hearing of it (a cut cable, a pooler)."""
         while not self._lost.is_set():
             await asyncio.sleep(PING_S)
             try:
-                await self._connection.execute("SELECT 1", timeout=PING_ANSWER_S_MAX)
+                holds = await self._connection.fetchval(SQL["leader_holds"], timeout=PING_ANSWER_S_MAX)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                holds = False
+            if not holds:
                 self._lost.set()
                 self._connection.terminate()
 
 
 async def try_lead(database_url: str, settings: Settings) -> Leadership | None:
-    """Become the leader; None when somebody is."""
-    connection = await asyncpg.connect(database_url, **connection_options(settings))
+    """Become the leader; None when somebody is. Raises StoreUnavailable where a session is not ours alone."""
+    connection = await connect(database_url, **connection_options(settings))
     try:
+        await _refuse_shared_session(connection, database_url, settings)
         if await connection.fetchval(SQL["leader_try"]):
             return Leadership(connection)
     except BaseException:
@@ -58,3 +63,19 @@ async def try_lead(database_url: str, settings: Settings) -> Leadership | None:
         raise
     await connection.close()
     return None
+
+
+async def _refuse_shared_session(connection: Any, database_url: str, settings: Settings) -> None:
+    """A pooler that was told to let our settings pass may give a session to each transaction: then nobody leads.
+
+    One that does answers under another number than the session has, and gives the same session to the next who asks.
+    """
+    ours = await connection.fetchval("SELECT pg_backend_pid()")
+    if ours == connection.get_server_pid():
+        return
+    other = await connect(database_url, **connection_options(settings))
+    try:
+        if await other.fetchval("SELECT pg_backend_pid()") == ours:
+            raise StoreUnavailable(POOLER_ADVICE)
+    finally:
+        other.terminate()

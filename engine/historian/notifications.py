@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-import asyncpg
-
 from engine.errors import StoreUnavailable
+from engine.historian.connecting import connect
 from engine.historian.connection import connection_options, translated_errors
 from engine.settings import Settings
 
@@ -28,7 +27,7 @@ class ConfigurationNews:
     async def open(cls, database_url: str, settings: Settings) -> ConfigurationNews:
         """Listen from now on; raises StoreUnavailable."""
         async with translated_errors("listening for configuration changes"):
-            connection = await asyncpg.connect(database_url, **connection_options(settings))
+            connection = await connect(database_url, **connection_options(settings))
             news = cls(connection)
             connection.add_termination_listener(lambda _: news._news.set())
             await connection.add_listener(CHANNEL, lambda *message: news._hear(str(message[3])))

@@ -7,9 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
-
 from engine.errors import StoreUnavailable
+from engine.historian.connecting import connect, connect_s_max
 from engine.historian.connection import translated_errors
 
 ANSWER_S_MAX = 4.0
@@ -52,16 +51,17 @@ class Overview:
 
 async def read_overview(database_url: str, facilities_max: int) -> Overview:
     """Raises StoreUnavailable when the database does not answer, soon also when it hangs."""
+    answer_s_max = max(ANSWER_S_MAX, connect_s_max(database_url))
     async with translated_errors("cannot read the state of the installation"):
         try:
-            async with asyncio.timeout(ANSWER_S_MAX):
+            async with asyncio.timeout(answer_s_max):
                 return await _read(database_url, facilities_max)
         except TimeoutError:
-            raise StoreUnavailable(f"PostgreSQL has not answered for {ANSWER_S_MAX:g} s") from None
+            raise StoreUnavailable(f"PostgreSQL has not answered for {answer_s_max:g} s") from None
 
 
 async def _read(database_url: str, facilities_max: int) -> Overview:
-    connection = await asyncpg.connect(database_url, timeout=ANSWER_S_MAX, command_timeout=ANSWER_S_MAX)
+    connection = await connect(database_url, command_timeout=ANSWER_S_MAX)
     try:
         version = connection.get_server_version()
         return Overview(

@@ -254,6 +254,12 @@ ON CONFLICT (component) DO UPDATE SET state = excluded.state, updated_at = exclu
 -- name: leader_try
 SELECT pg_try_advisory_lock(hashtext('gasinsight leader'));
 
+-- name: leader_holds
+-- Whether this very session does.
+SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = hashtext('gasinsight leader'));
+
 -- name: parked_expire
 WITH expired AS (DELETE FROM parked WHERE parked_at < $1 AND kind <> 'refused' RETURNING *),
 kept AS (

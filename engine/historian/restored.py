@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
-
 from engine.errors import SettingsError
-from engine.historian.connection import CONNECT_S_MAX, translated_errors
+from engine.historian.connecting import connect
+from engine.historian.connection import translated_errors
 from engine.historian.queries import SQL
 
 NUMBERS_SKIPPED = 1_000_000
@@ -50,7 +49,7 @@ async def settle(database_url: str) -> dict[str, Any]:
 @asynccontextmanager
 async def _connection(database_url: str, doing: str) -> AsyncIterator[Any]:
     async with translated_errors(doing):
-        connection = await asyncpg.connect(database_url, timeout=CONNECT_S_MAX)
+        connection = await connect(database_url)
         try:
             yield connection
         finally:

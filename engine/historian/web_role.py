@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncpg
 
 from engine.errors import SettingsError
-from engine.historian.connection import CONNECT_S_MAX, translated_errors
+from engine.historian.connecting import connect
+from engine.historian.connection import translated_errors
 
 WEB_ROLE = "gasinsight_web"
 
@@ -43,7 +44,7 @@ SELECT to_regrole('gasinsight_web') IS NOT NULL
 async def problem_with_roles(database_url: str) -> tuple[str, str] | None:
     """What is wrong with the user of the URL, and what to do; None when engine and web server can work as it."""
     async with translated_errors("asking for the roles of the database"):
-        connection = await asyncpg.connect(database_url, timeout=CONNECT_S_MAX)
+        connection = await connect(database_url)
         try:
             found = await connection.fetchrow(LOOK)
         finally:
@@ -57,7 +58,7 @@ async def problem_with_roles(database_url: str) -> tuple[str, str] | None:
 
 async def make_web_role(database_url: str) -> None:
     """SettingsError, with what an administrator has to do, when the user of the URL may not."""
-    connection = await asyncpg.connect(database_url)
+    connection = await connect(database_url)
     try:
         await connection.execute(MAKE_WEB_ROLE)
     except asyncpg.InsufficientPrivilegeError as error:

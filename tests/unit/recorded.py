@@ -12,11 +12,13 @@ ROWS = 2_000
 SPIKE_ROW = 1_500
 
 
-def series(shift: float = 0.0, interval_s: int = 10) -> pl.DataFrame:
+def series(shift: float = 0.0, expected_interval_s: int = 10) -> pl.DataFrame:
     chance = np.random.default_rng(1)
     values = 20 + shift + np.sin(np.arange(ROWS) / 40) + chance.normal(0, 0.1, ROWS)
     values[SPIKE_ROW] += 40
-    times = pl.datetime_range(START, START + timedelta(seconds=interval_s * (ROWS - 1)), f"{interval_s}s", eager=True)
+    times = pl.datetime_range(
+        START, START + timedelta(seconds=expected_interval_s * (ROWS - 1)), f"{expected_interval_s}s", eager=True
+    )
     return pl.DataFrame({"tracked_at": times.cast(pl.Datetime("us", "UTC")), "value": values})
 
 

@@ -66,7 +66,7 @@ def test_a_leaf_says_what_it_is_for(leaf: str) -> None:
 
 
 def test_web_reaches_actors_only_through_the_cluster() -> None:
-    """Of the historian it knows the role that it takes in the database, and nothing that runs."""
+    """Of the historian it knows how to connect and the role that it takes, and nothing that runs."""
     found = {
         each.target
         for module in shipped().modules.values()
@@ -74,7 +74,7 @@ def test_web_reaches_actors_only_through_the_cluster() -> None:
         for each in shipped().within(module)
         if each.target.startswith(("engine.bus", "engine.facility", "engine.historian"))
     }
-    assert found == {"engine.historian.web_role"}
+    assert found == {"engine.historian.connecting", "engine.historian.web_role"}
 
 
 def test_what_is_shipped_needs_no_checkout() -> None:

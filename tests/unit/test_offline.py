@@ -6,6 +6,7 @@ import json
 import re
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -289,7 +290,7 @@ def test_detection_is_set_for_all_or_by_sensor() -> None:
         score_frame(long(), detection={"budget": 1})
 
 
-def with_time(frame: pl.DataFrame, row: int, at: int, unit: pl.datatypes.TimeUnit = "us") -> pl.DataFrame:
+def with_time(frame: pl.DataFrame, row: int, at: int, unit: Literal["us", "ms", "ns"] = "us") -> pl.DataFrame:
     times = frame["tracked_at"].dt.cast_time_unit(unit).to_physical()
     return frame.with_columns(tracked_at=times.scatter(row, at).cast(pl.Datetime(unit, "UTC")))
 
