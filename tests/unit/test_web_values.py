@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from fractions import Fraction
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from web.wire.frequency import parse_frequency, spell_frequency
-from web.wire.numbers import reading_text, shortest
+from web.wire.numbers import reading_text, rounded_mean, shortest
 from web.wire.times import contract_text, from_us, parse_time, to_us
 
 
@@ -89,3 +91,27 @@ def test_a_reading_comes_back_as_received() -> None:
     assert reading_text(5.0, None) == "5.0"
     assert reading_text(None, "OPEN") == "OPEN"
     assert reading_text(None, "") == ""
+
+
+@pytest.mark.parametrize(
+    ("mean", "text"),
+    [
+        (67.96599999999998, "67.966"),
+        (24.0, "24"),
+        (1 / 3, "0.333333333333"),
+        (-2 / 3, "-0.666666666667"),
+        (123456789.0123456, "123456789.012"),
+        (1.7976931348623157e308, "1.79769313486e+308"),
+        (5e-324, "5e-324"),
+        (0.0, "0"),
+    ],
+)
+def test_a_mean_has_twelve_digits(mean: float, text: str) -> None:
+    assert shortest(rounded_mean(mean)) == text
+
+
+@given(st.lists(st.integers(100, 100_000), min_size=1, max_size=64), st.randoms(use_true_random=False))
+def test_a_mean_is_the_same_in_whatever_order_it_is_added_up(hundredths: list[int], chance: Random) -> None:
+    exact = rounded_mean(float(Fraction(sum(hundredths), 100 * len(hundredths))))
+    chance.shuffle(hundredths)
+    assert rounded_mean(sum(each / 100 for each in hundredths) / len(hundredths)) == exact

@@ -25,7 +25,7 @@ from web.history.grid_readings import SMALL_SCALE, Asked, Cell, Cells, about_sen
 from web.serving.call import Call
 from web.wire.csv import Table
 from web.wire.frequency import FREQUENCY_PATTERN, parse_frequency
-from web.wire.numbers import reading_text, shortest
+from web.wire.numbers import reading_text, rounded_mean, shortest
 from web.wire.times import TIME_IN_PATTERN, from_us, parse_time, to_us
 
 noun = Noun("sensor-records", "History of one sensor")
@@ -142,9 +142,8 @@ def _last_text(row: Cell, last_texts: dict[int, str]) -> str:
 
 
 def _mean(total: float, numbers: int, scale: float, lowest: float, highest: float) -> float:
-    """Never outside its readings, whatever the rounding."""
-    mean: float = min(max(total / numbers / scale, lowest), highest)
-    return mean
+    """Never outside its readings but for the twelve digits that it is rounded to."""
+    return rounded_mean(min(max(total / numbers / scale, lowest), highest))
 
 
 def _analytics(cells: Cells) -> Analytics:

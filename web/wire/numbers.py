@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+MEAN_DIGITS: Final = 12
+"""Of a double's 16 or so; the last ones of a sum depend on the order in which it was added up."""
+
 
 def reading_text(value: float | None, text_value: str | None) -> str:
     """The string as received: it is stored only where it differs from Python's spelling of the value."""
@@ -13,3 +18,8 @@ def reading_text(value: float | None, text_value: str | None) -> str:
 def shortest(value: float) -> str:
     """The shortest decimal that reads back as the same number: `24`, not `24.0`."""
     return repr(value).removesuffix(".0")
+
+
+def rounded_mean(value: float) -> float:
+    """A computed mean without the noise of floating sums: `67.966`, not `67.96599999999998`."""
+    return float(f"{value:.{MEAN_DIGITS}g}")
