@@ -6,6 +6,7 @@ Serves REST (web/api, one module a noun), the websockets (web/live) and the page
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import Any
 
 import structlog
@@ -49,6 +50,7 @@ from web.auth.tickets import Tickets
 from web.auth.tokens import Tokens
 from web.background import Background
 from web.contract.declare import Noun
+from web.contract.openapi import openapi_document
 from web.database import Database, StatementTooSlow
 from web.edge.middleware import EdgeMiddleware
 from web.edge.proxies import TrustedProxies, client_address
@@ -98,7 +100,7 @@ def create_app(
     app.url_map.converters["opaque"] = OpaqueText
     for noun in NOUNS:
         app.register_blueprint(blueprint(noun, services))
-    app.register_blueprint(pages.blueprint(NOUNS, sockets.SOCKETS))
+    app.register_blueprint(pages.blueprint(_description()))
     app.register_blueprint(sockets.blueprint(services))
     _refuse_until_prepared(app, services)
     _limit_rates(app, services)
@@ -109,6 +111,12 @@ def create_app(
         log.warning("any_origin_is_admitted", advice="set CORS_ORIGINS to where the front end is served from")
     app.asgi_app = EdgeMiddleware(app.asgi_app, settings.origins, proxies, settings.body_bytes_max)  # type: ignore[method-assign,assignment]
     return app
+
+
+@cache
+def _description() -> bytes:
+    """Of all routes, for `/openapi.json`: the same for every application, and most of the work of making one."""
+    return to_json(openapi_document(NOUNS, sockets.SOCKETS))
 
 
 def _services(settings: Settings, feed: LiveFeed, clock: Clock, passwords: Passwords) -> Services:

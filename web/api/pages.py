@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic_core import to_json
 from quart import Blueprint, Response, request, send_from_directory
 
-from web.contract.declare import Noun, Socket
-from web.contract.openapi import openapi_document, product_version
+from web.contract.openapi import product_version
 from web.errors import NotFound
 from web.serving.routes import json_response
 
@@ -31,10 +29,9 @@ REDOC_POLICY = (
 )
 
 
-def blueprint(nouns: Iterable[Noun], declared_sockets: Iterable[Socket]) -> Blueprint:
+def blueprint(description: bytes) -> Blueprint:
     pages = Blueprint(NAME, __name__)
     names = {path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file()}
-    document = to_json(openapi_document(nouns, declared_sockets))
     about = to_json(
         {
             "name": "GasInSight",
@@ -61,7 +58,7 @@ def blueprint(nouns: Iterable[Noun], declared_sockets: Iterable[Socket]) -> Blue
 
     @pages.get("/openapi.json")
     async def openapi() -> Response:
-        return json_response(document)
+        return json_response(description)
 
     @pages.get("/favicon.ico")
     async def favicon() -> Response:
