@@ -14,6 +14,7 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+import native
 from engine.database_url import parse
 from engine.errors import SettingsError
 
@@ -22,6 +23,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PRIVATE_RAY: Final = "local"
 """RAY_ADDRESS of an engine that starts a Ray of its own."""
+TICK_GAP_TICKS: Final = 2
+"""Between two of them the core counts no more silence than so many: beyond that it was we who were away."""
 
 
 class Settings(BaseSettings):
@@ -73,11 +76,25 @@ class Settings(BaseSettings):
     group_commit_wait_ms: float = Field(3.0, ge=0, le=1000, description="how long a commit waits for its neighbours")
     checkpoint_s_max: float = Field(60.0, gt=0, description="longest time between two checkpoints of a facility")
     checkpoint_readings_max: int = Field(50_000, ge=1, description="most readings between two checkpoints")
-    tick_s: float = Field(10.0, gt=0, description="how often time itself is told to the facilities")
-    future_s_max: float = Field(300.0, ge=0, description="a reading further ahead of its receipt is set aside")
-    late_alarm_s_max: float = Field(300.0, ge=0, description="a late violation younger than this still annunciates")
-    stale_intervals: float = Field(5.0, gt=1, description="expected intervals of silence until a sensor is stale")
-    stale_s_min: float = Field(60.0, gt=0, description="shortest silence that counts as stale")
+    tick_s: float = Field(
+        10.0,
+        gt=0,
+        le=native.SETTING_MAX / TICK_GAP_TICKS,
+        description="how often time itself is told to the facilities",
+    )
+    future_s_max: float = Field(
+        300.0,
+        ge=0,
+        le=native.SETTING_MAX,
+        description="a message of a moment further ahead of its receipt is set aside",
+    )
+    late_alarm_s_max: float = Field(
+        300.0, ge=0, le=native.SETTING_MAX, description="a late violation younger than this still annunciates"
+    )
+    stale_intervals: float = Field(
+        5.0, gt=1, le=native.SETTING_MAX, description="expected intervals of silence until a sensor is stale"
+    )
+    stale_s_min: float = Field(60.0, gt=0, le=native.SETTING_MAX, description="shortest silence that counts as stale")
     parked_days_max: float = Field(7.0, gt=0, description="parked input older than this becomes a dead letter")
     retention_days: int = Field(400, ge=1, description="days of readings that are kept")
 

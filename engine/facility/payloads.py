@@ -11,7 +11,7 @@ import native
 from engine.clock import US_PER_S
 from engine.live import LiveFrame
 from engine.model import AlarmEvent, AlertType, ParkedItem, SensorConfig
-from engine.settings import Settings
+from engine.settings import TICK_GAP_TICKS, Settings
 
 RULES_VERSION = 1
 """Version of the alarm rules a sensor type has by default; part of the journal's unique key."""
@@ -24,7 +24,7 @@ def core_settings(settings: Settings) -> str:
             "late_alarm_s_max": settings.late_alarm_s_max,
             "stale_intervals": settings.stale_intervals,
             "stale_s_min": settings.stale_s_min,
-            "tick_gap_s_max": 2 * settings.tick_s,
+            "tick_gap_s_max": TICK_GAP_TICKS * settings.tick_s,
         }
     )
 

@@ -68,13 +68,14 @@ class Rooms:
         return found
 
     def uphill(self) -> list[str]:
-        """What the table allows and stands above."""
+        """What the table allows and stands above. Rooms that import nothing are the ground that leaves stand on."""
         place = {name: number for number, name in enumerate(self._order)}
+        ground = {name for name in self._order if name not in self._leaves and not self._may[name]}
         return [
             f"{here} may import {there}, which stands above it"
             for here, allowed in self._may.items()
             for there in sorted(allowed - {ANY_LEAF})
-            if place[there] < place[here]
+            if place[there] < place[here] and not (here in self._leaves and there in ground)
         ]
 
     def circles(self) -> list[str]:

@@ -215,6 +215,13 @@ def test_a_table_that_reads_uphill(plant: Plant) -> None:
     assert told == ["house.low may import yard.up, which stands above it"]
 
 
+def test_a_leaf_stands_on_ground_and_on_no_other_room(plant: Plant) -> None:
+    on_ground = held(plant(GOOD), rooms={**ROOMS, "house.low": "nothing"}, leaves={**LEAVES, "house.leaf": "house.low"})
+    assert on_ground.uphill() == []
+    on_a_room = held(plant(GOOD), leaves={**LEAVES, "house.leaf": "house.low"})
+    assert on_a_room.uphill() == ["house.leaf may import house.low, which stands above it"]
+
+
 def test_a_leaf_of_one_room(plant: Plant) -> None:
     assert held(plant(GOOD)).leaves_of_one_room() == ["yard.leaf", "house.wide"]
     more = {**GOOD, "yard/__init__.py": "import yard.leaf\n", "house/up/b.py": "import house.wide\n"}

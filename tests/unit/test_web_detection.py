@@ -20,10 +20,10 @@ GOOD = [
     {},
     {"budget_days": None, "is_on": None},
     {"budget_days": shapes.BUDGET_DAYS_MIN},
-    {"budget_days": shapes.BUDGET_DAYS_MAX},
+    {"budget_days": native.BUDGET_DAYS_MAX},
     {"warming_readings": shapes.WARMING_READINGS_MIN},
     {"warming_readings": shapes.WARMING_READINGS_MAX},
-    {"physical_low": -shapes.PHYSICAL_MAX, "physical_high": shapes.PHYSICAL_MAX},
+    {"physical_low": -native.PHYSICAL_MAX, "physical_high": native.PHYSICAL_MAX},
     {"physical_low": 0, "physical_high": 1e-9},
 ]
 BAD = [

@@ -7,14 +7,12 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, model_validator
 
 from engine.model import SensorType
+from native import BUDGET_DAYS_MAX, PHYSICAL_MAX
 
 BUDGET_DAYS_MIN = 0.1
-BUDGET_DAYS_MAX = 3650
 WARMING_READINGS_MIN = 50
 """Fewer tell nothing about what is rare."""
 WARMING_READINGS_MAX = 100_000
-PHYSICAL_MAX = 1e12
-"""No instrument measures more, in whatever unit; the core's own widest range."""
 
 BudgetDays = Annotated[
     StrictFloat, Field(ge=BUDGET_DAYS_MIN, le=BUDGET_DAYS_MAX, description="days in which one false alarm is accepted")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from engine.messages import EXPECTED_INTERVAL_S_MAX
+import native
 from engine.model import AlertType, FacilityStatus, FacilityType, SensorStatus, SensorType
 from web.wire.explanations import Explanation
 from web.wire.frequency import FREQUENCY_PATTERN, parse_frequency, spelled_frequency
@@ -28,8 +28,8 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 def _expected_frequency(text: str) -> str:
     """The engine refuses the whole configuration of a facility in which a sensor's interval is longer."""
-    if parse_frequency(text) > EXPECTED_INTERVAL_S_MAX:
-        raise ValueError(f"should be at most {EXPECTED_INTERVAL_S_MAX} s (366 days)")
+    if parse_frequency(text) > native.INTERVAL_S_MAX:
+        raise ValueError(f"should be at most {native.INTERVAL_S_MAX} s (366 days)")
     return spelled_frequency(text)
 
 

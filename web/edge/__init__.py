@@ -1,4 +1,4 @@
 """What stands around every request: connections, sizes, origins, headers, rates.
 
-May import: leaves.
+May import: leaves, native.
 """

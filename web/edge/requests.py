@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl
 from pydantic_core import from_json
 from quart import request
 
+from native import JSON_DEPTH_MAX
 from web.errors import NotUsable
 
 SECRET_PARAMETERS = ("token", "refresh_token", "ticket", "code", "state")
-JSON_DEPTH_MAX = 64
 FIELDS_MAX = 100
 SECRETS_KEY = "gasinsight.secrets"
 """Scope entry where the edge puts query parameters that must not reach a log."""

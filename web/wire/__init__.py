@@ -1,4 +1,4 @@
 """How values are spelled in the wire contract: times, numbers, frequencies, CSV, explanations. Pure.
 
-May import: nothing.
+May import: native.
 """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+import native
+
 SECONDS_OF_UNIT = {"s": 1, "t": 60, "min": 60, "h": 3600, "d": 86_400}
-FREQUENCY_S_MAX = 10_000 * 365 * 86_400
+FREQUENCY_S_MAX = (native.TIME_US_END - native.TIME_US_FIRST) // 1_000_000
+"""A cell as long as all the time there is."""
 
 FREQUENCY_PATTERN = r"^0*[1-9][0-9]{0,11}(S|s|T|min|H|h|D|d)$"
 """For the description of the interface; `parse_frequency` decides."""

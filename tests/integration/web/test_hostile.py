@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from engine.live import LiveChunk, LiveFeed
+from native import JSON_DEPTH_MAX
 from tests.integration.web.harness import (
     ADMIN_EMAIL,
     ADMIN_PASSWORD,
@@ -24,7 +25,6 @@ from tests.integration.web.harness import (
     web_server,
 )
 from web.app import create_app
-from web.edge.requests import JSON_DEPTH_MAX
 
 pytestmark = pytest.mark.postgres
 
