@@ -1,19 +1,20 @@
 """Bodies of the three entity queues <-> domain values. What cannot be accepted is refused with a reason and a sentence.
 
 Reasons: blank, not_utf8, not_json, too_deep, not_an_object, missing_field, wrong_type, unknown_value, id_too_long,
-text_too_long, nul_character, bad_time, time_out_of_range, not_finite, out_of_range. The native decoder of readings
-uses the same words. Times without a zone are UTC; keys that are not ours are ignored.
+text_too_long, nul_character, bad_time, time_out_of_range, future, not_finite, out_of_range. The native decoder of
+readings uses the same words, and reads times for both. Keys that are not ours are ignored.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
+import native
 from engine.clock import US_PER_S
 from engine.errors import InputRefused
 from engine.model import (
@@ -26,15 +27,10 @@ from engine.model import (
     SensorType,
 )
 
-ID_BYTES_MAX: Final = 256
 NAME_BYTES_MAX: Final = 512
 ADDRESS_BYTES_MAX: Final = 2048
-EXPECTED_INTERVAL_S_MAX: Final = 366 * 86_400
-YEARS: Final = range(1970, 2201)
+TIME_SHOWN_CHARACTERS_MAX: Final = 64
 
-_TIME = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,30}))?\s?(Z|z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
-)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -76,6 +72,15 @@ def deactivation_of(body: bytes) -> SensorDeactivation:
     )
 
 
+def refuse_ahead(message: EntityMessage, received_at_us: int, future_s_max: float) -> None:
+    """Raise InputRefused if the message is of a moment further than `future_s_max` ahead of its receipt."""
+    latest_us = received_at_us + int(future_s_max * US_PER_S)
+    if message.tracked_at_us > latest_us:
+        ahead_s = (message.tracked_at_us - latest_us) / US_PER_S
+        latest = time_text(latest_us)
+        raise InputRefused("future", f"tracked_at is {ahead_s:.1f} s beyond the latest time that is accepted, {latest}")
+
+
 def body_of(message: EntityMessage) -> str:
     """The JSON text that reads back as `message`."""
     fields: Fields = {"facility_id": message.facility_id, "tracked_at": time_text(message.tracked_at_us)}
@@ -114,7 +119,22 @@ def _object(body: bytes) -> Fields:
         raise InputRefused("not_json", f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise InputRefused("not_an_object", f"expected one JSON object, got {_kind(value)}")
+    if _is_deeper(value, native.JSON_DEPTH_MAX):
+        raise InputRefused("too_deep", f"the body is nested deeper than {native.JSON_DEPTH_MAX}")
     return value
+
+
+def _is_deeper(value: object, depth_max: int) -> bool:
+    level = [value]
+    for _ in range(depth_max):
+        level = [inner for each in level for inner in _inside(each)]
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _required(fields: Fields, name: str) -> Any:
@@ -123,14 +143,20 @@ def _required(fields: Fields, name: str) -> Any:
     return value
 
 
-def _text(fields: Fields, name: str, bytes_max: int, too_long: str = "text_too_long") -> str:
+def _string(fields: Fields, name: str) -> str:
     value = _required(fields, name)
     if not isinstance(value, str):
         raise InputRefused("wrong_type", f"{name} must be a string, got {_kind(value)}")
     try:
-        size = len(value.encode())
+        value.encode()
     except UnicodeEncodeError as error:
         raise InputRefused("not_utf8", f"{name} holds half of a surrogate pair at {error.start}") from error
+    return value
+
+
+def _text(fields: Fields, name: str, bytes_max: int, too_long: str = "text_too_long") -> str:
+    value = _string(fields, name)
+    size = len(value.encode())
     if size > bytes_max:
         raise InputRefused(too_long, f"{name} has {size} bytes, at most {bytes_max} are allowed")
     if "\0" in value:
@@ -139,7 +165,7 @@ def _text(fields: Fields, name: str, bytes_max: int, too_long: str = "text_too_l
 
 
 def _id(fields: Fields, name: str) -> str:
-    value = _text(fields, name, ID_BYTES_MAX, "id_too_long")
+    value = _text(fields, name, native.ID_BYTES_MAX, "id_too_long")
     if not value:
         raise InputRefused("missing_field", f"{name} is empty")
     return value
@@ -180,39 +206,19 @@ def _expected_interval_s(fields: Fields) -> int:
     value = _number(fields, "signal_interval")
     if value != int(value):
         raise InputRefused("wrong_type", f"signal_interval must be whole seconds, got {value}")
-    if not 1 <= value <= EXPECTED_INTERVAL_S_MAX:
-        raise InputRefused("out_of_range", f"signal_interval {value:.0f} s is outside 1 to {EXPECTED_INTERVAL_S_MAX} s")
+    if not 1 <= value <= native.INTERVAL_S_MAX:
+        raise InputRefused("out_of_range", f"signal_interval {value:.0f} s is outside 1 to {native.INTERVAL_S_MAX} s")
     return int(value)
 
 
 def _time_us(fields: Fields, name: str) -> int:
-    value = _required(fields, name)
-    if not isinstance(value, str):
-        raise InputRefused("wrong_type", f"{name} must be a string, got {_kind(value)}")
-    match = _TIME.fullmatch(value.strip())
-    if match is None:
-        raise InputRefused("bad_time", f"{name} {value[:80]!r} is not a time such as 2026-11-22T10:15:00.123456")
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    if year not in YEARS:
-        raise InputRefused("time_out_of_range", f"{name} {value[:80]} is outside the years 1970 to 2200")
-    leap_s = 1 if (hour, minute, second) == (23, 59, 60) else 0
-    fraction_us = int((match[7] or "0")[:6].ljust(6, "0"))
+    text = _string(fields, name)
     try:
-        moment = datetime(year, month, day, hour, minute, second - leap_s, fraction_us, _zone(match[8]))
-    except ValueError as error:
-        raise InputRefused("bad_time", f"{name} {value[:80]!r}: {error}") from error
-    time_us = (moment - _EPOCH) // timedelta(microseconds=1) + leap_s * US_PER_S
-    if time_us < 0:
-        raise InputRefused("time_out_of_range", f"{name} {value[:80]} is before 1970")
-    return time_us
-
-
-def _zone(suffix: str | None) -> timezone:
-    if suffix is None or suffix in "Zz":
-        return UTC
-    digits = suffix[1:].replace(":", "").ljust(4, "0")
-    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-    return timezone(-offset if suffix[0] == "-" else offset)
+        return native.parse_time(text)
+    except native.TimeRefused as error:
+        reason = "time_out_of_range" if isinstance(error, native.TimeOutOfRange) else "bad_time"
+        shown = json.dumps(text[:TIME_SHOWN_CHARACTERS_MAX], ensure_ascii=False)
+        raise InputRefused(reason, f"{name} {shown}: {error}") from error
 
 
 def _kind(value: object) -> str:

@@ -154,7 +154,7 @@ class IntakeActor:
             "activation": messages.activation_of,
             "deactivation": messages.deactivation_of,
         }
-        return EntityHandler(self._directory, parsers[kind])
+        return EntityHandler(self._directory, parsers[kind], future_s_max=self._settings.future_s_max)
 
     def _watermark_us(self) -> int | None:
         reader = self._readers.get("data")

@@ -17,6 +17,7 @@ import native
 from engine.errors import InputRefused
 from engine.facility.facility import AT_ONCE_BYTES_MAX
 from engine.facility.port import Answer, Facilities, Share
+from engine.messages import refuse_ahead
 from engine.model import DeadLetter, EntityMessage
 
 
@@ -91,9 +92,10 @@ class ReadingHandler:
 class EntityHandler:
     """The three entity queues: one object a message, applied in the order of the queue."""
 
-    def __init__(self, facilities: Facilities, parse: Callable[[bytes], EntityMessage]) -> None:
+    def __init__(self, facilities: Facilities, parse: Callable[[bytes], EntityMessage], *, future_s_max: float) -> None:
         self._facilities = facilities
         self._parse = parse
+        self._future_s_max = future_s_max
 
     async def decode(self, bodies: Sequence[bytes], received_at_us: int) -> Decoded:
         """Messages of one facility become one part."""
@@ -102,6 +104,7 @@ class EntityHandler:
         for index, body in enumerate(bodies):
             try:
                 message = self._parse(body)
+                refuse_ahead(message, received_at_us, self._future_s_max)
             except InputRefused as error:
                 refused.append(Refused(index, error.reason, error.detail))
             else:

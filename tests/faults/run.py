@@ -224,12 +224,12 @@ class Run:
         known = set(await self._until_reachable(process, store.facility_ids))
         directory.add_known(each for each in self.plan.facilities if each in known)  # the database holds other runs too
         self._directory = directory
+        entity = {SETUP: setup_of, ACTIVATION: activation_of, DEACTIVATION: deactivation_of}
+        future_s_max = self.settings.future_s_max
         handlers: dict[str, MessageHandler] = {
-            SETUP: EntityHandler(directory, setup_of),
-            ACTIVATION: EntityHandler(directory, activation_of),
-            DEACTIVATION: EntityHandler(directory, deactivation_of),
-            DATA: ReadingHandler(directory, future_s_max=self.settings.future_s_max),
+            queue: EntityHandler(directory, parse, future_s_max=future_s_max) for queue, parse in entity.items()
         }
+        handlers[DATA] = ReadingHandler(directory, future_s_max=future_s_max)
         readers = {
             queue: BusReader(
                 queue,

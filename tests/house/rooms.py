@@ -66,7 +66,7 @@ LEAVES: Final[dict[str, str]] = {
     "web.audit": "nothing",
     "web.background": "nothing",
     "web.errors": "engine.errors",
-    "engine.messages": "engine.clock engine.errors engine.model",
+    "engine.messages": "engine.clock engine.errors engine.model native",
     "engine.diagnosis": "engine.metrics engine.runtime",
     "engine.runtime": "engine.errors engine.settings",
     "engine.logs": "engine.settings",

@@ -45,6 +45,9 @@ BODIES = [
     ("not UTF-8", b'\xff\xfe{"sensor_id": "s-1"}', "not_utf8"),
     ("arrays 10,000 deep", b"[" * 10_000 + b"]" * 10_000, "too_deep"),
     ("objects 10,000 deep", b'{"a":' * 10_000 + b"1" + b"}" * 10_000, "too_deep"),
+    ("objects 65 deep", b'{"a":' * 65 + b"1" + b"}" * 65, "too_deep"),
+    ("objects 64 deep", b'{"a":' * 64 + b"1" + b"}" * 64, "missing_field"),
+    ("arrays 65 deep in an object", b'{"a":' + b"[" * 64 + b"]" * 64 + b"}", "too_deep"),
     ("a list", b"[]", "not_an_object"),
     ("a number", b"42", "not_an_object"),
     ("null", b"null", "not_an_object"),
@@ -62,13 +65,9 @@ REFUSED = [
     *((kind, "facility_id", "f\0", "nul_character") for kind in KINDS),
     *((kind, "facility_id", "\ud800", "not_utf8") for kind in KINDS),
     *((kind, "tracked_at", 1767261600, "wrong_type") for kind in KINDS),
+    *((kind, "tracked_at", "2026-01-01T10:00:00\ud800", "not_utf8") for kind in KINDS),
     *((kind, "tracked_at", "soon", "bad_time") for kind in KINDS),
-    *((kind, "tracked_at", "2026-02-30T00:00:00", "bad_time") for kind in KINDS),
-    *((kind, "tracked_at", "2026-01-01T24:00:00", "bad_time") for kind in KINDS),
-    *((kind, "tracked_at", "2026-01-01T10:00:61", "bad_time") for kind in KINDS),
-    *((kind, "tracked_at", "0001-01-01T00:00:00", "time_out_of_range") for kind in KINDS),
-    *((kind, "tracked_at", "9999-12-31T23:59:59", "time_out_of_range") for kind in KINDS),
-    *((kind, "tracked_at", "1969-12-31T23:59:59.999999", "time_out_of_range") for kind in KINDS),
+    *((kind, "tracked_at", "soon " * 10_000, "bad_time") for kind in KINDS),
     *((kind, "tracked_at", "2201-01-01T00:00:00", "time_out_of_range") for kind in KINDS),
     ("setup", "facility_type", "Refinery", "unknown_value"),
     ("setup", "facility_type", "tankfarm", "unknown_value"),
@@ -102,10 +101,6 @@ REFUSED = [
 ACCEPTED = [
     *((kind, "facility_id", "f" * 256) for kind in KINDS),
     *((kind, "facility_id", "ø" * 128) for kind in KINDS),
-    *((kind, "tracked_at", "1970-01-01T00:00:00") for kind in KINDS),
-    *((kind, "tracked_at", "2200-12-31T23:59:59") for kind in KINDS),
-    *((kind, "tracked_at", "2026-01-01T10:00:00+02:00") for kind in KINDS),
-    *((kind, "tracked_at", "2016-12-31T23:59:60") for kind in KINDS),
     *((kind, "nobody_knows", {"nested": [1]}) for kind in KINDS),
     ("setup", "facility_name", "n" * 512),
     ("activation", "signal_interval", 1),
@@ -143,12 +138,6 @@ def test_a_field_beyond_its_limit_is_refused(kind: str, field: str, value: Any, 
 )
 def test_a_field_at_its_limit_is_accepted(kind: str, field: str, value: Any) -> None:
     assert KINDS[kind][0](body(kind, field, value)) is not None
-
-
-def test_a_leap_second_is_the_second_after_it() -> None:
-    leap = deactivation_of(body("deactivation", "tracked_at", "2016-12-31T23:59:60"))
-    after = deactivation_of(body("deactivation", "tracked_at", "2017-01-01T00:00:00"))
-    assert leap.tracked_at_us == after.tracked_at_us
 
 
 def body(kind: str, field: str, value: Any) -> bytes:

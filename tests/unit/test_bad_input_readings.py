@@ -18,7 +18,7 @@ from engine.messages import activation_of, deactivation_of, setup_of
 from engine.metrics import Metrics
 from engine.model import DeadLetter, EntityMessage
 from tests.fakes.broker import ModelBroker
-from tests.faults.bad_input import CASES, FUTURE_S_MAX, RECEIVED_AT, Case, body, reading, rows
+from tests.faults.bad_input import CASES, FUTURE_S_MAX, RECEIVED_AT, Case, ahead, body, reading, rows
 from tests.unit.test_bad_input_entities import KINDS
 
 QUEUE = "queue"
@@ -109,10 +109,34 @@ def test_what_is_no_number_is_kept_as_text_and_never_scored(data: str) -> None:
     ],
 )
 async def test_bad_entity_messages_die_at_their_first_delivery(parse, good: str, bad: bytes, reason: str) -> None:  # type: ignore[no-untyped-def]
-    taken, broker = await read(bad, json_bytes(KINDS[good][1]), handler_of=lambda held: EntityHandler(held, parse))
+    taken, broker = await read(bad, json_bytes(KINDS[good][1]), handler_of=entities(parse))
     assert [(letter.reason, letter.delivery_count) for letter in broker.dead_letters(QUEUE)] == [(reason, 0)]
     assert [message.facility_id for message in taken.messages] == ["f-1"]
     assert broker.waiting(QUEUE) == 0
+
+
+@pytest.mark.parametrize(
+    ("parse", "kind"), [(setup_of, "setup"), (activation_of, "activation"), (deactivation_of, "deactivation")]
+)
+@pytest.mark.parametrize(
+    ("seconds", "dead"),
+    [(0, []), (FUTURE_S_MAX, []), (FUTURE_S_MAX + 0.000001, ["future"]), (86_400 * 9_000, ["future"])],
+)
+async def test_entity_messages_are_held_to_their_receipt_as_readings_are(
+    parse, kind: str, seconds: float, dead: list[str]
+) -> None:  # type: ignore[no-untyped-def]
+    sent = json_bytes({**KINDS[kind][1], "tracked_at": ahead(seconds)})
+    taken, broker = await read(sent, handler_of=entities(parse))
+    letters = broker.dead_letters(QUEUE)
+    assert [letter.reason for letter in letters] == dead
+    assert len(taken.messages) == 1 - len(dead)
+    assert all(
+        "beyond the latest time that is accepted, 2026-01-01T10:20:00" in letter.description for letter in letters
+    )
+
+
+def entities(parse):  # type: ignore[no-untyped-def]
+    return lambda held: EntityHandler(held, parse, future_s_max=FUTURE_S_MAX)
 
 
 def json_bytes(value: object) -> bytes:

@@ -133,9 +133,9 @@ def house_with(content: str = "data", messages_max: int = 500) -> House:
     directory = Directory(historian, OneHost(host), clock, metrics, per_host=100)
     handlers: dict[str, MessageHandler] = {
         "data": ReadingHandler(directory, future_s_max=300),
-        "setup": EntityHandler(directory, messages.setup_of),
-        "activation": EntityHandler(directory, messages.activation_of),
-        "deactivation": EntityHandler(directory, messages.deactivation_of),
+        "setup": EntityHandler(directory, messages.setup_of, future_s_max=300),
+        "activation": EntityHandler(directory, messages.activation_of, future_s_max=300),
+        "deactivation": EntityHandler(directory, messages.deactivation_of, future_s_max=300),
     }
     source = broker.source(QUEUE)
     reader = BusReader(
