@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from web.wire.frequency import parse_frequency, spell_frequency
 from web.wire.numbers import reading_text, rounded_mean, shortest
-from web.wire.times import contract_text, from_us, parse_time, to_us
+from web.wire.times import contract_text, first_moment, from_us, last_moment, to_us
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,14 @@ def test_frequencies_that_are_not(text: str) -> None:
         parse_frequency(text)
 
 
+def test_no_cell_is_longer_than_all_the_time_that_is_accepted() -> None:
+    """1970 to 2200: 231 years, 56 of them with a day more."""
+    days = 231 * 365 + 56
+    assert parse_frequency(f"{days}D") == days * 86_400
+    with pytest.raises(ValueError, match="15S, 15T or 1H"):
+        parse_frequency(f"{days * 86_400 + 1}S")
+
+
 @pytest.mark.parametrize(("seconds", "text"), [(1, "1S"), (45, "45S"), (60, "1T"), (90, "90S"), (86_400, "1440T")])
 def test_frequencies_are_spelled_in_seconds_or_whole_minutes(seconds: int, text: str) -> None:
     assert spell_frequency(seconds) == text
@@ -41,39 +49,31 @@ def test_frequencies_are_spelled_in_seconds_or_whole_minutes(seconds: int, text:
 @pytest.mark.parametrize(
     ("text", "iso"),
     [
-        ("2026-11-22 10:15:00", "2026-11-22T10:15:00"),
-        ("2026-11-22T10:15", "2026-11-22T10:15:00"),
-        ("2026-11-22 10:15", "2026-11-22T10:15:00"),
-        ("2026-11-22", "2026-11-22T00:00:00"),
-        ("2026-11-22T10:15:00.5", "2026-11-22T10:15:00.500000"),
-        ("2026-11-22T10:15:00.123456789", "2026-11-22T10:15:00.123456"),
-        ("2026-11-22T10:15:00Z", "2026-11-22T10:15:00"),
-        ("2026-11-22T12:15:00+02:00", "2026-11-22T10:15:00"),
         ("2026-11-22T12:15:00 02:00", "2026-11-22T10:15:00"),
-        ("2026-11-22T12:15:00.250 02:00", "2026-11-22T10:15:00.250000"),
-        ("2026-11-22T05:45:00-0430", "2026-11-22T10:15:00"),
-        ("2026-11-22T05:15:00-05", "2026-11-22T10:15:00"),
+        ("2026-11-22 12:15:00.250 02:00", "2026-11-22T10:15:00.250000"),
+        ("2026-11-22T12:15:00,250  02:00", "2026-11-22T10:15:00.250000"),
+        ("2026-11-22T12:15 0200", "2026-11-22T10:15:00"),
+        ("2026-11-22 12:15 02", "2026-11-22T10:15:00"),
     ],
 )
-def test_times_that_are_understood(text: str, iso: str) -> None:
-    assert contract_text(parse_time(text)) == iso
+def test_a_plus_that_a_url_made_a_blank_is_a_plus(text: str, iso: str) -> None:
+    assert contract_text(first_moment(text)) == contract_text(last_moment(text)) == iso
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "Invalid date", "2026-13-01", "2026-02-30", "10:15", "2026-11-22T25:00", "2026-W47", "20261122", "now",
-     "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00", "2026-11-22T10:15:60", "٢٠٢٦-11-22",
-     "2026-11-22T10:15+99:99"],
-)  # fmt: skip
-def test_times_that_are_not(text: str) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        parse_time(text)
+def test_a_bare_day_is_meant_whole() -> None:
+    for day in ("2026-11-22", " 2026-11-22\n"):
+        assert contract_text(first_moment(day)) == "2026-11-22T00:00:00"
+        assert contract_text(last_moment(day)) == "2026-11-22T23:59:59.999999"
+    for day, words in (("2026-02-30", "day 30"), ("1969-12-31", "before 1970"), ("2201-01-01", "after 2200")):
+        for moment in (first_moment, last_moment):
+            with pytest.raises(ValueError, match=words):
+                moment(day)
 
 
-@given(st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29)))
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 12, 31, 23, 59, 59, 999_999)))
 def test_times_survive_the_way_out_and_in(time: datetime) -> None:
     aware = time.replace(tzinfo=UTC)
-    assert parse_time(contract_text(aware)) == aware
+    assert first_moment(contract_text(aware)) == last_moment(contract_text(aware)) == aware
     assert from_us(to_us(aware)) == aware
 
 

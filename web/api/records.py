@@ -26,7 +26,7 @@ from web.serving.call import Call
 from web.wire.csv import Table
 from web.wire.frequency import FREQUENCY_PATTERN, parse_frequency
 from web.wire.numbers import reading_text, rounded_mean, shortest
-from web.wire.times import TIME_IN_PATTERN, from_us, parse_time, to_us
+from web.wire.times import TIME_IN_PATTERN, first_moment, from_us, last_moment, to_us
 
 noun = Noun("sensor-records", "History of one sensor")
 
@@ -37,19 +37,17 @@ SELECT tracked_at, value, text_value FROM sensor_records WHERE sensor_no = $1 AN
 LARGE_VALUE = 1e280  # sums of larger ones may not be finite
 
 TABLE = Table(("sensor_id", "tracked_at", "data"), rows_in="records")
-Time = Annotated[
-    datetime,
-    BeforeValidator(lambda text: parse_time(str(text))),
-    WithJsonSchema({"type": "string", "pattern": TIME_IN_PATTERN}),
-]
+_TIME_IN = WithJsonSchema({"type": "string", "pattern": TIME_IN_PATTERN})
+Beginning = Annotated[datetime, BeforeValidator(lambda text: first_moment(str(text))), _TIME_IN]
+End = Annotated[datetime, BeforeValidator(lambda text: last_moment(str(text))), _TIME_IN]
 _SPELLED = WithJsonSchema({"type": "string", "pattern": FREQUENCY_PATTERN})
 
 
 class RecordsQuery(BaseModel):
-    """`start_date` and `end_date` without a zone are UTC; `end_date` is now if absent."""
+    """`start_date` and `end_date` without a zone are UTC; a bare day is meant whole; `end_date` is now if absent."""
 
-    start_date: Time
-    end_date: Time | None = None
+    start_date: Beginning
+    end_date: End | None = None
     freq: Annotated[str, BeforeValidator(lambda text: parse_frequency(str(text)) and text), _SPELLED] = "15T"
     aggregation: Literal["mean", "min", "max"] = "mean"
     max_points: int | None = Field(

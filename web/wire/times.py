@@ -1,29 +1,27 @@
-"""Times of the wire contract: UTC without a suffix outwards; with, without or with a blank inwards."""
+"""Times of the wire contract: UTC without a suffix outwards; inwards as the core reads them, and whole days."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import PlainSerializer, WithJsonSchema
 
+import native
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-_TIME_IN = re.compile(
-    r"(?P<date>\d{4}-\d{2}-\d{2})"
-    r"(?:[T ](?P<hour>\d{2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,](?P<fraction>\d{1,9}))?)?)?"
-    r"\s?(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?",
-    re.ASCII,
-)
-_BLANK_FOR_PLUS = re.compile(r"(:\d{2}(?:\.\d+)?) (\d{2}:\d{2})$", re.ASCII)
+_BLANK = r"[ \t\n\f\r]*"
+_DAY = re.compile(rf"{_BLANK}([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}){_BLANK}")
+_BLANK_FOR_PLUS = re.compile(r"(:[0-9]{2}(?:[.,][0-9]+)?) {1,2}([0-9]{2}(?::?[0-9]{2})?)$")
 
 TIME_IN_PATTERN = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?)?"
-    r"( ?(Z|z|[+-][0-9]{2}(:?[0-9]{2})?))?$"
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
+    r"( ?(Z|z|[+-][0-9]{2}(:?[0-9]{2})?))?)?$"
 )
-"""For the description of the interface; `parse_time` decides."""
+"""For the description of the interface; `native.parse_time` decides."""
 TIME_OUT_PATTERN = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?$"
 
 
@@ -48,35 +46,18 @@ ContractTime = Annotated[
 ]
 
 
-def parse_time(text: str) -> datetime:
-    """A time of a query: naive means UTC; ValueError says what would be right.
-
-    A `+` that came unescaped in a URL arrives as a blank; it is read as the plus it was.
-    """
-    match = _TIME_IN.fullmatch(_BLANK_FOR_PLUS.sub(r"\1+\2", text.strip()))
-    if match is None:
-        raise ValueError("should be a time such as 2026-11-22T10:15:00, 2026-11-22 10:15:00 or 2026-11-22T10:15:00Z")
-    fraction = (match["fraction"] or "").ljust(6, "0")[:6]
-    year, month, day = (int(part) for part in match["date"].split("-"))
-    time = datetime(
-        year,
-        month,
-        day,
-        int(match["hour"] or 0),
-        int(match["minute"] or 0),
-        int(match["second"] or 0),
-        int(fraction),
-        tzinfo=_zone(match["zone"]),
-    )
-    try:
-        return time.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is outside the years 1 to 9999") from error
+def first_moment(text: str) -> datetime:
+    """What a query's beginning means: a moment, or the first one of a bare day. ValueError says why it is none."""
+    return _moment(text, "T00:00:00")
 
 
-def _zone(text: str | None) -> timezone:
-    if text is None or text in "Zz":
-        return UTC
-    hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or 0)
-    offset = timedelta(hours=hours, minutes=minutes)
-    return timezone(-offset if text[0] == "-" else offset)
+def last_moment(text: str) -> datetime:
+    """What a query's end means: a moment, or the last one of a bare day. ValueError says why it is none."""
+    return _moment(text, "T23:59:59.999999")
+
+
+def _moment(text: str, time_of_day: str) -> datetime:
+    """A `+` that came unescaped in a URL arrives as a blank; it is read as the plus it was."""
+    if day := _DAY.fullmatch(text):
+        text = day[1] + time_of_day
+    return from_us(native.parse_time(_BLANK_FOR_PLUS.sub(r"\1+\2", text)))

@@ -173,6 +173,16 @@ async def test_the_same_moment_in_every_spelling_is_the_same_grid(web: Web) -> N
     assert grids[0]["analytics"] == {"mean": 60.5, "min": 30.5, "max": 90.5}
 
 
+async def test_a_bare_day_is_the_whole_day(web: Web) -> None:
+    number = await web.sensor("s", "f", freq="60T", expected_interval_s=3600)
+    await web.readings(number, *((DAY + timedelta(hours=n), f"{n}.5") for n in range(-1, 26)))
+    admin = await web.admin()
+    day = await grid(web, admin, "s", start_date="2026-11-20", end_date="2026-11-20", freq="1H")
+    assert [(one["tracked_at"], one["data"]) for one in day["records"]] == [
+        (f"2026-11-20T{n:02}:00:00Z", f"{n}.5") for n in range(24)
+    ]
+
+
 async def test_ranges_without_readings_are_empty_and_too_many_cells_are_refused(web: Web) -> None:
     await web.sensor("s", "f")
     admin = await web.admin()
