@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+import native
 from engine.offline.refusals import FrameRefused
 
 NEVER_FED = "label"
@@ -101,17 +102,42 @@ def unscored(frame: pl.DataFrame) -> list[str]:
 
 def _times(column: pl.Series) -> Times:
     """Naive times are UTC, as in the wire contract; what is finer than a microsecond is cut off."""
-    if not isinstance(column.dtype, pl.Datetime):
+    if not isinstance(column.dtype, pl.Datetime | pl.String):
         raise FrameRefused(
-            f"tracked_at is {column.dtype}, it must be a Datetime: pl.col('tracked_at').str.to_datetime() reads text, "
-            "pl.from_epoch() numbers"
+            f"tracked_at is {column.dtype}, it must be a Datetime, or text such as 2026-11-22T10:15:00: "
+            "pl.from_epoch() makes times of numbers"
         )
     if column.null_count():
         raise FrameRefused(f"tracked_at is null in row {column.is_null().arg_max()}: every reading needs its time")
-    at_us = column.dt.epoch("us")
-    if at_us.null_count():
-        raise FrameRefused(f"the time of row {at_us.is_null().arg_max()} is no microsecond that can be counted")
-    return at_us.to_numpy()
+    if isinstance(column.dtype, pl.String):
+        return _read(column)
+    counted = column.dt.epoch("us")
+    if counted.null_count():
+        raise FrameRefused(f"the time of row {counted.is_null().arg_max()} is no microsecond that can be counted")
+    at_us = counted.to_numpy()
+    _refuse_outside(at_us)
+    return at_us
+
+
+def _read(column: pl.Series) -> Times:
+    at_us = np.empty(len(column), np.int64)
+    for row, text in enumerate(column):
+        try:
+            at_us[row] = native.parse_time(text)
+        except native.TimeRefused as error:
+            raise FrameRefused(f"tracked_at in row {row}, {text[:64]!r}: {error}") from error
+    return at_us
+
+
+def _refuse_outside(at_us: Times) -> None:
+    is_outside = (at_us < native.TIME_US_FIRST) | (at_us >= native.TIME_US_END)
+    if rows := int(is_outside.sum()):
+        row = int(is_outside.argmax())
+        shown = np.datetime64(int(at_us[row]), "us")
+        raise FrameRefused(
+            f"tracked_at is outside of the years 1970 to 2200 in {rows} of {len(at_us)} rows, first in row {row}, "
+            f"{shown}: drop those rows, or name the unit of numbers that became times (pl.from_epoch(…, time_unit=…))"
+        )
 
 
 def _refuse_unsorted(at_us: Times) -> None:

@@ -241,7 +241,32 @@ def test_pieces_do_not_show_and_rows_are_counted(monkeypatch: pytest.MonkeyPatch
             "tracked_at is null in row 7",
         ),
         (lambda frame: frame.reverse(), "goes back in row 1"),
-        (lambda frame: frame.with_columns(tracked_at=pl.lit(datetime(1960, 1, 1))), "time of row 0 is before 1970"),
+        (
+            lambda frame: frame.with_columns(
+                tracked_at=pl.when(pl.int_range(ROWS) < ROWS - 3)
+                .then("tracked_at")
+                .otherwise(pl.lit(datetime(2201, 1, 1, tzinfo=UTC)))
+            ),
+            "outside of the years 1970 to 2200 in 3 of 2000 rows, first in row 1997, 2201-01-01T00:00:00",
+        ),
+        (
+            lambda frame: frame.with_columns(tracked_at=pl.lit(-1).cast(pl.Datetime("us"))),
+            "in 2000 of 2000 rows, first in row 0, 1969-12-31T23:59:59.999999",
+        ),
+        (
+            lambda frame: frame.with_columns(tracked_at=pl.lit(2**62).cast(pl.Datetime("us"))),
+            "in 2000 of 2000 rows",
+        ),
+        (
+            lambda frame: frame.with_columns(pl.col("tracked_at").dt.date()),
+            "tracked_at is Date, it must be a Datetime, or text such as",
+        ),
+        (
+            lambda frame: frame.with_columns(
+                tracked_at=pl.when(pl.int_range(ROWS) == 7).then(pl.lit("soon")).otherwise(pl.lit("2026-01-01 10:00"))
+            ),
+            "tracked_at in row 7, 'soon': not a time such as",
+        ),
         (lambda frame: frame.with_columns(score=pl.lit(1.0)), "a column score already"),
         (lambda frame: frame.with_columns(sensor_id=pl.lit(None, dtype=pl.String)), "sensor_id is null in row 0"),
         (lambda frame: frame.with_columns(sensor_id=pl.lit([1, 2])), "sensor_id is List(Int64)"),
