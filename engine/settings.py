@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         300.0,
         ge=0,
         le=native.SETTING_MAX,
-        description="a message of a moment further ahead of its receipt is set aside",
+        description="what is stamped further ahead of its receipt is set aside",
     )
     late_alarm_s_max: float = Field(
         300.0, ge=0, le=native.SETTING_MAX, description="a late violation younger than this still annunciates"

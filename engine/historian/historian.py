@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from engine.clock import Clock
+from engine.clock import US_PER_S, Clock
 from engine.historian import loading, partitions, rollups
 from engine.historian.connecting import connect_s_max, open_pool
 from engine.historian.connection import (
@@ -60,7 +60,9 @@ class Historian:
 
     async def load(self, facility_id: str, held_epoch: int | None = None) -> FacilityState | None:
         async with self._connection(f"loading {facility_id}") as connection:
-            return await loading.load_facility(connection, facility_id, held_epoch)
+            now_us = self._clock.now_us()
+            latest_us = now_us + int(self._settings.future_s_max * US_PER_S)
+            return await loading.load_facility(connection, facility_id, held_epoch, now_us=now_us, latest_us=latest_us)
 
     async def recent_readings(
         self, facility_id: str, sensor_nos: Sequence[int], readings_max: int

@@ -34,14 +34,20 @@ _ATTEMPTS = 2
 _log = structlog.get_logger(__name__)
 
 
-async def load_facility(connection: Any, facility_id: str, held_epoch: int | None = None) -> FacilityState | None:
-    """None: no such facility. Raises StoreUnavailable when commits in flight do not end in time; see HistorianPort."""
+async def load_facility(
+    connection: Any, facility_id: str, held_epoch: int | None, *, now_us: int, latest_us: int
+) -> FacilityState | None:
+    """None: no such facility. Raises StoreUnavailable when commits in flight do not end in time; see HistorianPort.
+
+    `latest_us`: the latest moment that a status may be of.
+    """
     epoch = await _take_epoch(connection, facility_id, held_epoch)
     if epoch is None:
         present: int | None = await connection.fetchval(SQL["epoch_get"], facility_id)
         if present is None:
             return None
         raise CommitFenced(f"facility {facility_id}: epoch {held_epoch} is over, {present} is the present one")
+    await connection.execute(SQL["statuses_ahead_mend"], facility_id, now_us, latest_us)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         return await _read_state(connection, facility_id, epoch)
 

@@ -36,6 +36,8 @@ class HistorianPort(Protocol):
 
         The epoch is taken before anything is read; that waits for commits in flight, a bounded time. `held_epoch`: only
         the owner under that epoch may load; raises CommitFenced when it is over.
+
+        A sensor's status that is stamped further ahead than `future_s_max` is stamped anew, as of this load.
         """
 
     async def recent_readings(

@@ -167,6 +167,10 @@ WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backe
     AND wait_event = 'ClientRead' AND state IN ('active', 'idle in transaction', 'idle in transaction (aborted)')
     AND xact_start < clock_timestamp() - make_interval(secs => $2::float8);
 
+-- name: statuses_ahead_mend
+-- A status stamped by a clock that was far ahead would win over every change to come: it counts as of now, once.
+UPDATE sensors SET status_changed_at = $2 WHERE facility_id = $1 AND status_changed_at > $3;
+
 -- name: facility_get
 SELECT id, name, type, status FROM facilities WHERE id = $1;
 

@@ -1,15 +1,11 @@
-"""Times in text files. The one place that reads them."""
+"""Times in text files."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import polars as pl
 
+import native
 from engine.offline.refusals import FrameRefused
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 def times_of(texts: pl.Series, lines: pl.Series) -> pl.Series:
@@ -17,18 +13,10 @@ def times_of(texts: pl.Series, lines: pl.Series) -> pl.Series:
     at_us: list[int | None] = []
     for row, text in enumerate(texts):
         try:
-            at_us.append(None if text is None else _time_us(text))
-        except ValueError:
+            at_us.append(None if text is None else native.parse_time(text))
+        except native.TimeRefused as error:
             raise FrameRefused(
-                f"tracked_at is {text!r} in line {lines[row]}, it must be a time such as 2026-11-23T10:15:00Z"
-                " (without a zone it is UTC)"
-            ) from None
+                f"tracked_at is {text[:64]!r} in line {lines[row]}: {error}; it must be a time such as"
+                " 2026-11-23T10:15:00Z (without a zone it is UTC)"
+            ) from error
     return pl.Series(at_us, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
-
-
-def _time_us(text: str) -> int:
-    """Microseconds since 1970; what is finer is cut off. Raises ValueError."""
-    if text[4:5] != "-" or text[10:11] not in {"", "T", "t", " "}:
-        raise ValueError(text)  # numbers, most of all, which would be read as times of other forms
-    at = datetime.fromisoformat(text)
-    return (at.replace(tzinfo=at.tzinfo or UTC) - EPOCH) // MICROSECOND

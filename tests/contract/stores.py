@@ -61,7 +61,7 @@ class FakeStore:
     """The historian in memory is its own database."""
 
     def __init__(self) -> None:
-        self.historian = FakeHistorian()
+        self.historian = FakeHistorian(clock=SystemClock())
 
     async def another(self) -> HistorianPort:
         return self.historian

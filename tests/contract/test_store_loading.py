@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from engine.clock import US_PER_S, SystemClock
 from engine.errors import CommitFenced
 from engine.historian.port import HistorianPort
 from engine.model import (
@@ -152,6 +153,23 @@ async def test_a_status_change_is_of_the_facilitys_own_sensor(historian: Histori
     (own,), (strange,) = (await load(historian, "f")).sensors, (await load(historian, "g")).sensors
     assert (own.status, own.status_changed_at_us, own.installed_at_us) == (SensorStatus.INACTIVE, T0_US + 5, T0_US)
     assert (strange.status, strange.status_changed_at_us) == (SensorStatus.ACTIVE, T0_US)
+
+
+async def test_a_status_of_a_clock_far_ahead_counts_as_of_the_load(historian: HistorianPort) -> None:
+    """And of that load for good, or what is on its way meanwhile would be older again and again."""
+    state, _ = await facility_with_sensors(historian, "f", sensors=2)
+    far, near = (SystemClock().now_us() + seconds * US_PER_S for seconds in (86_400 * 3_650, 200))
+    changes = tuple(
+        EntityChange("sensor_status", sensor_id, status=SensorStatus.INACTIVE, changed_at_us=changed_at_us)
+        for sensor_id, changed_at_us in (("f-s0", far), ("f-s1", near))
+    )
+    await committed(historian, replace(outcome(state, 2), changes=changes))
+    before_us = SystemClock().now_us()
+    mended, kept = (await load(historian, "f")).sensors
+    assert before_us <= mended.status_changed_at_us <= SystemClock().now_us()
+    assert kept.status_changed_at_us == near
+    assert mended.status is kept.status is SensorStatus.INACTIVE
+    assert (await load(historian, "f")).sensors == (mended, kept)
 
 
 async def test_settings_of_detection_are_the_sensors_own_before_its_types(store: Store) -> None:

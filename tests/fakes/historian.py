@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from engine.clock import US_PER_S, Clock
 from engine.errors import CommitFenced, CommitRejected, StoreUnavailable
 from engine.historian.port import StoredItem, StoredReading, ToldAlarm
 from engine.model import (
@@ -35,6 +36,8 @@ from engine.model import (
 from tests.fakes.copy_rows import StoredRow, copied_rows
 from tests.fakes.storable import Unstorable, check_json, check_texts
 
+FUTURE_US_MAX = 300 * US_PER_S
+
 
 @dataclass
 class FakeHistorian:
@@ -43,6 +46,7 @@ class FakeHistorian:
     `sensors` hold their own detection settings; those of a type are in `detection` by facility and type. `events` is
     the journal, (facility_id, event) in the order of the ids.
 
+    clock         what a status may not be stamped far ahead of; None: however far
     away          nobody gets through
     faults        given out one a commit: a Verdict to answer with, or an error to raise, before anything is written
     lost_answers  so many commits are written and then answered UNKNOWN
@@ -62,6 +66,7 @@ class FakeHistorian:
     engine_status: dict[str, Any] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     loads: int = 0
+    clock: Clock | None = None
     away: bool = False
     faults: list[Verdict | Exception] = field(default_factory=list)
     lost_answers: int = 0
@@ -75,6 +80,7 @@ class FakeHistorian:
             return None
         if held_epoch not in {None, self.epochs[facility_id]}:
             raise CommitFenced(f"epoch {held_epoch} is over, {self.epochs[facility_id]} is the present one")
+        self._mend_statuses_ahead(facility_id)
         self.loads += 1
         self.epochs[facility_id] += 1
         setup = self.facilities[facility_id]
@@ -93,6 +99,14 @@ class FakeHistorian:
             last_commit_no=self.last_commit_no(facility_id),
             detection=of_type,
         )
+
+    def _mend_statuses_ahead(self, facility_id: str) -> None:
+        if self.clock is None:
+            return
+        now_us = self.clock.now_us()
+        for sensor in list(self.sensors.values()):
+            if sensor.facility_id == facility_id and sensor.status_changed_at_us > now_us + FUTURE_US_MAX:
+                self.sensors[sensor.sensor_id] = replace(sensor, status_changed_at_us=now_us)
 
     async def recent_readings(
         self, facility_id: str, sensor_nos: Sequence[int], readings_max: int

@@ -136,7 +136,9 @@ def test_no_option_of_the_command_is_a_time() -> None:
     """One that comes to be belongs into DOORS."""
     named = options(typer.main.get_command(cli))
     assert "duration_s" in named
-    assert [name for name in named if re.search("(^|_)(at|date|time|since|until|start|end|before|after)($|_)", name)] == []
+    assert [
+        name for name in named if re.search("(^|_)(at|date|time|since|until|start|end|before|after)($|_)", name)
+    ] == []
 
 
 def options(command: Any) -> list[str]:

@@ -41,11 +41,13 @@ SELECT n.sensor_no, r.tracked_at, r.value, r.text_value, r.score, r.flags
                       LIMIT 1) r
 """
 LOCK_SENSOR = "SELECT name, status, expected_freq FROM sensors WHERE id = $1 FOR NO KEY UPDATE"
+# A person's change is newer than whatever was applied before, also than what a clock a little ahead of ours stamped.
 # An unchanged frequency keeps the interval: "1T" is also how 90 s are shown that the hub declared.
 UPDATE_SENSOR = """
 UPDATE sensors
    SET name = coalesce($2, name),
-       status_changed_at = CASE WHEN coalesce($3, status) = status THEN status_changed_at ELSE now() END,
+       status_changed_at = CASE WHEN coalesce($3, status) = status THEN status_changed_at
+                                ELSE greatest(now(), status_changed_at) END,
        status = coalesce($3, status),
        expected_freq = coalesce($4, expected_freq),
        signal_interval_s = CASE WHEN coalesce($4, expected_freq) = expected_freq THEN signal_interval_s ELSE $5 END

@@ -155,6 +155,12 @@ async def test_changing_a_sensor_spells_its_frequency_and_stamps_its_status(web:
     assert changed.json()["status"] == "Fault"
     assert await web.database.fetchval("SELECT now() - status_changed_at < interval '1 minute' FROM sensors")
     assert (await web.client.put("/sensors/s", headers=admin, json={"status": "Broken"})).status_code == 422
+    ahead = await web.database.fetchval(
+        "UPDATE sensors SET status_changed_at = now() + interval '200 s' RETURNING status_changed_at"
+    )
+    assert (await web.client.put("/sensors/s", headers=admin, json={"status": "Inactive"})).status_code == 200
+    kept = await web.database.fetchval("SELECT status_changed_at FROM sensors")
+    assert kept == ahead, "what was applied before stays older than the change, whose clock it was"
 
 
 async def test_sensors_give_their_latest_reading_when_asked(web: Web) -> None:
