@@ -16,7 +16,6 @@ def times_of(texts: pl.Series, lines: pl.Series) -> pl.Series:
             at_us.append(None if text is None else native.parse_time(text))
         except native.TimeRefused as error:
             raise FrameRefused(
-                f"tracked_at is {text[:64]!r} in line {lines[row]}: {error}; it must be a time such as"
-                " 2026-11-23T10:15:00Z (without a zone it is UTC)"
+                f"tracked_at is {text[:64]!r} in line {lines[row]}: {error} (without a zone it is UTC)"
             ) from error
     return pl.Series(at_us, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))

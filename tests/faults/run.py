@@ -23,6 +23,7 @@ from engine.facility.payloads import core_settings
 from engine.historian.historian import Historian
 from engine.messages import activation_of, deactivation_of, setup_of
 from engine.metrics import Metrics
+from engine.model import EntityMessage
 from engine.settings import Settings
 from tests.fakes.broker import Chaos, ModelBroker
 from tests.faults.checks import check_alerts, check_fold, check_ledger
@@ -224,7 +225,11 @@ class Run:
         known = set(await self._until_reachable(process, store.facility_ids))
         directory.add_known(each for each in self.plan.facilities if each in known)  # the database holds other runs too
         self._directory = directory
-        entity = {SETUP: setup_of, ACTIVATION: activation_of, DEACTIVATION: deactivation_of}
+        entity: dict[str, Callable[[bytes], EntityMessage]] = {
+            SETUP: setup_of,
+            ACTIVATION: activation_of,
+            DEACTIVATION: deactivation_of,
+        }
         future_s_max = self.settings.future_s_max
         handlers: dict[str, MessageHandler] = {
             queue: EntityHandler(directory, parse, future_s_max=future_s_max) for queue, parse in entity.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -108,7 +108,9 @@ def test_what_is_no_number_is_kept_as_text_and_never_scored(data: str) -> None:
         (deactivation_of, "deactivation", b"[" * 10_000 + b"]" * 10_000, "too_deep"),
     ],
 )
-async def test_bad_entity_messages_die_at_their_first_delivery(parse, good: str, bad: bytes, reason: str) -> None:  # type: ignore[no-untyped-def]
+async def test_bad_entity_messages_die_at_their_first_delivery(
+    parse: Callable[[bytes], EntityMessage], good: str, bad: bytes, reason: str
+) -> None:
     taken, broker = await read(bad, json_bytes(KINDS[good][1]), handler_of=entities(parse))
     assert [(letter.reason, letter.delivery_count) for letter in broker.dead_letters(QUEUE)] == [(reason, 0)]
     assert [message.facility_id for message in taken.messages] == ["f-1"]
@@ -123,8 +125,8 @@ async def test_bad_entity_messages_die_at_their_first_delivery(parse, good: str,
     [(0, []), (FUTURE_S_MAX, []), (FUTURE_S_MAX + 0.000001, ["future"]), (86_400 * 9_000, ["future"])],
 )
 async def test_entity_messages_are_held_to_their_receipt_as_readings_are(
-    parse, kind: str, seconds: float, dead: list[str]
-) -> None:  # type: ignore[no-untyped-def]
+    parse: Callable[[bytes], EntityMessage], kind: str, seconds: float, dead: list[str]
+) -> None:
     sent = json_bytes({**KINDS[kind][1], "tracked_at": ahead(seconds)})
     taken, broker = await read(sent, handler_of=entities(parse))
     letters = broker.dead_letters(QUEUE)
@@ -135,7 +137,7 @@ async def test_entity_messages_are_held_to_their_receipt_as_readings_are(
     )
 
 
-def entities(parse):  # type: ignore[no-untyped-def]
+def entities(parse: Callable[[bytes], EntityMessage]) -> Callable[[Accepting], EntityHandler]:
     return lambda held: EntityHandler(held, parse, future_s_max=FUTURE_S_MAX)
 
 
@@ -143,7 +145,9 @@ def json_bytes(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-async def read(*bodies: bytes, handler_of=None) -> tuple[Accepting, ModelBroker]:  # type: ignore[no-untyped-def]
+async def read(
+    *bodies: bytes, handler_of: Callable[[Accepting], EntityHandler] | None = None
+) -> tuple[Accepting, ModelBroker]:
     """What became of `bodies` once the queue has nothing left."""
     clock = ManualClock(round(RECEIVED_AT.timestamp() * 1e6))
     broker, taken = ModelBroker(clock), Accepting()

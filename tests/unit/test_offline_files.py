@@ -151,7 +151,7 @@ def odd_files(folder: Path) -> dict[str, str]:
         "clock": (series().reverse(), "tracked_at goes back"),
         "text": (series().with_columns(value=pl.lit("x")), "value is String"),
         "no time": (series().drop("tracked_at"), "no column tracked_at"),
-        "far": (series().with_columns(tracked_at=pl.lit(2**62).cast(pl.Datetime("us", "UTC"))), "outside the years"),
+        "far": (series().with_columns(tracked_at=pl.lit(2**62).cast(pl.Datetime("us", "UTC"))), "outside of the years"),
         "again": (score_frame(series()), "a column score already"),
     }
     for name, (frame, _) in frames.items():

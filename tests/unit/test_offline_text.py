@@ -152,9 +152,9 @@ def test_a_sensor_that_never_spoke_is_no_mistake_and_notes_are_no_numbers(tmp_pa
         ("Timestamp,Value\n", "does not name a column tracked_at"),
         ("\n\n", "does not name a column tracked_at"),
         ("tracked_at,value,value\n", "there are two columns value"),
-        ("tracked_at,value\n23.11.2026 10:15,1\n", "is '23.11.2026 10:15' in line 2, it must be a time such as"),
-        ("tracked_at,value\n1795429800,1\n", "it must be a time such as"),
-        ("tracked_at,value\n1795429800000,1\n", "it must be a time such as"),
+        ("tracked_at,value\n23.11.2026 10:15,1\n", "is '23.11.2026 10:15' in line 2: not a time such as"),
+        ("tracked_at,value\n1795429800,1\n", "not a time such as"),
+        ("tracked_at,value\n1795429800000,1\n", "not a time such as"),
         ("tracked_at,value\n2026-11-23T10:15:00Z,1\n2026-13-23T10:15:00Z,1\n", "in line 3"),
     ],
 )  # fmt: skip
@@ -176,7 +176,7 @@ def test_a_header_and_times_are_needed(text: str, said: str, tmp_path: Path) -> 
 def test_times_are_iso_8601_and_utc_without_a_zone(text: str, tmp_path: Path) -> None:
     recording = saved(tmp_path, table("tracked_at,value", f"{text},1"))
     if text == "20261123":
-        with pytest.raises(FrameRefused, match="it must be a time"):
+        with pytest.raises(FrameRefused, match="not a time such as"):
             files.read(recording)
     else:
         assert files.read(recording).frame["tracked_at"].to_list() == [START]
