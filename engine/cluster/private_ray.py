@@ -28,6 +28,7 @@ NAMESPACE: Final = "gasinsight"
 OBJECT_STORE_BYTES: Final = 128 * 1024 * 1024
 CONNECT_S_MAX: Final = 2.0
 ADMISSION_S_MAX: Final = 10
+TOO_SLOW: Final = "timed out during startup"  # how Ray says, by a bare Exception, that its 30 s were not enough
 
 _OPTIONS: Final[dict[str, Any]] = {
     "namespace": NAMESPACE,
@@ -38,17 +39,25 @@ _OPTIONS: Final[dict[str, Any]] = {
 
 
 def start_private_ray(settings: Settings) -> str:
-    """Start Ray with its folders private to us; returns its address. It ends with this process, however that ends."""
+    """Start Ray with its folders private to us; returns its address. It ends with this process, however that ends.
+
+    ClusterUnavailable on a machine so busy that Ray gave up; the next try begins anew.
+    """
     folder = _private_folder(settings.data_dir) / "ray"
     end_private_ray(settings)
-    context: Any = ray.init(
-        address="local",
-        num_cpus=max(2, os.cpu_count() or 2),
-        object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
-        _temp_dir=str(folder),
-        **_OPTIONS,
-    )
+    try:
+        context: Any = ray.init(
+            address="local",
+            num_cpus=max(2, os.cpu_count() or 2),
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            _temp_dir=str(folder),
+            **_OPTIONS,
+        )
+    except Exception as error:
+        if TOO_SLOW not in str(error):
+            raise
+        raise ClusterUnavailable("Ray did not start in time, so busy is this machine") from error
     return str(context.address_info["address"])
 
 

@@ -16,7 +16,7 @@ from engine.cluster.watch import RayWatch
 from engine.errors import ClusterUnavailable, StoreError, StoreUnavailable
 from engine.historian.historian import Historian
 from engine.logs import rotate_actor_log
-from engine.settings import Settings
+from engine.settings import PRIVATE_RAY, Settings
 from migrations.upgrade import refuse_older_schema
 
 SCHEMA_RETRY_S: Final = 2.0
@@ -77,23 +77,26 @@ async def _until_the_schema_fits(database_url: str, stopping: asyncio.Event) -> 
 
 async def _enter_ray(settings: Settings, historian: Historian, stopping: asyncio.Event) -> str | None:
     """The address of our Ray. A cluster that is not there is waited for, never replaced; None: stopped meanwhile."""
+    retry_s = JOIN_RETRY_S_MIN
+    while not stopping.is_set():
+        try:
+            return _start_or_join(settings)
+        except ClusterUnavailable as error:
+            log.warning("waiting_for_ray", error=str(error), next_try_s=retry_s)
+            await _tell_waiting(historian, settings.ray_address or PRIVATE_RAY, str(error))
+            await pause(stopping, retry_s)
+            retry_s = min(2 * retry_s, JOIN_RETRY_S_MAX)
+    return None
+
+
+def _start_or_join(settings: Settings) -> str:
     if settings.ray_is_private:
         log.info("starting_ray")
         rotate_actor_log(settings)
         return start_private_ray(settings)
     assert settings.ray_address is not None
-    retry_s = JOIN_RETRY_S_MIN
-    while not stopping.is_set():
-        try:
-            join_ray(settings.ray_address)
-        except ClusterUnavailable as error:
-            log.warning("waiting_for_ray", error=str(error), next_try_s=retry_s)
-            await _tell_waiting(historian, settings.ray_address, str(error))
-            await pause(stopping, retry_s)
-            retry_s = min(2 * retry_s, JOIN_RETRY_S_MAX)
-        else:
-            return settings.ray_address
-    return None
+    join_ray(settings.ray_address)
+    return settings.ray_address
 
 
 async def _tell_waiting(historian: Historian, address: str, reason: str) -> None:

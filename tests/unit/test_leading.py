@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import ray._private.node
 
 from engine.bus.actor import INTAKE_NAME
 from engine.clock import ManualClock
+from engine.cluster import private_ray
 from engine.cluster import process as cluster_process
 from engine.cluster import supervisor as cluster_supervisor
 from engine.cluster.supervisor import Supervisor
@@ -120,6 +125,33 @@ async def test_no_change_of_a_configuration_falls_between_loading_and_listening(
     all_of_them = ["f", "g"]
     begun = [["f"]] if first == "heard" else [all_of_them, ["f"]]
     assert intake.told == [*begun, all_of_them, ["g"]]
+
+
+async def test_a_private_ray_that_was_too_slow_to_start_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ray gives up after 30 s, which a busy machine may need; what else goes wrong ends the engine, and says so."""
+    begun: list[str] = []
+    said = [Exception("The current node timed out during startup."), None, Exception("no room for the object store")]
+
+    def init(**options: object) -> object:
+        begun.append(str(options["address"]))
+        if (error := said.pop(0)) is not None:
+            raise error
+        return SimpleNamespace(address_info={"address": "127.0.0.1:1"})
+
+    async def no_pause(*_: object) -> None: ...
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(private_ray.ray, "init", init)
+    monkeypatch.setattr(cluster_process, "pause", no_pause)
+    settings = Settings(_env_file=None, data_dir=tmp_path)  # type: ignore[call-arg]
+    store = Store()
+    address = await cluster_process._enter_ray(settings, store, asyncio.Event())  # type: ignore[arg-type]
+    assert (address, begun, store.told) == ("127.0.0.1:1", ["local", "local"], 1)
+    with pytest.raises(Exception, match="no room"):
+        await cluster_process._enter_ray(settings, store, asyncio.Event())  # type: ignore[arg-type]
+    assert private_ray.TOO_SLOW in Path(ray._private.node.__file__).read_text(), "Ray says it otherwise now"
 
 
 class Untouchable:

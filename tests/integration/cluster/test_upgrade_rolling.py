@@ -22,7 +22,8 @@ from tests.integration.cluster.harness import Engine, eventually
 from tests.integration.cluster.rolling import Bus, Client, Part, Sender, Standstill, Web
 from tests.integration.historian.test_upgrade_schema import upgrading
 
-pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.timeout(360)]
+pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.timeout(600)]
+ENGINE_START_S_MAX = 150  # Ray takes a second try on a busy machine
 REDELIVERED = "gasinsight_redeliveries_total"
 
 
@@ -64,7 +65,7 @@ class House:
         async def is_stored() -> bool:
             return await self.stored() >= wanted
 
-        await eventually(is_stored, 90, self.told)
+        await eventually(is_stored, ENGINE_START_S_MAX, self.told)
 
     async def redelivered(self) -> float:
         state = json.loads(str(await self.value("SELECT state FROM engine_status WHERE component = 'engine'")))
@@ -90,7 +91,7 @@ async def hand_over(house: House) -> float:
     """The next engine waits until the present one is told to end; the longest time without a commit."""
     old, new = house.engines
     await new.start()
-    await eventually(lambda: says(new, "waiting_to_lead"), 90, house.told)
+    await eventually(lambda: says(new, "waiting_to_lead"), ENGINE_START_S_MAX, house.told)
     standstill = Standstill()
     watching = asyncio.create_task(standstill.watch(house.stored))
     await house.goes_on()
@@ -115,6 +116,8 @@ async def test_a_rolling_restart_of_everything_under_load(
         await house.goes_on()
 
         async def followed_again() -> bool:
+            if users[1].done():
+                users[1].result()  # says why it gave up
             return len(house.client.alert_ids) > told
 
         await house.web.restart()
