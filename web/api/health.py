@@ -60,6 +60,12 @@ async def metrics(call: Call) -> Response:
 
 def _judged(services: Services, known: Known) -> dict[str, Judgement]:
     """The parts in the order in which a request meets them; of several web processes the one that was asked."""
-    waits_for = services.preparation.waits_for
-    own = Judgement(waits_for is None, "answers" if waits_for is None else f"is starting: {waits_for}")
-    return {"web": own, **judge(known.report, known.age_s, known.database_error)}
+    return {"web": _own(services), **judge(known.report, known.age_s, known.database_error)}
+
+
+def _own(services: Services) -> Judgement:
+    if crashed := services.background.crashed:
+        return Judgement(False, f"has crashed: {', '.join(crashed)}; its log says why")
+    if (waits_for := services.preparation.waits_for) is not None:
+        return Judgement(False, f"is starting: {waits_for}")
+    return Judgement(True, "answers")
