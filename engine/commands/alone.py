@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from engine import runtime
 from engine.cluster.environment import check_ray_settings
 from engine.commands.steps import Screen
 from engine.errors import SettingsError
 from engine.local_bus.server import connection_string
+from engine.local_bus.status import bus_answers
 from engine.processes.children import Child, become_reaper, end_descendants
-from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, web_specs
+from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, web_specs, web_url
 from engine.processes.ports import check_free, listen
+from engine.processes.waiting import answers, until
 from engine.settings import load_settings
 
 
@@ -46,9 +51,11 @@ def run_web(overrides: dict[str, object]) -> None:
         Child(spec, logs_dir, lambda what: screen.event("restart", what, what=what))
         for spec in web_specs(settings, listener)
     ]
-    screen.event("ready", f"listening on http://{settings.web_host}:{settings.web_port}, logs in {logs_dir}")
+    url = web_url(settings)
+    screen.event("starting", f"listening on {url}, logs in {logs_dir}")
+    is_ready = partial(answers, f"{url}/readyz?part=web")
     try:
-        asyncio.run(_keep(children))
+        asyncio.run(_keep(children, is_ready, lambda: screen.event("ready", f"{url} is ready")))
     finally:
         end_descendants()
 
@@ -60,22 +67,25 @@ def run_bus(overrides: dict[str, object]) -> None:
     runtime.claim(data_dir, "bus")
     check_free(LOOPBACK, settings.bus_port, "--port")
     key = runtime.development_secret(data_dir, "bus_key")
-    runtime.publish(data_dir, "bus", servicebus_connection_string=connection_string(settings.bus_port, key))
     screen = Screen()
     spec = bus_spec(settings, settings.bus_port, key)
     child = Child(spec, data_dir / "logs", lambda what: screen.event("restart", what, what=what))
-    screen.event(
-        "ready",
-        f"local bus on {LOOPBACK}:{settings.bus_port}; commands with --data-dir {data_dir} find its connection string"
-        f" in {data_dir / runtime.RUNTIME_NAME}",
-    )
+
+    def tell() -> None:
+        runtime.publish(data_dir, "bus", servicebus_connection_string=connection_string(settings.bus_port, key))
+        screen.event(
+            "ready",
+            f"local bus on {LOOPBACK}:{settings.bus_port}; commands with --data-dir {data_dir} find its connection"
+            f" string in {data_dir / runtime.RUNTIME_NAME}",
+        )
+
     try:
-        asyncio.run(_keep([child]))
+        asyncio.run(_keep([child], partial(bus_answers, settings.bus_port, key), tell))
     finally:
         runtime.withdraw(data_dir, "bus")
 
 
-async def _keep(children: list[Child]) -> None:
+async def _keep(children: list[Child], is_ready: Callable[[], Awaitable[bool]], tell_ready: Callable[[], None]) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -83,11 +93,15 @@ async def _keep(children: list[Child]) -> None:
         await child.start()
     keeping = [asyncio.create_task(child.keep()) for child in children]
     stopped = asyncio.create_task(stopping.wait())
+    answering = asyncio.create_task(until(is_ready, math.inf, "it"))  # a database may be away for long
     try:
-        done, _ = await asyncio.wait({stopped, *keeping}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({stopped, answering, *keeping}, return_when=asyncio.FIRST_COMPLETED)
+        if done == {answering}:
+            tell_ready()
+            done, _ = await asyncio.wait({stopped, *keeping}, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
-        for task in keeping:
+        for task in (answering, *keeping):
             task.cancel()
         await asyncio.gather(*(child.stop() for child in children))

@@ -23,11 +23,15 @@ class HubFollower:
         self._screen = screen
         self._position = log_path.stat().st_size if log_path.exists() else 0
         self._rest = b""
+        self.introduced = False
+        """The bus has taken its facilities."""
 
     def tell_news(self) -> None:
         if not self._path.exists():
             return
         with self._path.open("rb") as file:
+            if self._path.stat().st_size < self._position:  # turned over, as it was large
+                self._position, self._rest = 0, b""
             file.seek(self._position)
             news = self._rest + file.read()
             self._position = file.tell()
@@ -40,7 +44,10 @@ class HubFollower:
             news = json.loads(line)
         except ValueError:
             return
-        if isinstance(news, dict) and news.get("event") == "fault":
+        if not isinstance(news, dict):
+            return
+        self.introduced = self.introduced or news.get("event") == "setup"
+        if news.get("event") == "fault":
             self._screen.event("fault", f"{time.strftime('%H:%M:%S')}  {fault_text(news)}", **_without_event(news))
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from engine.client import ClientError, NotSignedIn, ServerAway
 from engine.errors import GasInSightError, SettingsError
+from engine.processes.parts import web_url
 from engine.runtime import effective_settings, published_values
 from engine.settings import Settings
 
@@ -38,7 +39,7 @@ def find_login(overrides: dict[str, object], options: LoginOptions) -> Login:
     """The server running here and its first admin unless the options say otherwise; asks for a password it lacks."""
     settings = effective_settings(**overrides)
     published = published_values(settings.data_dir)
-    url = options.url or published.get("web_url") or f"http://{settings.web_host}:{settings.web_port}"
+    url = options.url or published.get("web_url") or web_url(settings)
     user = options.user or settings.admin_email
     return Login(url, user, options.password if options.password is not None else _password(options, settings, user))
 

@@ -7,18 +7,17 @@ RAY_ADDRESS name is used as it is; only what is missing is embedded.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import httpx
-
 from engine import runtime
+from engine.client import ClientError, GasInSight
 from engine.cluster.environment import check_ray_settings
 from engine.commands.doctor import check_secret_key
 from engine.commands.following import HubFollower, Summary
@@ -28,18 +27,18 @@ from engine.errors import SettingsError
 from engine.historian.connection import translated_errors
 from engine.hub.field import FieldOptions
 from engine.local_bus.server import connection_string
+from engine.local_bus.status import bus_answers
 from engine.processes.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
-from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, engine_spec, web_specs
+from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, engine_spec, web_specs, web_url
 from engine.processes.polling import answers
 from engine.processes.ports import check_free, free_port, listen
 from engine.processes.undertaker import Undertaker
 from engine.settings import Settings, load_settings
 from migrations.upgrade import upgrade
 
-START_S_MAX = 120.0
+START_S_MAX = 300.0  # Ray on a busy machine; a part that ends is noticed at once
 POLL_S = 0.1
 FOLLOW_EVERY_S = 1.0
-LOGIN_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +103,12 @@ class Installation:
         self._listener: socket.socket | None = None
         self._bus_port: int | None = None
         self._claimed = False
+        self._published: dict[str, object] = {}
+        self._hub = HubFollower(self._logs_dir / "hub.log", screen)
 
     @property
     def url(self) -> str:
-        return f"http://{self._settings.web_host}:{self._settings.web_port}"
+        return web_url(self._settings)
 
     async def run(self) -> None:
         """Start, tell, and follow until cancelled, until the time is over, or until a child fails for good."""
@@ -157,38 +158,38 @@ class Installation:
             with self.screen.step("PostgreSQL (embedded)"):
                 self._postgres = EmbeddedPostgres(self._data_dir)
                 await _to_the_end(self._postgres.start)
-        self._publish()
         with self.screen.step("database schema"):
             async with translated_errors("cannot bring the database to the newest schema"):
                 await _to_the_end(lambda: upgrade(self._database_url))
+        if self._postgres is not None:
+            self._publish(database_url=self._postgres.url)
         if self._bus_port is not None:
             with self.screen.step("local bus"):
                 key = runtime.development_secret(self._data_dir, "bus_key")
-                await self._start_child(bus_spec(settings, self._bus_port, key), self._bus_answers)
+                spec = bus_spec(settings, self._bus_port, key)
+                await self._start_child(spec, partial(bus_answers, self._bus_port, key))
+            self._publish(servicebus_connection_string=connection_string(self._bus_port, key))
         with self.screen.step("web server"):
             assert self._listener is not None
             web = [await self._begin(spec) for spec in web_specs(settings, self._listener)]
             engine = await self._begin(engine_spec(settings))
             for child in web:
                 await self._until_ready(child, self._web_answers)
+            self._publish(web_url=self.url)
         with self.screen.step("engine and Ray"):
             await self._until_ready(engine, self._engine_works)
         if self._options.simulate:
             with self.screen.step("simulated field hub"):
-                await self._start_child(self._hub_spec(), _at_once)
+                await self._start_child(self._hub_spec(), self._hub_sends)
 
     @property
     def _database_url(self) -> str:
         return self._postgres.url if self._postgres else self._settings.postgresql_url or ""
 
-    def _publish(self) -> None:
-        values: dict[str, object] = {"web_url": self.url}
-        if self._postgres is not None:
-            values["database_url"] = self._postgres.url
-        if self._bus_port is not None:
-            key = runtime.development_secret(self._data_dir, "bus_key")
-            values["servicebus_connection_string"] = connection_string(self._bus_port, key)
-        runtime.publish(self._data_dir, "up", **values)
+    def _publish(self, **values: object) -> None:
+        """Tell neighbours where something is, once it answers there."""
+        self._published |= values
+        runtime.publish(self._data_dir, "up", **self._published)
 
     def _hub_spec(self) -> ChildSpec:
         field = self._options.field
@@ -226,19 +227,15 @@ class Installation:
             ended.cancel()
         self._keeping.append(asyncio.create_task(child.keep()))
 
-    async def _bus_answers(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection(LOOPBACK, self._bus_port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
     async def _web_answers(self) -> bool:
-        return await answers(f"{self.url}/livez")
+        return await answers(f"{self.url}/readyz?part=web")
 
     async def _engine_works(self) -> bool:
         return await answers(f"{self.url}/readyz")
+
+    async def _hub_sends(self) -> bool:
+        self._hub.tell_news()
+        return self._hub.introduced
 
     async def _welcome(self, first_start: bool) -> None:
         settings = self._settings
@@ -273,24 +270,21 @@ class Installation:
         self.screen.event("ready", text, url=self.url, email=settings.admin_email, password_file=str(where))
 
     async def _login_works(self) -> bool:
-        """Whether the first admin is ours; the web server makes it a moment after it answers."""
+        """Whether the first admin is ours; in doubt it is not."""
         given = self._settings.admin_password
         password = given.get_secret_value() if given else runtime.read_secret(self._data_dir, "admin_password")
-        form = {"username": self._settings.admin_email, "password": password}
-        for _ in range(LOGIN_TRIES):
-            async with httpx.AsyncClient(base_url=self.url, timeout=10, trust_env=False) as client:
-                with contextlib.suppress(httpx.HTTPError):  # asked again, and in doubt told
-                    if (await client.post("/auth/token", data=form)).is_success:
-                        return True
-            await asyncio.sleep(1.0)
-        return False
+        try:
+            async with GasInSight(self.url, self._settings.admin_email, password) as gis:
+                await gis.sign_in()
+        except ClientError:
+            return False
+        return True
 
     async def _follow(self) -> None:
         """Tell about planted faults as they come and sum up now and then."""
-        hub = HubFollower(self._logs_dir / "hub.log", self.screen)
         summary = Summary(self.url, self.screen)
         while True:
-            hub.tell_news()
+            self._hub.tell_news()
             await summary.tell_when_due()
             await asyncio.sleep(FOLLOW_EVERY_S)
 
@@ -303,7 +297,3 @@ async def _to_the_end(work: Callable[[], object]) -> None:
     except asyncio.CancelledError:
         await asyncio.wait({running})
         raise
-
-
-async def _at_once() -> bool:
-    return True

@@ -51,6 +51,15 @@ async def bus_status(
         raise BusUnavailable(f"what answers on {host}:{port} refuses: {error}") from error
 
 
+async def bus_answers(port: int, key: str | None) -> bool:
+    """Whether a local bus of this machine lets us in and says what it holds."""
+    try:
+        await bus_status(port, key)
+    except BusUnavailable:
+        return False
+    return True
+
+
 async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, key: str | None) -> dict[str, Counts]:
     plain = b"\x00local\x00" + (key or "none").encode()
     writer.write(SASL_HEADER + encode_frame(0, SaslInit("PLAIN", plain), kind=TYPE_SASL))

@@ -37,6 +37,12 @@ def web_specs(settings: Settings, listener: socket.socket) -> Iterator[ChildSpec
         yield ChildSpec(name, command, child_environment(settings) | own, pass_fds=(descriptor,))
 
 
+def web_url(settings: Settings) -> str:
+    """Where the web server answers."""
+    host = settings.web_host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.web_port}"
+
+
 def child_environment(settings: Settings) -> dict[str, str]:
     """What a child needs beside our own environment; addresses and secrets it finds in the data folder."""
     return {

@@ -18,8 +18,9 @@ from engine.commands.following import HubFollower, total
 from engine.commands.steps import Screen
 from engine.commands.watch_view import Board
 from engine.errors import SettingsError
+from engine.processes.parts import web_url
 from engine.processes.ports import check_free, free_port, listen
-from engine.settings import load_settings
+from engine.settings import Settings, load_settings
 
 COMMANDS = tuple(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
 HEAVY = ("ray", "azure", "sqlalchemy", "asyncpg", "numpy", "polars", "quart", "httpx", "pydantic")
@@ -180,6 +181,29 @@ def test_the_hubs_faults_are_told_as_they_are_written(tmp_path: Path, capsys: py
         file.write(fault[30:] + "\n")
     follower.tell_news()
     assert "planted gas alarm at North (GasDetection)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:8001"), ("::1", "http://[::1]:8001")])
+def test_where_the_web_server_answers(host: str, url: str) -> None:
+    assert web_url(Settings(_env_file=None, web_host=host, web_port=8001)) == url  # type: ignore[call-arg]
+
+
+def test_a_hub_sends_when_the_bus_has_taken_its_facilities(tmp_path: Path) -> None:
+    """In this start, not in an earlier one; the log may be turned over in between."""
+    log = tmp_path / "hub.log"
+    setup = '{"event": "setup", "facilities": 3}\n'
+    log.write_text(setup + "and much more\n" * 100)
+    follower = HubFollower(log, Screen())
+    follower.tell_news()
+    assert not follower.introduced
+    log.rename(tmp_path / "hub.log.1")
+    log.write_text('{"event": "waiting", "seconds": 1, "because": "the bus is away"}\n')
+    follower.tell_news()
+    assert not follower.introduced
+    with log.open("a") as file:
+        file.write(setup)
+    follower.tell_news()
+    assert follower.introduced
 
 
 def test_metrics_are_added_up_over_their_series() -> None:

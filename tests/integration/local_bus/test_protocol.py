@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,9 @@ from engine.local_bus.frames import (
     Transfer,
     encode_frame,
 )
+from engine.local_bus.status import bus_answers
+from engine.local_bus.store import Store
+from engine.processes.ports import free_port
 from tests.integration.local_bus.harness import eventually
 from tests.integration.local_bus.wire import ACCEPTED, Wire, attach, connected, data, put, self_made_certificate
 
@@ -165,6 +168,35 @@ async def test_connections_are_limited(bus: LocalBus) -> None:
     await eventually(lambda: not bus._connections)
     async with connected(bus):
         pass
+
+
+async def test_nobody_is_let_in_before_the_messages_of_before_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, open_store = asyncio.Event(), Store.open
+
+    async def open_slowly(store: Store, queues: Sequence[str]) -> Any:
+        await go_on.wait()
+        return await open_store(store, queues)
+
+    monkeypatch.setattr(Store, "open", open_slowly)
+    port = free_port("127.0.0.1", 0)
+    bus = LocalBus(tmp_path, ["readings"], port)
+    starting = asyncio.create_task(bus.start())
+    await asyncio.sleep(0.1)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    assert not await bus_answers(port, None)
+    go_on.set()
+    await starting
+    assert await bus_answers(port, None)
+    await bus.stop()
+
+
+async def test_another_program_on_the_port_is_not_the_bus(bus: LocalBus) -> None:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as stranger:
+        assert not await bus_answers(stranger.sockets[0].getsockname()[1], None)
+    assert await bus_answers(bus.port, None)
 
 
 async def test_links_are_limited(bus: LocalBus, wire: Wire) -> None:

@@ -1,0 +1,72 @@
+"""`gasinsight bus` and `gasinsight web` by themselves: what they call ready can be used at that moment."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from engine import runtime
+from engine.local_bus.status import bus_answers
+from engine.processes.ports import free_port
+
+ROOT = Path(__file__).parents[3]
+LOOPBACK = "127.0.0.1"
+START_S_MAX = 90
+FORM = {"username": "admin@example.com", "password": "correct horse battery"}
+NOT_GIVEN = ("DATABASE_URL", "SERVICEBUS_CONNECTION_STRING", "RAY_ADDRESS", "ADMIN_PASSWORD", "ENVIRONMENT")
+
+
+@asynccontextmanager
+async def running(*words: str, **environment: str) -> AsyncIterator[asyncio.StreamReader]:
+    """What the command says while it runs; it is ended as with Ctrl-C."""
+    kept = {name: value for name, value in os.environ.items() if name not in NOT_GIVEN}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *("-m", "engine.commands.cli.app", *words),
+        cwd=ROOT, env={**kept, "COLUMNS": "200", **environment}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        yield process.stdout
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), 30)
+
+
+async def said(output: asyncio.StreamReader, words: str) -> str:
+    async with asyncio.timeout(START_S_MAX):
+        while line := (await output.readline()).decode():
+            if words in line:
+                return line
+    raise AssertionError(f"it ended before it said {words!r}")
+
+
+@pytest.mark.bus
+async def test_a_bus_that_is_called_ready_lets_us_in_and_only_then_others_are_told(tmp_path: Path) -> None:
+    port = free_port(LOOPBACK, 0)
+    published = "servicebus_connection_string"
+    async with running("bus", "--data-dir", str(tmp_path), "--port", str(port)) as output:
+        while published not in runtime.published_values(tmp_path):
+            await asyncio.sleep(0.001)
+        key = runtime.read_secret(tmp_path, "bus_key")
+        assert await bus_answers(port, key)
+        await said(output, "local bus on")
+    assert runtime.published_values(tmp_path) == {}
+
+
+@pytest.mark.postgres
+async def test_web_processes_that_are_called_ready_know_the_first_admin(database_url: str, tmp_path: Path) -> None:
+    port = free_port(LOOPBACK, 0)
+    words = ("web", "--data-dir", str(tmp_path), "--port", str(port), "--processes", "2")
+    async with running(*words, DATABASE_URL=database_url, ADMIN_PASSWORD=FORM["password"]) as output:
+        await said(output, "is ready")
+        for _ in range(20):  # each on a connection of its own: whichever process takes it
+            async with httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", trust_env=False, timeout=30) as client:
+                assert (await client.post("/auth/token", data=FORM)).status_code == 200
