@@ -24,6 +24,7 @@ from engine.historian.overview import read_overview
 from engine.hub.roster import Roster, activation_body, make_roster, setup_body
 from engine.hub.simulator import BusSender
 from engine.local_bus.server import connection_string
+from engine.local_bus.status import bus_answers
 from engine.processes import polling
 from engine.processes.children import Child, ChildSpec, become_reaper, descendants, end_descendants
 from engine.processes.parts import LOOPBACK, bus_spec, engine_spec, web_specs
@@ -205,7 +206,7 @@ async def _furnish(
     spec = bus_spec(settings, port, key)
     queues = [word for queue in (BARE_QUEUE, NAIVE_QUEUE) for word in ("--queue", queue)]
     await _start(replace(spec, command=[*spec.command, *queues, "--lock-s", str(wanted.lock_s)]), data_dir, children)
-    await until(lambda: _listens(port), "the bus")
+    await until(lambda: bus_answers(port, key), "the bus")
     spec = engine_spec(settings)
     shared = {"FACILITIES_PER_ACTOR": str(wanted.per_actor)}
     engine = await _start(replace(spec, environment={**spec.environment, **shared}), data_dir, children)
@@ -259,12 +260,3 @@ async def _start(spec: ChildSpec, data_dir: Path, children: list[Child]) -> Chil
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait for it, as long as a start may take."""
     await polling.until(condition, START_S_MAX, what)
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection(LOOPBACK, port)
-    except OSError:
-        return False
-    writer.close()
-    return True

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -17,6 +18,7 @@ import httpx
 from bench.house import UNSET
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.processes.children import become_reaper, end_descendants
+from engine.processes.polling import answers, until
 from migrations.upgrade import upgrade
 
 ADMIN = {"ADMIN_EMAIL": "admin@gasinsight.local", "ADMIN_PASSWORD": "a password of this bench"}
@@ -54,17 +56,12 @@ class Site:
 
     async def sign_in(self, client: httpx.AsyncClient) -> str:
         """The admin's access token, once the server is up."""
+        is_ready = partial(answers, f"{str(client.base_url).rstrip('/')}/readyz?part=web")
+        await until(is_ready, START_S_MAX, "the web server")
         form = {"username": ADMIN["ADMIN_EMAIL"], "password": ADMIN["ADMIN_PASSWORD"]}
-        async with asyncio.timeout(START_S_MAX):
-            while True:
-                try:
-                    answer = await client.post("/auth/token", data=form)
-                except httpx.TransportError:
-                    answer = None
-                if answer is not None and answer.status_code == 200:
-                    token: str = answer.json()["access_token"]
-                    return token
-                await asyncio.sleep(0.1)
+        answer = (await client.post("/auth/token", data=form)).raise_for_status()
+        token: str = answer.json()["access_token"]
+        return token
 
     async def stop(self) -> None:
         for process in reversed(self._processes):

@@ -18,8 +18,8 @@ from engine.local_bus.server import connection_string
 from engine.local_bus.status import bus_answers
 from engine.processes.children import Child, become_reaper, end_descendants
 from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, web_specs, web_url
+from engine.processes.polling import answers, until
 from engine.processes.ports import check_free, listen
-from engine.processes.waiting import answers, until
 from engine.settings import load_settings
 
 

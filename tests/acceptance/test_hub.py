@@ -25,7 +25,7 @@ from websockets.asyncio.client import connect
 
 from tests.acceptance.whole_system import System
 
-pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SETUP = "facility-setup-queue"
 ACTIVATION = "sensor-activation-queue"
@@ -56,7 +56,10 @@ async def test_the_hubs_messages_count_once_in_any_order(system: System) -> None
         token = await login(web, system)
         web.headers["Authorization"] = f"Bearer {token}"
         alerts_seen: list[dict[str, Any]] = []
-        listening = asyncio.create_task(listen(f"{system.url}/ws/notifications?token={token}", alerts_seen))
+        admitted = asyncio.Event()
+        address = f"{system.url}/ws/notifications?token={token}"
+        listening = asyncio.create_task(listen(address, alerts_seen, admitted))
+        await asyncio.wait_for(admitted.wait(), 60)
         await asyncio.to_thread(field.send_all, system.bus)
         await eventually(lambda: counted_once(web, field), seconds=90)
 
@@ -112,7 +115,7 @@ async def test_a_committed_reading_reaches_who_watches_the_sensor(system: System
         watched = field.readings[-1]
         frames: list[dict[str, Any]] = []
         path = f"/ws/sensor-data/{watched.sensor_id}?token={token}"
-        watching = asyncio.create_task(listen(system.url + path, frames))
+        watching = asyncio.create_task(listen(system.url + path, frames, asyncio.Event()))
         for second in range(30):  # the first watcher of a facility is connected to its process in the background
             first = Reading(watched.sensor_id, watched.facility_id, now(), f"21.{second:02d}")
             await asyncio.to_thread(send, system.bus, DATA, [json.dumps(first.body()).encode()])
@@ -249,8 +252,9 @@ async def empty(connection_string: str) -> str | None:
     return None if not any(left.values()) else f"still on the queues: {left}"
 
 
-async def listen(url: str, into: list[dict[str, Any]]) -> None:
-    async with connect(url.replace("http://", "ws://")) as socket_:
+async def listen(url: str, into: list[dict[str, Any]], admitted: asyncio.Event) -> None:
+    async with connect(url.replace("http://", "ws://"), open_timeout=60) as socket_:
+        admitted.set()
         async for frame in socket_:
             into.append(json.loads(frame))
 

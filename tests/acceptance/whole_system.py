@@ -21,7 +21,7 @@ import httpx
 
 EMAIL = "admin@example.com"
 PASSWORD = "correct horse battery staple 7"
-READY_S_MAX = 180.0
+READY_S_MAX = 360.0
 ROOT = Path(__file__).resolve().parents[2]
 
 

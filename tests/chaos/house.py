@@ -32,7 +32,7 @@ from migrations.upgrade import upgrade
 from tests.chaos.disk import SmallDisk
 from tests.chaos.proxy import TcpProxy
 
-START_S_MAX = 240.0
+START_S_MAX = 360.0
 UP_STOP_S_MAX = 60.0
 RESTART_PAUSE_S = 0.5
 NOT_GIVEN = ("DATABASE_URL", "SERVICEBUS_CONNECTION_STRING", "RAY_ADDRESS", "ADMIN_PASSWORD", "ENVIRONMENT")

@@ -185,7 +185,7 @@ def test_the_hubs_faults_are_told_as_they_are_written(tmp_path: Path, capsys: py
 
 @pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:8001"), ("::1", "http://[::1]:8001")])
 def test_where_the_web_server_answers(host: str, url: str) -> None:
-    assert web_url(Settings(_env_file=None, web_host=host, web_port=8001)) == url  # type: ignore[call-arg]
+    assert web_url(Settings(_env_file=None, web_host=host, web_port=8001)) == url
 
 
 def test_a_hub_sends_when_the_bus_has_taken_its_facilities(tmp_path: Path) -> None:

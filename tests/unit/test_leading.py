@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 import ray._private.node
 
 from engine.bus.actor import INTAKE_NAME
@@ -143,9 +144,9 @@ async def test_a_private_ray_that_was_too_slow_to_start_is_started_again(
     async def no_pause(*_: object) -> None: ...
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(private_ray.ray, "init", init)
+    monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(cluster_process, "pause", no_pause)
-    settings = Settings(_env_file=None, data_dir=tmp_path)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None, data_dir=tmp_path)
     store = Store()
     address = await cluster_process._enter_ray(settings, store, asyncio.Event())  # type: ignore[arg-type]
     assert (address, begun, store.told) == ("127.0.0.1:1", ["local", "local"], 1)

@@ -19,6 +19,8 @@ from azure.servicebus.aio import ServiceBusClient
 from engine.processes.children import descendants
 from engine.settings import Settings
 
+ENGINE_START_S_MAX = 150  # Ray takes a second try on a busy machine
+
 
 class Engine:
     """`python -m engine` on a data folder; `pids_of` finds its actors by what Ray calls them."""

@@ -18,12 +18,11 @@ from engine.bus.queue_lengths import queue_lengths
 from engine.errors import BusUnavailable
 from migrations import upgrade
 from tests.integration.cluster.field import QUEUES
-from tests.integration.cluster.harness import Engine, eventually
+from tests.integration.cluster.harness import ENGINE_START_S_MAX, Engine, eventually
 from tests.integration.cluster.rolling import Bus, Client, Part, Sender, Standstill, Web
 from tests.integration.historian.test_upgrade_schema import upgrading
 
 pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.timeout(600)]
-ENGINE_START_S_MAX = 150  # Ray takes a second try on a busy machine
 REDELIVERED = "gasinsight_redeliveries_total"
 
 

@@ -20,10 +20,10 @@ from engine.processes.children import descendants
 from engine.processes.ports import free_port
 from engine.runtime import read_secret
 
-pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.bus, pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.bus, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[3]
-START_S_MAX = 150.0
+START_S_MAX = 360.0
 NOT_GIVEN = ("DATABASE_URL", "SERVICEBUS_CONNECTION_STRING", "RAY_ADDRESS", "ADMIN_PASSWORD", "ENVIRONMENT")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in NOT_GIVEN}
 

@@ -85,7 +85,7 @@ async def nginx(folder: Path, upstream_port: int) -> AsyncIterator[Proxy]:
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     try:
         async with asyncio.timeout(START_S_MAX):
-            while not await _listens(port):
+            while not await _redirects(plain_port):
                 await asyncio.sleep(0.02)
         yield Proxy(folder, port, plain_port, process)
     finally:
@@ -93,11 +93,11 @@ async def nginx(folder: Path, upstream_port: int) -> AsyncIterator[Proxy]:
         await process.wait()
 
 
-async def _listens(port: int) -> bool:
-    with suppress(OSError):
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.close()
-        return True
+async def _redirects(port: int) -> bool:
+    """What nginx answers by itself, whatever is behind it."""
+    with suppress(httpx.TransportError):
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return (await client.get(f"http://127.0.0.1:{port}/")).status_code == 308
     return False
 
 
