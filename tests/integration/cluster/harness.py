@@ -19,7 +19,7 @@ from azure.servicebus.aio import ServiceBusClient
 from engine.processes.children import descendants
 from engine.settings import Settings
 
-ENGINE_START_S_MAX = 150  # Ray takes a second try on a busy machine
+ENGINE_START_S_MAX = 300  # Ray takes several tries on a busy machine
 
 
 class Engine:

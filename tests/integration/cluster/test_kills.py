@@ -21,7 +21,7 @@ from tests.integration.local_bus.harness import running_bus
 @pytest.mark.ray
 @pytest.mark.bus
 @pytest.mark.postgres
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_nothing_is_lost_or_doubled_when_processes_are_killed(tmp_path: Path, database_url: str) -> None:
     async with running_bus(tmp_path / "bus", lock_s=5.0, queues=QUEUES) as bus:
         engine = Engine(tmp_path, database_url, bus.connection_string)

@@ -15,7 +15,7 @@ from engine.cluster.watch import RAY_LOST_STATUS
 from engine.processes.children import descendants
 from engine.runtime import published_values, read_secret
 from tests.integration.cluster.field import QUEUES, Field
-from tests.integration.cluster.harness import Engine, Hub, eventually, is_running, rows_of
+from tests.integration.cluster.harness import ENGINE_START_S_MAX, Engine, Hub, eventually, is_running, rows_of
 from tests.integration.local_bus.harness import running_bus
 
 
@@ -62,7 +62,7 @@ async def _until_gone(pids: set[int]) -> None:
 @pytest.mark.ray
 @pytest.mark.bus
 @pytest.mark.postgres
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_an_engine_that_lost_its_ray_ends_and_the_next_finds_everything(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -85,7 +85,7 @@ async def test_an_engine_that_lost_its_ray_ends_and_the_next_finds_everything(
 
                 await field.introduce()
                 await field.send(30)
-                await eventually(all_stored, 120, engine.log_text)
+                await eventually(all_stored, ENGINE_START_S_MAX, engine.log_text)
 
                 assert await joins(engine, read_secret(tmp_path, "ray_token"))
                 assert not await joins(engine, "a token of somebody else's, which is as long as ours is")
@@ -105,7 +105,7 @@ async def test_an_engine_that_lost_its_ray_ends_and_the_next_finds_everything(
                     await engine.start()  # as its keeper does
                     await _until_gone(left)
                     await field.send(30)
-                    await eventually(all_stored, 120, engine.log_text)
+                    await eventually(all_stored, ENGINE_START_S_MAX, engine.log_text)
                     stored_s = loop.time() - killed_at_s
                     sys.stdout.write(
                         f"\n{part} killed: ended after {ended_s:.1f} s, all stored after {stored_s:.1f} s\n"

@@ -22,7 +22,7 @@ from tests.integration.cluster.harness import ENGINE_START_S_MAX, Engine, eventu
 from tests.integration.cluster.rolling import Bus, Client, Part, Sender, Standstill, Web
 from tests.integration.historian.test_upgrade_schema import upgrading
 
-pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.timeout(900)]
 REDELIVERED = "gasinsight_redeliveries_total"
 
 
