@@ -2,7 +2,7 @@
 
 Reasons: blank, not_utf8, not_json, too_deep, not_an_object, missing_field, wrong_type, unknown_value, id_too_long,
 text_too_long, nul_character, bad_time, time_out_of_range, future, not_finite, out_of_range. The native decoder of
-readings uses the same words, and reads times for both. Keys that are not ours are ignored.
+readings uses the same words, and reads times for both. Keys that are not ours are ignored. docs/hubs.md tells senders.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _location_fields(message: FacilitySetup | SensorActivation) -> Fields:
 
 def _object(body: bytes) -> Fields:
     try:
-        text = body.decode("utf-8")
+        text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputRefused("not_utf8", f"byte {error.start} of {len(body)} is not UTF-8") from error
     if not text.strip():
@@ -119,8 +119,8 @@ def _object(body: bytes) -> Fields:
         raise InputRefused("not_json", f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise InputRefused("not_an_object", f"expected one JSON object, got {_kind(value)}")
-    if _is_deeper(value, native.JSON_DEPTH_MAX):
-        raise InputRefused("too_deep", f"the body is nested deeper than {native.JSON_DEPTH_MAX}")
+    if any(_is_deeper(field, native.JSON_DEPTH_MAX) for field in value.values()):
+        raise InputRefused("too_deep", f"a field is nested deeper than {native.JSON_DEPTH_MAX}")
     return value
 
 
