@@ -1,8 +1,8 @@
 """One task reads a receiver's connection; whoever waits for an answer waits for what it has read.
 
 The async client of azure-servicebus lets everybody who waits read the next frame, whosever it is, and nobody may write
-meanwhile (docs/decisions/0039). Here is all that we use of its inside; the client is pinned, and the contract suite of
-the bus sources fails when it changes.
+meanwhile (docs/decisions/0039). Here is all that we use of its inside; tests/unit/borrowed.toml says what it looked
+like, the client is pinned, and the contract suite of the bus sources fails when it behaves otherwise.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def no_reload_after_a_failure(patch: pytest.MonkeyPatch) -> None:
     """The core is kept although it may be ahead of the log."""
     serial = facility.Facility._serial
 
-    def keeping(self: Any) -> Any:
+    def keeping(self: facility.Facility) -> Any:
         facility, context = self, serial(self)
 
         class Keeping:

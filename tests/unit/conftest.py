@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 from collections.abc import Iterator
 
@@ -16,6 +17,6 @@ def no_cluster_no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("unit tests use no Ray and no network; this test belongs in tests/integration")
 
-    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setattr(ray, "init", functools.wraps(ray.init)(lambda *_, **__: refuse()))
     monkeypatch.setattr(socket.socket, "connect", refuse)
     yield
