@@ -198,6 +198,12 @@ def parse(text: str) -> DatabaseUrl:
     hosts = _hosts(options.pop("host", None), where, options.pop("port", None))
     if len(hosts) > 1:
         options.setdefault("target_session_attrs", "read-write")
+    if options.get("sslnegotiation") == "direct" and options.get("sslmode") not in {
+        "require",
+        "verify-ca",
+        "verify-full",
+    }:
+        raise ValueError("has sslnegotiation=direct, which needs sslmode=require, verify-ca or verify-full")
     user_name, secret, database = (options.pop(name, None) for name in ("user", "password", "dbname"))
     if options.pop("ssl", None):
         options.setdefault("sslmode", "require")
@@ -244,7 +250,16 @@ def _hosts(named: str | None, where: str, ports: str | None) -> tuple[Host, ...]
         raise ValueError(f"has {len(given)} ports for {len(names)} hosts")
     if not names and ports is not None:
         names, given = [("localhost", "")], given[:1]
-    return tuple(Host(name or "localhost", _port(port)) for (name, _), port in zip(names, given, strict=True))
+    return tuple(Host(_host(name), _port(port)) for (name, _), port in zip(names, given, strict=True))
+
+
+def _host(name: str) -> str:
+    """Checked here, for what cannot be a name is no outage, and would end a program when it connects."""
+    try:
+        name.encode("utf-8" if name.startswith("/") else "idna")
+    except UnicodeError:
+        raise ValueError(f"has a host that cannot be one; {ENCODE}") from None
+    return name or "localhost"
 
 
 def _name_and_port(part: str) -> tuple[str, str]:
@@ -267,9 +282,12 @@ def _port(text: str) -> int | None:
 
 def _decoded(text: str) -> str:
     try:
-        return unquote(text, errors="strict")
+        decoded = unquote(text, errors="strict")
     except UnicodeDecodeError:
         raise ValueError(f"has bytes in % that are no UTF-8; {ENCODE}") from None
+    if "\0" in decoded:
+        raise ValueError("has a zero byte (%00), which no part of it may have")
+    return decoded
 
 
 def _host_written(host: Host) -> str:

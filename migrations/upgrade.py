@@ -9,7 +9,9 @@ import asyncio
 import threading
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import structlog
 from alembic import command
 from alembic.config import Config
@@ -119,7 +121,17 @@ async def refuse_older_schema(database_url: str) -> None:
 
 def migration_engine(database_url: str) -> AsyncEngine:
     """Connected as all others are, so that what the address says means the same here."""
-    return create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(database_url), poolclass=NullPool)
+    return create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: _connected(database_url), poolclass=NullPool
+    )
+
+
+async def _connected(database_url: str) -> Any:
+    """Why there is no connection reaches people in the words of PostgreSQL, not wrapped by SQLAlchemy."""
+    try:
+        return await connect(database_url)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise StoreUnavailable(f"{type(error).__name__}: {error}") from error
 
 
 def alembic_config(database_url: str) -> Config:

@@ -75,7 +75,7 @@ async def translated_errors(doing: str) -> AsyncIterator[None]:
         OSError,
         TimeoutError,
     ) as error:
-        problem = f"{doing}: {type(error).__name__}: {error}"
+        problem = f"{doing}: {type(error).__name__}: {str(error) or 'no answer'}"
         if failure_of(error, committing=False) is Failure.CONTENT:
             raise CommitRejected(problem) from error
         raise StoreUnavailable(problem) from error

@@ -115,6 +115,9 @@ def test_values_that_cannot_be_honoured_are_refused() -> None:
         "nothing",
         "connection_limit=5",
         "SSLMODE=require",
+        "sslnegotiation=direct",
+        "sslnegotiation=direct&sslmode=prefer",
+        "dbname=%00",
     ):
         with pytest.raises(ValueError, match=r"^has "):
             parse(f"postgresql://u:{SECRET}@h/d?{pair}")
@@ -139,6 +142,9 @@ WRONG = [
     f"postgresql://u:{SECRET}@h/d?replication=true",
     f"postgresql://u:{SECRET}@h/d?pgbouncer=true",
     f"postgresql://u:{SECRET}@[::1/d",
+    f"postgresql://u:{SECRET}@h..x/d",
+    f"postgresql://u:{SECRET}@{'x' * 64}.example/d",
+    f"postgresql://u:{SECRET}%00@h/d",
 ]
 
 

@@ -72,6 +72,20 @@ def test_an_address_that_is_wrong_is_a_sentence_of_every_command(words: str, tmp
     assert ran.stderr.count("\n") == 1 and "hunter2" not in ran.stderr + ran.stdout
 
 
+@pytest.mark.parametrize(("user", "database", "said"), [("nobody", "", "nobody"), ("", "nowhere", "nowhere")])
+def test_a_login_that_is_wrong_is_a_sentence_of_every_command(
+    user: str, database: str, said: str, database_url: str, tmp_path: Path
+) -> None:
+    there = parse(database_url)
+    host = there.hosts[0]
+    login, name = f"{user or there.user}:{there.password}", database or there.database
+    url = f"postgresql://{login}@{host.name}:{host.port}/{name}"
+    for words in (("db", "current"), ("db", "upgrade"), ("backup", str(tmp_path / "x")), ("audit", "verify")):
+        ran = gasinsight(*words, database_url=url)
+        assert (ran.returncode, ran.stderr.count("\n")) == (1, 1), ran.stderr
+        assert said in ran.stderr and str(there.password) not in ran.stderr
+
+
 def test_doctor_finds_an_address_that_is_wrong(tmp_path: Path) -> None:
     ran = gasinsight("doctor", "--data-dir", str(tmp_path), database_url="postgresql://u:hunter2@h/d?unheard=1")
     assert (ran.returncode, ran.stderr) == (1, "")
