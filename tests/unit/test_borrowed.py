@@ -87,7 +87,8 @@ def test_nothing_is_written_down_that_is_not_used_any_more() -> None:
 
 
 def last_word(name: str) -> str:
-    return re.findall(r"\w+", name)[-1]
+    words: list[str] = re.findall(r"\w+", name)
+    return words[-1]
 
 
 OFFENCES = {

@@ -162,7 +162,7 @@ def native_stub() -> str:
 
 
 def test_limits_and_words_are_those_of_the_code() -> None:
-    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    settings = Settings(_env_file=None)
     for said in (
         f"1 to {native.ID_BYTES_MAX} bytes of UTF-8",
         f"at most {native.DATA_BYTES_MAX} bytes, no NUL; a number",
