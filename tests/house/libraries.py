@@ -14,6 +14,7 @@ ONLY_IN: Final[dict[str, tuple[str, ...]]] = {
     ),
     "asyncpg": (
         "engine.historian",
+        "migrations.upgrade",
         "web.database",
         "web.history.grid_readings",
         "web.auth.sessions",
