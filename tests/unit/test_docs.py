@@ -78,14 +78,13 @@ def test_the_readme_lists_every_folder() -> None:
     assert set(re.findall(r"`(\w+)/`", rows)) == folders
 
 
-def test_make_targets_named_in_documents_exist() -> None:
+def test_make_targets_named_in_documents_hooks_and_workflows_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    running = [ROOT / ".pre-commit-config.yaml", *sorted((ROOT / ".github/workflows").glob("*.yml"))]
     named = {
-        target
-        for document in DOCUMENTS
-        for target in re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", document.read_text(), re.MULTILINE)
-        for target in target
-        if target
+        (target, path.name)
+        for path in [*DOCUMENTS, *running]
+        for target in re.findall(r"(?:`|^|entry: |run: )make ([a-z-]+)", path.read_text(), re.MULTILINE)
     }
-    assert named
-    assert named <= targets
+    assert {("audit", "audit.yml"), ("check", ".pre-commit-config.yaml")} <= named
+    assert [each for each in sorted(named) if each[0] not in targets] == []
