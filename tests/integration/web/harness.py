@@ -23,7 +23,7 @@ from quart import Quart
 import web.app
 from engine.errors import ClusterUnavailable
 from engine.live import LiveChunk
-from engine.processes.polling import answers
+from engine.processes.polling import answers, trust
 from engine.processes.ports import free_port
 from engine.settings import Settings
 from web.app import create_app
@@ -107,7 +107,7 @@ async def serving(app: Quart, port: int = 0) -> AsyncIterator[int]:
 
 async def _until_served(port: int) -> None:
     """Wait until there is an answer, whichever."""
-    async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as client:
+    async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False, verify=trust()) as client:
         while True:
             with suppress(httpx.TransportError):
                 await client.get(f"http://127.0.0.1:{port}/livez")
@@ -292,7 +292,7 @@ async def web_server(database_url: str, data_dir: Path, **changes: object) -> As
     try:
         async with (
             serving(create_app(settings, feed, passwords=Passwords(CHEAP))) as port,
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, verify=trust()) as client,
         ):
             await until_answered(f"http://127.0.0.1:{port}/readyz?part=web")
             yield Web(port, client, database, feed, settings)
