@@ -10,10 +10,13 @@ from engine.local_bus.amqp_types import Described, ULong
 from engine.local_bus.errors import DECODE_ERROR, LIMIT_EXCEEDED, SIZE_EXCEEDED, AmqpError
 from engine.local_bus.frames import Attach, Flow, Transfer, error_value
 from engine.local_bus.locks import Delivery, fresh_tokens
-from engine.local_bus.message import outgoing
+from engine.local_bus.message import BATCH_FORMAT, outgoing
 from engine.local_bus.queue import Queue
 
 MESSAGE_BYTES_MAX = 256 * 1024
+# A client counts the messages of a batch and not what it writes around them: message id, session id and partition key
+# of the first, each at most 128 characters of at most 4 bytes.
+ENVELOPE_BYTES_MAX = 2 * 1024
 INBOUND_CREDIT = 1_000
 SERIAL = 1 << 32
 REPLIES_WAITING_MAX = 1_000
@@ -82,7 +85,7 @@ class Inbound:
             self.grant()
             return
         self._size += len(payload)
-        if self._size <= MESSAGE_BYTES_MAX:
+        if self._size <= _bytes_max(first):
             self._parts.append(payload)
         else:
             self._parts.clear()
@@ -97,8 +100,8 @@ class Inbound:
         self._credit -= 1
         self._end_delivery()
         self._unfinished_count += 1
-        if size > MESSAGE_BYTES_MAX:
-            too_large = f"The message has {size} bytes, {MESSAGE_BYTES_MAX} are allowed."
+        if size > _bytes_max(first):
+            too_large = f"The message has {size} bytes, {_bytes_max(first)} are allowed."
             self.finish(incoming, AmqpError(SIZE_EXCEEDED, too_large))
         else:
             self._receive(self, incoming)
@@ -126,6 +129,10 @@ class Inbound:
         self._closed = True
         self._first = None
         self._parts = []
+
+
+def _bytes_max(first: Transfer) -> int:
+    return MESSAGE_BYTES_MAX + (ENVELOPE_BYTES_MAX if first.message_format == BATCH_FORMAT else 0)
 
 
 class LinkError(AmqpError):

@@ -8,6 +8,7 @@ import os
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -212,6 +213,22 @@ async def test_an_unknown_queue_is_not_found(bus: LocalBus, attribute: str) -> N
         with pytest.raises(MessagingEntityNotFoundError, match=r"nowhere.*Queues: readings"):
             async with getattr(client, attribute)("nowhere"):
                 pass
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 200, 255, 256, 300, 5_000, 65_000, 130_000, 261_000])
+async def test_a_batch_that_the_client_calls_full_is_taken(bus: LocalBus, sender: ServiceBusSender, size: int) -> None:
+    """The client counts the messages, not the envelope, which repeats the ids of the first."""
+    batch = await sender.create_message_batch()
+    with pytest.raises(MessageSizeExceededError):
+        while True:
+            batch.add_message(ServiceBusMessage(b"x" * size, message_id="m" * 128))
+    for rest in range(262_144 - batch.size_in_bytes, 0, -1):  # to the last byte
+        with suppress(MessageSizeExceededError):
+            batch.add_message(ServiceBusMessage(b"x" * rest))
+            break
+    sent = len(batch)
+    await sender.send_messages(batch)
+    assert bus.counts["readings"].active == sent
 
 
 async def test_names_are_case_insensitive(bus: LocalBus, client: ServiceBusClient, sender: ServiceBusSender) -> None:
