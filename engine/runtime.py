@@ -19,11 +19,13 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from engine.all_or_nothing import remove_empty
 from engine.errors import SettingsError
 from engine.settings import Settings, load_settings
 
 RUNTIME_NAME = "runtime.json"
 RUNTIME_VERSION = 1
+LOCK_NAME = ".runtime.lock"
 REPORT_NAME = "engine-report.json"
 REPORT_BYTES_STEP = 64 * 1024
 SETTINGS_FROM_RUNTIME = ("database_url", "servicebus_connection_string")
@@ -85,6 +87,14 @@ def withdraw(data_dir: Path, component: str) -> None:
             _write(data_dir, components)
         else:
             (data_dir / RUNTIME_NAME).unlink(missing_ok=True)
+
+
+def remove(data_dir: Path) -> None:
+    """Take away all that is ours in a folder that nobody uses."""
+    secrets_made = data_dir / "secrets"
+    for path in (*(secrets_made.iterdir() if secrets_made.is_dir() else ()), data_dir / LOCK_NAME):
+        path.unlink(missing_ok=True)
+    remove_empty(secrets_made)
 
 
 def published_values(data_dir: Path) -> dict[str, Any]:
@@ -248,7 +258,7 @@ def _locked(data_dir: Path) -> Iterator[None]:
     """One writer at a time, among processes."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / ".runtime.lock").open("w", encoding="utf-8")
+        lock = (data_dir / LOCK_NAME).open("w", encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"cannot write in {data_dir}: {error.strerror}; choose another DATA_DIR") from error
     with lock:

@@ -11,9 +11,10 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from engine.all_or_nothing import unwound_by_signals
 from engine.client import GasInSight
 from engine.client.shapes import ApiKey, Facility, PermissionType
-from engine.commands.login import LoginOptions, find_login, told_errors
+from engine.commands.login import LoginOptions, NotDone, find_login, told_errors
 from engine.errors import SettingsError
 
 Result = TypeVar("Result")
@@ -34,18 +35,36 @@ def run_create(overrides: dict[str, object], options: LoginOptions, new: NewKey,
     if not new.view and not new.edit:
         raise SettingsError("a key needs at least one facility: --view FACILITY or --edit FACILITY")
 
-    async def create(gis: GasInSight) -> ApiKey:
-        known = await gis.facilities()
-        rights: dict[str, PermissionType] = {_id_of(wanted, known): "View" for wanted in new.view}
-        rights |= {_id_of(wanted, known): "Edit" for wanted in new.edit}
-        return await gis.admin.create_api_key(new.name, rights, days=new.days)
+    with unwound_by_signals():
+        _asked(overrides, options, lambda gis: create_key(gis, new, as_json))
 
-    made = _asked(overrides, options, create)
+
+async def create_key(gis: GasInSight, new: NewKey, as_json: bool) -> None:
+    """Make it and show it; one that nobody came to see is revoked, also when we are cancelled meanwhile."""
+    known = await gis.facilities()
+    rights: dict[str, PermissionType] = {_id_of(wanted, known): "View" for wanted in new.view}
+    rights |= {_id_of(wanted, known): "Edit" for wanted in new.edit}
+    making = asyncio.ensure_future(gis.admin.create_api_key(new.name, rights, days=new.days))
+    try:
+        made = await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await gis.admin.revoke_api_key((await making).id)
+        raise
+    try:
+        _show(made, as_json)
+    except OSError as error:
+        await gis.admin.revoke_api_key(made.id)
+        sys.stdout = None  # what is left in it cannot be written either
+        raise NotDone(f"the key cannot be shown ({error.strerror}), so {made.id} ({made.name}) is revoked") from error
+
+
+def _show(made: ApiKey, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(made.model_dump_json() + "\n")
-        return
-    sys.stderr.write(f"Key {made.id} ({made.name}), until {made.expires_at:%Y-%m-%d}; it is shown this once:\n")
-    sys.stdout.write(f"{made.key}\n")
+    else:
+        sys.stderr.write(f"Key {made.id} ({made.name}), until {made.expires_at:%Y-%m-%d}; it is shown this once:\n")
+        sys.stdout.write(f"{made.key}\n")
+    sys.stdout.flush()
 
 
 def run_list(overrides: dict[str, object], options: LoginOptions, as_json: bool) -> None:

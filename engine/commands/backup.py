@@ -10,9 +10,10 @@ import asyncio
 import os
 from pathlib import Path
 
+from engine.all_or_nothing import draft_of, new_file, unwound_by_signals
 from engine.commands.steps import Screen
 from engine.embedded import EmbeddedPostgres
-from engine.embedded.clients import find_client, run_client
+from engine.embedded.clients import find_client, read_contents, run_client
 from engine.errors import SettingsError
 from engine.historian.restored import refuse_unless_empty, server_major, settle
 from engine.historian.web_role import make_web_role
@@ -27,55 +28,76 @@ def run_backup(overrides: dict[str, object], file: Path, as_json: bool) -> None:
     url = find_database_url(load_settings(**overrides))
     major = asyncio.run(server_major(url))
     screen = Screen(as_json)
-    draft = file.with_name(f".{file.name}.draft")
-    draft.unlink(missing_ok=True)
     try:
-        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with unwound_by_signals(), draft_of(file) as draft, new_file(draft, 0o600):
+            arguments = ["--format=custom", "--no-owner", f"--file={draft}"]
+            with screen.step("reading the database"):
+                run_client(find_client("pg_dump", major), url, arguments, "writing the backup")
+            with draft.open("rb") as written:
+                os.fsync(written.fileno())
     except OSError as error:
         raise SettingsError(f"cannot write {file}: {error.strerror}") from error
-    try:
-        arguments = ["--format=custom", "--no-owner", f"--file={draft}"]
-        with screen.step("reading the database"):
-            run_client(find_client("pg_dump", major), url, arguments, "writing the backup")
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
-        draft.rename(file)
-    finally:
-        draft.unlink(missing_ok=True)
     size = file.stat().st_size
     screen.event("backup", f"{file}: {size / 1024**2:,.1f} MiB, PostgreSQL {major}", file=str(file), bytes=size)
 
 
 def run_restore(overrides: dict[str, object], file: Path, as_json: bool) -> None:
-    """Into the empty database of DATABASE_URL, or as the embedded one of a data folder that has none."""
+    """Into the empty database of DATABASE_URL, or as the embedded one of a data folder that has none.
+
+    What fails or is interrupted leaves the database empty, or the folder without one.
+    """
     settings = load_settings(**overrides)
     if not file.is_file():
         raise SettingsError(f"there is no file {file}")
     screen = Screen(as_json)
-    if settings.postgresql_url:
-        _restore(settings.postgresql_url, file, screen)
-        return
-    data_dir = settings.data_dir.absolute()
-    if (data_dir / "postgres").exists():
-        raise SettingsError(
-            f"{data_dir} has a database already, and a restore replaces nothing: choose a new folder with --data-dir"
-        )
-    with EmbeddedPostgres(data_dir) as url:
-        _restore(url, file, screen)
+    with unwound_by_signals():
+        if settings.postgresql_url:
+            _restore(settings.postgresql_url, file, screen)
+            _settle_or_tell(settings.postgresql_url, screen)
+        else:
+            _restore_embedded(settings.data_dir.absolute(), file, screen)
 
 
 def run_settle(overrides: dict[str, object]) -> None:
     _settle(find_database_url(load_settings(**overrides)), Screen())
 
 
+def _restore_embedded(data_dir: Path, file: Path, screen: Screen) -> None:
+    postgres = EmbeddedPostgres(data_dir)
+    if postgres.has_cluster():
+        raise SettingsError(
+            f"{data_dir} has a database already, and a restore replaces nothing: choose a new folder with --data-dir"
+        )
+    with postgres as url:
+        try:
+            _restore(url, file, screen)
+            _settle(url, screen)
+        except BaseException:
+            postgres.remove()
+            raise
+
+
 def _restore(url: str, file: Path, screen: Screen) -> None:
     asyncio.run(refuse_unless_empty(url))
-    asyncio.run(make_web_role(url))
     program = find_client("pg_restore", asyncio.run(server_major(url)))
+    read_contents(program, file)
+    asyncio.run(make_web_role(url))
     arguments = ["--single-transaction", "--exit-on-error", "--no-owner", str(file)]
     with screen.step("writing the database"):
         run_client(program, url, arguments, "restoring")
-    _settle(url, screen)
+
+
+def _settle_or_tell(url: str, screen: Screen) -> None:
+    """What is written by now is somebody else's database to take away."""
+    try:
+        _settle(url, screen)
+    except BaseException:
+        screen.event(
+            "not_settled",
+            "The database is restored and not settled: before anything is started on it, run `gasinsight db settle`"
+            " (of a backup by an older program: `gasinsight db upgrade` first).",
+        )
+        raise
 
 
 def _settle(url: str, screen: Screen) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from engine.all_or_nothing import unwound_by_signals
 from engine.commands.steps import Screen
 from engine.errors import SettingsError
 from engine.offline import FrameRefused, files, recordings, score_frame
@@ -38,7 +39,7 @@ def run_score(options: ScoreOptions) -> int:
     run = _Run(options)
     for folder, why in found.refused:
         run.tell_refused(folder, why)
-    with run.bar:
+    with unwound_by_signals(), run.bar:
         run.score_all(found.recordings)
     run.sum_up()
     return 1 if run.refused else 0

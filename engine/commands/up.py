@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from engine import runtime
+from engine.all_or_nothing import missing_folders, remove_empty
 from engine.client import ClientError, GasInSight
 from engine.cluster.environment import check_ray_settings
 from engine.commands.doctor import check_secret_key
@@ -105,6 +106,7 @@ class Installation:
         self._claimed = False
         self._published: dict[str, object] = {}
         self._hub = HubFollower(self._logs_dir / "hub.log", screen)
+        self._missing: list[Path] = []
 
     @property
     def url(self) -> str:
@@ -113,6 +115,7 @@ class Installation:
     async def run(self) -> None:
         """Start, tell, and follow until cancelled, until the time is over, or until a child fails for good."""
         self._take_ports()
+        self._missing = missing_folders(self._data_dir)
         runtime.claim(self._data_dir, "up")
         self._claimed = True
         first_start = runtime.read_secret(self._data_dir, "admin_password") is None
@@ -140,6 +143,9 @@ class Installation:
             self._listener.close()
         if self._claimed:
             runtime.withdraw(self._data_dir, "up")
+        if self._missing and not self._children and not EmbeddedPostgres(self._data_dir).has_cluster():
+            runtime.remove(self._data_dir)  # of a first start that came to nothing
+            remove_empty(*self._missing)
 
     def _take_ports(self) -> None:
         settings = self._settings
@@ -247,7 +253,7 @@ class Installation:
         elif first_start:
             login_with = f"{runtime.read_secret(self._data_dir, 'admin_password')}   (shown this once; kept in {where})"
         else:
-            login_with = f"as shown at the first start (kept in {where})"
+            login_with = f"kept in {where}"
         beside = f" --data-dir {self._data_dir}" if "data_dir" in self._options.settings else ""
         bus = f"127.0.0.1:{self._bus_port}" if self._bus_port else "as set in SERVICEBUS_CONNECTION_STRING"
         text = f"""

@@ -54,6 +54,14 @@ def run_client(program: Path, database_url: str, arguments: Sequence[str], doing
     return ran.stdout
 
 
+def read_contents(program: Path, file: Path) -> str:
+    """What pg_restore finds in a backup, without a database; raises SettingsError where it finds none."""
+    ran = subprocess.run([program, "--list", str(file)], capture_output=True, text=True, check=False)  # noqa: S603
+    if ran.returncode != 0:
+        raise SettingsError(f"{file} is no backup that can be read: {ran.stderr.strip()[-2000:]}")
+    return ran.stdout
+
+
 def _major_of(program: Path) -> int | None:
     """None: it is not there or does not run here."""
     try:

@@ -31,6 +31,7 @@ from typing import IO
 
 import structlog
 
+from engine.all_or_nothing import missing_folders, remove_empty
 from engine.embedded.account import Account, can_reach, choose_account, run, spawn
 from engine.embedded.binaries import Programs, find_programs
 from engine.embedded.orphans import stop_orphans
@@ -38,6 +39,7 @@ from engine.errors import StoreUnavailable
 
 ROLE = "gasinsight"
 DATABASE = "gasinsight"
+_OURS = ("data", "data.draft", "data.password", "password", "port", "postgres.log", "postgres.log.1")
 _LOG_BYTES_MAX = 16 * 1024 * 1024
 _START_S_MAX = 600.0  # recovery may take long; a server that ends is noticed at once
 _STOP_S_MAX = 30.0
@@ -75,6 +77,8 @@ class EmbeddedPostgres:
         self._server: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._port = 0
+        self._missing: list[Path] = []
+        """Folders that were not there when it was started."""
         self.restarts = 0
 
     @property
@@ -89,9 +93,22 @@ class EmbeddedPostgres:
         server = self._server
         return server.pid if server is not None and server.poll() is None else None
 
+    def has_cluster(self) -> bool:
+        """Whether there is a database in the folder, running or not."""
+        return (self._home / "data").exists()
+
     def start(self) -> str:
-        """Start the server, at first making its cluster, and return its URL once it accepts connections."""
-        self._lock = self._take_folder()
+        """Start the server, at first making its cluster, and return its URL once it accepts connections.
+
+        A first start that fails leaves nothing of what it made.
+        """
+        self._missing = missing_folders(self._data_dir)
+        try:
+            self._lock = self._take_folder()
+        except BaseException:
+            remove_empty(*self._missing)
+            raise
+        was_there = self.has_cluster()
         try:
             data = self._home / "data"
             account = choose_account(data.stat().st_uid if data.exists() else None)
@@ -106,20 +123,44 @@ class EmbeddedPostgres:
             self._port = _free_port(self._home / "port")
             self._keep_running(account, programs)
         except BaseException:
-            self.stop()
+            if was_there:
+                self.stop()
+            else:
+                self.remove()
             raise
         return self.url
 
     def stop(self) -> None:
         """End the server in good order (sessions are ended, data is flushed); harmless when it does not run."""
+        self._end_keeper()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def remove(self) -> None:
+        """End the server and take the database away with all that its start made; harmless when it was not started."""
+        self._end_keeper()
+        if self._lock is None:
+            return
+        home = self._home.resolve()
+        for name in _OURS:
+            if (home / name).is_dir():
+                shutil.rmtree(home / name, ignore_errors=True)
+            else:
+                (home / name).unlink(missing_ok=True)
+        remove_empty(home)
+        if not home.exists():
+            (self._data_dir / "postgres").unlink(missing_ok=True)  # where it led there
+        Path(self._lock.name).unlink(missing_ok=True)
+        self.stop()
+        remove_empty(*self._missing)
+
+    def _end_keeper(self) -> None:
         self._stopping.set()
         keeper = self._keeper
         if keeper is not None:
             keeper.join(_STOP_S_MAX * 2)
         self._keeper = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def __enter__(self) -> str:
         return self.start()
@@ -235,6 +276,7 @@ def _reachable_home(home: Path, account: Account, shared_dir: Path) -> Path:
     _make_folder(shared_dir, 0o755)
     _make_folder(elsewhere, 0o711)
     if not can_reach(account, elsewhere):
+        elsewhere.rmdir()
         raise StoreUnavailable(
             f"user {account.name}, as which PostgreSQL runs, can reach neither {home.parent} nor {shared_dir}; "
             "start as an ordinary user, choose another DATA_DIR, or set DATABASE_URL"

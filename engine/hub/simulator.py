@@ -20,6 +20,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.servicebus.exceptions import ServiceBusAuthenticationError, ServiceBusAuthorizationError, ServiceBusError
 
+from engine.all_or_nothing import draft_of
 from engine.clock import Clock
 from engine.errors import BusUnavailable, SettingsError
 from engine.hub.field import Field, FieldOptions
@@ -176,9 +177,8 @@ class Hub:
     def _plan(self, field: Field, end_s: float) -> None:
         self._pending_faults += [(fault.start_s, field.describe(fault)) for fault in field.plan(end_s)]
         if self._options.ledger is not None:
-            draft = self._options.ledger.with_name(f".{self._options.ledger.name}.draft")
-            draft.write_text(json.dumps(field.ledger(), indent=1) + "\n", encoding="utf-8")
-            draft.replace(self._options.ledger)
+            with draft_of(self._options.ledger) as draft:
+                draft.write_text(json.dumps(field.ledger(), indent=1) + "\n", encoding="utf-8")
 
     def _announce_faults(self, now_s: float) -> None:
         while self._pending_faults and self._pending_faults[0][0] <= now_s:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 import polars as pl
 
+from engine.all_or_nothing import draft_of, folders_of
 from engine.offline.delimited import read_text
 from engine.offline.refusals import FrameRefused, refusing
 
@@ -64,28 +63,8 @@ def read(path: Path) -> Table:
 
 def write(scored: pl.DataFrame, target: Path) -> None:
     """The file, with the folders it lies in; when it fails, or is interrupted, neither."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
-    with refusing(f"cannot write {target}"), folders_of(target):
-        try:
-            with draft.open("xb") as file:
-                scored.write_parquet(file)
-            draft.replace(target)
-        finally:
-            draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def folders_of(target: Path) -> Iterator[None]:
-    """The folders it lies in are made, and taken away again when what is done in this block fails."""
-    missing = [folder for folder in target.parents if not folder.exists()]
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except BaseException:
-        for folder in missing:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        raise
+    with refusing(f"cannot write {target}"), folders_of(target), draft_of(target) as draft, draft.open("wb") as file:
+        scored.write_parquet(file)
 
 
 def _refuse_other_kinds(head: bytes, path: Path) -> None:
