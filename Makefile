@@ -1,4 +1,5 @@
 # GasInSight.Server: `make demo` shows it running, `make test` proves it. Both set up what they need.
+# `make check` is for while you work, `make test` for what you hand over, `make test-long` for a night.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -11,11 +12,18 @@ SEED   ?= 1
 OUTAGE_S ?= 180
 FUZZ_S ?= 300
 ARGS   ?=
+PARTS  ?= 3
+WHOLES ?= 2
+# both in the order in which they are collected
+FILES_AT_A_TIME := $(BIN)/pytest --dist loadfile --no-loadscope-reorder --numprocesses
+TESTS_AT_A_TIME := $(BIN)/pytest --dist loadgroup --no-loadscope-reorder --numprocesses
 
+# Hundreds of processes start in a run; compiling what they import would take most of their time.
+export PYTHONDONTWRITEBYTECODE :=
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test setup lint audit format test-rust test-unit test-real test-faults chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs release clean
+.PHONY: help demo check test test-long setup lint audit format test-rust test-unit test-parts test-wholes test-faults chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs release clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -24,7 +32,12 @@ help: ## show this list
 demo: setup ## run everything with a simulated field hub until Ctrl-C (ARGS="--port 8001 ..." for options)
 	@exec $(BIN)/gasinsight up --simulate $(ARGS)
 
-test: setup lint test-rust test-unit test-real ## run every check and test
+check: setup lint ## minutes: style and types, unit tests, some fault runs and a part of the web server
+	$(FILES_AT_A_TIME) $(PARTS) tests/unit tests/native tests/faults/test_runs.py tests/integration/web/test_rest.py --seeds 50
+
+test: setup lint test-rust test-parts test-wholes ## run every check and test
+
+test-long: test-faults test-fuzz test-outages test-compat chaos ## hours: what is left out of `make test` or is short in it
 
 setup: $(VENV)/.ready ## make or refresh the project's own environment in .venv
 
@@ -65,8 +78,11 @@ test-rust: setup ## the Rust core by itself, without Python
 test-unit: setup ## seconds: no Ray, no network, no database
 	$(BIN)/pytest tests/unit tests/native
 
-test-real: setup ## against real parts: PostgreSQL, AMQP, Ray, browser
-	$(BIN)/pytest tests/contract tests/integration tests/faults tests/chaos tests/acceptance
+test-parts: setup ## without Ray, but with PostgreSQL, AMQP and a browser; PARTS=3 files at a time
+	$(FILES_AT_A_TIME) $(PARTS) -m "not (ray or busy or long)"
+
+test-wholes: setup ## whole installations with Ray, which mostly wait; WHOLES=2 at a time
+	$(TESTS_AT_A_TIME) $(WHOLES) -m "(ray or busy) and not long"
 
 test-faults: setup ## seeded fault runs, as many as you like (SEEDS=2000)
 	$(BIN)/pytest tests/faults --seeds $(SEEDS)
@@ -108,3 +124,4 @@ release: setup ## wheel, source distribution, bills of materials and checksums i
 
 clean: ## remove what was built (not the data in .gasinsight)
 	rm -rf $(VENV) target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -r {} +

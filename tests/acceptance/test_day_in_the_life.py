@@ -22,7 +22,14 @@ from tests.acceptance.field_hub import FieldHub
 from tests.acceptance.front_end import FrontEnd, LoggedOut, frames
 from tests.acceptance.whole_system import System
 
-pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.xdist_group("system"),
+    pytest.mark.bus,
+    pytest.mark.postgres,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+]
 
 NEW_PASSWORD = "chosen by the operator 1"
 ANN = "ann@plant.example"

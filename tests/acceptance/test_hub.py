@@ -25,7 +25,14 @@ from websockets.asyncio.client import connect
 
 from tests.acceptance.whole_system import System
 
-pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.xdist_group("system"),
+    pytest.mark.bus,
+    pytest.mark.postgres,
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+]
 
 SETUP = "facility-setup-queue"
 ACTIVATION = "sensor-activation-queue"

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 from tests.acceptance.front_end import FrontEnd
 from tests.acceptance.web_alone import EMAIL, FORM, PASSWORD, served
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?")
 

@@ -20,7 +20,7 @@ import pytest
 
 from engine.local_bus import LocalBus
 
-pytestmark = [pytest.mark.bus, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.bus, pytest.mark.long, pytest.mark.timeout(600)]
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parents[1] / ".cache" / "compat"

@@ -25,6 +25,8 @@ LOCK_S = 2.0
 WAIT_S = 1.0
 QUEUE = "sensor-data-queue"
 
+pytestmark = pytest.mark.slow
+
 
 class Broker(Protocol):
     """What the suite needs beside the source itself: the sender's side, the dead letters and time."""

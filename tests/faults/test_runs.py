@@ -14,6 +14,8 @@ import pytest
 from tests.faults.run import World
 from tests.faults.seeds import seeded
 
+pytestmark = pytest.mark.slow
+
 _totals: Counter[str] = Counter()
 
 

@@ -12,6 +12,8 @@ import pytest
 from bench.planted import Result, Trial, run
 from engine.hub.faults import FaultKind
 
+pytestmark = pytest.mark.slow
+
 NAMED = ("leak", "drift", "stuck", "spike", "gap", "stiction", "pump_trip")
 
 

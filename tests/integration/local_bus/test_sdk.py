@@ -34,7 +34,7 @@ from tests.integration.local_bus.harness import (
     running_bus,
 )
 
-pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.bus, pytest.mark.slow, pytest.mark.timeout(60)]
 
 EMPTY = Counts(0, 0, 0, 0, 0)
 

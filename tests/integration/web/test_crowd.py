@@ -76,6 +76,7 @@ async def metric(web: Web, name: str) -> float:
     return sum(float(line.split()[-1]) for line in shown.splitlines() if line.startswith(name))
 
 
+@pytest.mark.busy
 async def test_hostile_clients_cost_the_others_nothing(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
