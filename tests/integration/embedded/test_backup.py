@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import stat
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,27 +28,15 @@ from tests.conftest import database_named
 from tests.fakes.messages import T0_US, activation, batch, setup
 from tests.integration.cluster.field import FACILITIES, QUEUES, Field
 from tests.integration.cluster.harness import Engine, Hub, eventually
+from tests.integration.gasinsight import gasinsight
 from tests.integration.local_bus.harness import running_bus
 
 pytestmark = pytest.mark.postgres
-ROOT = Path(__file__).parents[3]
 MOVED_ON = {"facility_epochs", "users", "refresh_tokens"}
 """Tables in which a restore changes something on purpose."""
 GAPS_IN_THE_LOG = """SELECT count(*) FROM (
     SELECT commit_no - lag(commit_no) OVER (PARTITION BY facility_id ORDER BY commit_no) AS step FROM facility_commits
 ) steps WHERE step <> 1"""
-
-
-def gasinsight(*arguments: str, database_url: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "engine.commands.cli.app", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": database_url},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 async def ask(database_url: str, query: str, *arguments: object) -> object:

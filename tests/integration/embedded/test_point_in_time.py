@@ -21,7 +21,7 @@ from engine.processes.ports import free_port
 from engine.settings import Settings
 from migrations.upgrade import upgrade
 from tests.fakes.messages import T0_US, activation, batch, setup
-from tests.integration.embedded.test_backup import gasinsight
+from tests.integration.gasinsight import gasinsight
 
 pytestmark = pytest.mark.postgres
 START_S_MAX = 30

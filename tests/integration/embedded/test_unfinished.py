@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,34 +15,14 @@ import pytest
 
 from engine.historian.restored import server_major
 from engine.processes.ports import free_port
+from tests.integration.gasinsight import ROOT, command, environment, gasinsight
 
 pytestmark = pytest.mark.postgres
-ROOT = Path(__file__).parents[3]
 CLIENT = """#!/bin/sh
 case "$*" in *--version*) echo "{name} (PostgreSQL) {major}"; exit 0;; *--list*) exit 0;; esac
 touch {begun}
 exec sleep 60
 """
-
-
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "engine.commands.cli.app", *words]
-
-
-def environment(database_url: str = "", **more: str) -> dict[str, str]:
-    return {**os.environ, "DATABASE_URL": database_url, **more}
-
-
-def gasinsight(*words: str, database_url: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words),
-        cwd=ROOT,
-        env=environment(database_url),
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
 
 
 def interrupted(number: int, programs: Path, major: int, words: tuple[str, ...], database_url: str = "") -> int:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,10 +22,10 @@ from engine.historian.connecting import connect
 from engine.historian.restored import server_major
 from engine.processes.ports import free_port
 from migrations.upgrade import current_revision, newest_revision
+from tests.integration.gasinsight import gasinsight
 from tests.integration.historian.test_database_tls import _pipe
 
 pytestmark = pytest.mark.postgres
-ROOT = Path(__file__).parents[3]
 ODD_PASSWORD = "p@ss:/?#[]%&=+ \N{LATIN SMALL LETTER U WITH DIAERESIS}%41"
 EVERYTHING = (
     "connect_timeout=10&channel_binding=prefer&gssencmode=disable&keepalives=1&keepalives_idle=30&keepalives_interval=10"
@@ -35,18 +33,6 @@ EVERYTHING = (
     "&options=-c%20geqo%3Doff&target_session_attrs=read-write&sslmode=prefer&sslsni=1&load_balance_hosts=disable"
     "&sslcertmode=allow&gssdelegation=0&min_protocol_version=3.0&sslnegotiation=postgres"
 )
-
-
-def gasinsight(*words: str, database_url: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "engine.commands.cli.app", *words],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": database_url},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def elsewhere(database_url: str, hosts: str, options: str = "") -> str:
@@ -212,14 +198,7 @@ def test_a_service_and_a_file_of_passwords_are_read(database_url: str, tmp_path:
     (tmp_path / "passwords").write_text(f"{host.name}:{host.port}:*:{there.user}:{there.password}\n")
     (tmp_path / "passwords").chmod(0o600)
     url = f"postgresql:///{there.database}?service=gas&passfile={tmp_path / 'passwords'}"
-    ran = subprocess.run(
-        [sys.executable, "-m", "engine.commands.cli.app", "backup", str(tmp_path / "gas.dump")],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": url, "PGSERVICEFILE": str(tmp_path / "services")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    services = str(tmp_path / "services")
+    ran = gasinsight("backup", str(tmp_path / "gas.dump"), database_url=url, PGSERVICEFILE=services)
     assert ran.returncode == 0, ran.stderr
     assert re.search(r"gas\.dump: [\d.]+ MiB", ran.stdout)
