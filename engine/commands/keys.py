@@ -17,10 +17,9 @@ def run_keys_new(file: Path) -> None:
     try:
         with unwound_by_signals(), folders_of(file, 0o700), new_file(file, 0o600) as out:
             out.write(key.as_pem(private=True))
-    except FileExistsError as error:
-        raise SettingsError(f"{file} is there already; choose another name, keep the old key") from error
     except OSError as error:
-        raise SettingsError(f"cannot make {file}: {error.strerror}") from error
+        advice = "; choose another name, keep the old key" if isinstance(error, FileExistsError) else ""
+        raise SettingsError(f"cannot make {file}: {error.strerror}{advice}") from error
     sys.stdout.write(
         f"{file}: Ed25519 key {key.thumbprint()}\n"
         "Add it at the end of SIGNING_KEYS and start every web server anew; then put it first and start them again.\n"

@@ -82,7 +82,7 @@ def test_a_key_that_cannot_be_written_leaves_nothing(
             run_keys_new(tmp_path / "keys/2026/a.pem")
     assert list(tmp_path.iterdir()) == []
     run_keys_new(tmp_path / "keys/2026/a.pem")
-    with pytest.raises(SettingsError, match="is there already; choose another name, keep the old key"):
+    with pytest.raises(SettingsError, match="File exists; choose another name, keep the old key"):
         run_keys_new(tmp_path / "keys/2026/a.pem")
     assert (tmp_path / "keys/2026/a.pem").read_text().startswith("-----BEGIN PRIVATE KEY-----")
 
