@@ -75,7 +75,7 @@ def check_pages(base: str) -> None:
     assert httpx.get(f"{base}/openapi.json").json()["openapi"].startswith("3.1")
     assert httpx.get(f"{base}/livez").status_code == 200
     ready = httpx.get(f"{base}/readyz")
-    assert ready.status_code == 503 and set(ready.json()["checks"]) == {"database", "bus", "engine"}
+    assert ready.status_code == 503 and set(ready.json()["checks"]) == {"web", "database", "bus", "engine"}
     assert httpx.get(f"{base}/metrics").text.startswith("# ")
 
 
