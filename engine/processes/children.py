@@ -145,6 +145,11 @@ def become_reaper() -> None:
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def cease_reaping() -> None:
+    """Orphans go to the next reaper above again."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 0)
+
+
 def end_descendants(patience_s: float = 3.0, *, sparing: Iterable[int] = ()) -> int:
     """SIGKILL what still descends from this process, but `sparing` and theirs; how many there were."""
     spared = set(sparing)

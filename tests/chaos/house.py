@@ -23,7 +23,14 @@ from engine import runtime
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import BusUnavailable, StoreUnavailable
 from engine.local_bus.server import connection_string
-from engine.processes.children import Child, ChildSpec, become_reaper, descendants, end_descendants
+from engine.processes.children import (
+    Child,
+    ChildSpec,
+    become_reaper,
+    cease_reaping,
+    descendants,
+    end_descendants,
+)
 from engine.processes.parts import LOOPBACK, bus_spec
 from engine.processes.polling import answers, until
 from engine.processes.ports import free_port
@@ -160,6 +167,7 @@ async def open_house(say: Say) -> AsyncIterator[House]:
             await house.close()
         await asyncio.to_thread(postgres.stop)
         end_descendants(sparing=others)
+        cease_reaping()  # orphans of later tests in this process shall find nobody, as in the field
         disk.remove()
         if house is None or not house.keep_folder:
             shutil.rmtree(folder, ignore_errors=True)
