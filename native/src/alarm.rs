@@ -141,10 +141,6 @@ impl Alarm {
         self.since_us = since_us;
     }
 
-    pub fn is_pending(&self) -> bool {
-        self.violated_since_us.is_some()
-    }
-
     pub fn is_normal(&self) -> bool {
         !self.active && self.acknowledged && !self.latched && self.suppression == Suppression::None
     }
