@@ -9,6 +9,7 @@ from engine import runtime
 from engine.cluster.environment import check_ray_settings, private_ray_environment
 from engine.errors import GasInSightError, SettingsError
 from engine.logs import configure_logging
+from engine.printable import escaped_lines
 from engine.settings import Settings
 
 
@@ -24,7 +25,7 @@ def main() -> int:
 
         run_engine(settings)
     except GasInSightError as error:
-        print(f"engine: {error}", file=sys.stderr)  # noqa: T201  logging may not be set up yet
+        print(escaped_lines(f"engine: {error}"), file=sys.stderr)  # noqa: T201  logging may not be set up yet
         return 1
     return 0
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import sys
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
 import structlog
 
+from engine.printable import escaped, escaped_lines
 from engine.settings import Settings
 
 LOG_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -17,6 +20,9 @@ LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
 )
+
+
+_OF_LINES: Final = ("exception", "stack")
 
 
 def configure_logging(settings: Settings, component: str, stream: TextIO | None = None) -> None:
@@ -32,7 +38,7 @@ def configure_logging(settings: Settings, component: str, stream: TextIO | None 
     rendering: list[Any] = (
         [TRACEBACKS, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        else [_shown, structlog.dev.ConsoleRenderer(colors=target.isatty(), exception_formatter=_shown_traceback)]
     )
     structlog.configure(
         processors=[*shared, *rendering],
@@ -48,6 +54,23 @@ def configure_logging(settings: Settings, component: str, stream: TextIO | None 
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def _shown(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What a terminal would obey as escapes; values that are no text are shown by `repr`, which does the same."""
+    return {name: _shown_value(name, value) for name, value in event.items()}
+
+
+def _shown_value(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return escaped_lines(value) if name in _OF_LINES else escaped(value)
+
+
+def _shown_traceback(stream: TextIO, raised: Any) -> None:
+    traceback = io.StringIO()
+    structlog.dev.plain_traceback(traceback, raised)
+    stream.write(escaped_lines(traceback.getvalue()))
 
 
 class _Unfailing:

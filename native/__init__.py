@@ -5,6 +5,7 @@ effects = core.apply("batch", decoded.batch(i))            a facility's state mo
 score_series(at_us, values, expected_interval_s)           the same scores of a series in numpy columns
 core.snapshot() / FacilityCore.restore(...)                the state as bytes and back, to the bit
 parse_time(text)                                            the one reader of times
+first_control(text), escape_controls(text)                   what is no text to read, and how it is shown
 ID_BYTES_MAX, INTERVAL_S_MAX, ...                           limits that the core holds, for whoever asks before it
 
 May import: nothing.
@@ -48,6 +49,8 @@ from native._native import (
     decode,
     detection_defaults,
     encode_batch,
+    escape_controls,
+    first_control,
     parse_time,
     score_facility,
     score_series,
@@ -88,6 +91,8 @@ __all__ = [
     "decode",
     "detection_defaults",
     "encode_batch",
+    "escape_controls",
+    "first_control",
     "parse_time",
     "score_facility",
     "score_series",

@@ -40,6 +40,8 @@ __all__ = [
     "decode",
     "detection_defaults",
     "encode_batch",
+    "escape_controls",
+    "first_control",
     "parse_time",
     "score_facility",
     "score_series",
@@ -98,6 +100,14 @@ class TimeOutOfRange(TimeRefused):
 
 class NativeBug(RuntimeError):
     """A panic in the native code, caught. The object it was called on is unusable: drop it and reload."""
+
+def first_control(text: str) -> str | None:
+    """The first character of a text that is none to read: C0, DEL, C1, bidirectional marks, embeddings, overrides and
+    isolates, separators of lines and paragraphs. Raises UnicodeEncodeError for half a surrogate pair.
+    """
+
+def escape_controls(text: str) -> str:
+    """The text with `\\x1b` or `\\u202e` in the place of each such character."""
 
 def parse_time(text: str) -> int:
     """Microseconds since 1970, UTC. Raises TimeRefused.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ from engine.all_or_nothing import unwound_by_signals
 from engine.client import GasInSight
 from engine.client.shapes import ApiKey, Facility, PermissionType
 from engine.commands.login import LoginOptions, NotDone, find_login, told_errors
+from engine.commands.steps import plain
 from engine.errors import SettingsError
+from engine.printable import escaped
 
 Result = TypeVar("Result")
 
@@ -60,10 +63,12 @@ async def create_key(gis: GasInSight, new: NewKey, as_json: bool) -> None:
 
 def _show(made: ApiKey, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(made.model_dump_json() + "\n")
+        sys.stdout.write(json.dumps(made.model_dump(mode="json")) + "\n")
     else:
-        sys.stderr.write(f"Key {made.id} ({made.name}), until {made.expires_at:%Y-%m-%d}; it is shown this once:\n")
-        sys.stdout.write(f"{made.key}\n")
+        sys.stderr.write(
+            f"Key {made.id} ({escaped(made.name)}), until {made.expires_at:%Y-%m-%d}; it is shown this once:\n"
+        )
+        sys.stdout.write(f"{escaped(str(made.key))}\n")
     sys.stdout.flush()
 
 
@@ -72,7 +77,7 @@ def run_list(overrides: dict[str, object], options: LoginOptions, as_json: bool)
     found = _asked(overrides, options, lambda gis: gis.admin.api_keys())
     if as_json:
         for key in found:
-            sys.stdout.write(key.model_dump_json(exclude={"key"}) + "\n")
+            sys.stdout.write(json.dumps(key.model_dump(mode="json", exclude={"key"})) + "\n")
         return
     table = Table("id", "name", "status", "expires", "last used", "made by", "facilities", box=None)
     for key in found:
@@ -87,14 +92,14 @@ def run_list(overrides: dict[str, object], options: LoginOptions, as_json: bool)
             key.created_by_name,
             rights,
         )
-        table.add_row(*cells)
-    Console().print(table, markup=False)
+        table.add_row(*map(plain, cells))
+    Console().print(table)
 
 
 def run_revoke(overrides: dict[str, object], options: LoginOptions, key_id: int) -> None:
     """Say which one it was."""
     key = _asked(overrides, options, lambda gis: gis.admin.revoke_api_key(key_id))
-    sys.stdout.write(f"Key {key.id} ({key.name}) is revoked.\n")
+    sys.stdout.write(f"Key {key.id} ({escaped(key.name)}) is revoked.\n")
 
 
 def _asked(

@@ -7,11 +7,10 @@ import json
 import re
 from typing import Any
 
-from rich.markup import escape
-
 from engine.commands.steps import Screen
 from engine.errors import SettingsError
 from engine.historian.audit import read_last, verify
+from engine.printable import escaped
 from engine.runtime import find_database_url
 from engine.settings import load_settings
 
@@ -46,9 +45,9 @@ def run_show(overrides: dict[str, object], rows_max: int, as_json: bool) -> None
 
 
 def _line(entry: dict[str, Any]) -> str:
-    """One line for people; JSON spells what a terminal would obey."""
+    """One line for people."""
     behind = f" (through {entry['impersonated_by']})" if entry["impersonated_by"] else ""
     who = f"{json.dumps(entry['actor_name'])} {entry['actor']}{behind} from {entry['address'] or '-'}"
     changed = " -> ".join(json.dumps(entry[side]) for side in ("before", "after") if entry[side] is not None)
     subject = json.dumps(entry["subject"])[1:-1]
-    return escape(f"{entry['id']:>6}  {entry['at']}  {entry['action']:<20} {subject}  by {who}  {changed}".rstrip())
+    return escaped(f"{entry['id']:>6}  {entry['at']}  {entry['action']:<20} {subject}  by {who}  {changed}".rstrip())

@@ -17,6 +17,7 @@ from typing import Literal
 
 import httpx
 from rich.console import Console
+from rich.text import Text
 
 from engine import runtime
 from engine.bus.queue_lengths import queue_lengths
@@ -26,6 +27,7 @@ from engine.diagnosis import judge
 from engine.errors import GasInSightError, SettingsError
 from engine.historian.connecting import connect_s_max
 from engine.historian.web_role import problem_with_roles
+from engine.printable import escaped_lines
 from engine.processes.ports import check_free
 from engine.secrecy import KEY_ADVICE, weakness_of_key
 from engine.settings import Settings, load_settings
@@ -41,7 +43,7 @@ ADVICE = {
     "bus": "nothing is lost: the readers connect again by themselves once the bus answers",
     "engine": "what hangs or dies is started again by itself; when it lasts, read engine.log and engine-actors.log",
 }
-MARKS = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "wrong": "[red]wrong  [/]"}
+MARKS = {"ok": ("ok     ", "green"), "warning": ("warning", "yellow"), "wrong": ("wrong  ", "red")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,9 @@ def run_doctor(overrides: dict[str, object], as_json: bool) -> int:
         if as_json:
             sys.stdout.write(json.dumps(finding.as_told()) + "\n")
         else:
-            console.print(f"{MARKS[finding.grade]}  {finding.check}: {finding.found}")
+            console.print(Text.assemble(MARKS[finding.grade], escaped_lines(f"  {finding.check}: {finding.found}")))
             if finding.advice:
-                console.print(f"         → {finding.advice}")
+                console.print(Text(escaped_lines(f"         → {finding.advice}")))
     wrong = sum(finding.grade == "wrong" for finding in findings)
     if not as_json:
         console.print(

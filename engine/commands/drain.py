@@ -12,6 +12,7 @@ from engine.diagnosis import REPORT_AGE_S_MAX
 from engine.errors import ClusterUnavailable, SettingsError
 from engine.historian.drained import request_drain, withdraw_drain
 from engine.historian.overview import read_overview
+from engine.printable import escaped
 from engine.runtime import effective_settings, find_database_url
 
 POLL_S: Final = 1.0
@@ -103,6 +104,6 @@ async def _nodes(database_url: str) -> list[Node]:
 
 
 def _say(as_json: bool, node_id: str, event: str, text: str, **more: object) -> None:
-    line = json.dumps({"event": event, "node_id": node_id, "text": text, **more}) if as_json else text
+    line = json.dumps({"event": event, "node_id": node_id, "text": text, **more}) if as_json else escaped(text)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -11,6 +11,7 @@ import httpx
 
 from engine.commands.steps import Screen
 from engine.metrics import INGEST_LAG, READINGS
+from engine.printable import escaped
 
 SUMMARY_EVERY_S = 30.0
 
@@ -91,7 +92,7 @@ def fault_text(fault: dict[str, object]) -> str:
     sensors = fault["sensors"]
     assert isinstance(sensors, list)
     touched = ", ".join(sorted(str(sensor["type"]) for sensor in sensors))
-    return f"planted {str(fault['kind']).replace('_', ' ')} at {fault['facility_name']} ({touched})"
+    return escaped(f"planted {str(fault['kind']).replace('_', ' ')} at {fault['facility_name']} ({touched})")
 
 
 def total(metrics_text: str, name: str) -> float:

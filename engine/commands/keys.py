@@ -9,6 +9,7 @@ from joserfc.jwk import OKPKey
 
 from engine.all_or_nothing import folders_of, new_file, unwound_by_signals
 from engine.errors import SettingsError
+from engine.printable import escaped
 
 
 def run_keys_new(file: Path) -> None:
@@ -21,6 +22,6 @@ def run_keys_new(file: Path) -> None:
         advice = "; choose another name, keep the old key" if isinstance(error, FileExistsError) else ""
         raise SettingsError(f"cannot make {file}: {error.strerror}{advice}") from error
     sys.stdout.write(
-        f"{file}: Ed25519 key {key.thumbprint()}\n"
+        f"{escaped(str(file))}: Ed25519 key {key.thumbprint()}\n"
         "Add it at the end of SIGNING_KEYS and start every web server anew; then put it first and start them again.\n"
     )

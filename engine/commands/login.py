@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from engine.client import ClientError, NotSignedIn, ServerAway
 from engine.errors import GasInSightError, SettingsError
+from engine.printable import escaped
 from engine.processes.parts import web_url
 from engine.runtime import effective_settings, published_values
 from engine.settings import Settings
@@ -64,4 +65,4 @@ def _password(options: LoginOptions, settings: Settings, user: str) -> str:
         return settings.admin_password.get_secret_value()
     if not sys.stdin.isatty():
         raise SettingsError(f"no password for {user}; set GASINSIGHT_PASSWORD or give --password")
-    return getpass.getpass(f"Password of {user}: ")
+    return getpass.getpass(f"Password of {escaped(user)}: ")

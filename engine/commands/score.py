@@ -10,12 +10,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from engine.all_or_nothing import unwound_by_signals
-from engine.commands.steps import Screen
+from engine.commands.steps import Screen, plain
 from engine.errors import SettingsError
 from engine.offline import FrameRefused, files, recordings, score_frame
 from engine.offline.recordings import Recording
 from engine.offline.refusals import refusing
 from engine.offline.shapes import unscored
+from engine.printable import escaped
 
 UNSCORED_TOLD_MAX = 8
 
@@ -60,7 +61,7 @@ class _Run:
         sizes = [recording.size_bytes() for recording in found]
         task = self.bar.add_task("", total=sum(sizes))
         for place, recording in enumerate(found):
-            self.bar.update(task, description=escape(_shown(recording.path.name)))
+            self.bar.update(task, description=escape(escaped(recording.path.name)))
             try:
                 self._score(recording, task, sizes[place])
             except FrameRefused as error:
@@ -69,8 +70,7 @@ class _Run:
 
     def tell_refused(self, path: Path, why: str) -> None:
         self.refused += 1
-        told = escape(_shown(f"{_near(path)}: {why}"))
-        self._screen.event("refused", f"[red]{told}[/]", file=str(_near(path)), why=why)
+        self._screen.event("refused", plain(f"{_near(path)}: {why}", "red"), file=str(_near(path)), why=why)
 
     def sum_up(self) -> None:
         done = len(self._scored)
@@ -108,7 +108,7 @@ class _Run:
         told = f"{_near(recording.path)}: {rows:,} rows, {alarming:,} alarming → {_near(target)}"
         self._screen.event(
             "scored",
-            escape(_shown("\n  ".join([told, *remarks]))),
+            "\n  ".join(map(escaped, [told, *remarks])),
             file=str(_near(recording.path)),
             out=str(_near(target)),
             rows=rows,
@@ -121,11 +121,6 @@ def _near(path: Path) -> Path:
     """As a person here would say it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
-
-
-def _shown(text: str) -> str:
-    """Names of files may hold what no terminal can show, or what would steer it."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _bar(screen: Screen) -> Progress:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine import runtime
+from engine.commands.steps import plain
 from engine.database_url import parse
 from engine.settings import Settings, load_settings, secrets_dir
 
@@ -46,7 +47,7 @@ def run_settings(overrides: dict[str, object], as_json: bool, as_markdown: bool)
     table.add_column("from", overflow="fold")
     for each in shown:
         value = "-" if each.value is None else each.value
-        table.add_row(each.setting, value, f"[dim]{each.source}[/]" if each.source == "default" else each.source)
+        table.add_row(each.setting, plain(value), plain(each.source, "dim" if each.source == "default" else ""))
     Console(highlight=False).print(table)
 
 

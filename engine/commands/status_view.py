@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from engine.commands.steps import plain
 from engine.diagnosis import is_heard
+from engine.printable import escaped, escaped_lines
 
 ID_SHOWN = 13
 NODE_ID_SHOWN = 8  # `drain` takes the beginning of an id
@@ -19,7 +20,7 @@ MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 def print_state(console: Console, state: dict[str, Any]) -> None:
     """The state as `--json` has it, for people."""
     for problem in state["problems"]:
-        console.print(f"[red]{escape(problem)}[/]")
+        console.print(Text(escaped_lines(problem), style="red"))
     _print_engine(console, state["engine"], state["lag"])
     _print_nodes(console, state["engine"].get("nodes") or [])
     _print_readers(console, state["engine"].get("readers") or {})
@@ -34,26 +35,27 @@ def _print_engine(console: Console, engine: dict[str, Any], lag: dict[str, Any])
         console.print("[yellow]the engine has never reported[/]: start `gasinsight up` or `gasinsight engine`")
         return
     heard = is_heard(engine, engine["age_s"])
-    said = f"engine {engine.get('state', 'unknown')}" if heard else "[red]engine silent[/]"
-    console.print(f"{said}, reported {engine['age_s']:.0f} s ago; {lag['readings']:,.0f} readings stored since start")
+    said = plain(f"engine {engine.get('state', 'unknown')}") if heard else Text("engine silent", style="red")
+    reported = f", reported {engine['age_s']:.0f} s ago; {lag['readings']:,.0f} readings stored since start"
+    console.print(Text.assemble(said, reported))
     if lag["mean_s"] is not None:
         console.print(f"stored {1000 * lag['mean_s']:.0f} ms after arrival on average")
     if engine.get("restarting"):
-        console.print(f"[yellow]restarting: {', '.join(map(str, engine['restarting']))}[/]")
+        console.print(plain(f"restarting: {', '.join(map(str, engine['restarting']))}", "yellow"))
 
 
 def _print_nodes(console: Console, nodes: list[dict[str, Any]]) -> None:
     """Host over address, so that the services have room beside them."""
     table = _table("nodes", "node", "host", "state", "facilities", "processes", "services", folded="host services")
     for node in nodes:
-        host, address = str(node.get("hostname") or ""), str(node.get("address") or "")
+        host, address = (escaped(str(node.get(name) or "")) for name in ("hostname", "address"))
         table.add_row(
-            str(node.get("node_id"))[:NODE_ID_SHOWN],
+            plain(str(node.get("node_id"))[:NODE_ID_SHOWN]),
             Text(host if host == address or not address else f"{host}\n{address}", overflow="fold"),
             _node_state(node),
             _shown(node.get("facilities")),
             _shown(node.get("processes")),
-            " ".join(node.get("services") or ()) or "-",
+            plain(" ".join(node.get("services") or ()) or "-"),
         )
     _print(console, table)
 
@@ -69,7 +71,7 @@ def _print_readers(console: Console, readers: dict[str, Any]) -> None:
     table = _table("readers", "queue", "connected", "last receive", "held", "for", "full", folded="queue")
     for queue, reader in readers.items():
         table.add_row(
-            queue,
+            plain(queue),
             _yes(reader.get("connected")),
             _ago(reader.get("last_receive_age_s")),
             _shown(reader.get("held")),
@@ -81,11 +83,11 @@ def _print_readers(console: Console, readers: dict[str, Any]) -> None:
 
 def _print_queues(console: Console, queues: dict[str, Any]) -> None:
     if error := queues.get("error"):
-        console.print(f"[yellow]queues: {escape(error)}[/]")
+        console.print(Text(escaped_lines(f"queues: {error}"), style="yellow"))
         return
     table = _table("queues", "queue", "waiting", "dead letters", folded="queue")
     for queue, lengths in queues.items():
-        table.add_row(queue, _shown(lengths["waiting"]), _shown(lengths["dead_letters"]))
+        table.add_row(plain(queue), _shown(lengths["waiting"]), _shown(lengths["dead_letters"]))
     _print(console, table)
 
 
@@ -94,9 +96,9 @@ def _print_facilities(console: Console, facilities: list[dict[str, Any]]) -> Non
     table = _table("facilities", *names, folded="name")
     for facility in facilities:
         table.add_row(
-            Text(facility["id"][:ID_SHOWN]),
-            Text(facility["name"]),
-            facility["status"],
+            plain(facility["id"][:ID_SHOWN]),
+            plain(facility["name"]),
+            plain(facility["status"]),
             _shown(facility["sensors"]),
             _shown(facility["active_alarms"]),
             _shown(facility["parked"]),
@@ -127,8 +129,8 @@ def _print(console: Console, table: Table) -> None:
         console.print(table)
 
 
-def _shown(value: object) -> str:
-    return "-" if value is None else str(value)
+def _shown(value: object) -> Text:
+    return plain("-" if value is None else value)
 
 
 def _yes(value: object) -> str:

@@ -1,4 +1,8 @@
-"""Where commands write: spinners on a terminal, plain lines elsewhere, JSON lines for machines."""
+"""Where commands write: spinners on a terminal, plain lines elsewhere, JSON lines for machines.
+
+What is said holds names and messages from elsewhere: it is shown as it stands, neither markup nor control characters
+in it are obeyed.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,14 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from engine.printable import escaped, escaped_lines
+
+
+def plain(value: object, style: str = "") -> Text:
+    """A name or another text from elsewhere, in one line, for a table or a sentence."""
+    return Text(escaped(str(value)), style=style)
 
 
 class Screen:
@@ -45,10 +57,12 @@ class Screen:
             took_s = time.monotonic() - started_s
             self.event("step", f"  {name} ({took_s:.1f} s)", name=name, seconds=round(took_s, 2))
 
-    def event(self, event: str, text: str, **fields: Any) -> None:
-        """One thing that happened: `text` for people, `fields` for machines."""
+    def event(self, event: str, text: str | Text, **fields: Any) -> None:
+        """One thing that happened: `text` for people, `fields` for machines. Lines of `text` are ours: what could bring
+        others goes through `escaped` before.
+        """
         if self.as_json:
             sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
             sys.stdout.flush()
         else:
-            self.console.print(text)
+            self.console.print(Text(escaped_lines(text)) if isinstance(text, str) else text)

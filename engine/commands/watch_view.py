@@ -12,6 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.client import Alert, Facility, LiveAlert, Reading, Sensor
+from engine.commands.steps import plain
+from engine.printable import escaped
 
 ALERTED_S = 60.0
 SILENT_S = 90.0
@@ -95,7 +97,7 @@ class Board:
         self._alert_count += 1
         if row := self._rows.get(alert.sensor_id or ""):
             row.alerted_s = time.monotonic()
-        said = f"{alert.created_at:%H:%M:%S}  {alert.message}"
+        said = f"{alert.created_at:%H:%M:%S}  {escaped(alert.message)}"
         self._alerts.appendleft(_folded(said, "bold red"))
         return said
 
@@ -127,7 +129,7 @@ class Board:
         facilities = _count(len(self._facilities), "facility", "facilities")
         return Text.assemble(
             ("GasInSight ", "bold"),
-            f"{self._url}   {facilities}   {self._values / elapsed_s:.1f} values/s   ",
+            f"{escaped(self._url)}   {facilities}   {self._values / elapsed_s:.1f} values/s   ",
             (_count(self._alert_count, "new alert", "new alerts"), "bold red" if self._alert_count else "green"),
             "   Ctrl-C ends",
             no_wrap=False,
@@ -157,7 +159,7 @@ class Board:
             name = self._facilities.get(row.facility_id, row.facility_id)
             shown = (name, row.type, row.sensor_id[:ID_SHOWN], row.shown, _bars(row.trend), row.tracked_at)
             cells = shown if wide else (name, row.type, row.shown, row.tracked_at)
-            table.add_row(*map(Text, cells), style=_style(row, now_s))
+            table.add_row(*map(plain, cells), style=_style(row, now_s))
         if len(rows) > rows_max:
             table.add_row(Text(f"… {len(rows) - rows_max} more", style="dim"))
         return table
@@ -176,8 +178,8 @@ def _count(number: int, one: str, many: str) -> str:
 
 
 def _folded(said: str, style: str) -> Text:
-    """Also where the screen does not fold lines by itself."""
-    return Text(said, style=style, no_wrap=False, overflow="fold")
+    """Also where the screen does not fold lines by itself; whoever is told of by it cannot bring lines of its own."""
+    return Text(escaped(said), style=style, no_wrap=False, overflow="fold")
 
 
 def _lines(text: Text, width: int) -> int:

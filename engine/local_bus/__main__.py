@@ -16,25 +16,41 @@ import signal
 import ssl
 import sys
 from pathlib import Path
+from typing import Any
 
 from engine.errors import GasInSightError
 from engine.local_bus.server import LocalBus
+from engine.printable import escaped, escaped_lines
 
 PR_SET_PDEATHSIG = 1
 # The SQLite thread asks for the interpreter a few times a group; the default of 5 ms would be most of its latency.
 SWITCH_INTERVAL_S = 0.0005
 
 
+class Lines(logging.Formatter):
+    """A message is one line, whatever a client called its links; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """As of a Formatter."""
+        return escaped(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        """As of a Formatter."""
+        return escaped_lines(super().formatException(ei))
+
+
 def main() -> int:
     options = _options().parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log = logging.StreamHandler()
+    log.setFormatter(Lines("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[log])
     if options.parent_death:
         _die_with_parent()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         asyncio.run(_serve(options))
     except (GasInSightError, OSError) as error:
-        print(f"the local bus does not start: {error}", file=sys.stderr)  # noqa: T201 - a command's own word
+        print(escaped_lines(f"the local bus does not start: {error}"), file=sys.stderr)  # noqa: T201 - a command's own word
         return 1
     return 0
 

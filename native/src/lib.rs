@@ -29,6 +29,7 @@ pub mod late;
 pub mod limits;
 pub mod newest;
 pub mod number;
+pub mod printable;
 pub mod rules;
 pub mod sensor;
 pub mod series;

@@ -8,6 +8,7 @@ mod effects;
 mod errors;
 mod facility_score;
 mod limits;
+mod printable;
 mod series;
 mod times;
 
@@ -17,6 +18,7 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     limits::register(module)?;
+    printable::register(module)?;
     times::register(module)?;
     decode::register(module)?;
     batches::register(module)?;

@@ -8,6 +8,7 @@ import sys
 import structlog
 
 from engine.errors import SettingsError
+from engine.printable import escaped
 from engine.secrecy import PASSWORD_CHARACTERS_MIN, weakness_of_password
 from engine.settings import Settings
 from web.audit import SYSTEM, Action, Actor, audit
@@ -61,7 +62,7 @@ async def create_first_admin(database: Database, passwords: Passwords, settings:
     log.info("first_admin_made", username=USERNAME, email=settings.admin_email)
     if given is None:
         sys.stderr.write(
-            f"\n  First admin: {settings.admin_email} (user name {USERNAME}), password {password}\n"
+            f"\n  First admin: {escaped(settings.admin_email)} (user name {USERNAME}), password {password}\n"
             "  It is shown this once; change it after signing in.\n\n"
         )
         sys.stderr.flush()

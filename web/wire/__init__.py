@@ -1,4 +1,4 @@
 """How values are spelled in the wire contract: times, numbers, frequencies, CSV, explanations. Pure.
 
-May import: native.
+May import: leaves, native.
 """

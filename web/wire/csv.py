@@ -1,7 +1,8 @@
 """Answers as CSV, for spreadsheets: `Accept: text/csv` on the routes that offer it.
 
 A spreadsheet takes a cell that starts with `=` for a formula, also when a sensor was given that name to run something
-on the machine of whoever opens the file; such cells get an apostrophe in front. Numbers stay as they were received.
+on the machine of whoever opens the file; such cells get an apostrophe in front. Control characters are shown as
+escapes, since a terminal would obey them. Numbers stay as they were received.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from engine.printable import escaped
+
 MIME_TYPE = "text/csv"
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
-# With the full-width twins of the four signs, which some spreadsheets take for them.
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# With the full-width twins of the four signs, which some spreadsheets take for them. Tabs and ends of lines, for which
+# the same holds, are escaped before.
+_STARTS_A_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _LINE_END = "\r\n"
 
 
@@ -51,7 +55,7 @@ def _cell(value: Any) -> str:
     """As RFC 4180 has it. Text is always in quotes, so that no separator of any country splits it."""
     if value is None:
         return ""
-    text = value if isinstance(value, str) else to_json(value).decode()
+    text = escaped(value if isinstance(value, str) else to_json(value).decode())
     if _NUMBER.fullmatch(text):
         return text
     if text.startswith(_STARTS_A_FORMULA):

@@ -16,6 +16,7 @@ from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import score as cli_score
 from engine.commands.cli.options import AsJson, DataDir, Password, Url, User, given
 from engine.errors import GasInSightError, SettingsError
+from engine.printable import escaped_lines
 
 app = typer.Typer(
     name="gasinsight",
@@ -325,7 +326,7 @@ def main() -> NoReturn:
 
 
 def _say(error: GasInSightError) -> None:
-    sys.stderr.write(f"gasinsight: {error}\n")
+    sys.stderr.write(escaped_lines(f"gasinsight: {error}\n"))
 
 
 if __name__ == "__main__":

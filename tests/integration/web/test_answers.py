@@ -20,6 +20,7 @@ pytestmark = pytest.mark.postgres
 
 T0 = datetime(2026, 11, 22, 10, tzinfo=UTC)
 HOSTILE = '=HYPERLINK("http://evil.example","a"),\n;'
+SHOWN = HOSTILE.replace("\n", "\\x0a")
 SECURITY = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -106,13 +107,13 @@ async def test_history_and_alerts_are_csv_for_who_asks_and_run_nothing(web: Web)
     assert records == [
         ["sensor_id", "tracked_at", "data"],
         ["s", "2026-11-22T10:00:00Z", "-24.60"],
-        ["s", "2026-11-22T10:00:15Z", f"'{HOSTILE}"],
+        ["s", "2026-11-22T10:00:15Z", f"'{SHOWN}"],
     ]
     head, alert = rows_of(await web.client.get("/alerts", headers=as_csv))
     named = dict(zip(head, alert, strict=True))
     assert named["message"] == "'+cmd"
     assert named["sensor.name"] == "'@SUM(1)"
-    assert named["facility.name"] == f"'{HOSTILE}"
+    assert named["facility.name"] == f"'{SHOWN}"
     head, *entries = rows_of(await web.client.get("/audit", headers=as_csv))
     renaming = next(entry for entry in entries if "sensor.updated" in entry)
     assert dict(zip(head, renaming, strict=True))["after"] == '{"name":"@SUM(1)"}'

@@ -1,0 +1,236 @@
+"""What commands print and logs say of text from elsewhere: no control character but our own ends of lines."""
+
+from __future__ import annotations
+
+import ast
+import io
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from engine.client import ApiKey, Facility, LiveAlert, Reading, Sensor
+from engine.client.shapes import Alert
+from engine.commands import api_keys, audit, doctor, drain, score, simulate, watch_view
+from engine.commands import settings as shown_settings
+from engine.commands.cli import app
+from engine.commands.following import fault_text
+from engine.commands.steps import Screen, plain
+from engine.errors import SettingsError
+from engine.local_bus.__main__ import Lines
+from engine.logs import configure_logging
+from engine.offline.recordings import Recording
+from engine.printable import control_in
+from engine.settings import Settings
+from tests.unit.test_status_view import lines
+
+HOSTILE = "\x1b[2J\x1b]0;x\x07\u202eevil\u2066\u2028\x85\x7f\r\nFORGED\ud800 [red]b[/] [/]"
+ROOT = Path(__file__).parents[2]
+PRINTERS = {
+    "engine/__main__.py",
+    "engine/commands/api_keys.py",
+    "engine/commands/cli/app.py",
+    "engine/commands/doctor.py",
+    "engine/commands/drain.py",
+    "engine/commands/keys.py",
+    "engine/commands/login.py",
+    "engine/commands/settings.py",
+    "engine/commands/status.py",
+    "engine/commands/status_view.py",
+    "engine/commands/steps.py",
+    "engine/commands/watch.py",
+    "engine/local_bus/__main__.py",
+    "web/auth/first_admin.py",
+}
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOSTILE_TEXTS = st.one_of(st.just(HOSTILE), st.text(st.characters(exclude_categories=()), max_size=30))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def printed(say: Callable[[], object]) -> Iterator[str]:
+    """What standard output and error got."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        say()
+    yield out.getvalue()
+    yield err.getvalue()
+
+
+def board_of(text: str, columns: int) -> str:
+    board = watch_view.Board(text, 10)
+    common = {"id": text, "name": text, "status": text, "type": text, "created_at": NOW}
+    place = {"location_id": 1, "location": {"id": 1, "address": text, "longitude": 0, "latitude": 0}}
+    board.know_facility(Facility.model_validate(common | place))
+    sensor = common | {"facility_id": text, "installed_at": NOW, "expected_freq": "15S", "location_id": None}
+    board.know_sensor(Sensor.model_validate(sensor | {"location": None}))
+    board.value(Reading.model_validate({"sensor_id": text, "facility_id": text, "tracked_at": NOW, "data": text}))
+    alert = {"sensor_id": text, "facility_id": text, "message": text, "created_at": NOW}
+    said = board.alert(LiveAlert.model_validate(alert | {"alert_id": 1, "alert_type": text}))
+    board.old_alert(Alert.model_validate(alert | {"id": 1, "type": text}))
+    board.trouble = text
+    screen = io.StringIO()
+    console = Console(file=screen, width=columns, height=40)
+    console.print(board.render(console.size))
+    Screen().event("alert", said)
+    return screen.getvalue()
+
+
+def key_of(text: str) -> ApiKey:
+    grant = {"facility_id": text, "permission_type": "View"}
+    fields = {"id": 1, "name": text, "status": text, "facilities": [grant], "created_at": NOW, "created_by_name": text}
+    return ApiKey.model_validate(fields | {"expires_at": NOW, "revoked_at": None, "last_used_at": None, "key": text})
+
+
+def status_of(text: str) -> str:
+    node = {"node_id": text, "hostname": text, "address": "x" + text, "alive": True, "services": [text]}
+    reader = dict.fromkeys(("connected", "last_receive_age_s", "held_s", "full")) | {"held": text}
+    facility = {"id": text, "name": text, "status": text, "sensors": 1, "active_alarms": 0, "parked": 0}
+    engine = {"state": text, "age_s": 1.0, "nodes": [node], "readers": {text: reader}, "restarting": [text]}
+    changes: dict[str, Any] = {
+        "problems": [text.replace("\n", "")],
+        "engine": engine,
+        "facilities": [facility | {"last_commit_age_s": None}],
+        "queues": {text: {"waiting": text, "dead_letters": None}},
+    }
+    away = lines(100, queues={"error": "away" + text.replace("\n", "")})
+    return "\n".join([*lines(100, **changes), *away])
+
+
+def said_by_commands(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call for each thing that prints; what is said goes to the standard streams."""
+    sys.stdout.write(status_of(text))
+    for columns in (80, 140):
+        sys.stdout.write(board_of(text, columns))
+    with monkeypatch.context() as patched:
+        patched.setattr(api_keys, "_asked", lambda *_: [key_of(text)])
+        for as_json in (False, True):
+            api_keys.run_list({}, None, as_json)  # type: ignore[arg-type]  # nobody is asked
+            api_keys._show(key_of(text), as_json)
+        patched.setattr(api_keys, "_asked", lambda *_: key_of(text))
+        api_keys.run_revoke({}, None, 1)  # type: ignore[arg-type]
+        finding = doctor.Finding(text.replace("\n", ""), "warning", text.replace("\n", ""), text.replace("\n", ""))
+        patched.setattr(doctor, "_findings", lambda _: iter([finding]))
+        doctor.run_doctor({}, False)
+        doctor.run_doctor({}, True)
+        shown = shown_settings.Shown("NAME", text, text, "")
+        patched.setattr(shown_settings, "effective", lambda _: iter([shown]))
+        shown_settings.run_settings({}, False, False)
+        shown_settings.run_settings({}, True, False)
+        names = ("id", "at", "action", "subject", "actor", "actor_name", "impersonated_by", "address")
+        entry = dict.fromkeys(names, text) | {"before": {text: text}, "after": None}
+        patched.setattr(audit, "find_database_url", lambda _: "")
+        patched.setattr(audit, "read_last", lambda *_: as_awaited([entry]))
+        audit.run_show({}, 1, False)
+        audit.run_show({}, 1, True)
+    for as_json in (False, True):
+        drain._say(as_json, text, "moving", text)
+        run = score._Run(score.ScoreOptions(Path("x"), None, None, None, False, as_json))
+        run.tell_refused(Path(f"x{text}".replace("\0", "")), text)
+        recording = Recording(Path(f"x{text}".replace("\0", "")), ())
+        run._tell_scored(recording, Path("y"), 1, 1, [text])
+        fault = {"kind": text, "facility_name": text, "sensors": [{"type": text}]}
+        simulate._teller(Screen(as_json))("fault", fault)
+    app._say(SettingsError(text.replace("\n", "")))
+
+
+def test_a_name_makes_no_line_of_its_own() -> None:
+    fault: dict[str, object] = {"kind": "leak", "facility_name": "a\nb", "sensors": [{"type": "Flow"}]}
+    entry = dict.fromkeys(("id", "at", "action", "subject", "actor", "impersonated_by", "address"), "a\nb")
+    message = {"alert_id": 1, "sensor_id": "a\nb", "facility_id": "f", "message": "a\nb", "created_at": NOW}
+    alert = LiveAlert.model_validate(message | {"alert_type": "System"})
+    for said in (
+        plain("a\nb").plain,
+        fault_text(fault),
+        audit._line(entry | {"actor_name": "a\nb", "before": None, "after": {"name": "a\nb"}}),
+        watch_view.Board("a\nb", 1).alert(alert),
+        watch_view._folded("a\nb", "").plain,
+    ):
+        assert "\\x0a" in said or "\\n" in said
+        assert "\n" not in said
+
+
+def test_a_file_makes_no_line_of_its_own(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    run = score._Run(score.ScoreOptions(folder, None, None, None, False, False))
+    run.tell_refused(Path("a\nb"), "c\nd")
+    run._tell_scored(Recording(Path("a\nb")), Path("c\nd"), 1, 1, ["e\nf"])
+    assert capsys.readouterr().out.splitlines() == [
+        "a\\x0ab: c\\x0ad",
+        "a\\x0ab: 1 rows, 1 alarming → c\\x0ad",
+        "  e\\x0af",
+    ]
+
+
+def test_whoever_prints_is_known_here() -> None:
+    """One more in the list needs its text from elsewhere escaped, and a line in `said_by_commands`."""
+    found = {
+        str(path.relative_to(ROOT))
+        for room in ("engine", "web")
+        for path in (ROOT / room).rglob("*.py")
+        if any(map(prints, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
+    }
+    assert found == PRINTERS
+
+
+def prints(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and (
+        ast.unparse(node.func) in {"print", "sys.stdout.write", "sys.stderr.write", "getpass.getpass"}
+        or (isinstance(node.func, ast.Attribute) and node.func.attr == "print")
+    )
+
+
+async def as_awaited(value: Any) -> Any:
+    return value
+
+
+@given(text=HOSTILE_TEXTS)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_commands_print_holds_no_control_but_ends_of_lines(
+    text: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for said in printed(lambda: said_by_commands(text, monkeypatch)):
+        assert not [character for character in said if control_in(character) and character != "\n"]
+
+
+@given(text=HOSTILE_TEXTS)
+@settings(max_examples=30, deadline=None)
+def test_a_line_of_the_log_is_a_line_for_people_too(text: str) -> None:
+    handlers = logging.root.handlers[:]
+    try:
+        for log_format in ("text", "json"):
+            stream = io.StringIO()
+            configure_logging(Settings(_env_file=None, log_format=log_format), "test", stream)
+            structlog.get_logger().warning(text or "-", name=text, inner=[text], error=ValueError(text))
+            logging.getLogger("theirs").warning("%s", text)
+            said = stream.getvalue()
+            assert not [character for character in said if control_in(character) and character != "\n"]
+            assert said.count("\n") == 2, said
+            try:
+                raise ValueError(text)
+            except ValueError:
+                structlog.get_logger().exception("failed")
+            assert not [each for each in stream.getvalue() if control_in(each) and each != "\n"]
+    finally:
+        structlog.reset_defaults()
+        logging.root.handlers[:] = handlers
+
+
+@given(text=HOSTILE_TEXTS)
+def test_the_local_bus_logs_lines(text: str) -> None:
+    record = logging.LogRecord("bus", logging.INFO, "", 0, "link %s", (text,), None)
+    assert not any(map(control_in, Lines("%(message)s").format(record)))
+    record.exc_info = (ValueError, ValueError(text), None)
+    assert not [each for each in Lines("%(message)s").format(record) if control_in(each) and each != "\n"]
