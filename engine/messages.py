@@ -1,8 +1,9 @@
 """Bodies of the three entity queues <-> domain values. What cannot be accepted is refused with a reason and a sentence.
 
 Reasons: blank, not_utf8, not_json, too_deep, not_an_object, missing_field, wrong_type, unknown_value, id_too_long,
-text_too_long, nul_character, bad_time, time_out_of_range, future, not_finite, out_of_range. The native decoder of
-readings uses the same words, and reads times for both. Keys that are not ours are ignored. docs/hubs.md tells senders.
+text_too_long, nul_character, control_character, bad_time, time_out_of_range, future, not_finite, out_of_range. The
+native decoder of readings uses the same words, and reads times for both. Keys that are not ours are ignored.
+docs/hubs.md tells senders.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from engine.model import (
     SensorDeactivation,
     SensorType,
 )
+from engine.printable import control_in
 
 NAME_BYTES_MAX: Final = 512
 ADDRESS_BYTES_MAX: Final = 2048
@@ -161,6 +163,8 @@ def _text(fields: Fields, name: str, bytes_max: int, too_long: str = "text_too_l
         raise InputRefused(too_long, f"{name} has {size} bytes, at most {bytes_max} are allowed")
     if "\0" in value:
         raise InputRefused("nul_character", f"{name} holds a NUL character")
+    if control := control_in(value):
+        raise InputRefused("control_character", f"{name} holds the control character {control}")
     return value
 
 

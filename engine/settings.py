@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 import native
 from engine.database_url import parse
 from engine.errors import SettingsError
+from engine.printable import control_in
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -183,6 +184,13 @@ class Settings(BaseSettings):
     def _empty_is_none(cls, value: object) -> object:
         """`KEY=` in a `.env` means: not set."""
         return None if value == "" else value
+
+    @field_validator("admin_email")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        if control := control_in(text):
+            raise ValueError(f"must hold no control characters, holds {control}")
+        return text
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -124,6 +124,8 @@ fn bodies_that_are_refused_whole() {
         (reading("sensor_id", "\"a\\u0000b\""), "nul_character"),
         (reading("facility_id", "\"\\u0000\""), "nul_character"),
         (reading("data", "\"\\u0000\""), "nul_character"),
+        (reading("sensor_id", "\"a\\u001b[2J\""), "control_character"),
+        (reading("facility_id", "\"\u{202e}a\""), "control_character"),
         (reading("sensor_id", "\"\\ud800\""), "not_utf8"),
         (reading("data", "\"\\ude00x\""), "not_utf8"),
         (reading("data", "1e999"), "not_finite"),

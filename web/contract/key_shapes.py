@@ -11,7 +11,7 @@ from pydantic import (
     field_validator,
 )
 
-from web.contract.shapes import PermissionType
+from web.contract.shapes import PermissionType, Readable
 from web.wire.times import ContractTime
 
 KEY_DAYS_MAX = 365
@@ -49,7 +49,7 @@ class ApiKeyPage(BaseModel):
 
 
 class NewApiKey(BaseModel):
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), Readable]
     facilities: Annotated[list[KeyGrant], Field(min_length=1, max_length=FACILITIES_MAX)]
     days: Annotated[int, Field(ge=1, le=KEY_DAYS_MAX)] = Field(90, description="until it expires; every key does")
 

@@ -8,22 +8,33 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 import native
 from engine.model import AlertType, FacilityStatus, FacilityType, SensorStatus, SensorType
+from engine.printable import control_in
 from web.wire.explanations import Explanation
 from web.wire.frequency import FREQUENCY_PATTERN, parse_frequency, spelled_frequency
 from web.wire.times import ContractTime
 
+
+def _readable(text: str) -> str:
+    if control := control_in(text):
+        raise ValueError(f"should hold no control characters, holds {control}")
+    return text
+
+
+Readable = AfterValidator(_readable)
+"""Of every text that is stored and shown to others."""
 Role = Literal["Admin", "User"]
 PermissionType = Literal["View", "Edit"]
-Username = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Username = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), Readable]
 Email = Annotated[
     str,
     StringConstraints(max_length=320, strip_whitespace=True, pattern=r"^[^@\s]+@[^@\s]+$"),
+    Readable,
     Field(examples=["a@b.org"]),
 ]
 Color = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^#[0-9a-f]{6}$"})]
 PASSWORD_CHARACTERS_MAX = 1024
 Password = Annotated[str, StringConstraints(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=500), Readable]
 
 
 def _expected_frequency(text: str) -> str:

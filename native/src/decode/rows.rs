@@ -6,6 +6,7 @@ use super::json::StringToken;
 use super::span::Span;
 use crate::instant;
 use crate::limits::{BODY_ROWS_MAX, DATA_BYTES_MAX, EXCERPT_BYTES_MAX, ID_BYTES_MAX};
+use crate::printable::{escaped, first_control};
 
 /// A text of a row: borrowed from the body, or a span of the arena when it had to be unescaped or made.
 #[derive(Debug, Clone, Copy)]
@@ -99,7 +100,8 @@ impl<'a> Rows<'a> {
                 format!("{field} takes {} bytes, {ID_BYTES_MAX} are the most", id.len()),
             ));
         }
-        no_nul(id, field)
+        no_nul(id, field)?;
+        no_control(id, field)
     }
 
     pub fn data(&self, text: Text<'a>) -> Result<(), Fault> {
@@ -139,6 +141,16 @@ impl<'a> Rows<'a> {
     pub fn full(&self) -> Option<Fault> {
         (self.good.len() + self.bad.len() >= BODY_ROWS_MAX)
             .then(|| Fault::new("too_large", format!("more than {BODY_ROWS_MAX} rows in one body")))
+    }
+}
+
+fn no_control(text: &str, field: &str) -> Result<(), Fault> {
+    match first_control(text) {
+        None => Ok(()),
+        Some(control) => Err(Fault::new(
+            "control_character",
+            format!("{field} holds the control character {}", escaped(control.encode_utf8(&mut [0; 4]))),
+        )),
     }
 }
 

@@ -118,6 +118,32 @@ async def test_bodies_that_cannot_be_used_are_422(web: Web) -> None:
             assert {"loc", "msg", "type"} <= set(answer.json()["detail"][0])
 
 
+async def test_no_name_that_is_stored_holds_a_control_character(web: Web) -> None:
+    admin = await web.admin()
+    await web.facility("f")
+    await web.sensor("s", "f")
+    grants = [{"facility_id": "f", "permission_type": "View"}]
+    user = {"username": "ann", "email": "ann@plant.example", "password": "p of ann"}
+    for text in ("a\x1b[2Jb", "a\u202eb", "a\nb", "a\x9bb"):
+        for method, path, body in (
+            ("POST", "/users", user | {"username": text}),
+            ("POST", "/users", user | {"email": f"{text}@plant.example"}),
+            ("PUT", "/users/1", {"username": text}),
+            ("PUT", "/facilities/f", {"name": text}),
+            ("PUT", "/sensors/s", {"name": text}),
+            ("POST", "/api-keys", {"name": text, "facilities": grants}),
+        ):
+            answer = await web.client.request(method, path, headers=admin, json=body)
+            assert answer.status_code == 422, (method, path, body, answer.text)
+    for method, path, usable in (
+        ("PUT", "/facilities/f", {"name": "Nörd \u200d°"}),
+        ("PUT", "/sensors/s", {"name": "é"}),
+        ("POST", "/api-keys", {"name": "weekly", "facilities": grants}),
+    ):
+        answer = await web.client.request(method, path, headers=admin, json=usable)
+        assert answer.status_code == 200, (method, path, usable, answer.text)
+
+
 async def test_json_that_is_odd_and_usable_is_taken(web: Web) -> None:
     headers = {**await web.admin(), "Content-Type": "application/json"}
     deep = b"[" * (JSON_DEPTH_MAX - 1) + b"]" * (JSON_DEPTH_MAX - 1)
