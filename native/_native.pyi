@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 CORE_VERSION: int
-"""Version of the core's state; a snapshot of another version is refused."""
+"""Version of the core's state; a snapshot of a newer version, or of one that is too old, is refused."""
 
 ID_BYTES_MAX: int
 """Longest facility or sensor id, in bytes of UTF-8."""

@@ -205,7 +205,7 @@ class Facility:
         self._watermark_us = 0
         self._entries_since, self._readings_since = recovered.entries, recovered.readings
         self._checkpoint_at_s = self._clock.monotonic_s()
-        self._checkpoint_wanted = recovered.rebuilt
+        self._checkpoint_wanted = recovered.is_beside_its_log
         self._metrics.add(RELOADS, reason=self._reload_reason)
         if recovered.rebuilt:
             self._metrics.add(REBUILDS)

@@ -4,11 +4,14 @@ What cannot be read (damaged, or written by another version of the core, older o
 has: the newest readings of every sensor go through the same core, and the journal says which alarms were announced. So
 no alarm is announced twice or ended by it; detectors know the recent past only, running delays begin in it, and silence
 is counted anew.
+
+After a checkpoint of an older version that is read, and in a log without one, may stand steps that an older core judged
+otherwise. What this one makes of them was told to nobody, so alarms are as the journal has them there, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +19,7 @@ import structlog
 
 import native
 from engine.facility.payloads import iso_utc
-from engine.historian.port import HistorianPort
+from engine.historian.port import HistorianPort, ToldAlarm
 from engine.model import EntryKind, FacilityState
 
 REBUILD_READINGS_MAX: Final = 2_000
@@ -30,12 +33,16 @@ RunNative = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """`entries` and `readings` were replayed on top of the checkpoint; `rebuilt`: something could not be read."""
+    """`entries` and `readings` were replayed on top of the checkpoint; `rebuilt`: something could not be read.
+
+    is_beside_its_log: checkpoint and log no longer give this state; the next step is to write it down
+    """
 
     core: native.FacilityCore
     entries: int
     readings: int
     rebuilt: bool
+    is_beside_its_log: bool
 
 
 async def recovered_core(
@@ -43,7 +50,7 @@ async def recovered_core(
 ) -> Recovered:
     """Restore and replay, or rebuild. `config` is today's configuration, the start of a rebuild."""
     try:
-        return await _restored(state, core_settings, run_native)
+        return await _restored(state, core_settings, historian, run_native)
     except (native.SnapshotVersionError, native.SnapshotCorruptError, native.PayloadError) as error:
         unreadable = f"{type(error).__name__}: {error}"
     core, source = await _rebuilt(state, core_settings, config, historian, run_native)
@@ -55,10 +62,12 @@ async def recovered_core(
         core_version=state.checkpoint.core_version if state.checkpoint else None,
         rebuilt_from=source,
     )
-    return Recovered(core, 0, 0, rebuilt=True)
+    return Recovered(core, 0, 0, rebuilt=True, is_beside_its_log=True)
 
 
-async def _restored(state: FacilityState, core_settings: str, run_native: RunNative) -> Recovered:
+async def _restored(
+    state: FacilityState, core_settings: str, historian: HistorianPort, run_native: RunNative
+) -> Recovered:
     facility_id = state.config.facility_id
     held = state.checkpoint
     later = [entry for entry in state.log if held is None or entry.commit_no > held.commit_no]
@@ -69,7 +78,21 @@ async def _restored(state: FacilityState, core_settings: str, run_native: RunNat
     for entry in later:
         await run_native(core.replay, entry.kind.value, entry.payload)
     readings = sum(native.batch_info(entry.payload)[1] for entry in later if entry.kind is EntryKind.BATCH)
-    return Recovered(core, len(later), readings, rebuilt=False)
+    may_be_older = bool(later) and (held is None or held.core_version != native.CORE_VERSION)
+    differs = may_be_older and await _recall_if_told_otherwise(core, facility_id, historian, run_native)
+    return Recovered(core, len(later), readings, rebuilt=False, is_beside_its_log=differs)
+
+
+async def _recall_if_told_otherwise(
+    core: native.FacilityCore, facility_id: str, historian: HistorianPort, run_native: RunNative
+) -> bool:
+    """Whether the journal left other alarms active; then they are as it has them."""
+    told = await historian.told_alarms(facility_id)
+    active = {(alarm.sensor_no, alarm.rule) for alarm in core.alarms() if alarm.active}
+    if active == {(sensor_no, rule) for sensor_no, rule, is_active, *_ in told if is_active}:
+        return False
+    await _recall(core, facility_id, told, run_native)
+    return True
 
 
 async def _rebuilt(
@@ -95,7 +118,13 @@ async def _rebuilt(
             oldest_us = min(times) if oldest_us is None else min(oldest_us, *times)
             readings += len(stored)
     told = await historian.told_alarms(facility_id)
-    if strange := await run_native(core.recall, told):
-        log.warning("alarms_of_no_sensor", facility_id=facility_id, alarm_keys=strange)
+    await _recall(core, facility_id, told, run_native)
     since = f" since {iso_utc(oldest_us)}" if oldest_us is not None else ""
     return core, f"{readings} stored readings{since}, at most {REBUILD_READINGS_MAX} a sensor, and {len(told)} alarms"
+
+
+async def _recall(
+    core: native.FacilityCore, facility_id: str, told: Sequence[ToldAlarm], run_native: RunNative
+) -> None:
+    if strange := await run_native(core.recall, told):
+        log.warning("alarms_of_no_sensor", facility_id=facility_id, alarm_keys=strange)

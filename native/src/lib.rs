@@ -35,6 +35,7 @@ pub mod sensor;
 pub mod series;
 pub mod sink;
 pub mod snapshot;
+mod usable;
 pub mod uuid;
 pub mod wire;
 mod words;

@@ -12,6 +12,8 @@ use crate::limits::PHYSICAL_MAX;
 pub struct TypeRules {
     pub name: &'static str,
     pub unit: &'static str,
+    /// Its readings may be words; of all other types only numbers count.
+    pub has_words: bool,
     pub low: Option<f64>,
     pub high: Option<f64>,
     pub deadband_share: f64,
@@ -50,6 +52,7 @@ const fn ranged(name: &'static str, unit: &'static str, low: f64, high: f64, phy
     TypeRules {
         name,
         unit,
+        has_words: false,
         low: Some(low),
         high: Some(high),
         deadband_share: 0.02,
@@ -61,8 +64,8 @@ const fn ranged(name: &'static str, unit: &'static str, low: f64, high: f64, phy
     }
 }
 
-const fn unranged(name: &'static str, unit: &'static str) -> TypeRules {
-    TypeRules { low: None, high: None, source: NONE, ..ranged(name, unit, 0.0, 0.0, WIDE) }
+const fn worded(name: &'static str) -> TypeRules {
+    TypeRules { has_words: true, low: None, high: None, source: NONE, ..ranged(name, "", 0.0, 0.0, WIDE) }
 }
 
 const fn any_one(name: &'static str) -> TypeRules {
@@ -103,9 +106,9 @@ pub static TYPES: &[TypeRules] = &[
     ranged("GasDetection", "ppm", 10.0, 20.0, PPM).urgent(),
     any_one("FlameDetection"),
     ranged("LevelIndicator", "m", 4.0, 6.0, (-100.0, 1_000.0)).settling(0.03, 15),
-    unranged("ValveStatus", ""),
-    unranged("PumpStatus", ""),
-    unranged("CompressorStatus", ""),
+    worded("ValveStatus"),
+    worded("PumpStatus"),
+    worded("CompressorStatus"),
     ranged("PowerConsumption", "kW", 400.0, 600.0, (-1e7, 1e7)),
     ranged("WaterContent", "%", 0.5, 2.0, SHARE).settling(0.01, 0),
     ranged("OxygenContent", "%", 19.5, 20.5, SHARE).settling(0.01, 0).urgent(),
@@ -129,7 +132,7 @@ pub fn names() -> String {
 }
 
 pub fn get(index: u8) -> &'static TypeRules {
-    static FALLBACK: TypeRules = unranged("Unknown", "");
+    static FALLBACK: TypeRules = worded("Unknown");
     TYPES.get(usize::from(index)).unwrap_or(&FALLBACK)
 }
 

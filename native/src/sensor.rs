@@ -14,6 +14,7 @@ use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
 use crate::rules::{self, Priority, TypeRules};
 use crate::sink::{Sink, StoredRow};
+use crate::usable::is_usable;
 
 /// An anomaly that is over must have been so for this long.
 const ANOMALY_OFF_US: i64 = 60 * US_PER_S;
@@ -33,9 +34,11 @@ pub struct Sensor {
     pub status: Status,
     pub expected_interval_s: f64,
     pub rule_version: i64,
-    /// Where the facility's listening clock stood at the last news.
+    /// Where the facility's listening clock stood at the last usable reading that was news.
     pub heard_us: i64,
     pub newest: Option<Newest>,
+    /// Event time of the newest reading that was usable.
+    pub usable_us: Option<i64>,
     pub low: LimitAlarm,
     pub high: LimitAlarm,
     pub anomaly: Alarm,
@@ -82,6 +85,7 @@ impl Sensor {
             rule_version,
             heard_us: listened_us,
             newest: None,
+            usable_us: None,
             low: LimitAlarm::default(),
             high: LimitAlarm::default(),
             anomaly: Alarm::default(),
@@ -120,6 +124,17 @@ impl Sensor {
             }
             _ => None,
         }
+    }
+
+    /// The newest reading if it is none that counts.
+    pub(crate) fn unusable(&self) -> Option<&Newest> {
+        let counts = |newest: &Newest| is_usable(self.rules(), newest.data.datum().number(), newest.flags);
+        self.newest.as_ref().filter(|newest| !counts(newest))
+    }
+
+    /// Since when it has given the facility's score nothing but what cannot be used.
+    pub(crate) fn unusable_since_us(&self) -> Option<i64> {
+        self.usable_us.filter(|_| self.is_watched() && self.unusable().is_some())
     }
 
     /// Take a reading in, in order of arrival.
@@ -198,10 +213,8 @@ impl Sensor {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
-        self.heard_us = around.listened_us;
-        let told_us = at_us.max(self.stale.since_us); // the alarm began by our clock, the reading has its own
-        if let Some(transition) = self.stale.end(told_us) {
-            self.tell_stale(transition, told_us, around, sink, "a reading arrived");
+        if is_usable(self.rules(), judged.value, judged.flags) {
+            self.hear(at_us, around, sink);
         }
         if self.status == Status::Inactive {
             self.low.excursions.forget(at_us);
@@ -220,6 +233,17 @@ impl Sensor {
             score: judged.decades.map(|decades| decades as f32),
             flags: judged.flags,
         });
+    }
+
+    /// Take note of a usable reading: nobody is stale who gives one.
+    fn hear<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
+        self.heard_us = around.listened_us;
+        let told_us = at_us.max(self.stale.since_us); // the alarm began by our clock, the reading has its own
+        if let Some(transition) = self.stale.end(told_us) {
+            let reason = if self.unusable().is_some() { "a usable value arrived" } else { "a reading arrived" };
+            self.tell_stale(transition, told_us, around, sink, reason);
+        }
+        self.usable_us = Some(at_us);
     }
 
     fn score(&mut self, at_us: i64, value: f64, judged: &mut Judged) {
@@ -359,7 +383,7 @@ impl Sensor {
         }
     }
 
-    /// Judge silence against the facility's listening clock.
+    /// Judge silence, and readings that say nothing, against the facility's listening clock.
     pub fn tick<S: Sink>(&mut self, watermark_us: i64, around: &Surroundings<'_>, sink: &mut S) {
         if self.status != Status::Active || self.stale.active {
             return;
@@ -408,14 +432,10 @@ impl Sensor {
         if upsert.status == Status::Active && was != Status::Active {
             self.heard_us = around.listened_us;
         }
-        let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
         if upsert.status == Status::Inactive {
             self.retire(at_us, around, sink);
         } else if upsert.status != Status::Active {
-            let end_us = ending(&self.stale, at_us, newest_us);
-            if let Some(transition) = self.stale.end(end_us) {
-                self.tell_stale(transition, end_us, around, sink, "the sensor is under maintenance or faulty");
-            }
+            self.retire_rule(Rule::Stale, "the sensor is under maintenance or faulty", at_us, around, sink);
         }
         if !upsert.detection.tuning.is_on {
             self.retire_rule(Rule::Anomaly, "detection was switched off", at_us, around, sink);

@@ -12,6 +12,9 @@ use crate::rules;
 use crate::sensor::{LimitAlarm, Sensor};
 use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
 
+/// The oldest version that is read: without `usable_us`, which its newest reading tells.
+const OLDEST_VERSION: u32 = 2;
+
 const MAGIC: [u8; 3] = *b"GIS";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +59,7 @@ pub fn load(facility_id: &str, state: &[u8], settings: Settings) -> Result<Core,
         return Err(SnapshotError::Corrupt("this is not a snapshot of a core".into()));
     }
     let version = reader.varint()?;
-    if version != u64::from(CORE_VERSION) {
+    if !(u64::from(OLDEST_VERSION)..=u64::from(CORE_VERSION)).contains(&version) {
         let age = if version > u64::from(CORE_VERSION) { "newer" } else { "older" };
         return Err(SnapshotError::Version(format!(
             "written by the {age} core version {version}, this is {CORE_VERSION}"
@@ -66,10 +69,10 @@ pub fn load(facility_id: &str, state: &[u8], settings: Settings) -> Result<Core,
     if owner != facility_id {
         return Err(SnapshotError::Corrupt(format!("of facility {owner:?}, not {facility_id:?}")));
     }
-    Ok(load_body(facility_id, &mut reader, settings)?)
+    Ok(load_body(facility_id, version, &mut reader, settings)?)
 }
 
-fn load_body(facility_id: &str, reader: &mut Reader<'_>, settings: Settings) -> Wire<Core> {
+fn load_body(facility_id: &str, version: u64, reader: &mut Reader<'_>, settings: Settings) -> Wire<Core> {
     let mut core = Core::new(facility_id, settings);
     core.facility_name = optional_text(reader)?.map(str::to_owned);
     core.config_version = reader.signed()?;
@@ -77,7 +80,7 @@ fn load_body(facility_id: &str, reader: &mut Reader<'_>, settings: Settings) -> 
     core.watermark_us = reader.option_i64()?;
     let count = reader.count()?;
     for _ in 0..count {
-        core.admit(load_sensor(reader)?);
+        core.admit(load_sensor(version, reader)?);
     }
     core.facility_scorer = FacilityScorer::load(reader, core.sensors.len())?;
     if reader.is_empty() {
@@ -105,6 +108,7 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
     if let Some(newest) = &sensor.newest {
         newest.save(out);
     }
+    put_option_i64(out, sensor.usable_us);
     for limit in [&sensor.low, &sensor.high] {
         limit.alarm.save(out);
         limit.excursions.save(out);
@@ -115,8 +119,8 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
     sensor.scorer.save(out);
 }
 
-fn load_sensor(reader: &mut Reader<'_>) -> Wire<Sensor> {
-    Ok(Sensor {
+fn load_sensor(version: u64, reader: &mut Reader<'_>) -> Wire<Sensor> {
+    let mut sensor = Sensor {
         id: reader.text()?.into(),
         no: i32::try_from(reader.signed()?).map_err(|_| WireError::new("a sensor number does not fit"))?,
         type_index: {
@@ -135,13 +139,19 @@ fn load_sensor(reader: &mut Reader<'_>) -> Wire<Sensor> {
         rule_version: reader.signed()?,
         heard_us: reader.signed()?,
         newest: if reader.bool()? { Some(Newest::load(reader)?) } else { None },
+        usable_us: if version > u64::from(OLDEST_VERSION) { reader.option_i64()? } else { None },
         low: load_limit(reader)?,
         high: load_limit(reader)?,
         anomaly: Alarm::load(reader)?,
         unusual_since_us: reader.option_i64()?,
         stale: Alarm::load(reader)?,
         scorer: Scorer::load(reader)?,
-    })
+    };
+    if version == u64::from(OLDEST_VERSION) {
+        let usable = sensor.newest.as_ref().filter(|_| sensor.unusable().is_none());
+        sensor.usable_us = usable.map(|newest| newest.tracked_at_us);
+    }
+    Ok(sensor)
 }
 
 fn load_limit(reader: &mut Reader<'_>) -> Wire<LimitAlarm> {

@@ -6,8 +6,12 @@ use crate::explain::Picture;
 use crate::instant::{self, US_PER_S};
 use crate::journal::{Event, Rule};
 use crate::number::repr;
+use crate::printable::quoted;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::Sink;
+
+/// How much a message shows of a reading that cannot be used.
+const RECEIVED_CHARACTERS_MAX: usize = 32;
 
 impl Sensor {
     pub(crate) fn named(&self, around: &Surroundings<'_>) -> String {
@@ -113,17 +117,26 @@ impl Sensor {
         }
         let silence_s_max = self.silence_s_max(around.settings);
         let (type_name, facility) = (self.rules().name, around.facility);
-        let message = match transition {
-            Transition::Activated => {
+        let usable_at = self.usable_us.map(instant::text);
+        let received = self.unusable().map(|newest| quoted(&newest.data.datum().text(), RECEIVED_CHARACTERS_MAX));
+        let message = match (transition, &received) {
+            (Transition::Activated, None) => {
                 format!("No reading from {type_name} Sensor in {facility} for more than {silence_s_max:.0} s")
             }
-            Transition::Returned => format!("{type_name} Sensor in {facility} is no longer silent"),
+            (Transition::Activated, Some(received)) => {
+                let since = usable_at.as_ref().map_or_else(|| "so far".to_owned(), |at| format!("since {at}"));
+                format!("{type_name} Sensor in {facility}: no usable value {since}, last received {received}")
+            }
+            (Transition::Returned, None) => format!("{type_name} Sensor in {facility} is no longer silent"),
+            (Transition::Returned, Some(_)) => format!("{type_name} Sensor in {facility} gives usable values again"),
         };
         let explanation = serde_json::json!({
             "rule": Rule::Stale.name(),
             "silence_s_max": silence_s_max,
             "expected_interval_s": self.expected_interval_s,
             "last_tracked_at": self.newest.as_ref().map(|newest| instant::text(newest.tracked_at_us)),
+            "last_usable_at": usable_at,
+            "last_received": received,
             "reason": reason,
         });
         sink.event(Event { reason, ..self.event(Rule::Stale, transition.name(), at_us, message, &explanation) });

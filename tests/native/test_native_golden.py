@@ -9,7 +9,10 @@ import zlib
 import pytest
 
 import native
-from tests.native.golden import DATA, told_by
+from engine.facility.payloads import config_payload, tick_payload
+from engine.messages import time_text
+from engine.model import SensorConfig, SensorStatus
+from tests.native.golden import DATA, KINDS, T0_US, told_by
 
 VERSIONS = sorted(int(path.stem.rpartition("-")[2]) for path in DATA.glob("checkpoint-*.bin"))
 
@@ -45,6 +48,25 @@ def test_a_log_of_any_version_is_replayed_or_refused_in_words(version: int) -> N
     assert told_by(core) == json.loads(DATA.joinpath(f"told-{version}.json").read_text())
     if version == native.CORE_VERSION:
         assert core.snapshot() == DATA.joinpath(f"checkpoint-{version}.bin").read_bytes()
+
+
+def test_a_checkpoint_of_version_2_knows_since_when_nothing_could_be_used() -> None:
+    """Its newest reading tells, if that one was usable: of `temperature` it was 30, of `pressure` it is `on`."""
+    core = native.FacilityCore.restore("plant", DATA.joinpath("checkpoint-2.bin").read_bytes(), "{}")
+    for status in (SensorStatus.MAINTENANCE, SensorStatus.ACTIVE):
+        sensors = [
+            SensorConfig(name, number, "plant", name.title(), KINDS[name], status, 15, T0_US, T0_US)
+            for number, name in ((7, "temperature"), (8, "pressure"))
+        ]
+        core.apply("config", config_payload(sensors, at_us=T0_US + 4_925_000_000))
+    rows = [(name, T0_US + 4_930_000_000, "Bad") for name in ("temperature", "pressure")]
+    core.apply("batch", native.encode_batch("plant", rows, T0_US + 4_930_000_000))
+    ticks = (core.apply("tick", tick_payload(T0_US + 10_000_000 * tick)) for tick in range(493, 505))
+    told = [event.message.partition(": ")[2] for effects in ticks for event in effects.events]
+    assert told == [
+        f"no usable value since {time_text(T0_US + 4_800_000_000).removesuffix('.000000')}, last received 'Bad'",
+        "no usable value so far, last received 'Bad'",
+    ]
 
 
 def test_what_a_newer_core_wrote_is_refused_by_its_version() -> None:

@@ -107,7 +107,8 @@ impl FacilityScorer {
         let mut round = Round { samples: Vec::with_capacity(sensors.len()), at_us, stale: 0 };
         for sensor in sensors {
             let sample = sensor.sample();
-            let is_stale = sample.is_some_and(|(sample_us, _)| self.clock.is_stale(at_us - sample_us));
+            let measured_us = sample.map(|(sample_us, _)| sample_us).or_else(|| sensor.unusable_since_us());
+            let is_stale = measured_us.is_some_and(|us| self.clock.is_stale(at_us - us));
             round.stale += u32::from(is_stale);
             round.samples.push(if is_stale { None } else { sample.map(|(_, sample)| sample) });
         }
