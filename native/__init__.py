@@ -6,6 +6,7 @@ score_series(at_us, values, expected_interval_s)           the same scores of a 
 core.snapshot() / FacilityCore.restore(...)                the state as bytes and back, to the bit
 parse_time(text)                                            the one reader of times
 first_control(text), escape_controls(text)                   what is no text to read, and how it is shown
+CopyDecoder([(name, kind), ...])                            PostgreSQL's binary COPY to Arrow
 ID_BYTES_MAX, INTERVAL_S_MAX, ...                           limits that the core holds, for whoever asks before it
 
 May import: nothing.
@@ -29,6 +30,9 @@ from native._native import (
     TIME_US_FIRST,
     VIEW_NAMES,
     AlarmState,
+    CopiedRows,
+    CopyDecoder,
+    CopyFault,
     CoreEvent,
     Decoded,
     Effects,
@@ -70,6 +74,9 @@ __all__ = [
     "TIME_US_FIRST",
     "VIEW_NAMES",
     "AlarmState",
+    "CopiedRows",
+    "CopyDecoder",
+    "CopyFault",
     "CoreEvent",
     "Decoded",
     "Effects",

@@ -20,6 +20,9 @@ __all__ = [
     "TIME_US_FIRST",
     "VIEW_NAMES",
     "AlarmState",
+    "CopiedRows",
+    "CopyDecoder",
+    "CopyFault",
     "CoreEvent",
     "Decoded",
     "Effects",
@@ -117,6 +120,40 @@ def parse_time(text: str) -> int:
     blank before it if any, and UTC without one. Spaces, tabs and ends of lines around it are ignored. 23:59:60 UTC is
     the second after it. A day without a time of day is refused: it is no moment.
     """
+
+class CopyFault(ValueError):
+    """Bytes that are not the binary COPY that was announced."""
+
+@final
+class CopyDecoder:
+    """Turns what PostgreSQL sends for `COPY … TO STDOUT (FORMAT binary)` into columns.
+
+    Columns are (name, kind) in the order of the statement; kinds are int16, int32, int64, float32, float64, bool, time
+    (timestamptz) and text. After a CopyFault it is of no more use. ValueError for a kind that is none.
+    """
+
+    def __new__(cls, columns: Sequence[tuple[str, str]]) -> CopyDecoder: ...
+    def feed(self, data: bytes) -> None:
+        """Bytes as they arrived, cut anywhere. Raises CopyFault."""
+
+    @property
+    def rows(self) -> int:
+        """How many the next `take` gives."""
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the end of the COPY was seen."""
+
+    def take(self) -> CopiedRows:
+        """The whole rows since the last call."""
+
+@final
+class CopiedRows:
+    """Rows for whoever takes Arrow by its PyCapsule interface: `polars.DataFrame(rows)`."""
+
+    def __len__(self) -> int: ...
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]:
+        """Schema and struct array; the schema that is wished for is not heeded."""
 
 @type_check_only
 class BatchRow(TypedDict):

@@ -13,6 +13,7 @@ pub mod alarm;
 pub mod batch;
 mod calendar;
 pub mod config;
+pub mod copy;
 pub mod core;
 pub mod decode;
 pub mod detection;

@@ -2,6 +2,7 @@
 
 mod alarms;
 mod batches;
+mod copy;
 mod core;
 mod decode;
 mod effects;
@@ -26,5 +27,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     effects::register(module)?;
     alarms::register(module)?;
     facility_score::register(module)?;
-    series::register(module)
+    series::register(module)?;
+    copy::register(module)
 }

@@ -1,0 +1,142 @@
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int16Type, Int32Type, TimestampMicrosecondType};
+use arrow_array::Array;
+use proptest::prelude::*;
+
+use super::{CopyDecoder, Kind};
+
+type Row = (i32, Option<i64>, Option<f64>, Option<String>, i16);
+
+fn columns() -> Vec<(String, Kind)> {
+    [("no", Kind::Int32), ("at", Kind::Time), ("value", Kind::Float64), ("text", Kind::Text), ("flags", Kind::Int16)]
+        .map(|(name, kind)| (name.to_owned(), kind))
+        .to_vec()
+}
+
+fn field(bytes: &mut Vec<u8>, value: Option<&[u8]>) {
+    bytes.extend(value.map_or(-1, |value| i32::try_from(value.len()).unwrap()).to_be_bytes());
+    bytes.extend(value.unwrap_or_default());
+}
+
+fn copied(rows: &[Row]) -> Vec<u8> {
+    let mut bytes = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+    for (no, at, value, text, flags) in rows {
+        bytes.extend(5_i16.to_be_bytes());
+        field(&mut bytes, Some(&no.to_be_bytes()));
+        field(&mut bytes, at.map(|at| (at - 946_684_800_000_000).to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice));
+        field(&mut bytes, value.map(f64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+        field(&mut bytes, text.as_ref().map(String::as_bytes));
+        field(&mut bytes, Some(&flags.to_be_bytes()));
+    }
+    bytes.extend((-1_i16).to_be_bytes());
+    bytes
+}
+
+fn decoded(decoder: &mut CopyDecoder) -> Vec<Row> {
+    let batch = decoder.take().unwrap();
+    let no = batch.column(0).as_primitive::<Int32Type>();
+    let at = batch.column(1).as_primitive::<TimestampMicrosecondType>();
+    let value = batch.column(2).as_primitive::<Float64Type>();
+    let text = batch.column(3).as_string::<i64>();
+    let flags = batch.column(4).as_primitive::<Int16Type>();
+    (0..batch.num_rows())
+        .map(|row| {
+            (
+                no.value(row),
+                at.is_valid(row).then(|| at.value(row)),
+                value.is_valid(row).then(|| value.value(row)),
+                text.is_valid(row).then(|| text.value(row).to_owned()),
+                flags.value(row),
+            )
+        })
+        .collect()
+}
+
+fn rows() -> impl Strategy<Value = Vec<Row>> {
+    let row = (
+        any::<i32>(),
+        proptest::option::of(0..4_000_000_000_000_000_i64),
+        any::<Option<i32>>(),
+        any::<Option<String>>(),
+        any::<i16>(),
+    );
+    proptest::collection::vec(
+        row.prop_map(|(no, at, value, text, flags)| (no, at, value.map(f64::from), text, flags)),
+        0..30,
+    )
+}
+
+proptest! {
+    #[test]
+    fn what_was_sent_is_read_wherever_it_is_cut(rows in rows(), sizes in proptest::collection::vec(1..90_usize, 1..9)) {
+        let bytes = copied(&rows);
+        let mut decoder = CopyDecoder::new(&columns());
+        let (mut found, mut at) = (Vec::new(), 0);
+        for size in sizes.iter().cycle() {
+            if at == bytes.len() {
+                break;
+            }
+            let end = bytes.len().min(at + size);
+            decoder.feed(&bytes[at..end]).unwrap();
+            if size % 2 == 0 {
+                found.extend(decoded(&mut decoder));
+            }
+            at = end;
+        }
+        found.extend(decoded(&mut decoder));
+        prop_assert!(decoder.is_ended());
+        prop_assert_eq!(found, rows);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), has_header in any::<bool>()) {
+        if has_header {
+            bytes.splice(0..0, copied(&[])[..19].to_vec());
+        }
+        let mut decoder = CopyDecoder::new(&columns());
+        let _ = decoder.feed(&bytes);
+        let _ = decoder.take();
+    }
+}
+
+fn fault(bytes: &[u8]) -> String {
+    CopyDecoder::new(&columns()).feed(bytes).unwrap_err().to_string()
+}
+
+#[test]
+fn what_was_not_announced_is_refused_with_its_reason() {
+    let good = copied(&[(1, Some(0), None, None, 0)]);
+    assert_eq!(fault(b"PGCOPY\n\xff\r\r\0"), "it does not begin as a binary COPY does");
+    let with = |at: usize, byte: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = byte;
+        fault(&bytes)
+    };
+    assert_eq!(with(14, 1), "flags 0x1 are not known");
+    assert_eq!(with(15, 0xff), "a header of negative length");
+    assert_eq!(with(20, 4), "a row of 4 fields where 5 were asked for");
+    assert_eq!(with(21, 0x80), "a field of length -2147483644");
+    let mut longer = good.clone();
+    longer.push(0);
+    assert_eq!(fault(&longer), "1 bytes after the end");
+    let mut narrow = copied(&[])[..19].to_vec();
+    narrow.extend(5_i16.to_be_bytes());
+    for _ in 0..5 {
+        field(&mut narrow, Some(&[0, 0]));
+    }
+    assert_eq!(fault(&narrow), "no: 2 bytes where 4 were asked for");
+}
+
+#[test]
+fn a_time_without_end_and_a_text_that_is_none_are_told_with_their_column() {
+    let row = |kind: Kind, value: &[u8]| {
+        let mut bytes = copied(&[])[..19].to_vec();
+        bytes.extend(1_i16.to_be_bytes());
+        field(&mut bytes, Some(value));
+        CopyDecoder::new(&[("it".to_owned(), kind)]).feed(&bytes).unwrap_err().to_string()
+    };
+    assert_eq!(row(Kind::Time, &i64::MAX.to_be_bytes()), "it: an infinite time");
+    assert_eq!(row(Kind::Time, &i64::MIN.to_be_bytes()), "it: an infinite time");
+    assert_eq!(row(Kind::Time, &(i64::MAX - 1).to_be_bytes()), "it: a time beyond all years");
+    assert_eq!(row(Kind::Text, b"\xff"), "it: a text that is not UTF-8");
+}
