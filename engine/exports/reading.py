@@ -1,0 +1,240 @@
+"""Frames of a dataset: binary COPY from PostgreSQL, decoded by the native core, in a stable order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from engine.clock import US_PER_S
+from engine.exports.datasets import RECORDS, Column, Dataset
+from engine.exports.pieces import DAY_US, Piece, divide
+from engine.exports.selection import WHOLE_US, Selection
+from engine.exports.snapshot import Snapshot
+from native import CopyDecoder
+
+SLICE_ROWS: Final = 50_000
+_KEYS: Final = {"facility_id", "sensor_id"}
+"""Columns of a reading that follow from its sensor's number."""
+
+_DAYS_OF_PARTITIONS: Final = """
+SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS day
+  FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+ WHERE inhparent = 'sensor_records'::regclass AND child.relname ~ '^sensor_records_[0-9]{8}$'
+"""
+_DAYS_BY_DEFAULT: Final = """
+SELECT (tracked_at AT TIME ZONE 'UTC')::date AS day, count(*) AS readings FROM sensor_records_default
+ WHERE sensor_no = ANY($1::int[]) GROUP BY 1
+"""
+_DAYS_ROLLED_UP: Final = """
+SELECT (bucket AT TIME ZONE 'UTC')::date AS day, sum(readings)::float8 AS readings FROM reading_rollups
+ WHERE width_s = 86400 AND sensor_no = ANY($1::int[]) GROUP BY 1
+"""
+
+
+def read(
+    snapshot: Snapshot, dataset: Dataset, selection: Selection, columns: Sequence[Column]
+) -> AsyncGenerator[pl.DataFrame, None]:
+    """At most SLICE_ROWS rows each. Memory is that of a piece a connection, however long the range."""
+    if dataset is RECORDS:
+        return _read_records(snapshot, selection, columns)
+    return _read_table(snapshot.readers[0], dataset, selection, columns)
+
+
+async def count_about(snapshot: Snapshot, selection: Selection) -> int:
+    """Readings of the selection, about: for a bar."""
+    pieces = await _days_of(snapshot.planner, selection)
+    start_us, end_us = selection.asked.start_us, selection.asked.end_us
+    parts = ((min(end_us, day + DAY_US) - max(start_us, day)) / DAY_US * rows for day, rows in pieces.items())
+    return round(sum(max(0.0, part) for part in parts))
+
+
+async def _read_records(
+    snapshot: Snapshot, selection: Selection, columns: Sequence[Column]
+) -> AsyncGenerator[pl.DataFrame, None]:
+    days = await _days_of(snapshot.planner, selection)
+    pieces = divide(days, selection.readings_a_day, selection.asked.start_us, selection.asked.end_us)
+    reading = _Reading(selection, columns)
+    async with aclosing(_in_order(snapshot.readers, pieces, reading)) as found:
+        async for rows in found:
+            for frame in rows:
+                yield frame
+
+
+async def _days_of(planner: Any, selection: Selection) -> dict[int, float]:
+    """Every day that may have readings of the selection, and about how many: those rolled up, else as expected."""
+    numbers = selection.numbers.tolist()
+    rows: dict[int, float] = {}
+    expected = float(selection.readings_a_day.sum())
+    for row in await planner.fetch(_DAYS_OF_PARTITIONS):
+        rows[_day_us(row["day"])] = expected
+    for row in await planner.fetch(_DAYS_ROLLED_UP, numbers):
+        day_us = _day_us(row["day"])
+        if day_us in rows and day_us + DAY_US <= _now_us():  # what is not over yet grows
+            rows[day_us] = row["readings"]
+    for row in await planner.fetch(_DAYS_BY_DEFAULT, numbers):
+        rows[_day_us(row["day"])] = row["readings"]
+    return rows
+
+
+def _now_us() -> int:
+    return round(datetime.now(UTC).timestamp() * US_PER_S)
+
+
+def _day_us(day: Any) -> int:
+    return round(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * US_PER_S
+
+
+class _Reading:
+    """Reads one piece: the statement, the columns it gives, and how they become those asked for."""
+
+    def __init__(self, selection: Selection, columns: Sequence[Column]) -> None:
+        self._selection = selection
+        self._columns = columns
+        stored = [column for column in columns if column.name not in _KEYS | {"tracked_at"}]
+        self._copied = [
+            ("sensor_no", "int32"),
+            ("tracked_at", "time"),
+            *((column.name, column.kind) for column in stored),
+        ]
+        self._fields = ", ".join(["sensor_no", "tracked_at", *(column.sql for column in stored)])
+        self._sensors = {"facility_id": pl.Series(selection.sensor_facilities, dtype=pl.String)}
+        self._sensors["sensor_id"] = pl.Series(selection.sensor_ids, dtype=pl.String)
+
+    async def __call__(self, connection: Any, piece: Piece) -> list[pl.DataFrame]:
+        numbers = _array(self._selection.numbers[piece.first_rank : piece.end_rank])
+        statement = (
+            f"SELECT {self._fields} FROM {RECORDS.source} WHERE sensor_no = ANY({numbers})"  # noqa: S608 - numbers only
+            f" AND tracked_at >= '{_moment(piece.start_us)}' AND tracked_at < '{_moment(piece.end_us)}'"
+        )
+        decoder = CopyDecoder(self._copied)
+        await _copy(connection, statement, (), decoder)
+        return await asyncio.to_thread(self._frames, pl.DataFrame(decoder.take()), piece)
+
+    def _frames(self, rows: pl.DataFrame, piece: Piece) -> list[pl.DataFrame]:
+        ranks = self._selection.ranks_of(rows["sensor_no"].to_numpy())
+        order = _order(ranks, rows["tracked_at"].to_physical().to_numpy(), piece)
+        frames = []
+        for start in range(0, len(order), SLICE_ROWS):
+            places = order[start : start + SLICE_ROWS]
+            part = rows[places]
+            of_sensor = [series.gather(ranks[places]).alias(name) for name, series in self._sensors.items()]
+            frames.append(part.with_columns(of_sensor).select(column.name for column in self._columns))
+        return frames
+
+
+def _order(ranks: NDArray[np.int64], times_us: NDArray[np.int64], piece: Piece) -> NDArray[np.int64]:
+    """By UTC day, sensor, time; as one number, which is quicker to sort by than three."""
+    first_day = piece.start_us // DAY_US
+    days, of_day_us = np.divmod(times_us, DAY_US)
+    key = ((days - first_day) * (piece.end_rank + 1) + ranks) * DAY_US + of_day_us
+    return np.argsort(key, kind="stable")
+
+
+def _array(numbers: NDArray[np.int32]) -> str:
+    return f"'{{{','.join(str(number) for number in numbers.tolist())}}}'::int[]"
+
+
+def _moment(time_us: int) -> str:
+    """As PostgreSQL reads it; what lies beyond its calendar is its end."""
+    if time_us <= WHOLE_US[0]:
+        return "-infinity"
+    if time_us >= WHOLE_US[1]:
+        return "infinity"
+    seconds, us = divmod(time_us, US_PER_S)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}.{us:06}+00"
+
+
+async def _read_table(
+    connection: Any, dataset: Dataset, selection: Selection, columns: Sequence[Column]
+) -> AsyncGenerator[pl.DataFrame, None]:
+    conditions = [dataset.about.format(numbers=_array(selection.numbers))]
+    if dataset.time:
+        since, until = _moment(selection.asked.start_us), _moment(selection.asked.end_us)
+        conditions.append(f"{dataset.time} >= '{since}' AND {dataset.time} < '{until}'")
+    fields = ", ".join(column.sql for column in columns)
+    statement = f"SELECT {fields} FROM {dataset.source} WHERE {' AND '.join(conditions)} ORDER BY {dataset.order}"  # noqa: S608
+    arguments = [list(selection.facility_ids)] if "$1" in statement else []
+    decoder = CopyDecoder([(column.name, column.kind) for column in columns])
+    full: asyncio.Queue[pl.DataFrame | None] = asyncio.Queue(1)
+
+    async def fill() -> None:
+        await _copy(connection, statement, arguments, decoder, full)
+        await full.put(pl.DataFrame(decoder.take()))
+        await full.put(None)
+
+    task = asyncio.create_task(fill())
+    try:
+        while (frame := await _next(full, task)) is not None:
+            for start in range(0, frame.height, SLICE_ROWS):
+                yield frame[start : start + SLICE_ROWS]
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _next(full: asyncio.Queue[pl.DataFrame | None], task: asyncio.Task[None]) -> pl.DataFrame | None:
+    """What comes next; raises why nothing does."""
+    getting = asyncio.create_task(full.get())
+    try:
+        await asyncio.wait((getting, task), return_when=asyncio.FIRST_COMPLETED)
+        if not getting.done() and task.done():
+            task.result()
+        return await getting
+    finally:
+        getting.cancel()
+
+
+async def _copy(
+    connection: Any,
+    statement: str,
+    arguments: Iterable[object],
+    decoder: CopyDecoder,
+    full: asyncio.Queue[pl.DataFrame | None] | None = None,
+) -> None:
+    """Everything into the decoder; where somebody waits for them, rows leave it as soon as they make a slice."""
+
+    async def take(data: bytes) -> None:
+        decoder.feed(bytes(data))  # asyncpg gives a bytearray that it goes on with
+        if full is not None and decoder.rows >= SLICE_ROWS:
+            await full.put(pl.DataFrame(decoder.take()))
+
+    await connection.copy_from_query(statement, *arguments, output=take, format="binary")
+    if not decoder.is_ended:
+        raise EOFError("PostgreSQL ended a COPY before its end")
+
+
+async def _in_order(
+    connections: Sequence[Any], pieces: Iterable[Piece], reading: _Reading
+) -> AsyncGenerator[list[pl.DataFrame], None]:
+    """Each connection reads a piece; they are given in their order."""
+    free: asyncio.Queue[Any] = asyncio.Queue()
+    for connection in connections:
+        free.put_nowait(connection)
+
+    async def one(piece: Piece) -> list[pl.DataFrame]:
+        connection = await free.get()
+        try:
+            return await reading(connection, piece)
+        finally:
+            free.put_nowait(connection)
+
+    running: deque[asyncio.Task[list[pl.DataFrame]]] = deque()
+    try:
+        for piece in pieces:
+            running.append(asyncio.create_task(one(piece)))
+            if len(running) >= len(connections):
+                yield await running.popleft()
+        while running:
+            yield await running.popleft()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

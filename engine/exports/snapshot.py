@@ -1,0 +1,52 @@
+"""Several connections that see the database at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from engine.historian.connecting import connect
+
+CONNECTIONS: Final = 2
+IDLE_S_MAX: Final = 600
+"""A reader that nobody asks for so long is ended by PostgreSQL: whoever took it is gone."""
+
+_BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_SETTINGS: Final = (
+    "SET LOCAL TIME ZONE 'UTC'; SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '64MB';"
+    f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S_MAX}s'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`planner` may ask for everything, `readers` are limited to what the caller may see."""
+
+    planner: Any
+    readers: list[Any]
+
+
+@asynccontextmanager
+async def open_snapshot(database_url: str, words: str = "", connections: int = CONNECTIONS) -> AsyncIterator[Snapshot]:
+    """`database_url` is PostgreSQL itself, not a pooler. `words` are said to each reader at its beginning, so that it
+    sees with its caller's eyes. Raises what `connect` raises."""
+    async with AsyncExitStack() as stack:
+        planner = await _open(stack, database_url)
+        await planner.execute(f"{_BEGIN}; {_SETTINGS}")
+        token = await planner.fetchval("SELECT pg_export_snapshot()")
+        readers = []
+        for _ in range(connections):
+            reader = await _open(stack, database_url)
+            await reader.execute(f"{_BEGIN}; SET TRANSACTION SNAPSHOT '{token}'; {_SETTINGS}; {words}")
+            readers.append(reader)
+        yield Snapshot(planner, readers)
+
+
+async def _open(stack: AsyncExitStack, database_url: str) -> Any:
+    """Ended by breaking the connection: a transaction that only reads has nothing to say at its end."""
+    settings = {"jit": "off", "application_name": "gasinsight-export"}
+    connection = await connect(database_url, server_settings=settings)
+    stack.callback(connection.terminate)
+    return connection
