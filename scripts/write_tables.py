@@ -5,6 +5,7 @@ from pathlib import Path
 
 from engine.commands.settings import markdown_table
 from engine.database_url import OPTIONS
+from engine.exports.datasets import DATASETS
 from tests.house import chapter
 from tests.house.here import shipped
 
@@ -46,6 +47,19 @@ def options_of_addresses() -> list[str]:
     return lines
 
 
+def data_sets() -> list[str]:
+    """What can be exported, with every column."""
+    lines: list[str] = []
+    for dataset in DATASETS.values():
+        order = ", ".join(dataset.sorted_by)
+        lines += [f"### {dataset.name}", "", f"{dataset.meaning[0].upper()}{dataset.meaning[1:]}. Sorted by {order}.", ""]
+        lines += ["| column | type | unit | |", "|---|---|---|---|"]
+        for column in dataset.columns:
+            lines.append(f"| `{column.name}` | {column.type} | {column.unit} | {column.meaning} |")
+        lines.append("")
+    return lines[:-1]
+
+
 def documents() -> dict[Path, str]:
     """The documents with tables from the code, each as it should be."""
     tables = (
@@ -54,6 +68,7 @@ def documents() -> dict[Path, str]:
         (ROOT / "docs/ARCHITECTURE.md", "picture of the rooms", chapter.picture()),
         (ROOT / "docs/ARCHITECTURE.md", "rooms", chapter.rooms(shipped())),
         (ROOT / "docs/ARCHITECTURE.md", "leaves", chapter.leaves(shipped())),
+        (ROOT / "docs/exports.md", "data sets", data_sets()),
         (DECISIONS / "README.md", "list", decisions()),
     )
     texts: dict[Path, str] = {}
