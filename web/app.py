@@ -26,6 +26,7 @@ from web.api import (
     auth,
     dashboard,
     detection,
+    exports,
     facilities,
     health,
     keys,
@@ -57,6 +58,8 @@ from web.edge.proxies import TrustedProxies, client_address
 from web.edge.rates import RateLimits, client_key
 from web.engine_report import EngineReports
 from web.errors import HttpRefusal
+from web.exports.kept import Kept
+from web.exports.making import Exports
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
@@ -74,6 +77,7 @@ NOUNS: tuple[Noun, ...] = (
     sensors.noun,
     detection.noun,
     records.noun,
+    exports.noun,
     alerts.noun,
     dashboard.noun,
     tickets.noun,
@@ -83,6 +87,7 @@ NOUNS: tuple[Noun, ...] = (
 )
 SLOW_BODY_S_MAX = 15
 RETRY_AFTER_S = "2"
+EXPORTS_FOLDER = "exports"
 
 log = structlog.get_logger(__name__)
 
@@ -152,6 +157,12 @@ def _services(settings: Settings, feed: LiveFeed, clock: Clock, passwords: Passw
         reports=EngineReports(database, settings.data_dir, clock),
         rates=RateLimits(settings.rate_limit_per_s, settings.rate_limit_burst, clock),
         tickets=Tickets(database, guard),
+        exports=Exports(
+            Kept(settings.data_dir / EXPORTS_FOLDER),
+            str(settings.postgresql_url),
+            clock,
+            settings.exports_mb_max * 10**6,
+        ),
     )
 
 
@@ -163,6 +174,7 @@ def _live_and_die(app: Quart, services: Services) -> None:
         services.background.start("alarms", services.alarms.run)
         services.background.start("rights", services.sockets.run)
         services.background.start("preparation", services.preparation.run)
+        services.background.start("exports", services.exports.run)
         await services.preparation.first_try()
 
     @app.after_serving

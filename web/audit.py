@@ -34,6 +34,7 @@ class Action(StrEnum):
     DETECTION_UPDATED = "detection.updated"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
+    EXPORT_CREATED = "export.created"
 
 
 @dataclass(frozen=True, slots=True)

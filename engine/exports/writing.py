@@ -29,7 +29,7 @@ async def in_thread(
             return await asyncio.shield(working)
         except asyncio.CancelledError:
             bridge.stop()
-            await asyncio.wait((working,))
+            await asyncio.gather(working, return_exceptions=True)
             raise
 
 

@@ -17,16 +17,18 @@ ROOMS: Final[dict[str, str]] = {
     "web": "nothing",
     "web.main": "web.app web.edge engine.cluster leaves",
     "web.app": (
-        "web.api web.serving web.contract web.live web.engine_report web.preparation web.auth web.edge web.database"
+        "web.api web.serving web.contract web.live web.engine_report web.preparation web.auth web.exports web.edge"
+        " web.database"
         " engine.processes leaves"
     ),
     "web.api": (
-        "web.exposition web.serving web.contract web.live web.engine_report web.auth web.history web.edge web.wire"
-        " leaves native"
+        "web.exposition web.serving web.contract web.live web.engine_report web.auth web.history web.exports web.edge"
+        " web.wire engine.exports leaves native"
     ),
     "web.exposition": "web.live leaves",
     "web.serving": (
-        "web.contract web.live web.engine_report web.preparation web.auth web.edge web.database web.wire leaves"
+        "web.contract web.live web.engine_report web.preparation web.auth web.exports web.edge web.database web.wire"
+        " leaves"
     ),
     "web.contract": "web.auth web.wire leaves native",
     "web.live": "web.auth web.edge web.database web.wire leaves",
@@ -34,6 +36,7 @@ ROOMS: Final[dict[str, str]] = {
     "web.preparation": "web.auth web.database migrations leaves",
     "web.auth": "web.database web.wire leaves",
     "web.history": "web.database web.wire leaves",
+    "web.exports": "engine.exports engine.historian leaves",
     "web.edge": "leaves native",
     "web.database": "engine.historian leaves",
     "web.wire": "leaves native",

@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 from pydantic import BaseModel
 
@@ -25,6 +25,17 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 
 class Redirect(BaseModel):
     """The answer of a route that sends the browser on: 302, without a body."""
+
+
+class File(BaseModel):
+    """The answer of a route that gives a file, of one of these types."""
+
+    TYPES: ClassVar[tuple[str, ...]] = (
+        "application/vnd.apache.parquet",
+        "application/vnd.apache.arrow.file",
+        "text/csv",
+        "application/x-ndjson",
+    )
 
 
 @dataclass(frozen=True, slots=True)

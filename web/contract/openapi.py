@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from web.auth.guard import Need
-from web.contract.declare import Endpoint, Noun, Redirect, Socket
+from web.contract.declare import Endpoint, File, Noun, Redirect, Socket
 from web.contract.shapes import Detail, Problems
 from web.wire import csv
 
@@ -40,6 +40,7 @@ STATUS_TEXTS = {
     408: "The body took too long to arrive",
     409: "Not possible in the present state",
     413: "The body is too large",
+    416: "The file has no such bytes",
     422: "Not usable: what is wrong, and where",
     429: "Too many requests: try again after `Retry-After` seconds",
     502: "Whoever was asked on your behalf gave no usable answer",
@@ -146,6 +147,8 @@ def _success(endpoint: Endpoint, components: dict[str, Any], example: dict[str, 
 
 
 def _content(endpoint: Endpoint, components: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
+    if endpoint.answer is File:
+        return {kind: {"schema": {"type": "string", "format": "binary"}} for kind in File.TYPES}
     if endpoint.answer is str:
         return {"text/plain": {"schema": {"type": "string"}}}
     schema = TypeAdapter(endpoint.answer).json_schema(mode="serialization", ref_template=REF)

@@ -1,4 +1,4 @@
 """Declared routes at work: what they are served with, who is admitted, what reaches a handler.
 
-May import: contract, live, engine_report, preparation, auth, edge, database, wire, leaves.
+May import: contract, live, engine_report, preparation, auth, exports, edge, database, wire, leaves.
 """

@@ -18,6 +18,7 @@ from web.background import Background
 from web.database import Database
 from web.edge.rates import RateLimits
 from web.engine_report import EngineReports
+from web.exports.making import Exports
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
@@ -44,3 +45,4 @@ class Services:
     reports: EngineReports
     rates: RateLimits
     tickets: Tickets
+    exports: Exports

@@ -56,6 +56,11 @@ def last_moment(text: str) -> datetime:
     return _moment(text, "T23:59:59.999999")
 
 
+def end_moment(text: str) -> datetime:
+    """The moment before which a range ends; a bare day is meant whole. ValueError says why it is none."""
+    return last_moment(text) + (MICROSECOND if _DAY.fullmatch(text) else timedelta())
+
+
 def _moment(text: str, time_of_day: str) -> datetime:
     """A `+` that came unescaped in a URL arrives as a blank; it is read as the plus it was."""
     if day := _DAY.fullmatch(text):

@@ -195,6 +195,8 @@ class Walker:
                 return place, True
             case "sensor_id":
                 return f"{place} sensor", True
+            case "dataset":
+                return "records", True
             case name if name in makers:
                 return "2000000" if place == "absent" else str(await makers[name]()), True
         return "2000000" if parameter["schema"]["type"] == "integer" else "absent", False
@@ -240,6 +242,10 @@ class Walker:
             "user_id": 1,
             "facility_id": place,
             "start_date": "2026-11-20 00:00:00",
+            "end_date": "2026-11-21 00:00:00",
+            "facility_ids": [],
+            "sensor_ids": [],
+            "columns": [],
             "expected_freq": "15S",
             "physical_low": -40,
             "physical_high": 120,

@@ -1,0 +1,187 @@
+"""Makes exports: a few at once, each a task that reads the database with its caller's eyes and fills its folder."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import IO, Final
+
+import polars as pl
+import structlog
+
+from engine.clock import US_PER_S, Clock
+from engine.errors import GasInSightError
+from engine.exports.datasets import DATASETS, RECORDS, schema_of
+from engine.exports.formats import FORMATS
+from engine.exports.reading import count_about, read
+from engine.exports.selection import WHOLE_US, Asked, Selection, find
+from engine.exports.snapshot import open_snapshot
+from engine.exports.writing import in_thread
+from engine.historian.connecting import connect
+from engine.historian.web_role import WEB_ROLE
+from web.exports.kept import About, Kept, State, Wanted, size_of
+
+TELL_S: Final = 0.5
+RUNNING_MAX: Final = 3
+"""In one process; each has three connections and a thread."""
+RUNNING_PER_CALLER_MAX: Final = 2
+
+log = structlog.get_logger(__name__)
+
+
+class TooManyExports(GasInSightError):
+    """As many as may run at once are running."""
+
+
+class ExportTooLarge(GasInSightError):
+    """It would not leave the room that is kept for exports."""
+
+
+@dataclass
+class _Running:
+    about: About
+    task: asyncio.Task[None]
+
+
+class Exports:
+    """`database_url` is PostgreSQL itself. `bytes_max` is the room that all exports of this machine have."""
+
+    def __init__(self, kept: Kept, database_url: str, clock: Clock, bytes_max: int) -> None:
+        self.kept = kept
+        self._url = database_url
+        self._clock = clock
+        self._bytes_max = bytes_max
+        self._running: dict[str, _Running] = {}
+
+    async def begin(self, principal: str, wanted: Wanted, keep_s: float) -> About:
+        """Find what is wanted, and go on making it after this returns.
+
+        Raises SelectionRefused, ValueError for a column, TooManyExports.
+        """
+        self._admit(principal)
+        DATASETS[wanted.dataset].chosen(wanted.columns)
+        selection = await self._find(principal, wanted)
+        self._admit(principal)  # others may have come meanwhile
+        now_us = self._clock.now_us()
+        about = About(
+            id=uuid.uuid4().hex,
+            principal=principal,
+            wanted=wanted,
+            facilities=sorted({*selection.facility_ids, *selection.sensor_facilities}),
+            created_us=now_us,
+            expires_us=now_us + round(keep_s * US_PER_S),
+        )
+        file = self.kept.make(about)
+        task = asyncio.create_task(self._make(about, selection, file), name=f"export {about.id}")
+        self._running[about.id] = _Running(about, task)
+        task.add_done_callback(lambda _: self._running.pop(about.id, None))
+        return about
+
+    async def cancel(self, export_id: str) -> None:
+        """Take it away, wherever it is made: at once here, else when the process that makes it looks for it."""
+        running = self._running.get(export_id)
+        if running is not None:
+            running.task.cancel()
+            await asyncio.wait((running.task,))
+        await asyncio.to_thread(self.kept.remove, export_id)
+
+    async def run(self) -> None:
+        """Sweep for ever; what is still being made at the end ends with it."""
+        try:
+            while True:
+                await asyncio.to_thread(self.kept.sweep, self._clock.now_us())
+                await self._clock.sleep(60)
+        finally:
+            for running in list(self._running.values()):
+                running.task.cancel()
+            await asyncio.gather(*(running.task for running in self._running.values()), return_exceptions=True)
+
+    def _admit(self, principal: str) -> None:
+        own = sum(running.about.principal == principal for running in self._running.values())
+        if own >= RUNNING_PER_CALLER_MAX or len(self._running) >= RUNNING_MAX:
+            raise TooManyExports(
+                f"{len(self._running)} exports are running, {own} of them yours;"
+                f" at most {RUNNING_MAX} and {RUNNING_PER_CALLER_MAX} run at once"
+            )
+
+    async def _find(self, principal: str, wanted: Wanted) -> Selection:
+        connection = await connect(self._url)
+        try:
+            async with connection.transaction(readonly=True):
+                await connection.execute(_as_caller(principal))
+                return await find(connection, _asked(wanted))
+        finally:
+            connection.terminate()
+
+    async def _make(self, about: About, selection: Selection, file: IO[bytes]) -> None:
+        with file:
+            telling = asyncio.create_task(self._tell(about, file, asyncio.current_task()))
+            try:
+                await self._fill(about, selection, file)
+                about.state = State.DONE
+            except asyncio.CancelledError:
+                await asyncio.to_thread(self.kept.remove, about.id)
+                raise
+            except Exception as error:
+                log.exception("export_failed", export=about.id)
+                about.state, about.problem = State.FAILED, _told(error)
+            finally:
+                telling.cancel()
+                await asyncio.gather(telling, return_exceptions=True)
+            about.bytes = size_of(file)
+            try:
+                self.kept.tell(about)
+            except FileNotFoundError:
+                return  # taken away
+
+    async def _fill(self, about: About, selection: Selection, file: IO[bytes]) -> None:
+        wanted = about.wanted
+        dataset = DATASETS[wanted.dataset]
+        columns = dataset.chosen(wanted.columns)
+        room = self._bytes_max - sum(other.bytes for other in self.kept.all() if other.id != about.id)
+
+        def count(rows: int) -> None:
+            about.rows += rows
+            if size_of(file) > room:
+                raise ExportTooLarge(f"exports have {self._bytes_max // 10**6} MB together, and this one needs more")
+
+        def write(frames: Iterator[pl.DataFrame]) -> None:
+            FORMATS[wanted.format].write(frames, schema_of(columns), file)
+
+        async with open_snapshot(self._url, _as_caller(about.principal)) as snapshot:
+            if dataset is RECORDS:
+                about.rows_expected = await count_about(snapshot, selection)
+            async with aclosing(read(snapshot, dataset, selection, columns)) as frames:
+                await in_thread(frames, write, count)
+
+    async def _tell(self, about: About, file: IO[bytes], making: asyncio.Task[None] | None) -> None:
+        while True:
+            await asyncio.sleep(TELL_S)
+            about.bytes = size_of(file)
+            try:
+                await asyncio.to_thread(self.kept.tell, about)
+            except FileNotFoundError:  # taken away: nobody wants it any more
+                if making is not None:
+                    making.cancel()
+                return
+
+
+def _asked(wanted: Wanted) -> Asked:
+    return Asked(
+        tuple(wanted.facility_ids),
+        tuple(wanted.sensor_ids),
+        WHOLE_US[0] if wanted.start_us is None else wanted.start_us,
+        WHOLE_US[1] if wanted.end_us is None else wanted.end_us,
+    )
+
+
+def _as_caller(principal: str) -> str:
+    """What makes a transaction see with its eyes (web/database.py has the same for statements)."""
+    return f"SET LOCAL ROLE {WEB_ROLE}; SET LOCAL gasinsight.principal = '{principal}'"
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, GasInSightError) else "it failed inside the server, whose log says why"
