@@ -52,7 +52,8 @@ def data_sets() -> list[str]:
     lines: list[str] = []
     for dataset in DATASETS.values():
         order = ", ".join(dataset.sorted_by)
-        lines += [f"### {dataset.name}", "", f"{dataset.meaning[0].upper()}{dataset.meaning[1:]}. Sorted by {order}.", ""]
+        meaning = dataset.meaning[0].upper() + dataset.meaning[1:]
+        lines += [f"### {dataset.name}", "", f"{meaning}. Sorted by {order}.", ""]
         lines += ["| column | type | unit | |", "|---|---|---|---|"]
         for column in dataset.columns:
             lines.append(f"| `{column.name}` | {column.type} | {column.unit} | {column.meaning} |")

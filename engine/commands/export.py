@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -23,7 +22,7 @@ from engine.errors import SettingsError
 from engine.exports import moments
 from engine.exports.datasets import DATASETS, RECORDS, Column, Dataset, schema_of
 from engine.exports.folders import NEEDED, write_folder
-from engine.exports.formats import FORMATS, Format
+from engine.exports.formats import FORMATS, Format, Frames
 from engine.exports.reading import count_about, read
 from engine.exports.selection import WHOLE_US, Asked, SelectionRefused, find
 from engine.exports.snapshot import open_snapshot
@@ -135,24 +134,24 @@ class _Export:
             out=str(out),
         )
 
-    def _work(self, target: Path) -> Callable[[Iterator[pl.DataFrame]], object]:
-        def work(frames: Iterator[pl.DataFrame]) -> None:
+    def _work(self, target: Path) -> Callable[[Frames], object]:
+        def work(frames: Frames) -> None:
             with _told_of_disk(self._out):
                 if self._options.as_folder:
                     write_folder(target, frames)
                 else:
-                    _write_file(self._kind, frames, schema_of(self._columns), target)
+                    _write_file(self._kind, frames, self._columns, target)
 
         return work
 
 
-def _write_file(kind: Format, frames: Iterator[pl.DataFrame], schema: pl.Schema, target: Path) -> None:
+def _write_file(kind: Format, frames: Frames, columns: tuple[Column, ...], target: Path) -> None:
     if target == TO_STDOUT:
-        kind.write(frames, schema, sys.stdout.buffer)
+        kind.write(frames, schema_of(columns), sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
     with target.open("wb") as file:
-        kind.write(frames, schema, file)
+        kind.write(frames, schema_of(columns), file)
 
 
 @contextmanager

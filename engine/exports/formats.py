@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeAlias
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -12,6 +12,7 @@ from polars.io.plugins import register_io_source
 from engine.exports.datasets import UTC_TIME
 
 ROW_GROUP_ROWS: Final = 100_000
+Frames: TypeAlias = Iterator[pl.DataFrame]
 _TIME_AS_TEXT: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
@@ -24,7 +25,7 @@ class Format:
     mime_type: str
     sink: Callable[[pl.LazyFrame, Any], object]
 
-    def write(self, frames: Iterator[pl.DataFrame], schema: pl.Schema, file: IO[bytes]) -> None:
+    def write(self, frames: Frames, schema: pl.Schema, file: IO[bytes]) -> None:
         """The same frames make the same bytes. Raises what `frames` or `file` raise."""
         problem: list[BaseException] = []
 

@@ -4,8 +4,8 @@
 //! a field count and fields of a length and bytes, all big-endian; a count of -1 ends it. Bytes may be cut anywhere.
 
 mod columns;
+mod fault;
 
-use std::fmt;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -18,22 +18,6 @@ const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const HEADER: usize = SIGNATURE.len() + 8;
 const END: i16 = -1;
 const NULL: i32 = -1;
-
-/// The bytes are not what was announced; nothing after them can be read.
-#[derive(Debug, PartialEq, Eq)]
-pub struct CopyFault(String);
-
-impl CopyFault {
-    pub(crate) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-}
-
-impl fmt::Display for CopyFault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Place {

@@ -18,6 +18,8 @@ import native
 from engine.client.gasinsight import _spelled
 from engine.commands.cli.app import app as cli
 from engine.errors import InputRefused
+from engine.exports import moments
+from engine.exports.selection import SelectionRefused
 from engine.offline import FrameRefused, files
 from engine.offline.shapes import readings_of
 from tests.house.here import shipped
@@ -26,12 +28,20 @@ from tests.unit.test_bad_input_entities import KINDS, body
 from web.api.records import RecordsQuery
 from web.app import NOUNS
 from web.contract.declare import Endpoint
+from web.contract.export_shapes import ExportQuery, NewExport
 from web.wire.times import from_us, to_us
 
 LATER_US = 253_402_300_800_000_000  # the year 10000
-ONLY_REST_READS = {"2026-11-22", "2026-11-22\n", "2026-11-22T12:15:00 02:00"}
+DAYS = {"2026-11-22", "2026-11-22\n"}
+ONLY_REST_READS = {*DAYS, "2026-11-22T12:15:00 02:00"}
 """Where days are asked for, a bare one is one; and in a URL a plus may have become a blank."""
-REST_PARAMETERS = ("start_date", "end_date")
+RANGE = ("start_date", "end_date")
+WITH_RANGES: dict[str, type[BaseModel]] = {
+    "/sensor-records/{sensor_id}": RecordsQuery,
+    "/exports/{dataset}": ExportQuery,
+    "/export-jobs": NewExport,
+}
+OPTIONS_OF_EXPORT = {"start": moments.start_us, "end": moments.end_us}
 
 
 class Refused(Exception):
@@ -62,10 +72,10 @@ def reading(text: str) -> int:
     return native.batch_rows(decoded.batch(0))[0]["tracked_at_us"]
 
 
-def query(name: str) -> Callable[[str], int]:
+def query(shape: type[BaseModel], name: str) -> Callable[[str], int]:
     def read(text: str) -> int:
         try:
-            asked = RecordsQuery.model_validate({"start_date": "2026-11-22T10:15:00", name: text})
+            asked = shape.model_validate({"dataset": "records", "start_date": "2026-11-22T10:15:00", name: text})
         except ValidationError as error:
             raise Refused(None, str(error)) from error
         return to_us(getattr(asked, name))
@@ -80,10 +90,23 @@ def frame(text: str) -> int:
         raise Refused(None, str(error)) from error
 
 
+def option(read: Callable[[str], int]) -> Callable[[str], int]:
+    def told(text: str) -> int:
+        try:
+            return read(text)
+        except SelectionRefused as error:
+            raise Refused(None, str(error)) from error
+
+    return told
+
+
+REST_DOORS = {f"{path} {name}": query(shape, name) for path, shape in WITH_RANGES.items() for name in RANGE}
+COMMAND_DOORS = {f"export --{name}": option(read) for name, read in OPTIONS_OF_EXPORT.items()}
 DOORS: dict[str, Callable[[str], int]] = {
     **{kind: entity(kind) for kind in KINDS},
     "data": reading,
-    **{name: query(name) for name in REST_PARAMETERS},
+    **REST_DOORS,
+    **COMMAND_DOORS,
     "file": frame,
 }
 
@@ -99,7 +122,7 @@ def test_what_is_read_is_the_same_instant(door: str) -> None:
 )
 def test_what_is_refused_is_refused_with_the_sentence(door: str, table: list[tuple[str, str]], reason: str) -> None:
     for text, words in table:
-        if door in REST_PARAMETERS and text in ONLY_REST_READS:
+        if text in (ONLY_REST_READS if door in REST_DOORS else DAYS if door in COMMAND_DOORS else ()):
             DOORS[door](text)
             continue
         with pytest.raises(Refused) as refused:
@@ -116,7 +139,7 @@ def test_no_other_parameter_or_field_of_rest_is_a_time() -> None:
         for shape in (endpoint.query, endpoint.body, endpoint.form, endpoint.secret_query)
         for name in times_of(shape)
     }
-    assert found == {("/sensor-records/{sensor_id}", name) for name in REST_PARAMETERS}
+    assert found == {(path, name) for path in WITH_RANGES for name in RANGE}
 
 
 def endpoints() -> Iterator[Endpoint]:
@@ -137,7 +160,7 @@ def test_no_option_of_the_command_is_a_time() -> None:
     assert "duration_s" in named
     assert [
         name for name in named if re.search("(^|_)(at|date|time|since|until|start|end|before|after)($|_)", name)
-    ] == []
+    ] == list(OPTIONS_OF_EXPORT)
 
 
 def options(command: Any) -> list[str]:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import IO, Final
 
-import polars as pl
 import structlog
 
 from engine.clock import US_PER_S, Clock
 from engine.errors import GasInSightError
 from engine.exports.datasets import DATASETS, RECORDS, schema_of
-from engine.exports.formats import FORMATS
+from engine.exports.formats import FORMATS, Frames
 from engine.exports.reading import count_about, read
 from engine.exports.selection import WHOLE_US, Asked, Selection, find
 from engine.exports.snapshot import open_snapshot
@@ -148,7 +146,7 @@ class Exports:
             if size_of(file) > room:
                 raise ExportTooLarge(f"exports have {self._bytes_max // 10**6} MB together, and this one needs more")
 
-        def write(frames: Iterator[pl.DataFrame]) -> None:
+        def write(frames: Frames) -> None:
             FORMATS[wanted.format].write(frames, schema_of(columns), file)
 
         async with open_snapshot(self._url, _as_caller(about.principal)) as snapshot:

@@ -9,7 +9,7 @@ use arrow_array::builder::{
 use arrow_array::ArrayRef;
 use arrow_schema::{DataType, TimeUnit};
 
-use super::CopyFault;
+use super::fault::CopyFault;
 
 /// PostgreSQL counts microseconds from the beginning of 2000, we from the beginning of 1970.
 const EPOCH_US: i64 = 946_684_800_000_000;
