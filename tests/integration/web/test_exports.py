@@ -116,11 +116,11 @@ async def test_every_data_set_can_be_had(web: Web, dataset: str) -> None:
 
 
 async def test_several_ids_and_some_columns(web: Web) -> None:
-    asked = {"sensor_id": ["south b", "north a"], "columns": "value, sensor_id"}
+    asked: dict[str, Any] = {"sensor_id": ["south b", "north a"], "columns": "value, sensor_id"}
     found = pl.read_parquet(io.BytesIO((await export(web, await web.admin(), **asked)).content))
     assert found.columns == ["value", "sensor_id"]
     assert found["sensor_id"].unique().sort().to_list() == ["north a", "south b"]
-    both = {"facility_id": ["north", "south"]}
+    both: dict[str, Any] = {"facility_id": ["north", "south"]}
     assert pl.read_parquet(io.BytesIO((await export(web, await web.admin(), **both)).content)).height == 192
 
 
