@@ -18,9 +18,13 @@ from engine.errors import StoreUnavailable
 from engine.historian.connecting import address_of, connect, connect_s_max, open_pool
 from engine.historian.web_role import WEB_ROLE
 from web.errors import NotPermitted
+from web.fairness import Turns
 
 ACQUIRE_S_MAX = 5.0
 """For a connection of the pool, beside the time to make one."""
+WAITING_EACH_MAX = 500
+"""Statements of one caller that wait for a connection."""
+WAIT_S_MAX = 10.0
 PRINCIPAL = re.compile(r"[a-z]+:[0-9]+")
 
 _AWAY = (
@@ -90,6 +94,8 @@ class Database(Queries):
         self._connections_max = connections_max
         self._statement_timeout_s = statement_timeout_s
         self._pool: asyncpg.Pool | None = None
+        # whatever one caller asks, half of the connections are there for the others
+        self.turns = Turns(max(1, connections_max // 2), connections_max, WAITING_EACH_MAX, WAIT_S_MAX)
 
     async def open(self) -> None:
         self._pool = await open_pool(
@@ -108,6 +114,10 @@ class Database(Queries):
     def bound_to(self, principal: str | None, *, read_only: bool) -> BoundDatabase:
         """The database as `principal` may see it; None: somebody who may see nothing."""
         return BoundDatabase(self, principal, read_only=read_only)
+
+    def in_turns_of(self, who: str) -> Queries:
+        """The whole database, at the pace that a caller may have: for what is asked about `who` before all else."""
+        return _InTurns(self, who)
 
     @property
     def words_of_each_transaction(self) -> str:
@@ -158,10 +168,29 @@ class Database(Queries):
         }
 
 
+class _InTurns(Queries):
+    """The same database; its statements take turns with those of other callers."""
+
+    def __init__(self, database: Database, who: str) -> None:
+        self._database = database
+        self._who = who
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Any]:
+        async with self._database.turns.turn(self._who), self._database.transaction() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Any]:
+        async with self._database.turns.turn(self._who), self._database._connection() as connection:
+            yield connection
+
+
 class BoundDatabase(Queries):
     """The same database through one caller's eyes.
 
-    Every statement runs in a transaction of the role that row-level security limits, and which names the principal.
+    Every statement runs in a transaction of the role that row-level security limits, and which names the principal,
+    and takes turns with those of other callers.
     """
 
     def __init__(self, database: Database, principal: str | None, *, read_only: bool) -> None:
@@ -178,7 +207,8 @@ class BoundDatabase(Queries):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:
-        async with self._database.bare_connection() as connection:
+        turn = self._database.turns.turn(self._principal or "")
+        async with turn, self._database.bare_connection() as connection:
             try:
                 await self._enter(connection)
                 yield connection

@@ -69,6 +69,7 @@ ROOMS: Final[dict[str, str]] = {
 LEAVES: Final[dict[str, str]] = {
     "web.audit": "nothing",
     "web.background": "nothing",
+    "web.fairness": "web.errors",
     "web.errors": "engine.errors",
     "engine.messages": "engine.clock engine.errors engine.model engine.printable native",
     "engine.diagnosis": "engine.metrics engine.runtime",

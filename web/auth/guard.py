@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from web.auth.keys import is_key, verify_key
+from web.auth.keys import is_key, public_part, verify_key
 from web.auth.tokens import Claims, Tokens
 from web.database import Database
 from web.errors import NotAuthenticated, NotFound, NotPermitted
@@ -113,13 +113,14 @@ class Guard:
         if bearer is None:
             raise NotAuthenticated("Not authenticated")
         if is_key(bearer):
-            key = await verify_key(self._database, bearer)
+            key = await verify_key(self._database.in_turns_of(public_part(bearer)), bearer)
             return Program(principal=key_principal(key.key_id), name=key.name, key_id=key.key_id)
         return await self.person(self._tokens.verify(bearer, "access"))
 
     async def person(self, claims: Claims | Person) -> Person:
         """Of whom verified claims speak, or a Person known from earlier, as they are now."""
-        user = await self._database.row(READ_CALLER, claims.user_id, claims.family, claims.impersonated_by)
+        database = self._database.in_turns_of(user_principal(claims.user_id))
+        user = await database.row(READ_CALLER, claims.user_id, claims.family, claims.impersonated_by)
         if user is None or to_us(user["sessions_valid_from"]) != claims.generation or not user["may_continue"]:
             raise NotAuthenticated
         return Person(
@@ -144,7 +145,7 @@ class Guard:
     async def _require(self, caller: Caller, need: Need, sql: str, wanted_id: str, what: str) -> str:
         if "\x00" in wanted_id:  # PostgreSQL has no such text, so nothing can have this id
             raise NotFound(what)
-        right = await self._database.row(sql, wanted_id, caller.principal)
+        right = await self._database.in_turns_of(caller.principal).row(sql, wanted_id, caller.principal)
         if right is None:
             raise NotFound(what)
         admitted = {"View", "Edit"} if need is Need.VIEW else {"Edit"}

@@ -15,7 +15,7 @@ import secrets
 import zlib
 from dataclasses import dataclass
 
-from web.database import Database
+from web.database import Queries
 from web.errors import NotAuthenticated
 
 PREFIX = "gik_"
@@ -65,7 +65,12 @@ def is_key(bearer: str) -> bool:
     return bearer.startswith(PREFIX)
 
 
-async def verify_key(database: Database, text: str) -> LiveKey:
+def public_part(bearer: str) -> str:
+    """What tells one key from another and opens nothing."""
+    return bearer[: len(PREFIX) + 2 * PUBLIC_ID_BYTES]
+
+
+async def verify_key(database: Queries, text: str) -> LiveKey:
     """NotAuthenticated unless it is a key of ours that lives. Notes its use, once a minute at most."""
     match = _TEXT.fullmatch(text)
     if match is None or _checksum(match[1]) != match[4]:
