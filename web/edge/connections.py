@@ -29,6 +29,7 @@ from web.edge.frames import ENCODED
 from web.edge.headers import Headers, security_headers
 
 UNACKNOWLEDGED_S_MAX = 60
+UNTAKEN_S_MAX = 60  # for what waits in our buffer; whoever takes a byte a second acknowledges, and never ends
 UNSENT_BYTES_MAX = 64 * 1024  # in the kernel; what has been sent and not yet read is in the client's
 OPEN_FILES_MAX = 65_536  # containers may admit a billion, and children of ours may walk through all of them
 FILES_FOR_OURSELVES = 200  # database, logs, the child that speaks Ray
@@ -62,7 +63,7 @@ def error_answer(status: int) -> tuple[bytes, Headers]:
 
 
 class BoundedServer(TCPServer):
-    """One connection: at most `connections_max` at a time; one whose peer takes nothing more for a minute ends."""
+    """One connection: at most `connections_max` at a time; one whose peer takes too little for a minute ends."""
 
     connections_max: ClassVar[int] = 1_000_000
     _open: ClassVar[int] = 0
@@ -89,8 +90,10 @@ class BoundedServer(TCPServer):
             async with self.send_lock:
                 try:
                     self.writer.write(event.data)
-                    await self.writer.drain()
+                    async with asyncio.timeout(UNTAKEN_S_MAX):
+                        await self.writer.drain()
                 except (OSError, RuntimeError):  # also a timeout, which hypercorn takes for the application's mistake
+                    self.writer.transport.abort()  # closing would wait until everything is taken
                     await self.protocol.handle(Closed())
                     self._stop_reading()
         else:
