@@ -11,6 +11,7 @@ May import: nothing.
 """
 
 from engine.client.admin import Admin
+from engine.client.asking import Part
 from engine.client.detection import Detection
 from engine.client.errors import (
     ClientError,
@@ -80,6 +81,7 @@ __all__ = [
     "NotFound",
     "NotPermitted",
     "NotSignedIn",
+    "Part",
     "Permission",
     "Problem",
     "Reading",

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from engine.client.connection import parsed
 from engine.client.session import Caller
 
 Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Answer]):
+    """Some rows of a list, and how many it has in all; None: an older server does not say."""
+
+    rows: list[Answer]
+    total: int | None
 
 
 class Asking:
@@ -25,6 +34,13 @@ class Asking:
         """A GET whose answer is a list of `kind`."""
         answer = await self._caller.ask("GET", path, params=query)
         return parsed(list[kind], answer)  # type: ignore[valid-type]
+
+    async def part(self, kind: type[Answer], path: str, **query: Any) -> Part[Answer]:
+        """A GET whose answer is a part of a list."""
+        answer = await self._caller.ask("GET", path, params=query)
+        total = answer.headers.get("X-Total-Count")
+        rows = parsed(list[kind], answer)  # type: ignore[valid-type]
+        return Part(rows, int(total) if total and total.isascii() and total.isdigit() else None)
 
     async def send(self, kind: type[Answer], method: str, path: str, body: Any = None) -> Answer:
         """A change; it is sent once."""

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.client.admin import Admin
-from engine.client.asking import Answer, Asking, quoted
+from engine.client.asking import Answer, Asking, Part, quoted
 from engine.client.connection import Connection
 from engine.client.detection import Detection
 from engine.client.errors import NotSignedIn
@@ -194,6 +194,10 @@ class GasInSight(Asking):
         """The newest, newest first."""
         return await self.rows(AlertWithDetails, "/alerts/recent", limit=limit)
 
+    async def alerts_part(self, *, skip: int = 0, limit: int = 100) -> Part[AlertWithDetails]:
+        """Some of the alerts that we may view, newest first, and how many there are."""
+        return await self.part(AlertWithDetails, "/alerts", skip=skip, limit=limit)
+
     async def alerts(self) -> AsyncGenerator[AlertWithDetails, None]:
         """Every alert that we may view, newest first; pages are fetched as they are needed."""
         async for alert in self._newest_first(AlertWithDetails, "/alerts"):
@@ -239,9 +243,9 @@ class GasInSight(Asking):
     async def _all(self, kind: type[Answer], path: str, **query: Any) -> list[Answer]:
         found: list[Answer] = []
         while True:
-            page = await self.rows(kind, path, skip=len(found), limit=PAGE_ROWS, **query)
-            found += page
-            if len(page) < PAGE_ROWS:
+            page = await self.part(kind, path, skip=len(found), limit=PAGE_ROWS, **query)
+            found += page.rows
+            if len(page.rows) < PAGE_ROWS or len(found) == page.total:
                 return found
 
     async def _newest_first(self, kind: type[AlertKind], path: str) -> AsyncGenerator[AlertKind, None]:

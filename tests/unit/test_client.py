@@ -25,10 +25,18 @@ from engine.client import (
     connection,
 )
 from engine.client.backoff import WAIT_S_MAX, BackOff
+from engine.client.gasinsight import PAGE_ROWS
 
 URL = "http://plant.example"
 ME = {"id": 1, "username": "kim", "email": "k@p.org", "created_at": "2026-01-01T00:00:00", "last_login": None}
 ME |= {"role": "User", "of a newer server": True}
+FACILITY: dict[str, Any] = {
+    "name": "North",
+    "status": "Active",
+    "type": "TankFarm",
+    "created_at": "2026-01-01T00:00:00",
+}
+FACILITY |= {"location_id": 1, "location": {"id": 1, "address": None, "longitude": 7.5, "latitude": 51.25}}
 OLD = Tokens(access_token="old access", refresh_token="old refresh")
 PAIR = {"access_token": "new access", "refresh_token": "new refresh", "token_type": "bearer"}
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -89,6 +97,18 @@ def test_waits_double_to_a_bound_by_chance_and_start_again() -> None:
     apart = {BackOff(chance=random.Random(seed)).wait_s() for seed in range(50)}
     assert len(apart) == 50, "clients that lost the same server do not come together"
     assert max(BackOff(_failures=2000, chance=random.Random(seed)).wait_s() for seed in range(50)) > WAIT_S_MAX / 2
+
+
+async def test_a_part_of_a_list_says_how_many_there_are_and_pages_end_with_the_last() -> None:
+    for headers, total in (({"X-Total-Count": "7"}, 7), ({}, None), ({"X-Total-Count": "many"}, None)):
+        answer, asked = answers(httpx.Response(200, json=[], headers=headers))
+        part = await client(answer).alerts_part(skip=7, limit=5)
+        assert (part.rows, part.total, asked[0].url.query) == ([], total, b"skip=7&limit=5")
+    full = [{**FACILITY, "id": f"f{n}"} for n in range(PAGE_ROWS)]
+    for headers, calls in (({"X-Total-Count": str(PAGE_ROWS)}, 1), ({}, 2)):
+        answer, asked = answers(httpx.Response(200, json=full, headers=headers), httpx.Response(200, json=[]))
+        assert len(await client(answer).facilities()) == PAGE_ROWS
+        assert len(asked) == calls
 
 
 async def test_what_only_reads_is_tried_three_times(waits: list[float]) -> None:
