@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from bench.fanout import fanout
+from bench.greedy import greedy
 from bench.ingest import ingest_batch, ingest_single
 from bench.latency import latency
 from bench.memory import memory
@@ -33,6 +34,7 @@ BENCHES: dict[str, Bench] = {
     "neighbour": neighbour,
     "fanout": fanout,
     "query": query,
+    "greedy": greedy,
     "planted": planted,
 }
 BENCH_S_MAX = 900.0
