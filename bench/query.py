@@ -23,6 +23,7 @@ from bench.site import Site, insert_sensors, open_site
 from web.api.alerts import LIST_ALERTS
 from web.api.dashboard import COUNT_FACILITIES, COUNT_SENSORS
 from web.history.grid_readings import READ_CELLS
+from web.serving.lists import AFTER_ALL_IDS
 
 END = datetime(2026, 11, 20, tzinfo=UTC)
 YEAR = timedelta(days=365)
@@ -104,7 +105,7 @@ def questions(sensor_no: int, user_id: int) -> list[Question]:
         grid("1 year at 1D", YEAR, timedelta(days=1), 100, 40, freq="1D"),
         grid("1 year, max_points=2000", YEAR, timedelta(hours=5), 100, 40, max_points="2000"),
         grid("1 year at 15T", YEAR, timedelta(minutes=15), 1500, 8, freq="15T"),
-        Question("alerts", "/alerts", {}, [(LIST_ALERTS, [*rights, 0, 100])], 30, 100),
+        Question("alerts", "/alerts", {}, [(LIST_ALERTS, [*rights, AFTER_ALL_IDS, 0, 100])], 30, 100),
         Question(
             "dashboard", "/dashboard", {}, [(s, [*rights, None]) for s in (COUNT_FACILITIES, COUNT_SENSORS)], 30, 100
         ),

@@ -133,6 +133,12 @@ class Settings(BaseSettings):
         500, ge=0, description="requests of one caller that each web process answers in the long run; 0: any number"
     )
     rate_limit_burst: int = Field(10_000, ge=1, description="requests of one caller that it answers at once")
+    large_answers_per_caller_max: int = Field(
+        8, ge=1, description="answers of more than 1,000 rows that are under way to one caller in one web process"
+    )
+    answer_bytes_per_caller_max: int = Field(
+        16_777_216, ge=1_048_576, description="bytes that one web process holds for one caller who has not taken them"
+    )
     websockets_per_caller_max: int = Field(
         5_000, ge=1, description="open websockets of one user or key in one web process"
     )

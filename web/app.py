@@ -60,12 +60,14 @@ from web.engine_report import EngineReports
 from web.errors import HttpRefusal
 from web.exports.kept import Kept
 from web.exports.making import Exports
+from web.fairness import Turns
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
 from web.preparation import Preparation
 from web.serving.routes import OpaqueText, blueprint, json_response
 from web.serving.services import Services
+from web.serving.underway import Budget, BudgetMiddleware
 
 NOUNS: tuple[Noun, ...] = (
     auth.noun,
@@ -86,6 +88,8 @@ NOUNS: tuple[Noun, ...] = (
     health.noun,
 )
 SLOW_BODY_S_MAX = 15
+LARGE_PIECES_MAX = 2
+"""Of large answers, that are made at the same time, each for another caller."""
 RETRY_AFTER_S = "2"
 EXPORTS_FOLDER = "exports"
 
@@ -114,7 +118,9 @@ def create_app(
     proxies = TrustedProxies(settings.proxy_networks)
     if settings.admits_any_origin and settings.environment == "production":
         log.warning("any_origin_is_admitted", advice="set CORS_ORIGINS to where the front end is served from")
-    app.asgi_app = EdgeMiddleware(app.asgi_app, settings.origins, proxies, settings.body_bytes_max)  # type: ignore[method-assign,assignment]
+    budget = Budget(settings.large_answers_per_caller_max, settings.answer_bytes_per_caller_max)
+    within = BudgetMiddleware(app.asgi_app, budget)
+    app.asgi_app = EdgeMiddleware(within, settings.origins, proxies, settings.body_bytes_max)  # type: ignore[method-assign,assignment]
     return app
 
 
@@ -163,6 +169,7 @@ def _services(settings: Settings, feed: LiveFeed, clock: Clock, passwords: Passw
             clock,
             settings.exports_mb_max * 10**6,
         ),
+        turns=Turns(1, min(LARGE_PIECES_MAX, settings.database_connections_max // 2), waiting_each_max=10_000),
     )
 
 

@@ -29,7 +29,8 @@ NUMBERS = ("0", "-0", "24.60", "-5", "-5.50", "1e-7", "-1.5E+300", "007", "9" * 
 
 
 def cells(values: tuple[object, ...]) -> list[str]:
-    body = Table(("one.value",)).of_json(to_json([{"one": {"value": value}} for value in values]))
+    table = Table(("one.value",))
+    body = table.head() + table.lines(to_json([{"one": {"value": value}} for value in values]))
     assert body.startswith(b'"one.value"\r\n') and body.endswith(b"\r\n")
     rows = list(csv.reader(io.StringIO(body.decode(), newline="")))
     assert rows[0] == ["one.value"]
@@ -54,7 +55,7 @@ def test_control_characters_are_shown_as_escapes() -> None:
 
 
 def test_text_is_quoted_and_numbers_are_not() -> None:
-    table = Table(("a", "b", "c"), rows_in="rows")
-    body = table.of_json(to_json({"rows": [{"a": 'x";=1', "b": "-24.60", "c": None}], "more": 1}))
-    assert body == b'"a","b","c"\r\n"x"";=1",-24.60,\r\n'
-    assert table.of_json(b'{"rows": []}') == b'"a","b","c"\r\n'
+    table = Table(("a", "b", "c"))
+    assert table.head() == b'"a","b","c"\r\n'
+    assert table.lines(to_json([{"a": 'x";=1', "b": "-24.60", "c": None, "d": 1}])) == b'"x"";=1",-24.60,\r\n'
+    assert table.lines(b"[]") == b""

@@ -26,7 +26,8 @@ def test_an_empty_cell_repeats_a_fresh_value_only() -> None:
         last_at_us=np.array([29, 44]) * S,
         last_texts=["a2", "b2"],
     )
-    starts_us, texts = grid_texts(window, 20 * S, cells)
+    starts_us = window.cell_starts_us(20 * S)
+    texts = grid_texts(window, starts_us, cells)
     assert (starts_us // S).tolist() == list(range(0, 151, 10))
     expected = [None, None, "a", "a2", "b", "b2", "b2", "b2", "b2", "b2", None]
     assert texts[: len(expected)] == expected

@@ -77,6 +77,17 @@ def test_the_types_and_their_colours_are_those_of_the_contract() -> None:
     assert dashboard.SENSOR_TYPE_COLORS == SENSOR_TYPE_COLORS
 
 
+def test_every_list_says_that_it_tells_its_total_and_its_next_part() -> None:
+    lists = set()
+    for route, operation in OPERATIONS.items():
+        answer = operation["responses"].get("200", {})
+        schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+        is_list = schema.get("type") == "array" or "total" in resolved(schema).get("properties", {})
+        assert (set(answer.get("headers", {})) == {"X-Total-Count", "Link"}) == is_list, route
+        lists |= {route} if is_list else set()
+    assert {"GET /alerts", "GET /users", "GET /permissions", "GET /audit", "GET /dead-letters"} <= lists
+
+
 @pytest.mark.parametrize("route", ROWS)
 def test_each_row_of_the_contract(route: str) -> None:
     row, operation = ROWS[route], OPERATIONS[route]

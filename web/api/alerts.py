@@ -10,6 +10,8 @@ from web.auth.guard import Need
 from web.contract.declare import Noun
 from web.contract.shapes import LIMIT_MAX, Alert, AlertWithDetails, FacilitySummary, Paging, SensorSummary
 from web.serving.call import Call
+from web.serving.lists import AFTER_ALL_IDS, Part, Source, each, listed
+from web.serving.rows import Rows
 from web.wire.csv import Table
 from web.wire.explanations import explained
 
@@ -17,31 +19,37 @@ noun = Noun("alerts", "What went wrong, newest first")
 
 # Every alert here has a sensor: one of the facility as a whole shows its foremost contributor. One of the system itself
 # has no place in these shapes; notifications carry it.
-LIST_ALERTS = """
+_FROM = """
+  FROM alarm_events e
+  JOIN sensors s ON s.sensor_no = coalesce(e.sensor_no,
+       (SELECT foremost.sensor_no FROM sensors foremost
+         WHERE foremost.id = e.explanation #>> '{contributors,0,sensor_id}'))
+"""
+_MAY_VIEW = """
+ WHERE e.transition = 'activated'
+   AND ($1 OR e.facility_id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
+"""
+_OF_FACILITY = " WHERE e.transition = 'activated' AND e.facility_id = $1"
+LIST_ALERTS = (
+    """
 SELECT e.id, e.alert_type, e.message, e.recorded_at, e.explanation,
        s.id AS sensor_id, s.name AS sensor_name, s.status AS sensor_status, s.type AS sensor_type,
        s.installed_at, s.expected_freq,
        f.id AS facility_id, f.name AS facility_name, f.status AS facility_status, f.type AS facility_type, f.created_at
-  FROM alarm_events e
-  JOIN sensors s ON s.sensor_no = coalesce(e.sensor_no,
-       (SELECT foremost.sensor_no FROM sensors foremost
-         WHERE foremost.id = e.explanation #>> '{contributors,0,sensor_id}'))
-  JOIN facilities f ON f.id = e.facility_id
- WHERE e.transition = 'activated'
-   AND ($1 OR e.facility_id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
- ORDER BY e.id DESC
-OFFSET $3 LIMIT $4
 """
-LIST_FACILITY_ALERTS = """
-SELECT e.id, e.alert_type, e.message, e.recorded_at, e.explanation, s.id AS sensor_id
-  FROM alarm_events e
-  JOIN sensors s ON s.sensor_no = coalesce(e.sensor_no,
-       (SELECT foremost.sensor_no FROM sensors foremost
-         WHERE foremost.id = e.explanation #>> '{contributors,0,sensor_id}'))
- WHERE e.transition = 'activated' AND e.facility_id = $1
- ORDER BY e.id DESC
-OFFSET $2 LIMIT $3
-"""
+    + _FROM
+    + " JOIN facilities f ON f.id = e.facility_id"
+    + _MAY_VIEW
+    + " AND e.id < $3 ORDER BY e.id DESC OFFSET $4 LIMIT $5"
+)
+LIST_FACILITY_ALERTS = (
+    "SELECT e.id, e.alert_type, e.message, e.recorded_at, e.explanation, s.id AS sensor_id"
+    + _FROM
+    + _OF_FACILITY
+    + " AND e.id < $2 ORDER BY e.id DESC OFFSET $3 LIMIT $4"
+)
+ALERTS = Source(LIST_ALERTS, "SELECT count(*)" + _FROM + _MAY_VIEW, ("id",), (AFTER_ALL_IDS,))
+FACILITY_ALERTS = Source(LIST_FACILITY_ALERTS, "SELECT count(*)" + _FROM + _OF_FACILITY, ("id",), (AFTER_ALL_IDS,))
 
 TABLE = Table(("id", "created_at", "type", "message", "sensor_id", "sensor.name", "facility.id", "facility.name"))
 
@@ -54,38 +62,30 @@ class FacilityAlertsQuery(Paging):
     limit: int = Field(1000, ge=0, le=LIMIT_MAX)
 
 
-@noun.get("/alerts", Need.USER, list[AlertWithDetails], statuses=(401, 422), table=TABLE)
-async def list_alerts(call: Call, query: Paging) -> list[AlertWithDetails]:
-    """Of every facility that the caller may view."""
-    return await _alerts(call, query.offset, query.rows_max)
+@noun.get("/alerts", Need.USER, list[AlertWithDetails], statuses=(401, 422), table=TABLE, is_list=True)
+async def list_alerts(call: Call, query: Paging) -> Rows:
+    """Of every facility that the caller may view. As CSV without `limit` or a page all of them."""
+    return await _alerts(call, Part.of(call, query))
 
 
-@noun.get("/alerts/recent", Need.USER, list[AlertWithDetails], statuses=(401, 422))
-async def list_recent_alerts(call: Call, query: RecentQuery) -> list[AlertWithDetails]:
+@noun.get("/alerts/recent", Need.USER, list[AlertWithDetails], statuses=(401, 422), is_list=True)
+async def list_recent_alerts(call: Call, query: RecentQuery) -> Rows:
     """The newest few."""
-    return await _alerts(call, 0, query.limit)
+    return await _alerts(call, Part(rows_max=query.limit))
 
 
-@noun.get("/alerts/facility/{facility_id}", Need.VIEW, list[Alert], statuses=(401, 403, 404, 422))
-async def list_facility_alerts(call: Call, facility_id: str, query: FacilityAlertsQuery) -> list[Alert]:
+@noun.get("/alerts/facility/{facility_id}", Need.VIEW, list[Alert], statuses=(401, 403, 404, 422), is_list=True)
+async def list_facility_alerts(call: Call, facility_id: str, query: FacilityAlertsQuery) -> Rows:
     """Of one facility."""
-    rows = await call.database.rows(LIST_FACILITY_ALERTS, facility_id, query.offset, query.rows_max)
-    return [
-        Alert(
-            id=row["id"],
-            sensor_id=row["sensor_id"],
-            type=row["alert_type"],
-            message=row["message"],
-            created_at=row["recorded_at"],
-            explanation=explained(row["explanation"]),
-        )
-        for row in rows
-    ]
+    return await listed(call, FACILITY_ALERTS, (facility_id,), Part.of(call, query), each(_facility_alert))
 
 
-async def _alerts(call: Call, offset: int, rows_max: int) -> list[AlertWithDetails]:
-    rows = await call.database.rows(LIST_ALERTS, call.caller.is_admin, call.caller.principal, offset, rows_max)
-    return [_alert(row) for row in rows]
+async def _alerts(call: Call, part: Part) -> Rows:
+    return await listed(call, ALERTS, (call.caller.is_admin, call.caller.principal), part, each(_alert))
+
+
+def _facility_alert(row: Any) -> Alert:
+    return Alert(**_fields(row))
 
 
 def _alert(row: Any) -> AlertWithDetails:
@@ -105,13 +105,16 @@ def _alert(row: Any) -> AlertWithDetails:
         type=row["facility_type"],
         created_at=row["created_at"],
     )
-    return AlertWithDetails(
-        id=row["id"],
-        sensor_id=row["sensor_id"],
-        type=row["alert_type"],
-        message=row["message"],
-        created_at=row["recorded_at"],
-        explanation=explained(row["explanation"]),
-        sensor=sensor,
-        facility=facility,
-    )
+    return AlertWithDetails(**_fields(row), sensor=sensor, facility=facility)
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    """Of every alert."""
+    return {
+        "id": row["id"],
+        "sensor_id": row["sensor_id"],
+        "type": row["alert_type"],
+        "message": row["message"],
+        "created_at": row["recorded_at"],
+        "explanation": explained(row["explanation"]),
+    }

@@ -11,17 +11,19 @@ from web.auth.guard import Need
 from web.contract.declare import Noun
 from web.contract.shapes import Paging
 from web.serving.call import Call
+from web.serving.lists import AFTER_ALL_IDS, Part, Source, each, listed
+from web.serving.rows import Rows
 from web.wire.csv import Table
 
 noun = Noun("audit", "Who changed what")
 
-LIST_ENTRIES = "SELECT entry, hash FROM audit_log ORDER BY id DESC OFFSET $1 LIMIT $2"
-COUNT_ENTRIES = "SELECT count(*) FROM audit_log"
+LIST_ENTRIES = "SELECT id, entry, hash FROM audit_log WHERE id < $1 ORDER BY id DESC OFFSET $2 LIMIT $3"
+ENTRIES = Source(LIST_ENTRIES, "SELECT count(*) FROM audit_log", ("id",), (AFTER_ALL_IDS,))
 
 COLUMNS = (
     "id", "at", "action", "actor", "actor_name", "impersonated_by", "address", "subject", "before", "after", "hash"
 )  # fmt: skip
-TABLE = Table(COLUMNS, rows_in="entries")
+TABLE = Table(COLUMNS)
 
 
 class AuditEntry(BaseModel):
@@ -45,10 +47,11 @@ class AuditPage(BaseModel):
     total: int
 
 
-@noun.get("/audit", Need.ADMIN, AuditPage, statuses=(401, 403, 422), table=TABLE)
-async def list_audit_entries(call: Call, query: Paging) -> AuditPage:
-    """Newest first; `skip` and `limit`, or `page` and `page_size`."""
-    rows = await call.database.rows(LIST_ENTRIES, query.offset, query.rows_max)
-    total = await call.database.value(COUNT_ENTRIES)
-    entries = [AuditEntry(**json.loads(row["entry"]), hash=row["hash"].hex()) for row in rows]
-    return AuditPage(entries=entries, total=total)
+@noun.get("/audit", Need.ADMIN, AuditPage, statuses=(401, 403, 422), table=TABLE, is_list=True)
+async def list_audit_entries(call: Call, query: Paging) -> Rows:
+    """Newest first; `skip` and `limit`, or `page` and `page_size`. As CSV without any of them all."""
+    return await listed(call, ENTRIES, (), Part.of(call, query), each(_entry), rows_in="entries")
+
+
+def _entry(row: Any) -> AuditEntry:
+    return AuditEntry(**json.loads(row["entry"]), hash=row["hash"].hex())

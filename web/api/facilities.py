@@ -11,16 +11,23 @@ from web.contract.declare import Noun
 from web.contract.shapes import Facility, FacilityChanges, Location, UnlimitedPaging
 from web.errors import NotFound
 from web.serving.call import Call
+from web.serving.lists import Part, Source, each, listed
+from web.serving.rows import Rows
 
 noun = Noun("facilities", "Gas facilities")
 
 LIST_FACILITIES = """
 SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, l.address, l.longitude, l.latitude
   FROM facilities f JOIN locations l ON l.id = f.location_id
- WHERE $1 OR f.id IN (SELECT facility_id FROM facility_rights WHERE principal = $2)
+ WHERE ($1 OR f.id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
+   AND (f.name, f.id) > ($3, $4)
  ORDER BY f.name, f.id
-OFFSET $3 LIMIT $4
+OFFSET $5 LIMIT $6
 """
+COUNT_FACILITIES = """
+SELECT count(*) FROM facilities WHERE $1 OR id IN (SELECT facility_id FROM facility_rights WHERE principal = $2)
+"""
+FACILITIES = Source(LIST_FACILITIES, COUNT_FACILITIES, ("name", "id"), ("", ""))
 READ_FACILITY = """
 SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, l.address, l.longitude, l.latitude
   FROM facilities f JOIN locations l ON l.id = f.location_id
@@ -30,13 +37,11 @@ LOCK_NAME = "SELECT name FROM facilities WHERE id = $1 FOR NO KEY UPDATE"
 RENAME_FACILITY = "UPDATE facilities SET name = $2 WHERE id = $1"
 
 
-@noun.get("/facilities", Need.USER, list[Facility], statuses=(401, 422))
-async def list_facilities(call: Call, query: UnlimitedPaging) -> list[Facility]:
+@noun.get("/facilities", Need.USER, list[Facility], statuses=(401, 422), is_list=True)
+async def list_facilities(call: Call, query: UnlimitedPaging) -> Rows:
     """By name."""
-    rows = await call.database.rows(
-        LIST_FACILITIES, call.caller.is_admin, call.caller.principal, query.offset, query.rows_max
-    )
-    return [_facility(row) for row in rows]
+    scope = (call.caller.is_admin, call.caller.principal)
+    return await listed(call, FACILITIES, scope, Part.of(call, query), each(_facility))
 
 
 @noun.get("/facilities/{facility_id}", Need.VIEW, Facility, statuses=(401, 403, 404))

@@ -14,6 +14,8 @@ from web.contract.key_shapes import ApiKey, ApiKeyPage, KeyGrant, NewApiKey, Sho
 from web.contract.shapes import Paging
 from web.errors import NotFound
 from web.serving.call import Call
+from web.serving.lists import Part, Source, each, listed
+from web.serving.rows import Rows
 
 noun = Noun("api keys", "How programs call: send the key as `Authorization: Bearer`")
 
@@ -35,9 +37,9 @@ SELECT k.id, k.public_id, k.name, k.created_at, k.created_by, k.created_by_name,
               WHERE g.api_key_id = k.id ORDER BY g.facility_id) AS grants
   FROM api_keys k
 """
-LIST_KEYS = SELECT_KEYS + " ORDER BY k.name, k.id OFFSET $1 LIMIT $2"
+LIST_KEYS = SELECT_KEYS + " WHERE (k.name, k.id) > ($1, $2) ORDER BY k.name, k.id OFFSET $3 LIMIT $4"
 READ_KEY = SELECT_KEYS + " WHERE k.id = $1"
-COUNT_KEYS = "SELECT count(*) FROM api_keys"
+KEYS = Source(LIST_KEYS, "SELECT count(*) FROM api_keys", ("name", "id"), ("", 0))
 REVOKE_KEY = "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING id"
 
 
@@ -63,12 +65,11 @@ async def create_api_key(call: Call, body: NewApiKey) -> ShownApiKey:
     return ShownApiKey(**fields, key=key.text)
 
 
-@noun.get("/api-keys", Need.ADMIN, ApiKeyPage)
-async def list_api_keys(call: Call, query: Paging) -> ApiKeyPage:
+@noun.get("/api-keys", Need.ADMIN, ApiKeyPage, is_list=True)
+async def list_api_keys(call: Call, query: Paging) -> Rows:
     """By name, with those that ended; `skip` and `limit`, or `page` and `page_size`."""
-    rows = await call.database.rows(LIST_KEYS, query.offset, query.rows_max)
-    total = await call.database.value(COUNT_KEYS)
-    return ApiKeyPage(api_keys=[ApiKey(**_fields(row)) for row in rows], total=total)
+    shape = each(lambda row: ApiKey(**_fields(row)))
+    return await listed(call, KEYS, (), Part.of(call, query), shape, rows_in="api_keys")
 
 
 @noun.get("/api-keys/{key_id}", Need.ADMIN, ApiKey, statuses=(404,))

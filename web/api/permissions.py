@@ -13,16 +13,28 @@ from web.contract.declare import Noun
 from web.contract.shapes import NewPermission, Permission
 from web.errors import NotFound
 from web.serving.call import Call
+from web.serving.lists import Part, Source, each, listed
 from web.serving.routes import INT4_MAX
+from web.serving.rows import Rows
 
 noun = Noun("permissions", "Who may view and edit which facility")
 
 LIST_OF_USER = """
-SELECT id, user_id, facility_id, permission_type, granted_at FROM permissions WHERE user_id = $1 ORDER BY id
+SELECT id, user_id, facility_id, permission_type, granted_at
+  FROM permissions
+ WHERE user_id = $1 AND id > $2
+ ORDER BY id
+OFFSET $3 LIMIT $4
 """
 LIST_OF_FACILITY = """
-SELECT id, user_id, facility_id, permission_type, granted_at FROM permissions WHERE facility_id = $1 ORDER BY id
+SELECT id, user_id, facility_id, permission_type, granted_at
+  FROM permissions
+ WHERE facility_id = $1 AND id > $2
+ ORDER BY id
+OFFSET $3 LIMIT $4
 """
+OF_USER = Source(LIST_OF_USER, "SELECT count(*) FROM permissions WHERE user_id = $1", ("id",), (0,))
+OF_FACILITY = Source(LIST_OF_FACILITY, "SELECT count(*) FROM permissions WHERE facility_id = $1", ("id",), (0,))
 LOCK_USER = "SELECT id FROM users WHERE id = $1 FOR NO KEY UPDATE"  # grants to one user take turns
 READ_TYPE = "SELECT permission_type FROM permissions WHERE user_id = $1 AND facility_id = $2"
 PUT_PERMISSION = """
@@ -41,16 +53,13 @@ class PermissionQuery(BaseModel):
     facility_id: str | None = None
 
 
-@noun.get("/permissions", Need.ADMIN, list[Permission], statuses=(401, 403, 422))
-async def list_permissions(call: Call, query: PermissionQuery) -> list[Permission]:
-    """Of one user or of one facility; neither: none."""
-    if query.user_id is not None:
-        rows = await call.database.rows(LIST_OF_USER, query.user_id)
-    elif query.facility_id is not None:
-        rows = await call.database.rows(LIST_OF_FACILITY, query.facility_id)
-    else:
-        rows = []
-    return [Permission(**row) for row in rows]
+@noun.get("/permissions", Need.ADMIN, list[Permission], statuses=(401, 403, 422), is_list=True)
+async def list_permissions(call: Call, query: PermissionQuery) -> Rows:
+    """Of one user or of one facility, always all; neither: none."""
+    shape = each(lambda row: Permission(**row))
+    if query.user_id is not None or query.facility_id is None:
+        return await listed(call, OF_USER, (query.user_id,), Part(), shape)
+    return await listed(call, OF_FACILITY, (query.facility_id,), Part(), shape)
 
 
 @noun.post("/permissions", Need.ADMIN, Permission, statuses=(401, 403, 404, 422))

@@ -5,8 +5,8 @@ PostgreSQL groups readings or rollups into cells (web/history/grid_readings.py);
 
 from __future__ import annotations
 
-import asyncio
-import math
+from bisect import bisect_right
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -20,12 +20,15 @@ from web.auth.guard import Need
 from web.contract.declare import Noun
 from web.contract.shapes import Analytics, Grid
 from web.errors import NotFound, NotUsable
-from web.history.grid import CELLS_MAX, FilledCells, Window, grid_texts, needs_last_text, step_for
-from web.history.grid_readings import SMALL_SCALE, Asked, Cell, Cells, about_sensor, read_cells
+from web.history.analytics import Summary, bounded_mean
+from web.history.grid import CELLS_MAX, NO_CELLS, FilledCells, Window, grid_texts, needs_last_text, step_for
+from web.history.grid_readings import Asked, Cell, about_sensor
+from web.history.slices import read_slices
 from web.serving.call import Call
+from web.serving.rows import PIECE_ROWS, Rows
 from web.wire.csv import Table
 from web.wire.frequency import FREQUENCY_PATTERN, parse_frequency
-from web.wire.numbers import reading_text, rounded_mean, shortest
+from web.wire.numbers import reading_text, shortest
 from web.wire.times import TIME_IN_PATTERN, first_moment, from_us, last_moment, to_us
 
 noun = Noun("sensor-records", "History of one sensor")
@@ -34,9 +37,9 @@ READ_SENSOR = "SELECT sensor_no, expected_freq FROM sensors WHERE id = $1"
 READ_AT = """
 SELECT tracked_at, value, text_value FROM sensor_records WHERE sensor_no = $1 AND tracked_at = ANY($2::timestamptz[])
 """
-LARGE_VALUE = 1e280  # sums of larger ones may not be finite
+READINGS_A_ROW = 20  # that PostgreSQL groups in the time in which a row is given
 
-TABLE = Table(("sensor_id", "tracked_at", "data"), rows_in="records")
+TABLE = Table(("sensor_id", "tracked_at", "data"))
 _TIME_IN = WithJsonSchema({"type": "string", "pattern": TIME_IN_PATTERN})
 Beginning = Annotated[datetime, BeforeValidator(lambda text: first_moment(str(text))), _TIME_IN]
 End = Annotated[datetime, BeforeValidator(lambda text: last_moment(str(text))), _TIME_IN]
@@ -60,7 +63,7 @@ class RecordsQuery(BaseModel):
 
 
 @noun.get("/sensor-records/{sensor_id}", Need.VIEW, Grid, statuses=(401, 403, 404, 422), table=TABLE)
-async def read_records(call: Call, sensor_id: str, query: RecordsQuery) -> bytes:
+async def read_records(call: Call, sensor_id: str, query: RecordsQuery) -> Rows:
     """One record a cell; a cell is as long as `freq` or the sensor's own interval, whichever is longer."""
     sensor = await call.database.row(READ_SENSOR, sensor_id)
     if sensor is None:
@@ -75,12 +78,29 @@ async def read_records(call: Call, sensor_id: str, query: RecordsQuery) -> bytes
             "query", "freq", f"makes {window.cells_max} cells of {step_s} s; at most {CELLS_MAX} are given"
         )
     asked = Asked(sensor["sensor_no"], call.facility_id or "", window, unit_s * US_PER_S)
-    cells = await read_cells(call.database, call.services.database, asked)
-    if not cells.rows:
-        return _encoded(sensor_id, [], [], Analytics(mean=None, min=None, max=None))
-    last_texts = await _last_texts(call, sensor["sensor_no"], window, cells.rows)
-    # up to 100,000 cells are made into text: not on the loop that also serves the websockets
-    return await asyncio.to_thread(_body, sensor_id, window, cells, last_texts, query.aggregation)
+    summary = Summary()
+    return Rows(
+        weight=max(window.cells_max, 0 if asked.is_long else asked.readings // READINGS_A_ROW),
+        pieces=_pieces(call, sensor_id, asked, query.aggregation, summary),
+        head=b'{"records":[',
+        tail=lambda: b'],"analytics":%b}' % to_json(_analytics(summary)),
+    )
+
+
+async def _pieces(call: Call, sensor_id: str, asked: Asked, aggregation: str, summary: Summary) -> AsyncIterator[bytes]:
+    window, before = asked.window, NO_CELLS
+    async for part in read_slices(call.database, call.services.database, asked):
+        rows = part.cells.rows
+        summary.add(part.cells)
+        last_texts = await _last_texts(call, asked.sensor_no, window, rows)
+        for start in range(0, len(part.starts_us), PIECE_ROWS):
+            starts_us = part.starts_us[start : start + PIECE_ROWS]
+            is_end = start + PIECE_ROWS >= len(part.starts_us)
+            until = len(rows) if is_end else bisect_right(rows, starts_us[-1], key=lambda row: row.start_us)
+            filled = before + _filled(rows[:until], part.cells.scale, aggregation, last_texts)
+            rows = rows[until:]
+            yield _records(sensor_id, starts_us, grid_texts(window, starts_us, filled))
+            before = filled.last()
 
 
 def _step(query: RecordsQuery, range_us: int, expected_interval_s: int) -> tuple[int, int]:
@@ -105,15 +125,13 @@ async def _last_texts(call: Call, sensor_no: int, window: Window, rows: list[Cel
     return {to_us(row["tracked_at"]): reading_text(row["value"], row["text_value"]) for row in found}
 
 
-def _body(sensor_id: str, window: Window, cells: Cells, last_texts: dict[int, str], aggregation: str) -> bytes:
-    filled = FilledCells(
-        _starts_us(cells.rows),
-        [_cell_text(row, cells.scale, aggregation, last_texts) for row in cells.rows],
-        _last_us(cells.rows),
-        [_last_text(row, last_texts) for row in cells.rows],
+def _filled(rows: list[Cell], scale: float, aggregation: str, last_texts: dict[int, str]) -> FilledCells:
+    return FilledCells(
+        _starts_us(rows),
+        [_cell_text(row, scale, aggregation, last_texts) for row in rows],
+        _last_us(rows),
+        [_last_text(row, last_texts) for row in rows],
     )
-    starts_us, texts = grid_texts(window, cells.t0_us, filled)
-    return _encoded(sensor_id, _zulu(starts_us), texts, _analytics(cells))
 
 
 def _starts_us(rows: list[Cell]) -> NDArray[np.int64]:
@@ -128,7 +146,7 @@ def _cell_text(row: Cell, scale: float, aggregation: str, last_texts: dict[int, 
     if row.readings == 1 or row.numbers == 0:
         return _last_text(row, last_texts)
     if aggregation == "mean":
-        return shortest(_mean(row.total, row.numbers, scale, row.lowest, row.highest))
+        return shortest(bounded_mean(row.total, row.numbers, scale, row.lowest, row.highest))
     return shortest(row.lowest if aggregation == "min" else row.highest)
 
 
@@ -139,21 +157,8 @@ def _last_text(row: Cell, last_texts: dict[int, str]) -> str:
     return last_texts.get(row.last_at_us, "")
 
 
-def _mean(total: float, numbers: int, scale: float, lowest: float, highest: float) -> float:
-    """Never outside its readings but for the twelve digits that it is rounded to."""
-    return rounded_mean(min(max(total / numbers / scale, lowest), highest))
-
-
-def _analytics(cells: Cells) -> Analytics:
-    numeric = [row for row in cells.rows if row.numbers]
-    if not numeric:
-        return Analytics(mean=None, min=None, max=None)
-    lowest, highest = min(row.lowest for row in numeric), max(row.highest for row in numeric)
-    numbers = sum(row.numbers for row in numeric)
-    scale = SMALL_SCALE if max(abs(lowest), abs(highest)) > LARGE_VALUE else 1.0
-    total = math.fsum(row.total * scale for row in numeric)
-    mean = _mean(total, numbers, cells.scale * scale, lowest, highest)
-    return Analytics(mean=mean, min=lowest, max=highest)
+def _analytics(summary: Summary) -> Analytics:
+    return Analytics(mean=summary.mean, min=summary.lowest, max=summary.highest)
 
 
 def _zulu(starts_us: NDArray[np.int64]) -> list[str]:
@@ -162,14 +167,10 @@ def _zulu(starts_us: NDArray[np.int64]) -> list[str]:
     return [f"{text}Z" for text in np.datetime_as_string(seconds).tolist()]
 
 
-def _encoded(sensor_id: str, times: list[str], texts: list[str | None], analytics: Analytics) -> bytes:
-    """The body of `Grid`, written without a model for each of up to 100,000 records."""
-    return to_json(
-        {
-            "records": [
-                {"sensor_id": sensor_id, "tracked_at": time, "data": text}
-                for time, text in zip(times, texts, strict=True)
-            ],
-            "analytics": analytics,
-        }
-    )
+def _records(sensor_id: str, starts_us: NDArray[np.int64], texts: list[str | None]) -> bytes:
+    """Of `Grid`, with commas between, written without a model for each."""
+    records = [
+        {"sensor_id": sensor_id, "tracked_at": time, "data": text}
+        for time, text in zip(_zulu(starts_us), texts, strict=True)
+    ]
+    return to_json(records)[1:-1]

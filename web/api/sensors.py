@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from web.api.configuration import TELL_ENGINE
@@ -11,6 +12,8 @@ from web.contract.declare import Noun
 from web.contract.shapes import Location, Reading, Sensor, SensorChanges, UnlimitedPaging
 from web.errors import NotFound
 from web.serving.call import Call
+from web.serving.lists import Part, Source, listed
+from web.serving.rows import Rows
 from web.wire.frequency import parse_frequency
 from web.wire.numbers import reading_text
 
@@ -22,9 +25,17 @@ SELECT s.id, s.name, s.facility_id, s.status, s.type, s.expected_freq, s.locatio
   FROM sensors s LEFT JOIN locations l ON l.id = s.location_id
  WHERE ($3::text IS NULL OR s.facility_id = $3)
    AND ($1 OR s.facility_id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
+   AND (s.name, s.id) > ($4, $5)
  ORDER BY s.name, s.id
-OFFSET $4 LIMIT $5
+OFFSET $6 LIMIT $7
 """
+COUNT_SENSORS = """
+SELECT count(*)
+  FROM sensors
+ WHERE ($3::text IS NULL OR facility_id = $3)
+   AND ($1 OR facility_id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
+"""
+SENSORS = Source(LIST_SENSORS, COUNT_SENSORS, ("name", "id"), ("", ""))
 READ_SENSOR = """
 SELECT s.id, s.name, s.facility_id, s.status, s.type, s.expected_freq, s.location_id, s.installed_at, s.sensor_no,
        l.address, l.longitude, l.latitude
@@ -61,19 +72,16 @@ class SensorQuery(UnlimitedPaging):
     latest: bool = False
 
 
-@noun.get("/sensors", Need.VIEW, list[Sensor], statuses=(401, 403, 404, 422))
-async def list_sensors(call: Call, query: SensorQuery) -> list[Sensor]:
+@noun.get("/sensors", Need.VIEW, list[Sensor], statuses=(401, 403, 404, 422), is_list=True)
+async def list_sensors(call: Call, query: SensorQuery) -> Rows:
     """Of one facility, or without `facility_id` all that the caller may view; by name."""
-    rows = await call.database.rows(
-        LIST_SENSORS,
-        call.caller.is_admin,
-        call.caller.principal,
-        query.facility_id,
-        query.offset,
-        query.rows_max,
-    )
-    latest = await _latest(call, rows) if query.latest else {}
-    return [_sensor(row, latest.get(row["sensor_no"])) for row in rows]
+
+    async def shaped(rows: Sequence[Any]) -> list[Sensor]:
+        latest = await _latest(call, rows) if query.latest else {}
+        return [_sensor(row, latest.get(row["sensor_no"])) for row in rows]
+
+    scope = (call.caller.is_admin, call.caller.principal, query.facility_id)
+    return await listed(call, SENSORS, scope, Part.of(call, query), shaped)
 
 
 @noun.get("/sensors/{sensor_id}", Need.VIEW, Sensor, statuses=(401, 403, 404))
@@ -108,7 +116,7 @@ async def _read(call: Call, sensor_id: str) -> Sensor:
     return _sensor(row, None)
 
 
-async def _latest(call: Call, sensors: list[Any]) -> dict[int, Reading]:
+async def _latest(call: Call, sensors: Sequence[Any]) -> dict[int, Reading]:
     rows = await call.database.rows(READ_LATEST, [row["sensor_no"] for row in sensors])
     return {
         row["sensor_no"]: Reading(

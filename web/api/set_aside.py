@@ -6,6 +6,8 @@ from web.auth.guard import Need
 from web.contract.declare import Noun
 from web.contract.shapes import DeadLetter, DeadLetterPage, Paging, Parked, ParkedPage
 from web.serving.call import Call
+from web.serving.lists import AFTER_ALL_IDS, Part, Source, each, listed
+from web.serving.rows import Rows
 
 noun = Noun("intake", "Input that waits or was given up")
 
@@ -13,33 +15,31 @@ noun = Noun("intake", "Input that waits or was given up")
 LIST_PARKED = """
 SELECT id, kind, facility_id, sensor_id, tracked_at, body, reason, parked_at
   FROM parked
- WHERE kind <> 'refused'
+ WHERE kind <> 'refused' AND id < $1
  ORDER BY id DESC
-OFFSET $1 LIMIT $2
+OFFSET $2 LIMIT $3
 """
-COUNT_PARKED = "SELECT count(*) FROM parked WHERE kind <> 'refused'"
+PARKED = Source(LIST_PARKED, "SELECT count(*) FROM parked WHERE kind <> 'refused'", ("id",), (AFTER_ALL_IDS,))
 LIST_DEAD_LETTERS = """
 SELECT id, source, queue, reason, detail, body, facility_id, sensor_id, recorded_at
   FROM dead_letters
+ WHERE id < $1
  ORDER BY id DESC
-OFFSET $1 LIMIT $2
+OFFSET $2 LIMIT $3
 """
-COUNT_DEAD_LETTERS = "SELECT count(*) FROM dead_letters"
+DEAD_LETTERS = Source(LIST_DEAD_LETTERS, "SELECT count(*) FROM dead_letters", ("id",), (AFTER_ALL_IDS,))
 
 
-@noun.get("/parked", Need.ADMIN, ParkedPage, statuses=(401, 403, 422))
-async def list_parked(call: Call, query: Paging) -> ParkedPage:
+@noun.get("/parked", Need.ADMIN, ParkedPage, statuses=(401, 403, 422), is_list=True)
+async def list_parked(call: Call, query: Paging) -> Rows:
     """What waits for its facility or sensor; newest first."""
-    rows = await call.database.rows(LIST_PARKED, query.offset, query.rows_max)
-    total = await call.database.value(COUNT_PARKED)
-    return ParkedPage(parked=[Parked(**row) for row in rows], total=total)
+    return await listed(call, PARKED, (), Part.of(call, query), each(lambda row: Parked(**row)), rows_in="parked")
 
 
-@noun.get("/dead-letters", Need.ADMIN, DeadLetterPage, statuses=(401, 403, 422))
-async def list_dead_letters(call: Call, query: Paging) -> DeadLetterPage:
+@noun.get("/dead-letters", Need.ADMIN, DeadLetterPage, statuses=(401, 403, 422), is_list=True)
+async def list_dead_letters(call: Call, query: Paging) -> Rows:
     """What will never take effect: messages moved to a dead-letter queue (`source` bus), bad rows of good messages
     (row), and what waited too long (parked); newest first.
     """
-    rows = await call.database.rows(LIST_DEAD_LETTERS, query.offset, query.rows_max)
-    total = await call.database.value(COUNT_DEAD_LETTERS)
-    return DeadLetterPage(dead_letters=[DeadLetter(**row) for row in rows], total=total)
+    shape = each(lambda row: DeadLetter(**row))
+    return await listed(call, DEAD_LETTERS, (), Part.of(call, query), shape, rows_in="dead_letters")

@@ -14,6 +14,8 @@ from web.contract.declare import Noun
 from web.contract.shapes import NewUser, Paging, User, UserChanges, UserPage
 from web.errors import HttpRefusal, NotFound
 from web.serving.call import Call
+from web.serving.lists import Part, Source, each, listed
+from web.serving.rows import Rows
 
 noun = Noun("users", "Who may sign in")
 
@@ -21,10 +23,11 @@ READ_USER = "SELECT id, username, email, created_at, last_login, role FROM users
 LIST_USERS = """
 SELECT id, username, email, created_at, last_login, role
   FROM users
+ WHERE (username, id) > ($1, $2)
  ORDER BY username, id
-OFFSET $1 LIMIT $2
+OFFSET $3 LIMIT $4
 """
-COUNT_USERS = "SELECT count(*) FROM users"
+USERS = Source(LIST_USERS, "SELECT count(*) FROM users", ("username", "id"), ("", 0))
 INSERT_USER = """
 INSERT INTO users (username, email, hashed_password, role)
 VALUES ($1, $2, $3, $4)
@@ -49,12 +52,10 @@ async def read_me(call: Call) -> User:
     return await _user(call, call.person.user_id)
 
 
-@noun.get("/users", Need.ADMIN, UserPage, statuses=(401, 403, 422))
-async def list_users(call: Call, query: Paging) -> UserPage:
+@noun.get("/users", Need.ADMIN, UserPage, statuses=(401, 403, 422), is_list=True)
+async def list_users(call: Call, query: Paging) -> Rows:
     """By user name; `skip` and `limit`, or `page` and `page_size`."""
-    rows = await call.database.rows(LIST_USERS, query.offset, query.rows_max)
-    total = await call.database.value(COUNT_USERS)
-    return UserPage(users=[User(**row) for row in rows], total=total)
+    return await listed(call, USERS, (), Part.of(call, query), each(lambda row: User(**row)), rows_in="users")
 
 
 @noun.post("/users", Need.ADMIN, User, statuses=(400, 401, 403, 422))

@@ -46,6 +46,7 @@ class Endpoint:
     statuses      of refusals that do not follow from the rest (see web.contract.openapi.statuses)
     form          what the handler reads by `read_fields`: a form or a JSON object
     table         how the answer is CSV for those who ask for it
+    is_list       the answer is a part of a list: its headers tell the total, and where the next part is
     secret_query  what the edge takes out of the query and the handler reads by `secret_parameter`, instead of the form
     """
 
@@ -62,6 +63,7 @@ class Endpoint:
     form: type[BaseModel] | None
     secret_query: type[BaseModel] | None
     table: Table | None
+    is_list: bool
 
     @property
     def rule(self) -> str:
@@ -109,8 +111,9 @@ class Noun:
         statuses: tuple[int, ...] = (),
         secret_query: type[BaseModel] | None = None,
         table: Table | None = None,
+        is_list: bool = False,
     ) -> Declare:
-        return self._route("GET", path, need, answer, statuses, secret_query=secret_query, table=table)
+        return self._route("GET", path, need, answer, statuses, secret_query=secret_query, table=table, is_list=is_list)
 
     def post(
         self,
@@ -141,6 +144,7 @@ class Noun:
         form: type[BaseModel] | None = None,
         secret_query: type[BaseModel] | None = None,
         table: Table | None = None,
+        is_list: bool = False,
     ) -> Declare:
         def declare(handler: Handler) -> Handler:
             hints = get_type_hints(handler)
@@ -161,6 +165,7 @@ class Noun:
                     form=form,
                     secret_query=secret_query,
                     table=table,
+                    is_list=is_list,
                 )
             )
             return handler

@@ -389,14 +389,21 @@ class Paging(BaseModel):
     page_size: Annotated[int, Field(ge=1, le=PAGE_SIZE_MAX)] | None = None
 
     @property
+    def is_by_page(self) -> bool:
+        return self.page is not None or self.page_size is not None
+
+    @property
+    def names_a_part(self) -> bool:
+        """Whether the caller said how many."""
+        return self.is_by_page or "limit" in self.model_fields_set
+
+    @property
     def offset(self) -> int:
-        return self.skip if self.page is None and self.page_size is None else ((self.page or 1) - 1) * self.rows_max
+        return ((self.page or 1) - 1) * self.rows_max if self.is_by_page else self.skip
 
     @property
     def rows_max(self) -> int:
-        if self.page is None and self.page_size is None:
-            return self.limit
-        return self.page_size or 10
+        return self.page_size or 10 if self.is_by_page else self.limit
 
 
 class UnlimitedPaging(Paging):

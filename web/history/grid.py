@@ -27,6 +27,21 @@ class FilledCells:
     last_at_us: NDArray[np.int64]
     last_texts: Sequence[str]
 
+    def __add__(self, later: FilledCells) -> FilledCells:
+        return FilledCells(
+            np.append(self.starts_us, later.starts_us),
+            [*self.texts, *later.texts],
+            np.append(self.last_at_us, later.last_at_us),
+            [*self.last_texts, *later.last_texts],
+        )
+
+    def last(self) -> FilledCells:
+        """The one that empty cells after these may repeat."""
+        return FilledCells(self.starts_us[-1:], self.texts[-1:], self.last_at_us[-1:], self.last_texts[-1:])
+
+
+NO_CELLS = FilledCells(np.array([], dtype=np.int64), [], np.array([], dtype=np.int64), [])
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -67,9 +82,8 @@ def needs_last_text(window: Window, starts_us: NDArray[np.int64], last_at_us: ND
     return ~is_followed & is_fresh
 
 
-def grid_texts(window: Window, t0_us: int, cells: FilledCells) -> tuple[NDArray[np.int64], list[str | None]]:
-    """Start and text of every cell of the grid."""
-    starts_us = window.cell_starts_us(t0_us)
+def grid_texts(window: Window, starts_us: NDArray[np.int64], cells: FilledCells) -> list[str | None]:
+    """The text of each cell of the grid that begins at one of `starts_us`."""
     at = np.searchsorted(cells.starts_us, starts_us, side="right") - 1  # the last filled cell at or before
     texts: list[str | None] = [None] * len(starts_us)
     for index in np.flatnonzero(at >= 0).tolist():
@@ -78,4 +92,4 @@ def grid_texts(window: Window, t0_us: int, cells: FilledCells) -> tuple[NDArray[
             texts[index] = cells.texts[filled]
         elif starts_us[index] - cells.last_at_us[filled] <= FRESH_INTERVALS * window.expected_interval_us:
             texts[index] = cells.last_texts[filled]
-    return starts_us, texts
+    return texts

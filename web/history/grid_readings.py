@@ -7,7 +7,7 @@ are added up in another order, which may show in the last digits of a mean (docs
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,17 +22,8 @@ from web.history.grid import Window
 from web.history.rollup_choice import RAW, WIDTHS_US, Grid, Stretches, Times, choose_rollups
 from web.wire.times import from_us, to_us
 
-# $4 step, $5 scale: 1, or a small power of two when a sum would overflow; $6 what t0 is rounded down to
-READ_CELLS = """
-WITH first AS MATERIALIZED (
-    SELECT date_bin($6, tracked_at, 'epoch') AS t0
-      FROM sensor_records
-     WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3
-     ORDER BY tracked_at
-     LIMIT 1
-)
-SELECT date_bin($4, tracked_at, (SELECT t0 FROM first)) AS start_at,
-       (SELECT t0 FROM first) AS t0,
+# $4 step, $5 scale: 1, or a small power of two when a sum would overflow
+_SUMS = """
        count(*) AS readings,
        count(value) AS numbers,
        sum(value * $5::float8) AS total,
@@ -44,6 +35,20 @@ SELECT date_bin($4, tracked_at, (SELECT t0 FROM first)) AS start_at,
  WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3
  GROUP BY 1
 """
+READ_CELLS = (  # $6 what t0 is rounded down to
+    """
+WITH first AS MATERIALIZED (
+    SELECT date_bin($6, tracked_at, 'epoch') AS t0
+      FROM sensor_records
+     WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3
+     ORDER BY tracked_at
+     LIMIT 1
+)
+SELECT date_bin($4, tracked_at, (SELECT t0 FROM first)) AS start_at,
+       (SELECT t0 FROM first) AS t0,"""  # noqa: S608 - of constants
+    + _SUMS
+)
+READ_PART = "SELECT date_bin($4, tracked_at, $6) AS start_at," + _SUMS  # $6 t0
 READ_FIRST = """
 SELECT tracked_at FROM sensor_records WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3 ORDER BY tracked_at LIMIT 1
 """
@@ -101,10 +106,14 @@ class Asked:
     unit_us: int
 
     @property
+    def readings(self) -> int:
+        """About how many there are."""
+        return max(0, self.window.end_us - self.window.start_us) // self.window.expected_interval_us
+
+    @property
     def is_long(self) -> bool:
         """Whether the way over the rollups is the shorter one."""
-        readings = (self.window.end_us - self.window.start_us) // self.window.expected_interval_us
-        return readings > max(WORTH_READINGS, 2 * CELL_ROWS * self.window.cells_max)
+        return self.readings > max(WORTH_READINGS, 2 * CELL_ROWS * self.window.cells_max)
 
 
 @dataclass(slots=True)
@@ -150,51 +159,86 @@ async def about_sensor(database: Queries, sensor_no: int, settings: str = "") ->
         yield connection
 
 
-async def read_cells(database: Queries, marks: Queries, asked: Asked) -> Cells:
-    """`marks`: where the rollups that must not be used are told; callers may not see that."""
-    read = _from_rollups if asked.is_long else _from_readings
-    try:
-        return await read(database, marks, asked, 1.0)
-    except asyncpg.NumericValueOutOfRangeError:  # the sum of finite readings is not finite
-        return await read(database, marks, asked, SMALL_SCALE)
-
-
-async def _from_readings(database: Queries, _: Queries, asked: Asked, scale: float) -> Cells:
+async def read_window(database: Queries, asked: Asked) -> Cells:
+    """All cells of a short window, from the readings."""
     window = asked.window
     step, unit = _interval(window.step_us), _interval(asked.unit_us)
-    arguments = (asked.sensor_no, from_us(window.start_us), from_us(window.end_us), step, scale, unit)
-    async with about_sensor(database, asked.sensor_no, PLAN_FOR_WINDOW) as connection:
-        rows = await connection.fetch(READ_CELLS, *arguments)
+    between = asked.sensor_no, from_us(window.start_us), from_us(window.end_us), step
+
+    async def read(scale: float) -> Cells:
+        async with about_sensor(database, asked.sensor_no, PLAN_FOR_WINDOW) as connection:
+            rows = await connection.fetch(READ_CELLS, *between, scale, unit)
+        return _cells(to_us(rows[0]["t0"]) if rows else 0, rows, scale)
+
+    return await _finite(read)
+
+
+async def read_first_us(database: Queries, asked: Asked) -> int | None:
+    """When the first reading of the window is."""
+    window = asked.window
+    async with about_sensor(database, asked.sensor_no, PLAN_ONCE) as connection:
+        first = await connection.fetchval(READ_FIRST, asked.sensor_no, from_us(window.start_us), from_us(window.end_us))
+    return None if first is None else to_us(first)
+
+
+async def read_part(database: Queries, marks: Queries, asked: Asked, part: Grid) -> Cells:
+    """The cells of a part of the window. `marks`: where the rollups that must not be used are told; callers may not see
+    that.
+    """
+
+    async def read(scale: float) -> Cells:
+        if asked.is_long:
+            return await _from_rollups(database, marks, asked, part, scale)
+        step, t0 = _interval(part.step_us), from_us(part.t0_us)
+        between = asked.sensor_no, from_us(part.first_us), from_us(part.last_us), step
+        async with about_sensor(database, asked.sensor_no, PLAN_FOR_WINDOW) as connection:
+            return _cells(part.t0_us, await connection.fetch(READ_PART, *between, scale, t0), scale)
+
+    return await _finite(read)
+
+
+async def _finite(read: Callable[[float], Awaitable[Cells]]) -> Cells:
+    try:
+        return await read(1.0)
+    except asyncpg.NumericValueOutOfRangeError:  # the sum of finite readings is not finite
+        return await read(SMALL_SCALE)
+
+
+def _cells(t0_us: int, rows: list[Any], scale: float) -> Cells:
     rows.sort(key=lambda row: row["start_at"])  # PostgreSQL would sort every reading for it
     cells = [
-        Cell(to_us(start_at), readings, numbers, total, lowest, highest, to_us(last_at), a_text)
-        for start_at, _, readings, numbers, total, lowest, highest, last_at, a_text in rows
+        Cell(
+            to_us(row["start_at"]),
+            row["readings"],
+            row["numbers"],
+            row["total"],
+            row["lowest"],
+            row["highest"],
+            to_us(row["last_at"]),
+            row["a_text"],
+        )
+        for row in rows
     ]
-    return Cells(to_us(rows[0]["t0"]) if rows else 0, cells, scale)
+    return Cells(t0_us, cells, scale)
 
 
-async def _from_rollups(database: Queries, marks: Queries, asked: Asked, scale: float) -> Cells:
+async def _from_rollups(database: Queries, marks: Queries, asked: Asked, part: Grid, scale: float) -> Cells:
     # Marks first: a mark that goes away afterwards leaves a rollup that is newer, never one that is older.
     dirty_us = np.array(
         [to_us(row["minute"]) for row in await marks.rows(READ_MARKS, asked.facility_id)], dtype=np.int64
     )
     number, window = asked.sensor_no, asked.window
     async with about_sensor(database, number, PLAN_ONCE) as connection:
-        first = await connection.fetchval(READ_FIRST, number, from_us(window.start_us), from_us(window.end_us))
-        if first is None:
-            return Cells(0, [], scale)
-        first_us = to_us(first)
-        grid = Grid(first_us, window.end_us, first_us - first_us % asked.unit_us, window.step_us)
-        found = await _pieces(connection, number, choose_rollups(grid, dirty_us), scale)
+        found = await _pieces(connection, number, choose_rollups(part, dirty_us), scale)
         cells: dict[int, Cell] = {}
         for row in found:
-            start_us = grid.t0_us + (to_us(row["start_at"]) - grid.t0_us) // grid.step_us * grid.step_us
+            start_us = part.t0_us + (to_us(row["start_at"]) - part.t0_us) // part.step_us * part.step_us
             if start_us not in cells:
-                cells[start_us] = Cell(start_us, 0, 0, 0.0, math.inf, -math.inf, start_us + grid.step_us - 1, None)
+                cells[start_us] = Cell(start_us, 0, 0, 0.0, math.inf, -math.inf, start_us + part.step_us - 1, None)
             cells[start_us].add(row)
         ordered = [cells[start_us] for start_us in sorted(cells)]
         await _look_at_last(connection, number, window, ordered)
-    return Cells(grid.t0_us, ordered, scale)
+    return Cells(part.t0_us, ordered, scale)
 
 
 async def _pieces(connection: Any, number: int, stretches: dict[int, Stretches], scale: float) -> list[Any]:

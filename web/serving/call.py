@@ -26,6 +26,7 @@ class Call:
     known_caller: Caller | None
     database: BoundDatabase
     facility_id: str | None = None
+    wants_csv: bool = False
 
     @property
     def caller(self) -> Caller:

@@ -6,7 +6,6 @@ the facility, then 422 for query and body.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,7 +21,9 @@ from web.edge.rates import client_key
 from web.edge.requests import query_fields, read_json
 from web.errors import NotAuthenticated, NotFound, NotPermitted, NotUsable
 from web.serving.call import Call
+from web.serving.rows import Rows, rows_response
 from web.serving.services import Services
+from web.serving.underway import under_way
 from web.wire.csv import MIME_TYPE as CSV
 
 INT4_MAX = 2**31 - 1
@@ -58,13 +59,6 @@ def _csv_is_wanted() -> bool:
     return request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
 
 
-def _csv_response(body: bytes) -> Response:
-    response = Response(body, content_type=f"{CSV}; charset=utf-8")
-    response.headers["Content-Disposition"] = "attachment"
-    response.headers["Vary"] = "Accept"
-    return response
-
-
 def _view(endpoint: Endpoint, services: Services) -> Callable[..., Awaitable[Response]]:
     adapter: TypeAdapter[Any] = TypeAdapter(endpoint.answer)
 
@@ -79,13 +73,14 @@ def _view(endpoint: Endpoint, services: Services) -> Callable[..., Awaitable[Res
             inputs["body"] = _checked(endpoint.body, await read_json(), "body")
         principal = None if caller is None else caller.principal
         database = services.database.bound_to(principal, read_only=endpoint.method == "GET")
-        result = await endpoint.handler(Call(services, caller, database, facility_id), **path, **inputs)
+        table = endpoint.table if endpoint.table is not None and _csv_is_wanted() else None
+        call = Call(services, caller, database, facility_id, wants_csv=table is not None)
+        result = await endpoint.handler(call, **path, **inputs)
         if isinstance(result, Response):
             return result
-        body = result if isinstance(result, bytes) else adapter.dump_json(result)
-        if endpoint.table is not None and _csv_is_wanted():
-            return _csv_response(await asyncio.to_thread(endpoint.table.of_json, body))
-        return json_response(body)
+        if isinstance(result, Rows):
+            return await rows_response(result, table, services.turns, call.caller.principal)
+        return json_response(adapter.dump_json(result))
 
     return view
 
@@ -99,6 +94,7 @@ async def _admitted(endpoint: Endpoint, services: Services) -> Caller | None:
         services.rates.take(client_key(client_address(request.scope)))
         raise
     services.rates.take(caller.principal)
+    under_way(request.scope).belongs_to(caller.principal)
     if endpoint.need is Need.ADMIN and not caller.is_admin:
         raise NotPermitted
     if endpoint.need in {Need.PERSON, Need.ONESELF} and not isinstance(caller, Person):

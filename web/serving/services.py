@@ -19,6 +19,7 @@ from web.database import Database
 from web.edge.rates import RateLimits
 from web.engine_report import EngineReports
 from web.exports.making import Exports
+from web.fairness import Turns
 from web.live.alarms import AlarmFeed
 from web.live.hub import LiveHub
 from web.live.rights import OpenSockets
@@ -46,3 +47,4 @@ class Services:
     rates: RateLimits
     tickets: Tickets
     exports: Exports
+    turns: Turns

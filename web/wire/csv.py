@@ -26,19 +26,17 @@ _LINE_END = "\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Which part of a JSON answer is a table. A column `a.b` is the field b of a row's object a.
-
-    rows_in  where the answer has its list of rows; the answer is that list itself if empty
-    """
+    """How rows of JSON are lines. A column `a.b` is the field b of a row's object a."""
 
     columns: tuple[str, ...]
-    rows_in: str = ""
 
-    def of_json(self, body: bytes) -> bytes:
-        answer = from_json(body)
-        rows = answer[self.rows_in] if self.rows_in else answer
-        lines = [self.columns, *([_field(row, column) for column in self.columns] for row in rows)]
-        return "".join(_line(line) for line in lines).encode()
+    def head(self) -> bytes:
+        """The names of the columns."""
+        return _line(self.columns).encode()
+
+    def lines(self, rows: bytes) -> bytes:
+        """Of a JSON array of rows, a line each."""
+        return "".join(_line([_field(row, column) for column in self.columns]) for row in from_json(rows)).encode()
 
 
 def _field(row: Any, column: str) -> Any:

@@ -13,6 +13,8 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.web.harness import Web, web_server
+from web.api import records
+from web.history import slices
 
 pytestmark = pytest.mark.postgres
 
@@ -97,8 +99,12 @@ def same_text(one: str | None, other: str | None) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_the_grid_is_the_contracts_definition(web: Web, seed: int) -> None:
+async def test_the_grid_is_the_contracts_definition(web: Web, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read at once, and in slices and pieces of some cells."""
     chance = random.Random(seed)
+    if seed % 2:
+        monkeypatch.setattr(slices, "SLICE_CELLS", chance.randint(1, 20))
+        monkeypatch.setattr(records, "PIECE_ROWS", chance.randint(1, 9))
     expected_interval_s = chance.choice([1, 15, 60, 90])
     number = await web.sensor("s", "f", freq=f"{expected_interval_s}S", expected_interval_s=expected_interval_s)
     at, readings = DAY + timedelta(seconds=chance.uniform(0, 500)), {}

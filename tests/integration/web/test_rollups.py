@@ -16,7 +16,7 @@ from engine.historian.rollups import rollup_pass
 from tests.integration.web.harness import Web, web_server
 from tests.integration.web.test_records import DAY, SECOND, Readings, grid, naive_grid, same_text
 from web.database import Database
-from web.history import grid_readings
+from web.history import grid_readings, slices
 from web.history.grid import step_for
 
 pytestmark = pytest.mark.postgres
@@ -51,8 +51,13 @@ def irregular(chance: random.Random, count: int, texts: list[str]) -> Readings:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_a_grid_from_rollups_is_the_contracts_definition(web: Web, database_url: str, seed: int) -> None:
+async def test_a_grid_from_rollups_is_the_contracts_definition(
+    web: Web, database_url: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read at once, and in slices of some cells."""
     chance = random.Random(seed)
+    if seed > 1:
+        monkeypatch.setattr(slices, "SLICE_CELLS", chance.randint(1, 20))
     number = await web.sensor("s", "f")
     readings = irregular(chance, 900, ["24.61", "5", "-0.5", "1e3"] + ["OPEN", "2e200"] * (seed % 2))
     early = sorted(chance.sample(readings, 700))

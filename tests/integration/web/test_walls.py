@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from tests.integration.web.harness import (
     until_answered,
     web_server,
 )
+from web.api.facilities import FACILITIES
 from web.app import create_app
 from web.auth.guard import Guard, Person, Program
 from web.auth.passwords import Passwords
@@ -331,9 +333,8 @@ async def test_the_policy_on_readings_asks_once_a_statement(web: Web, database: 
 async def test_a_statement_that_takes_too_long_is_a_503_in_json(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "web.api.facilities.LIST_FACILITIES", "SELECT pg_sleep(30), $1::bool, $2::text, $3::int8, $4::int8"
-    )
+    slow = "SELECT pg_sleep(30), $1::bool, $2::text, $3::text, $4::text, $5::int8, $6::int8"
+    monkeypatch.setattr("web.api.facilities.FACILITIES", replace(FACILITIES, read=slow))
     async with web_server(database_url, tmp_path, statement_timeout_s=0.5) as web:
         answer = await web.client.get("/facilities", headers=await web.admin())
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/json")

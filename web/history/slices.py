@@ -1,0 +1,48 @@
+"""A grid read a slice at a time: each by short statements of its own, so that a large one never waits in memory.
+
+Between two slices nothing is held, neither a connection nor a snapshot: a late reading may be in one slice and not have
+been in the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from web.database import Queries
+from web.history.grid_readings import Asked, Cells, read_first_us, read_part, read_window
+from web.history.rollup_choice import Grid
+
+SLICE_CELLS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """`starts_us`: of the cells that are shown, in order; `cells`: those with readings, shown or not."""
+
+    starts_us: NDArray[np.int64]
+    cells: Cells
+
+
+async def read_slices(database: Queries, marks: Queries, asked: Asked) -> AsyncIterator[Slice]:
+    """In order of time; none when there is no reading in the window. `marks` is as `read_part` has it."""
+    window = asked.window
+    if not asked.is_long and window.cells_max <= SLICE_CELLS:
+        cells = await read_window(database, asked)
+        if cells.rows:
+            yield Slice(window.cell_starts_us(cells.t0_us), cells)
+        return
+    first_us = await read_first_us(database, asked)
+    if first_us is None:
+        return
+    t0_us = first_us - first_us % asked.unit_us
+    starts_us = window.cell_starts_us(t0_us)
+    # the first slice has what lies before the first cell that is shown, the last one what lies after the last
+    bounds_us = [first_us, *starts_us[SLICE_CELLS::SLICE_CELLS].tolist(), window.end_us + 1]
+    for number, end_us in enumerate(bounds_us[1:]):
+        part = Grid(max(first_us, bounds_us[number]), end_us - 1, t0_us, window.step_us)
+        cells = await read_part(database, marks, asked, part) if end_us > first_us else Cells(t0_us, [], 1.0)
+        yield Slice(starts_us[number * SLICE_CELLS : (number + 1) * SLICE_CELLS], cells)
