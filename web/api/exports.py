@@ -23,6 +23,8 @@ from web.exports.following import follow
 from web.exports.kept import About, State, Wanted
 from web.exports.making import TooManyExports
 from web.serving.call import Call
+from web.serving.lists import TOTAL
+from web.serving.rows import Rows
 from web.wire.times import from_us, to_us
 
 noun = Noun("exports", "Stored data as files, for data scientists")
@@ -79,11 +81,17 @@ async def create_export_job(call: Call, body: NewExport) -> ExportJob:
     return _job(await _begun(call, wanted, body.keep_hours * S_PER_HOUR, "body"))
 
 
-@noun.get("/export-jobs", Need.USER, list[ExportJob])
-async def list_export_jobs(call: Call) -> list[ExportJob]:
-    """The caller's own, the newest first."""
+@noun.get("/export-jobs", Need.USER, list[ExportJob], is_list=True)
+async def list_export_jobs(call: Call) -> Rows:
+    """The caller's own, the newest first; always all."""
     own = [about for about in call.services.exports.kept.all() if about.principal == call.caller.principal]
-    return [_job(about) for about in sorted(own, key=lambda about: -about.created_us)]
+    own.sort(key=lambda about: -about.created_us)
+
+    async def pieces() -> AsyncGenerator[bytes, None]:
+        for about in own:
+            yield _job(about).model_dump_json().encode()
+
+    return Rows(len(own), pieces(), headers={TOTAL: str(len(own))})
 
 
 @noun.get("/export-jobs/{job_id}", Need.USER, ExportJob, statuses=(404,))
