@@ -12,7 +12,6 @@ is free they come one after the other.
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import math
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -22,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.clock import Clock
+from web.auth.places import place_of
 from web.database import Database
 from web.errors import HttpRefusal
 
@@ -71,7 +71,7 @@ class Throttle:
     @asynccontextmanager
     async def attempt(self, account: str, address: str) -> AsyncIterator[Attempt]:
         """`account` names it the same way however it was spelled. HttpRefusal 429 for who has to wait."""
-        attempt = await self._admitted(account, _place(address))
+        attempt = await self._admitted(account, place_of(address))
         self._running.update(attempt.counted)
         try:
             yield attempt
@@ -118,17 +118,6 @@ class Throttle:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now_us() / 1e6, UTC)
-
-
-def _place(address: str) -> str:
-    """Who has one address of IPv6 has all of its network."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
 
 
 def _subject(*parts: str) -> bytes:
