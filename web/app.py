@@ -149,7 +149,7 @@ def _services(settings: Settings, feed: LiveFeed, clock: Clock, passwords: Passw
         clock=clock,
         database=database,
         passwords=passwords,
-        sessions=Sessions(database, tokens, settings),
+        sessions=Sessions(database, tokens, settings, clock),
         guard=guard,
         tokens=tokens,
         throttle=Throttle(database, clock),

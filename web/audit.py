@@ -27,6 +27,7 @@ class Action(StrEnum):
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
     SESSIONS_ENDED = "sessions.ended"
     REFRESH_REUSED = "refresh.reused"
+    REFRESH_FOLLOWED = "refresh.followed"
     PERMISSION_GRANTED = "permission.granted"
     PERMISSION_REVOKED = "permission.revoked"
     FACILITY_UPDATED = "facility.updated"

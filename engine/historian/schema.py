@@ -73,6 +73,8 @@ refresh_tokens = Table(
     Column("used_at", Time),
     Column("revoked_at", Time),
     Column("impersonated_by", Integer, ForeignKey("users.id", ondelete="CASCADE"), index=True),
+    Column("issued_to", LargeBinary),  # a hash of the browser; none in older rows, which nobody is the same as
+    Column("reused_at", Time),  # when the same browser used it late for the first time
 )
 
 # Failed and good sign-ins of an account at an address, of an account, of an address; `subject` is a hash of which.

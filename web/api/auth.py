@@ -63,16 +63,19 @@ async def sign_in(call: Call) -> TokenPair:
         await services.throttle.succeeded(attempt)
     async with services.database.transaction() as connection:
         await connection.execute(RECORD_LOGIN, user["id"], verification.replacement_hash, user["hashed_password"])
-        return _pair(await services.sessions.begin(connection, _subject(user)))
+        return _pair(await services.sessions.begin(connection, _subject(user), call.browser))
 
 
 @noun.post("/auth/refresh-token", Need.NOTHING, TokenPair, statuses=(401,), form=Refresh, secret_query=RefreshQuery)
 async def refresh_token(call: Call) -> TokenPair:
-    """`refresh_token` in the query, a form or a JSON body. For 30 s a used token answers with the same pair."""
+    """`refresh_token` in the query, a form or a JSON body. For 30 s a used token answers with the same pair, later
+    with the newest of this sign-in where the same browser asks (address and User-Agent): another tab. From elsewhere
+    that ends the sign-in.
+    """
     token = secret_parameter(request.scope, "refresh_token")  # type: ignore[arg-type]
     if token is None:
         token = _text(await read_fields(), "refresh_token")
-    return _pair(await call.services.sessions.refresh(token, client_address(request.scope)))
+    return _pair(await call.services.sessions.refresh(token, call.browser))
 
 
 @noun.post("/auth/logout", Need.PERSON, Detail, statuses=(401, 403))
@@ -101,7 +104,8 @@ async def change_password(call: Call, body: PasswordChange) -> TokenPair:
     hashed = await services.passwords.hash(body.new_password)
     async with services.database.transaction() as connection:
         valid_from = await end_all_sessions(connection, person.user_id, hashed)
-        pair = await services.sessions.begin(connection, Subject(person.user_id, person.name, valid_from))
+        subject = Subject(person.user_id, person.name, valid_from)
+        pair = await services.sessions.begin(connection, subject, call.browser)
         await audit(connection, call.actor, Action.PASSWORD_CHANGED, person.principal)
     return _pair(pair)
 
@@ -114,7 +118,8 @@ async def impersonate(call: Call, user_id: int) -> TokenPair:
     if user is None:
         raise NotFound("User")
     async with call.services.database.transaction() as connection:
-        pair = await call.services.sessions.begin(connection, _subject(user, impersonated_by=call.person.user_id))
+        subject = _subject(user, impersonated_by=call.person.user_id)
+        pair = await call.services.sessions.begin(connection, subject, call.browser)
         await audit(connection, call.actor, Action.USER_IMPERSONATED, user_principal(user_id))
     return _pair(pair)
 

@@ -119,7 +119,7 @@ async def redeem_single_sign_on(call: Call, body: Redeem) -> TokenPair:
         if user is None:  # deleted within the minute
             raise NotAuthenticated
         subject = Subject(user["id"], user["username"], user["sessions_valid_from"])
-        pair = await call.services.sessions.begin(connection, subject)
+        pair = await call.services.sessions.begin(connection, subject, call.browser)
     return TokenPair(access_token=pair.access_token, refresh_token=pair.refresh_token)
 
 

@@ -8,6 +8,7 @@ from quart import request
 
 from web.audit import Actor
 from web.auth.guard import Caller, Person, user_principal
+from web.auth.places import Browser
 from web.database import BoundDatabase
 from web.edge.proxies import client_address
 from web.errors import NotAuthenticated, NotPermitted
@@ -40,6 +41,11 @@ class Call:
         if not isinstance(self.caller, Person):
             raise NotPermitted
         return self.caller
+
+    @property
+    def browser(self) -> Browser:
+        """What asks."""
+        return Browser(client_address(request.scope), request.headers.get("User-Agent", ""))
 
     @property
     def actor(self) -> Actor:

@@ -37,8 +37,9 @@ async def web(database_url: str, tmp_path: Path) -> AsyncIterator[Web]:
         yield running
 
 
-async def refresh(web: Web, pair: dict[str, Any]) -> httpx.Response:
-    return await web.client.post("/auth/refresh-token", params={"refresh_token": pair["refresh_token"]})
+async def refresh(web: Web, pair: dict[str, Any], **headers: str) -> httpx.Response:
+    query = {"refresh_token": pair["refresh_token"]}
+    return await web.client.post("/auth/refresh-token", params=query, headers=headers)
 
 
 async def status_of(web: Web, pair: dict[str, Any]) -> tuple[int, int]:
@@ -80,7 +81,7 @@ async def test_fifty_uses_at_once_in_two_processes_get_one_new_pair(
         assert await status_of(there, second) == (200, 200)
 
 
-async def test_a_used_token_answers_for_thirty_seconds_and_then_ends_the_login(web: Web) -> None:
+async def test_a_used_token_answers_for_thirty_seconds_and_then_ends_the_login_of_a_copy(web: Web) -> None:
     first, other_login = await web.sign_in(), await web.sign_in()
     second = (await refresh(web, first)).json()
     await age_uses(web, REUSE_S - 3)
@@ -88,7 +89,8 @@ async def test_a_used_token_answers_for_thirty_seconds_and_then_ends_the_login(w
     assert await web.database.fetchval("SELECT count(*) FROM refresh_tokens") == 3, "no third token of this login"
     assert await audited(web, "refresh.reused") == []
     await age_uses(web, 3)
-    assert (await refresh(web, first)).status_code == 401
+    copied = {"User-Agent": "somebody else's"}
+    assert (await refresh(web, first, **copied)).status_code == 401
     assert await status_of(web, second) == (401, 401), "a copy is about, and nobody knows who holds it"
     assert await status_of(web, other_login) == (200, 200)
     (entry,) = await audited(web, "refresh.reused")
