@@ -23,6 +23,7 @@ class Action(StrEnum):
     USER_CREATED = "user.created"
     USER_UPDATED = "user.updated"
     USER_DELETED = "user.deleted"
+    NAME_NOT_HELD = "name.not_held"
     USER_IMPERSONATED = "user.impersonated"
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - the name of an event
     SESSIONS_ENDED = "sessions.ended"

@@ -26,6 +26,7 @@ from engine.commands.database import read_current
 from engine.diagnosis import judge
 from engine.errors import GasInSightError, SettingsError
 from engine.historian.connecting import connect_s_max
+from engine.historian.names import clashing_names
 from engine.historian.web_role import problem_with_roles
 from engine.printable import escaped_lines
 from engine.processes.ports import check_free
@@ -193,7 +194,19 @@ def _check_database(settings: Settings, given: Settings) -> Finding:
             name, "wrong", f"answers, with {current or 'no schema yet'} instead of {newest}", "gasinsight db upgrade"
         )
     well = Finding(name, "ok", f"answers, schema {current} is the newest")
-    return _check_roles(name, settings.postgresql_url) or well
+    return _check_roles(name, settings.postgresql_url) or _check_names(name, settings.postgresql_url) or well
+
+
+def _check_names(name: str, database_url: str) -> Finding | None:
+    """Only what is odd: users who had one name before names were compared in one form."""
+    try:
+        clashes = asyncio.run(clashing_names(database_url))
+    except GasInSightError as error:
+        return Finding(name, "wrong", str(error), "start it, or correct DATABASE_URL")
+    if not clashes:
+        return None
+    told = "; ".join(f"user {user} does not sign in by {text!r}, user {holder} does" for text, user, holder in clashes)
+    return Finding(name, "warning", told, "rename one of the two (PUT /users/{id})")
 
 
 def _check_roles(name: str, database_url: str) -> Finding | None:

@@ -61,6 +61,18 @@ users = Table(
     Index("users_email_key", sa.text("lower(email)"), unique=True),
 )
 
+# Names that users sign in with: their user names and addresses as typed, and a hash of one normal form, which one user
+# holds. Who had it too when that came about waits.
+sign_in_names = Table(
+    "sign_in_names",
+    metadata,
+    Column("user_id", Integer, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("name_hash", LargeBinary, nullable=False),
+    Column("is_held", Boolean, nullable=False),
+    Index("sign_in_names_held_key", "name_hash", unique=True, postgresql_where=sa.text("is_held")),
+)
+
 refresh_tokens = Table(
     "refresh_tokens",
     metadata,

@@ -111,6 +111,40 @@ async def test_hashes_of_older_kinds_verify_and_are_replaced() -> None:
     passwords.close()
 
 
+async def test_a_password_is_the_same_in_every_form_of_unicode() -> None:
+    passwords = Passwords(CHEAP)
+    composed, decomposed, angstrom = "gr\u00fc\u00dfe \u00c5", "gru\u0308\u00dfe A\u030a", "gr\u00fc\u00dfe \u212b"
+    stored = await passwords.hash(decomposed)
+    for typed in (composed, decomposed, angstrom):
+        assert await passwords.verify(stored, typed) == module.Verification(True)
+    for other in ("GR\u00dcSSE \u00c5", composed + " ", composed.replace("\u00df", "ss")):
+        assert not (await passwords.verify(stored, other)).is_right, "only the form is no matter, not case and blanks"
+    for of_before in (composed, decomposed):
+        for older in (CHEAP.hash(of_before), bcrypt.hashpw(of_before.encode(), bcrypt.gensalt(4)).decode()):
+            for typed in (composed, decomposed):
+                replacement = (await passwords.verify(older, typed)).replacement_hash or older
+                assert await passwords.verify(replacement, typed) == module.Verification(True)
+                assert CHEAP.verify(replacement, composed)
+    only_as_typed = CHEAP.hash(angstrom)
+    replacement_hash = (await passwords.verify(only_as_typed, angstrom)).replacement_hash
+    assert replacement_hash is not None
+    assert CHEAP.verify(replacement_hash, composed)
+    passwords.close()
+
+
+async def test_nobody_costs_as_many_verifications_as_somebody() -> None:
+    hasher = HeldHasher()
+    hasher.open.set()
+    passwords = Passwords(hasher)
+    stored = await passwords.hash("right")
+    for wrong, tries in (("wrong", 1), ("\u00fc", 2), ("\u212b", 3)):
+        for stored_hash in (stored, None):
+            hasher.verified.clear()
+            assert not (await passwords.verify(stored_hash, wrong)).is_right
+            assert len(hasher.verified) == tries
+    passwords.close()
+
+
 async def test_bcrypt_looks_at_72_bytes_as_ever() -> None:
     passwords = Passwords(CHEAP)
     long = "ü" * BCRYPT_BYTES_MAX

@@ -9,6 +9,7 @@ from quart import request
 
 from web.audit import Action, audit
 from web.auth.guard import Need, user_principal
+from web.auth.names import find_by_name
 from web.auth.passwords import check_new_password
 from web.auth.sessions import Subject, TokenPairText, end_all_sessions
 from web.contract.declare import Noun
@@ -31,13 +32,6 @@ from web.serving.call import Call
 noun = Noun("auth", "Signing in: send the access token as `Authorization: Bearer`")
 log = structlog.get_logger(__name__)
 
-FIND_BY_LOGIN = """
-SELECT id, username, hashed_password, sessions_valid_from
-  FROM users
- WHERE lower(email) = lower($1) OR username = $1
- ORDER BY lower(email) = lower($1) DESC
- LIMIT 1
-"""
 RECORD_LOGIN = """
 UPDATE users SET last_login = now(), hashed_password = coalesce($2, hashed_password)
  WHERE id = $1 AND hashed_password = $3
@@ -52,9 +46,8 @@ async def sign_in(call: Call) -> TokenPair:
     fields = await read_fields()
     login, password = _text(fields, "username"), _text(fields, "password")
     services = call.services
-    user = await services.database.row(FIND_BY_LOGIN, login)
-    account = user_principal(user["id"]) if user else f"nobody:{login.lower()}"
-    async with services.throttle.attempt(account, client_address(request.scope)) as attempt:
+    async with services.throttle.attempt(login, client_address(request.scope)) as attempt:
+        user = await find_by_name(services.database, login)
         verification = await services.passwords.verify(user["hashed_password"] if user else None, password)
         if user is None or not verification.is_right:
             await services.throttle.failed(attempt)
@@ -96,7 +89,7 @@ async def change_password(call: Call, body: PasswordChange) -> TokenPair:
     """One's own. All sessions of the user end; the answer is a new one."""
     services, person = call.services, call.person
     check_new_password(services.settings, "new_password", body.new_password, person.name, person.email)
-    async with services.throttle.attempt(person.principal, client_address(request.scope)) as attempt:
+    async with services.throttle.attempt(person.email, client_address(request.scope)) as attempt:
         stored_hash = await services.database.value(READ_HASH, person.user_id)
         if not (await services.passwords.verify(stored_hash, body.current_password)).is_right:
             await services.throttle.failed(attempt)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from quart import Response, request
 
 from web.auth.guard import Need
+from web.auth.names import find_by_email
 from web.auth.oidc import ProofRefused, SingleSignOn
 from web.auth.oidc_sign_ins import SIGN_IN_S_MAX, SignInUnknown
 from web.auth.sessions import Subject
@@ -33,7 +34,6 @@ log = structlog.get_logger(__name__)
 
 CODE_S_MAX = 60
 
-FIND_BY_EMAIL = "SELECT id FROM users WHERE lower(email) = lower($1)"
 FORGET_OLD = "DELETE FROM sign_in_codes WHERE expires_at < now() - interval '1 hour'"
 REMEMBER_CODE = """
 INSERT INTO sign_in_codes (code_hash, state_hash, user_id, challenge, expires_at)
@@ -90,7 +90,7 @@ async def end_single_sign_on(call: Call, query: CallbackQuery) -> Response:
     if query.error is not None or code is None:
         raise ProofRefused(f"the provider answered {(query.error or 'without a code')[:60]!r}")
     email = await sso.provider.verified_email(code, sign_in.verifier, sign_in.nonce, query.iss)
-    user_id = await call.services.database.value(FIND_BY_EMAIL, email)
+    user_id = await find_by_email(call.services.database, email)
     if user_id is None:
         log.info("single_sign_on_of_nobody")
         raise HttpRefusal(403, "No user here has the e-mail address you signed in with; ask an Admin to add you")

@@ -8,6 +8,7 @@ import asyncpg
 
 from web.audit import Action, audit, changes
 from web.auth.guard import Need, user_principal
+from web.auth.names import hold_names, settle_names, take_turn
 from web.auth.passwords import check_new_password
 from web.auth.sessions import end_all_sessions
 from web.contract.declare import Noun
@@ -63,9 +64,12 @@ async def create_user(call: Call, body: NewUser) -> User:
     """400 if the e-mail address or the user name is taken."""
     check_new_password(call.services.settings, "password", body.password, body.username, body.email)
     hashed = await call.services.passwords.hash(body.password)
+    await settle_names(call.services.database)
     try:
         async with call.database.transaction() as connection:
+            await take_turn(connection)
             row = await connection.fetchrow(INSERT_USER, body.username, body.email, hashed, body.role)
+            await hold_names(connection, row["id"], {"Email": body.email, "Username": body.username})
             subject = user_principal(row["id"])
             await audit(connection, call.actor, Action.USER_CREATED, subject, after=_kept(row))
     except asyncpg.UniqueViolationError as error:
@@ -88,11 +92,14 @@ async def update_user(call: Call, user_id: int, body: UserChanges) -> User:
         names = (user.username, user.email, body.username, body.email)
         check_new_password(call.services.settings, "password", body.password, *names)
         hashed = await call.services.passwords.hash(body.password)
+    await settle_names(call.services.database)
     try:
         async with call.database.transaction() as connection:
+            await take_turn(connection)
             if body.role == "User":
                 await _keep_an_admin(connection, user_id)
             old = _present(await connection.fetchrow(LOCK_USER, user_id))
+            await _hold_changed_names(connection, old, body)
             row = await connection.fetchrow(UPDATE_USER, user_id, body.username, body.email, body.role)
             before, after = changes(_kept(old), _kept(row))
             if hashed is not None:
@@ -125,6 +132,15 @@ async def _keep_an_admin(connection: Any, user_id: int) -> None:
     admins = [row["id"] for row in await connection.fetch(LOCK_ADMINS)]
     if admins == [user_id]:
         raise HttpRefusal(400, "This is the last Admin")
+
+
+async def _hold_changed_names(connection: Any, old: Any, body: UserChanges) -> None:
+    """Before the change itself, after which a caller may be no Admin any more."""
+    given = {"Email": (old["email"], body.email), "Username": (old["username"], body.username)}
+    new = {what: now for what, (before, now) in given.items() if now is not None and now != before}
+    if new:
+        kept = tuple(before for what, (before, _) in given.items() if what not in new)
+        await hold_names(connection, old["id"], new, kept)
 
 
 async def _user(call: Call, user_id: int) -> User:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import sys
+from typing import Any
 
+import asyncpg
 import structlog
 
 from engine.errors import SettingsError
@@ -13,8 +15,10 @@ from engine.secrecy import PASSWORD_CHARACTERS_MIN, weakness_of_password
 from engine.settings import Settings
 from web.audit import SYSTEM, Action, Actor, audit
 from web.auth.guard import user_principal
+from web.auth.names import hold_names, take_turn
 from web.auth.passwords import Passwords
 from web.database import Database
+from web.errors import HttpRefusal
 
 USERNAME = "admin"
 LOCK_KEY = 0x6761_7331  # any number of our own
@@ -24,7 +28,6 @@ HAS_ADMIN = "SELECT EXISTS (SELECT FROM users WHERE role = 'Admin')"
 INSERT_ADMIN = """
 INSERT INTO users (username, email, hashed_password, role)
 VALUES ($1, $2, $3, 'Admin')
-ON CONFLICT DO NOTHING
 RETURNING id
 """
 
@@ -47,16 +50,13 @@ async def create_first_admin(database: Database, passwords: Passwords, settings:
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or secrets.token_urlsafe(15)
     hashed = await passwords.hash(password)
-    async with database.transaction() as connection:
-        await connection.execute(LOCK, LOCK_KEY)
-        if await connection.fetchval(HAS_ADMIN):
-            return
-        made = await connection.fetchval(INSERT_ADMIN, USERNAME, settings.admin_email, hashed)
-        if made is not None:
-            admin = {"username": USERNAME, "email": settings.admin_email, "role": "Admin"}
-            actor = Actor(SYSTEM, "first start")
-            await audit(connection, actor, Action.USER_CREATED, user_principal(made), after=admin)
-    if made is None:
+    try:
+        async with database.transaction() as connection:
+            await connection.execute(LOCK, LOCK_KEY)
+            if await connection.fetchval(HAS_ADMIN):
+                return
+            await _make(connection, settings.admin_email, hashed)
+    except (asyncpg.UniqueViolationError, HttpRefusal):
         log.error("first_admin_not_made", reason=f"{USERNAME} or {settings.admin_email} belongs to a User")
         return
     log.info("first_admin_made", username=USERNAME, email=settings.admin_email)
@@ -66,3 +66,11 @@ async def create_first_admin(database: Database, passwords: Passwords, settings:
             "  It is shown this once; change it after signing in.\n\n"
         )
         sys.stderr.flush()
+
+
+async def _make(connection: Any, email: str, hashed_password: str) -> None:
+    await take_turn(connection)
+    admin_id = await connection.fetchval(INSERT_ADMIN, USERNAME, email, hashed_password)
+    await hold_names(connection, admin_id, {"Email": email, "Username": USERNAME})
+    admin = {"username": USERNAME, "email": email, "role": "Admin"}
+    await audit(connection, Actor(SYSTEM, "first start"), Action.USER_CREATED, user_principal(admin_id), after=admin)

@@ -1,8 +1,13 @@
-"""Password hashing in a small bounded thread pool: argon2id for new ones, the older server's bcrypt still verifies."""
+"""Password hashing in a small bounded thread pool: argon2id for new ones, the older server's bcrypt still verifies.
+
+A password is hashed in one Unicode form (NFC), because keyboards differ in how they spell what looks the same. Older
+hashes are of what was typed then, so that other forms are tried too, and what verifies is replaced.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -51,7 +56,7 @@ class Passwords:
         self._nobodys_hash = self._threads.submit(self._hasher.hash, "nobody has this password")
 
     async def hash(self, password: str) -> str:
-        return await self._in_thread(self._hasher.hash, password)
+        return await self._in_thread(self._hash, password)
 
     async def verify(self, stored_hash: str | None, password: str) -> Verification:
         """Takes as long for an unknown user (no hash) as for a known one."""
@@ -65,20 +70,32 @@ class Passwords:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def _hash(self, password: str) -> str:
+        return self._hasher.hash(unicodedata.normalize("NFC", password))
+
     def _verify(self, stored_hash: str, password: str) -> Verification:
+        """As many tries for a hash that nobody has the password of as for any other."""
+        forms = _forms(password)
+        for form in forms:
+            found = self._verify_form(stored_hash, form)
+            if found.is_right:
+                return found if form == forms[0] else Verification(True, self._hash(password))
+        return Verification(False)
+
+    def _verify_form(self, stored_hash: str, password: str) -> Verification:
         if stored_hash.startswith("$2"):
             secret = password.encode()[:BCRYPT_BYTES_MAX]
             try:
                 is_right = bcrypt.checkpw(secret, stored_hash.encode())
             except ValueError:  # not a bcrypt hash after all
                 return Verification(False)
-            return Verification(is_right, self._hasher.hash(password) if is_right else None)
+            return Verification(is_right, self._hash(password) if is_right else None)
         try:
             self._hasher.verify(stored_hash, password)
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return Verification(False)
         outdated = self._hasher.check_needs_rehash(stored_hash)
-        return Verification(True, self._hasher.hash(password) if outdated else None)
+        return Verification(True, self._hash(password) if outdated else None)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: str) -> T:
         if self._waiting >= WAITING_MAX:
@@ -88,3 +105,9 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
         finally:
             self._waiting -= 1
+
+
+def _forms(password: str) -> list[str]:
+    """The one that is hashed now, what was typed, and what another keyboard would have sent; one, where they agree."""
+    forms = (unicodedata.normalize("NFC", password), password, unicodedata.normalize("NFD", password))
+    return list(dict.fromkeys(forms))

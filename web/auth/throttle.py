@@ -2,7 +2,8 @@
 
 Failures are counted for an account at an address, for an account, and for an address. Past what is free each further
 one doubles the wait. An address where the account signed in before is held up by its own failures only, so that
-strangers lock nobody out. Accounts that do not exist are counted alike. The counts are in PostgreSQL, so they hold
+strangers lock nobody out. An account is the normal form of the name that was typed, whether it exists or not: who
+waits learns nothing of it, nor which address belongs to which user name. The counts are in PostgreSQL, so they hold
 across processes; what was typed is kept as a hash only, because people type passwords into the wrong field.
 
 Attempts that run at the same moment are not counted yet: the places in the queue of `Passwords` bound those. Past what
@@ -21,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.clock import Clock
+from web.auth.names import normal_name
 from web.auth.places import place_of
 from web.database import Database
 from web.errors import HttpRefusal
@@ -69,9 +71,9 @@ class Throttle:
         self._running: Counter[bytes] = Counter()
 
     @asynccontextmanager
-    async def attempt(self, account: str, address: str) -> AsyncIterator[Attempt]:
-        """`account` names it the same way however it was spelled. HttpRefusal 429 for who has to wait."""
-        attempt = await self._admitted(account, place_of(address))
+    async def attempt(self, name: str, address: str) -> AsyncIterator[Attempt]:
+        """`name` as it was typed, which is all that counts. HttpRefusal 429 for who has to wait."""
+        attempt = await self._admitted(normal_name(name), place_of(address))
         self._running.update(attempt.counted)
         try:
             yield attempt

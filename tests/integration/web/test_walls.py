@@ -59,6 +59,7 @@ SEEN: dict[str, Any] = {
     "dead_letters": 0,
     "audit_log": 0,
     "permissions": 1,
+    "sign_in_names": 0,
     "api_key_grants": 0,
 }
 FILL = """
