@@ -1,4 +1,4 @@
-"""Passwords: one queue of bounded length, nobody takes as long as somebody, old hashes are replaced."""
+"""Passwords: in any form of Unicode, nobody takes as long as somebody, old hashes are replaced."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from engine.errors import SettingsError
 from engine.settings import Settings
 from web.auth import passwords as module
 from web.auth.first_admin import check_admin_password
-from web.auth.passwords import BCRYPT_BYTES_MAX, CHARACTERS_MAX, WAITING_MAX, Passwords, check_new_password
-from web.errors import HttpRefusal, NotUsable
+from web.auth.passwords import BCRYPT_BYTES_MAX, CHARACTERS_MAX, Passwords, check_new_password
+from web.auth.turns import Asker
+from web.errors import NotUsable
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+
+WHO = Asker.of("192.0.2.1", "kim")
 
 
 class HeldHasher(argon2.PasswordHasher):
@@ -38,29 +41,14 @@ def settings(**values: object) -> Settings:
     return Settings(_env_file=None, **values)  # type: ignore[arg-type]
 
 
-async def test_the_queue_takes_so_many_and_no_more() -> None:
-    hasher = HeldHasher()
-    passwords = Passwords(hasher)
-    stored = await passwords.hash("right")
-    waiting = [asyncio.create_task(passwords.verify(stored, "right")) for _ in range(WAITING_MAX)]
-    await asyncio.sleep(0)
-    with pytest.raises(HttpRefusal) as refused:
-        await passwords.verify(stored, "right")
-    assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "2"})
-    hasher.open.set()
-    assert all(each.is_right for each in await asyncio.gather(*waiting))
-    assert (await passwords.verify(stored, "right")).is_right, "there is room again"
-    passwords.close()
-
-
 async def test_an_unknown_user_costs_one_verification_from_the_first_on() -> None:
     hasher = HeldHasher()
     hasher.open.set()
     passwords = Passwords(hasher)
-    stored = await passwords.hash("right")
+    stored = await passwords.hash("right", WHO)
     for stored_hash, expected in ((None, False), (stored, False), (stored, True)):
         hasher.verified.clear()
-        found = await passwords.verify(stored_hash, "right" if expected else "wrong")
+        found = await passwords.verify(stored_hash, "right" if expected else "wrong", WHO)
         assert found.is_right == expected
         assert len(hasher.verified) == 1
     passwords.close()
@@ -69,16 +57,16 @@ async def test_an_unknown_user_costs_one_verification_from_the_first_on() -> Non
 async def test_a_client_that_goes_away_takes_nothing_from_the_next() -> None:
     hasher = HeldHasher()
     passwords = Passwords(hasher)
-    stored = await passwords.hash("right")
-    busy = [asyncio.create_task(passwords.verify(stored, "right")) for _ in range(2)]  # both threads
+    stored = await passwords.hash("right", WHO)
+    busy = [asyncio.create_task(passwords.verify(stored, "right", WHO)) for _ in range(2)]  # both threads
     await asyncio.sleep(0)
     passwords._nobodys_hash = passwords._threads.submit(CHEAP.hash, "nobody")
-    gone = asyncio.create_task(passwords.verify(None, "x"))
+    gone = asyncio.create_task(passwords.verify(None, "x", WHO))
     await asyncio.sleep(0.05)
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
     hasher.open.set()
-    assert not (await passwords.verify(None, "x")).is_right
+    assert not (await passwords.verify(None, "x", WHO)).is_right
     assert all(each.is_right for each in await asyncio.gather(*busy))
     passwords.close()
 
@@ -88,10 +76,10 @@ async def test_a_password_too_long_to_be_one_is_wrong_and_costs_the_same() -> No
     hasher.open.set()
     passwords = Passwords(hasher)
     longest = "x" * CHARACTERS_MAX
-    stored = await passwords.hash(longest)
-    assert (await passwords.verify(stored, longest)).is_right
+    stored = await passwords.hash(longest, WHO)
+    assert (await passwords.verify(stored, longest, WHO)).is_right
     hasher.verified.clear()
-    assert not (await passwords.verify(stored, longest + "x" * 1_000_000)).is_right
+    assert not (await passwords.verify(stored, longest + "x" * 1_000_000, WHO)).is_right
     assert len(hasher.verified) == 1
     passwords.close()
 
@@ -101,32 +89,34 @@ async def test_hashes_of_older_kinds_verify_and_are_replaced() -> None:
     older_argon2 = argon2.PasswordHasher(time_cost=2, memory_cost=64, parallelism=1).hash("right")
     older_bcrypt = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
     for older in (older_argon2, older_bcrypt):
-        assert not (await passwords.verify(older, "wrong")).is_right
-        found = await passwords.verify(older, "right")
+        assert not (await passwords.verify(older, "wrong", WHO)).is_right
+        found = await passwords.verify(older, "right", WHO)
         assert found.is_right
         assert found.replacement_hash is not None
-        assert await passwords.verify(found.replacement_hash, "right") == module.Verification(True)
+        assert await passwords.verify(found.replacement_hash, "right", WHO) == module.Verification(True)
     for broken in ("", "-", "$2b$", "$2b$04$short", "$argon2id$nonsense"):
-        assert not (await passwords.verify(broken, "right")).is_right
+        assert not (await passwords.verify(broken, "right", WHO)).is_right
     passwords.close()
 
 
 async def test_a_password_is_the_same_in_every_form_of_unicode() -> None:
     passwords = Passwords(CHEAP)
     composed, decomposed, angstrom = "gr\u00fc\u00dfe \u00c5", "gru\u0308\u00dfe A\u030a", "gr\u00fc\u00dfe \u212b"
-    stored = await passwords.hash(decomposed)
+    stored = await passwords.hash(decomposed, WHO)
     for typed in (composed, decomposed, angstrom):
-        assert await passwords.verify(stored, typed) == module.Verification(True)
+        assert await passwords.verify(stored, typed, WHO) == module.Verification(True)
     for other in ("GR\u00dcSSE \u00c5", composed + " ", composed.replace("\u00df", "ss")):
-        assert not (await passwords.verify(stored, other)).is_right, "only the form is no matter, not case and blanks"
+        assert not (await passwords.verify(stored, other, WHO)).is_right, (
+            "only the form is no matter, not case and blanks"
+        )
     for of_before in (composed, decomposed):
         for older in (CHEAP.hash(of_before), bcrypt.hashpw(of_before.encode(), bcrypt.gensalt(4)).decode()):
             for typed in (composed, decomposed):
-                replacement = (await passwords.verify(older, typed)).replacement_hash or older
-                assert await passwords.verify(replacement, typed) == module.Verification(True)
+                replacement = (await passwords.verify(older, typed, WHO)).replacement_hash or older
+                assert await passwords.verify(replacement, typed, WHO) == module.Verification(True)
                 assert CHEAP.verify(replacement, composed)
     only_as_typed = CHEAP.hash(angstrom)
-    replacement_hash = (await passwords.verify(only_as_typed, angstrom)).replacement_hash
+    replacement_hash = (await passwords.verify(only_as_typed, angstrom, WHO)).replacement_hash
     assert replacement_hash is not None
     assert CHEAP.verify(replacement_hash, composed)
     passwords.close()
@@ -136,11 +126,11 @@ async def test_nobody_costs_as_many_verifications_as_somebody() -> None:
     hasher = HeldHasher()
     hasher.open.set()
     passwords = Passwords(hasher)
-    stored = await passwords.hash("right")
+    stored = await passwords.hash("right", WHO)
     for wrong, tries in (("wrong", 1), ("\u00fc", 2), ("\u212b", 3)):
         for stored_hash in (stored, None):
             hasher.verified.clear()
-            assert not (await passwords.verify(stored_hash, wrong)).is_right
+            assert not (await passwords.verify(stored_hash, wrong, WHO)).is_right
             assert len(hasher.verified) == tries
     passwords.close()
 
@@ -149,9 +139,9 @@ async def test_bcrypt_looks_at_72_bytes_as_ever() -> None:
     passwords = Passwords(CHEAP)
     long = "ü" * BCRYPT_BYTES_MAX
     stored = bcrypt.hashpw(long.encode()[:BCRYPT_BYTES_MAX], bcrypt.gensalt(4)).decode()
-    replacement = (await passwords.verify(stored, long)).replacement_hash
+    replacement = (await passwords.verify(stored, long, WHO)).replacement_hash
     assert replacement is not None
-    assert not (await passwords.verify(replacement, long[: BCRYPT_BYTES_MAX // 2])).is_right, (
+    assert not (await passwords.verify(replacement, long[: BCRYPT_BYTES_MAX // 2], WHO)).is_right, (
         "argon2 looks at all of it"
     )
     passwords.close()

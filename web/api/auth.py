@@ -12,6 +12,7 @@ from web.auth.guard import Need, user_principal
 from web.auth.names import find_by_name
 from web.auth.passwords import check_new_password
 from web.auth.sessions import Subject, TokenPairText, end_all_sessions
+from web.auth.turns import Asker
 from web.contract.declare import Noun
 from web.contract.shapes import (
     Detail,
@@ -24,7 +25,6 @@ from web.contract.shapes import (
     SignOut,
     TokenPair,
 )
-from web.edge.proxies import client_address
 from web.edge.requests import read_fields, secret_parameter
 from web.errors import HttpRefusal, NotAuthenticated, NotFound, NotPermitted, NotUsable
 from web.serving.call import Call
@@ -46,12 +46,13 @@ async def sign_in(call: Call) -> TokenPair:
     fields = await read_fields()
     login, password = _text(fields, "username"), _text(fields, "password")
     services = call.services
-    async with services.throttle.attempt(login, client_address(request.scope)) as attempt:
+    asker = Asker.of(call.browser.address, login)
+    async with services.throttle.attempt(asker) as attempt:
         user = await find_by_name(services.database, login)
-        verification = await services.passwords.verify(user["hashed_password"] if user else None, password)
+        verification = await services.passwords.verify(user["hashed_password"] if user else None, password, asker)
         if user is None or not verification.is_right:
             await services.throttle.failed(attempt)
-            log.info("sign_in_refused", user_id=user["id"] if user else None, address=client_address(request.scope))
+            log.info("sign_in_refused", user_id=user["id"] if user else None, address=call.browser.address)
             raise NotAuthenticated("Incorrect username or password")
         await services.throttle.succeeded(attempt)
     async with services.database.transaction() as connection:
@@ -89,12 +90,13 @@ async def change_password(call: Call, body: PasswordChange) -> TokenPair:
     """One's own. All sessions of the user end; the answer is a new one."""
     services, person = call.services, call.person
     check_new_password(services.settings, "new_password", body.new_password, person.name, person.email)
-    async with services.throttle.attempt(person.email, client_address(request.scope)) as attempt:
+    asker = Asker.of(call.browser.address, person.email)
+    async with services.throttle.attempt(asker) as attempt:
         stored_hash = await services.database.value(READ_HASH, person.user_id)
-        if not (await services.passwords.verify(stored_hash, body.current_password)).is_right:
+        if not (await services.passwords.verify(stored_hash, body.current_password, asker)).is_right:
             await services.throttle.failed(attempt)
             raise HttpRefusal(400, "The current password is wrong")
-    hashed = await services.passwords.hash(body.new_password)
+    hashed = await services.passwords.hash(body.new_password, asker)
     async with services.database.transaction() as connection:
         valid_from = await end_all_sessions(connection, person.user_id, hashed)
         subject = Subject(person.user_id, person.name, valid_from)

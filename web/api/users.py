@@ -11,6 +11,7 @@ from web.auth.guard import Need, user_principal
 from web.auth.names import hold_names, settle_names, take_turn
 from web.auth.passwords import check_new_password
 from web.auth.sessions import end_all_sessions
+from web.auth.turns import Asker
 from web.contract.declare import Noun
 from web.contract.shapes import NewUser, Paging, User, UserChanges, UserPage
 from web.errors import HttpRefusal, NotFound
@@ -63,7 +64,7 @@ async def list_users(call: Call, query: Paging) -> Rows:
 async def create_user(call: Call, body: NewUser) -> User:
     """400 if the e-mail address or the user name is taken."""
     check_new_password(call.services.settings, "password", body.password, body.username, body.email)
-    hashed = await call.services.passwords.hash(body.password)
+    hashed = await call.services.passwords.hash(body.password, Asker.of(call.browser.address, body.email))
     await settle_names(call.services.database)
     try:
         async with call.database.transaction() as connection:
@@ -91,7 +92,7 @@ async def update_user(call: Call, user_id: int, body: UserChanges) -> User:
         user = await _user(call, user_id)
         names = (user.username, user.email, body.username, body.email)
         check_new_password(call.services.settings, "password", body.password, *names)
-        hashed = await call.services.passwords.hash(body.password)
+        hashed = await call.services.passwords.hash(body.password, Asker.of(call.browser.address, user.email))
     await settle_names(call.services.database)
     try:
         async with call.database.transaction() as connection:

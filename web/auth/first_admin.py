@@ -17,6 +17,7 @@ from web.audit import SYSTEM, Action, Actor, audit
 from web.auth.guard import user_principal
 from web.auth.names import hold_names, take_turn
 from web.auth.passwords import Passwords
+from web.auth.turns import Asker
 from web.database import Database
 from web.errors import HttpRefusal
 
@@ -49,7 +50,7 @@ async def create_first_admin(database: Database, passwords: Passwords, settings:
         return
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or secrets.token_urlsafe(15)
-    hashed = await passwords.hash(password)
+    hashed = await passwords.hash(password, Asker.of("", USERNAME))
     try:
         async with database.transaction() as connection:
             await connection.execute(LOCK, LOCK_KEY)

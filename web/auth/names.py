@@ -98,7 +98,9 @@ async def find_by_name(database: Database, typed: str) -> Any | None:
 
 
 async def find_by_email(database: Database, email: str) -> int | None:
-    """The user whose address this is, and no user name that looks like it."""
+    """The user whose address this is, and no user name that looks like it. A provider says it without blanks."""
+    if email != email.strip():
+        return None
     await settle_names(database)
     user_id: int | None = await database.value(FIND_BY_EMAIL, name_hash(email))
     return user_id

@@ -10,6 +10,7 @@ import asyncio
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,12 +19,12 @@ import bcrypt
 
 from engine.secrecy import weakness_of_password
 from engine.settings import Settings
-from web.errors import HttpRefusal, NotUsable
+from web.auth.turns import Asker, Turns
+from web.errors import NotUsable
 
 T = TypeVar("T")
 
 THREADS = 2  # each verification takes 64 MiB and some 50 ms of a core
-WAITING_MAX = 64
 BCRYPT_BYTES_MAX = 72  # bcrypt never looked at more
 CHARACTERS_MAX = 1024  # of a password; a longer one is not worth hashing
 
@@ -51,21 +52,21 @@ class Passwords:
     def __init__(self, hasher: argon2.PasswordHasher | None = None) -> None:
         self._hasher = hasher or argon2.PasswordHasher()  # RFC 9106, the profile for little memory
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
-        self._waiting = 0
+        self._turns = Turns(THREADS)
         # Made ahead: an unknown user must not take longer, not even the first one.
         self._nobodys_hash = self._threads.submit(self._hasher.hash, "nobody has this password")
 
-    async def hash(self, password: str) -> str:
-        return await self._in_thread(self._hash, password)
+    async def hash(self, password: str, asker: Asker) -> str:
+        return await self._in_thread(asker, self._hash, password)
 
-    async def verify(self, stored_hash: str | None, password: str) -> Verification:
+    async def verify(self, stored_hash: str | None, password: str, asker: Asker) -> Verification:
         """Takes as long for an unknown user (no hash) as for a known one."""
         if stored_hash is None or len(password) > CHARACTERS_MAX:
             # Shielded: a client that goes away must not cancel it for all others.
             nobodys_hash = await asyncio.shield(asyncio.wrap_future(self._nobodys_hash))
-            await self._in_thread(self._verify, nobodys_hash, password[:CHARACTERS_MAX])
+            await self._in_thread(asker, self._verify, nobodys_hash, password[:CHARACTERS_MAX])
             return Verification(False)
-        return await self._in_thread(self._verify, stored_hash, password)
+        return await self._in_thread(asker, self._verify, stored_hash, password)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -97,14 +98,22 @@ class Passwords:
         outdated = self._hasher.check_needs_rehash(stored_hash)
         return Verification(True, self._hash(password) if outdated else None)
 
-    async def _in_thread(self, work: Callable[..., T], *arguments: str) -> T:
-        if self._waiting >= WAITING_MAX:
-            raise HttpRefusal(503, f"{WAITING_MAX} sign-ins are waiting; try again soon", {"Retry-After": "2"})
-        self._waiting += 1
+    async def _in_thread(self, asker: Asker, work: Callable[..., T], *arguments: str) -> T:
+        await self._turns.come(asker)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        finally:
-            self._waiting -= 1
+            future = self._threads.submit(work, *arguments)
+        except RuntimeError:  # closed
+            self._turns.leave(asker)
+            raise
+        # The turn lasts as long as the thread works, also for who does not wait for it any more.
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(lambda _: _call_soon(loop, self._turns.leave, asker))
+        return await asyncio.wrap_future(future)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[Asker], None], asker: Asker) -> None:
+    with suppress(RuntimeError):  # the loop has ended
+        loop.call_soon_threadsafe(callback, asker)
 
 
 def _forms(password: str) -> list[str]:

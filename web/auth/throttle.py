@@ -6,8 +6,8 @@ strangers lock nobody out. An account is the normal form of the name that was ty
 waits learns nothing of it, nor which address belongs to which user name. The counts are in PostgreSQL, so they hold
 across processes; what was typed is kept as a hash only, because people type passwords into the wrong field.
 
-Attempts that run at the same moment are not counted yet: the places in the queue of `Passwords` bound those. Past what
-is free they come one after the other.
+Attempts that run at the same moment are not counted yet: the line for passwords (`Turns`) bounds those. Past what is
+free they come one after the other.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.clock import Clock
-from web.auth.names import normal_name
-from web.auth.places import place_of
+from web.auth.turns import Asker
 from web.database import Database
 from web.errors import HttpRefusal
 
@@ -71,9 +70,9 @@ class Throttle:
         self._running: Counter[bytes] = Counter()
 
     @asynccontextmanager
-    async def attempt(self, name: str, address: str) -> AsyncIterator[Attempt]:
-        """`name` as it was typed, which is all that counts. HttpRefusal 429 for who has to wait."""
-        attempt = await self._admitted(normal_name(name), place_of(address))
+    async def attempt(self, asker: Asker) -> AsyncIterator[Attempt]:
+        """HttpRefusal 429 for who has to wait."""
+        attempt = await self._admitted(asker.account, asker.place)
         self._running.update(attempt.counted)
         try:
             yield attempt

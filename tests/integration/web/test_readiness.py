@@ -31,6 +31,7 @@ from tests.integration.web.test_hostile import ORIGIN, Relay
 from web.app import create_app
 from web.auth.first_admin import LOCK, LOCK_KEY
 from web.auth.passwords import Passwords
+from web.auth.turns import Asker
 
 pytestmark = pytest.mark.postgres
 
@@ -45,9 +46,9 @@ class SlowPasswords(Passwords):
         super().__init__(CHEAP)
         self.go_on = asyncio.Event()
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, asker: Asker) -> str:
         await self.go_on.wait()
-        return await super().hash(password)
+        return await super().hash(password, asker)
 
 
 @dataclass

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
+import argon2
 import asyncpg
 import pytest
 import pytest_asyncio
@@ -22,6 +26,7 @@ from web.auth.throttle import (
     KNOWN,
     Throttle,
 )
+from web.auth.turns import Asker
 from web.database import Database
 from web.errors import HttpRefusal
 
@@ -43,7 +48,7 @@ class Door:
         self._turn += 1
         throttle = self._processes[self._turn % 2]
         try:
-            async with throttle.attempt(account, address) as attempt:
+            async with throttle.attempt(Asker.of(address, account)) as attempt:
                 await (throttle.succeeded if succeeds else throttle.failed)(attempt)
         except HttpRefusal as refused:
             assert refused.status == 429
@@ -91,7 +96,7 @@ async def test_attempts_at_the_same_moment_win_nothing_past_what_is_free(databas
     async def attempt() -> None:
         nonlocal looked_at
         with contextlib.suppress(HttpRefusal):
-            async with throttle.attempt("a", HOME) as attempt:
+            async with throttle.attempt(Asker.of(HOME, "a")) as attempt:
                 looked_at += 1
                 await together.wait()
                 await throttle.failed(attempt)
@@ -108,7 +113,7 @@ async def test_attempts_at_the_same_moment_win_nothing_past_what_is_free(databas
         return looked_at
 
     together = asyncio.Event()
-    assert await burst() == 40, "nothing tells them from many good sign-ins; the queue of passwords bounds them"
+    assert await burst() == 40, "nothing tells them from many good sign-ins; the line for passwords bounds them"
     assert await burst() == 0
     for _ in range(3):
         await clock.advance(HOLD_S_MAX)
@@ -211,3 +216,32 @@ async def test_over_http_known_and_unknown_accounts_are_answered_alike(database_
         assert (await web.client.get("/users/me", headers=headers)).status_code == 200
         await asyncio.sleep(1)
         assert await sign_in(ADMIN_EMAIL, ADMIN_PASSWORD + "!") == (401, "Incorrect username or password", None)
+
+
+class SlowHasher(argon2.PasswordHasher):
+    """Takes as long as a real one, and no processor."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=64, parallelism=1)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+        time.sleep(0.05)
+        return super().verify(hash, password)
+
+
+async def test_over_http_one_right_password_in_sixty_four_requests_keeps_nobody_out(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with web_server(database_url, tmp_path, hasher=SlowHasher()) as web:
+        await web.user("mallory")
+
+        async def ask() -> tuple[int, str | None]:
+            answer = await web.client.post("/auth/token", data={"username": "mallory", "password": "pw mallory"})
+            return answer.status_code, answer.headers.get("retry-after")
+
+        asking = [asyncio.create_task(ask()) for _ in range(64)]
+        await asyncio.sleep(0.05)
+        assert (await web.sign_in())["access_token"]
+        answers = Counter(await asyncio.gather(*asking))
+        assert answers.keys() == {(200, None), (429, "1")}
+        assert (await web.sign_in("mallory", "pw mallory"))["access_token"], "a refusal for being many is no failure"
