@@ -58,6 +58,8 @@ users = Table(
     Column("last_login", Time),
     # Tokens issued before this moment are void (logout everywhere, changed password).
     Column("sessions_valid_from", Time, nullable=False, server_default=sa.func.now()),
+    # Written by a trigger, which also ends what rests on role, address and sessions.
+    Column("role_changed_at", Time),
     Index("users_email_key", sa.text("lower(email)"), unique=True),
 )
 

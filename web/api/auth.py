@@ -28,6 +28,7 @@ from web.contract.shapes import (
 from web.edge.requests import read_fields, secret_parameter
 from web.errors import HttpRefusal, NotAuthenticated, NotFound, NotPermitted, NotUsable
 from web.serving.call import Call
+from web.wire.times import to_us
 
 noun = Noun("auth", "Signing in: send the access token as `Authorization: Bearer`")
 log = structlog.get_logger(__name__)
@@ -37,6 +38,8 @@ UPDATE users SET last_login = now(), hashed_password = coalesce($2, hashed_passw
  WHERE id = $1 AND hashed_password = $3
 """
 READ_SUBJECT = "SELECT id, username, sessions_valid_from FROM users WHERE id = $1"
+# Whoever takes the role or ends the sessions of this Admin comes before, and is seen here, or after, and ends this too.
+LOCK_ADMIN = "SELECT sessions_valid_from FROM users WHERE id = $1 AND role = 'Admin' FOR SHARE"
 READ_HASH = "SELECT hashed_password FROM users WHERE id = $1"
 
 
@@ -113,6 +116,9 @@ async def impersonate(call: Call, user_id: int) -> TokenPair:
     if user is None:
         raise NotFound("User")
     async with call.services.database.transaction() as connection:
+        valid_from = await connection.fetchval(LOCK_ADMIN, call.person.user_id)
+        if valid_from is None or to_us(valid_from) != call.person.generation:
+            raise NotAuthenticated
         subject = _subject(user, impersonated_by=call.person.user_id)
         pair = await call.services.sessions.begin(connection, subject, call.browser)
         await audit(connection, call.actor, Action.USER_IMPERSONATED, user_principal(user_id))

@@ -100,11 +100,13 @@ async def update_user(call: Call, user_id: int, body: UserChanges) -> User:
             if body.role == "User":
                 await _keep_an_admin(connection, user_id)
             old = _present(await connection.fetchrow(LOCK_USER, user_id))
+            # The role last: who gives up one's own may change nothing after that.
             await _hold_changed_names(connection, old, body)
+            if hashed is not None:
+                await end_all_sessions(connection, user_id, hashed)
             row = await connection.fetchrow(UPDATE_USER, user_id, body.username, body.email, body.role)
             before, after = changes(_kept(old), _kept(row))
             if hashed is not None:
-                await end_all_sessions(connection, user_id, hashed)
                 after["password_changed"] = True
             if after:
                 subject = user_principal(user_id)
@@ -136,7 +138,6 @@ async def _keep_an_admin(connection: Any, user_id: int) -> None:
 
 
 async def _hold_changed_names(connection: Any, old: Any, body: UserChanges) -> None:
-    """Before the change itself, after which a caller may be no Admin any more."""
     given = {"Email": (old["email"], body.email), "Username": (old["username"], body.username)}
     new = {what: now for what, (before, now) in given.items() if now is not None and now != before}
     if new:

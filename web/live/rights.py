@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -27,13 +27,14 @@ RECHECK_S = 2.0
 CLIENTS = "gasinsight_websocket_clients"
 
 READ_RIGHTS = """
-SELECT 'user:' || u.id::text AS principal, u.role = 'Admin' AS is_admin, u.sessions_valid_from,
-       array(SELECT r.facility_id FROM facility_rights r WHERE r.principal = 'user:' || u.id::text) AS facility_ids
+SELECT 'user:' || u.id::text AS principal, u.role = 'Admin' AS is_admin, u.role_changed_at, u.sessions_valid_from,
+       array(SELECT (r.facility_id, r.grant_id) FROM facility_rights r WHERE r.principal = 'user:' || u.id::text)
+           AS grants
   FROM users u
  WHERE u.id = ANY($1::int[])
 UNION ALL
-SELECT 'key:' || k.id::text, false, NULL,
-       array(SELECT r.facility_id FROM facility_rights r WHERE r.principal = 'key:' || k.id::text)
+SELECT 'key:' || k.id::text, false, NULL, NULL,
+       array(SELECT (r.facility_id, r.grant_id) FROM facility_rights r WHERE r.principal = 'key:' || k.id::text)
   FROM api_keys k
  WHERE k.id = ANY($2::int[]) AND k.revoked_at IS NULL AND k.expires_at > now()
 """
@@ -52,13 +53,22 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What a caller may view."""
+    """What a caller may view. `grants`: by facility, each told from one that was granted anew; `role_changed_at` tells
+    the same of an Admin.
+    """
 
     is_admin: bool
-    facility_ids: frozenset[str]
+    role_changed_at: datetime | None
+    grants: Mapping[str, int]
 
     def may_view(self, facility_id: str) -> bool:
-        return self.is_admin or facility_id in self.facility_ids
+        return self.is_admin or facility_id in self.grants
+
+    def grounds(self, facility_id: str) -> frozenset[object]:
+        """What the view of a facility rests on; nothing, where there is none."""
+        admin = {("Admin", self.role_changed_at)} if self.is_admin else set()
+        granted = {("grant", self.grants[facility_id])} if facility_id in self.grants else set()
+        return frozenset(admin | granted)
 
 
 @dataclass(eq=False, slots=True)
@@ -70,6 +80,18 @@ class OpenSocket:
     facility_id: str | None
     rights: Rights
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    grounds: frozenset[object] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.grounds = frozenset() if self.facility_id is None else self.rights.grounds(self.facility_id)
+
+    def goes_on_with(self, rights: Rights) -> bool:
+        """Take note of the rights of now. One that ended and came back is another, for which to open another socket."""
+        self.rights = rights
+        if self.facility_id is None:
+            return True
+        self.grounds &= rights.grounds(self.facility_id)
+        return bool(self.grounds)
 
 
 class OpenSockets:
@@ -129,10 +151,8 @@ class OpenSockets:
             now = rights.get((socket.caller.principal, socket.caller.generation))
             if isinstance(socket.caller, Person) and socket.caller.family in ended:
                 now = None
-            if now is None or (socket.facility_id is not None and not now.may_view(socket.facility_id)):
+            if now is None or not socket.goes_on_with(now):
                 socket.ended.set()
-            else:
-                socket.rights = now
 
     async def _read(self, callers: list[Caller]) -> dict[tuple[str, int | None], Rights]:
         """Rights by principal and generation of its tokens, of those that live."""
@@ -140,7 +160,7 @@ class OpenSockets:
         key_ids = {caller.key_id for caller in callers if isinstance(caller, Program)}
         return {
             (row["principal"], _generation(row["sessions_valid_from"])): Rights(
-                row["is_admin"], frozenset(row["facility_ids"])
+                row["is_admin"], row["role_changed_at"], {grant[0]: grant[1] for grant in row["grants"]}
             )
             for row in await self._database.rows(READ_RIGHTS, list(user_ids), list(key_ids))
         }

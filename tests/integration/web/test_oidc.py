@@ -164,6 +164,20 @@ async def test_an_answer_belongs_to_the_browser_that_asked_and_counts_once(web: 
     assert await codes(web) == 1
 
 
+@pytest.mark.parametrize("ended_by", ["everywhere", "password", "address"])
+async def test_a_code_ends_with_what_it_rests_on(web: Web, ended_by: str) -> None:
+    pair = await web.sign_in("kim", "pw kim")
+    me = (await web.client.get("/users/me", headers=bearer(pair))).json()
+    code = await Browser(web).code()
+    if ended_by == "everywhere":
+        ended = await web.client.post("/auth/logout", headers=bearer(pair), params={"everywhere": "true"})
+    else:
+        changes = {"password": "another one"} if ended_by == "password" else {"email": "new@plant.example"}
+        ended = await web.client.put(f"/users/{me['id']}", headers=await web.admin(), json=changes)
+    assert ended.status_code == 200, ended.text
+    assert (await Browser(web).redeem(code)).status_code == 401
+
+
 async def test_who_is_not_a_user_here_is_told_so(web: Web, provider: Provider) -> None:
     for email in ("stranger@plant.example", "kim@plant.example ", "%"):
         provider.email = email

@@ -120,6 +120,37 @@ async def test_whatever_ends_a_right_closes_its_streams_at_every_process(databas
             assert await bystander.sockets[path].recv() == frames[0]
 
 
+async def test_a_right_that_comes_back_at_once_is_another_right(database_url: str, tmp_path: Path) -> None:
+    """Taken and granted again between two looks: what was begun with the first right ends all the same."""
+    async with web_server(database_url, tmp_path) as web:
+        await web.facility("f")
+        user_id, _, token = await web.user("kim", ("f", "View"))
+        stays_id, _, stays_token = await web.user("stays", ("f", "View"))
+        vice_id, _, _ = await web.user("vice")
+        await web.database.execute("UPDATE users SET role = 'Admin' WHERE id = $1", vice_id)
+        vice = await web.sign_in("vice", "pw vice")
+        grant = "INSERT INTO permissions (user_id, facility_id, permission_type) VALUES ($1, 'f', 'View')"
+        async with (
+            connect(web.ws("/ws/facility-data/f", token=token)) as of_kim,
+            connect(web.ws("/ws/facility-data/f", token=stays_token)) as stays,
+            connect(web.ws("/ws/facility-data/f", token=vice["access_token"])) as of_vice,
+        ):
+            async with web.database.transaction():
+                await web.database.execute("DELETE FROM permissions WHERE user_id = $1", user_id)
+                await web.database.execute(grant, user_id)
+                await web.database.execute(
+                    "UPDATE permissions SET permission_type = 'Edit' WHERE user_id = $1", stays_id
+                )
+                for role in ("User", "Admin"):
+                    await web.database.execute("UPDATE users SET role = $2 WHERE id = $1", vice_id, role)
+            async with asyncio.timeout(CLOSED_S_MAX):
+                assert [await closed(of_kim), await closed(of_vice)] == [1008, 1008]
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(stays.recv(), 0.3)
+        async with connect(web.ws("/ws/facility-data/f", token=token)):
+            pass
+
+
 async def closed(socket: ClientConnection) -> int | None:
     with pytest.raises(ConnectionClosed):
         while True:

@@ -238,6 +238,32 @@ async def test_an_impersonation_ends_with_the_admin_who_began_it(web: Web) -> No
         assert (await web.client.get("/users/me", headers=own)).status_code == 200
         if "role" in ended_by:
             await web.database.execute("UPDATE users SET role = 'Admin' WHERE id = 1")
+            assert await status_of(web, pair) == (401, 401), "it does not come back with the role"
+
+
+async def test_no_impersonation_begins_in_the_moment_in_which_its_admin_ends(web: Web) -> None:
+    user_id, _, _ = await web.user("kim")
+    vice_id, _, _ = await web.user("vice")
+    for ended_by in ("role = 'User'", "sessions_valid_from = clock_timestamp()"):
+        await web.database.execute("UPDATE users SET role = 'Admin' WHERE id = $1", vice_id)
+        vice = bearer(await web.sign_in("vice", "pw vice"))
+        async with web.database.transaction():
+            await web.database.execute(f"UPDATE users SET {ended_by} WHERE id = $1", vice_id)
+            beginning = asyncio.create_task(web.client.post(f"/auth/impersonate/{user_id}", headers=vice))
+            await asyncio.sleep(0.3)
+            assert not beginning.done(), "admitted by what was so, and waits"
+        assert (await beginning).status_code == 401
+    assert await web.database.fetchval("SELECT count(*) FROM refresh_tokens WHERE impersonated_by IS NOT NULL") == 0
+
+
+async def test_an_admin_may_give_up_role_and_password_at_once(web: Web) -> None:
+    vice_id, vice, _ = await web.user("vice")
+    await web.database.execute("UPDATE users SET role = 'Admin' WHERE id = $1", vice_id)
+    body = {"role": "User", "password": "another one"}
+    answer = await web.client.put(f"/users/{vice_id}", headers=vice, json=body)
+    assert (answer.status_code, answer.json()["role"]) == (200, "User")
+    assert (await web.client.get("/users/me", headers=vice)).status_code == 401
+    await web.sign_in("vice", "another one")
 
 
 @pytest.mark.parametrize("how", ["password", "everywhere", "by another Admin"])
