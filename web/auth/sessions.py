@@ -46,7 +46,8 @@ SELECT t.id, t.family, t.used_at, t.expires_at, t.impersonated_by, t.reused_at,
 """
 # Who waited here for another refresh sees that the token is used, and not the one that was added: ask again.
 LOCK_NEWEST = """
-SELECT id, issued_at, used_at, issued_to, (SELECT count(*) FROM refresh_tokens WHERE family = $1 AND id > $2) AS steps
+SELECT id, token_hash, issued_at, used_at, issued_to,
+       (SELECT count(*) FROM refresh_tokens WHERE family = $1 AND id > $2) AS steps
   FROM refresh_tokens
  WHERE family = $1
  ORDER BY id DESC
@@ -142,23 +143,34 @@ class Sessions:
         self, connection: Any, held: Any, claims: Claims, now: datetime, browser: Browser
     ) -> TokenPairText | None:
         """What the family goes on with; None, and it goes on no more, when somebody else asks late."""
-        while True:  # each time round somebody else has gone a step
+        newest = await self._newest(connection, held)
+        is_late = now - held["used_at"] > self._reuse
+        if is_late and newest["issued_to"] != browser.digest:
+            await connection.execute(REVOKE_FAMILY, held["family"])
+            await _audit(connection, Action.REFRESH_REUSED, claims, browser)
+            return None
+        of_newest = _followed(claims, newest["steps"])
+        if token_hash(of_newest.token_id) != newest["token_hash"]:
+            raise NotAuthenticated  # one between has been forgotten: refresh tokens live shorter than they did
+        if now - newest["issued_at"] <= self._replay:
+            pair = self._pair(of_newest, newest["issued_at"])
+        else:
+            pair = await self._use(connection, newest["id"], of_newest, now, browser)
+        if is_late and held["reused_at"] is None:  # once for each token
+            await connection.execute(MARK_REUSED, held["id"], now)
+            await _audit(connection, Action.REFRESH_FOLLOWED, claims, browser)
+        return pair
+
+    async def _newest(self, connection: Any, held: Any) -> Any:
+        """The family's unused token, locked. Each look after the first means that somebody else went a step on."""
+        seen = None
+        while True:
             newest = await connection.fetchrow(LOCK_NEWEST, held["family"], held["id"])
             if newest["used_at"] is None:
-                break
-        if now - held["used_at"] > self._reuse:
-            is_same = newest["issued_to"] == browser.digest
-            if not is_same:
-                await connection.execute(REVOKE_FAMILY, held["family"])
-                await _audit(connection, Action.REFRESH_REUSED, claims, browser)
-                return None
-            if held["reused_at"] is None:  # once for each token
-                await connection.execute(MARK_REUSED, held["id"], now)
-                await _audit(connection, Action.REFRESH_FOLLOWED, claims, browser)
-        claims = _followed(claims, newest["steps"])
-        if now - newest["issued_at"] <= self._replay:
-            return self._pair(claims, newest["issued_at"])
-        return await self._use(connection, newest["id"], claims, now, browser)
+                return newest
+            if newest["id"] == seen:  # its successor has been forgotten
+                raise NotAuthenticated
+            seen = newest["id"]
 
     async def _use(
         self, connection: Any, row_id: int, claims: Claims, now: datetime, browser: Browser

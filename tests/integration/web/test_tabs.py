@@ -186,6 +186,21 @@ async def test_rows_of_before_the_upgrade_know_no_browser(house: House, access_l
 
 
 @access_lives
+@pytest.mark.parametrize("forgotten", ["newest", "between"])
+async def test_a_chain_with_a_gap_ends(house: House, access_life_s: float, forgotten: str) -> None:
+    """As where the life of refresh tokens was made shorter: a later one may be over before an earlier."""
+    first = await house.sign_in()
+    second = await house.refresh(first.refresh_token)
+    await house.refresh(second.refresh_token)
+    which = "max(id)" if forgotten == "newest" else "max(id) - 1"
+    await house.database.execute(f"DELETE FROM refresh_tokens WHERE id = (SELECT {which} FROM refresh_tokens)")
+    await house.clock.advance(REUSE_S + 1)
+    async with asyncio.timeout(10):
+        with pytest.raises(NotAuthenticated):
+            await house.refresh(first.refresh_token)
+
+
+@access_lives
 async def test_each_token_that_is_followed_is_one_row_of_the_audit_log(house: House, access_life_s: float) -> None:
     first = await house.sign_in()
     await house.refresh(first.refresh_token)
