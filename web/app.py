@@ -42,6 +42,7 @@ from web.api import (
 )
 from web.auth.first_admin import check_admin_password
 from web.auth.guard import Guard, Need
+from web.auth.names import Names
 from web.auth.oidc import SingleSignOn
 from web.auth.passwords import Passwords
 from web.auth.sessions import Sessions
@@ -148,6 +149,7 @@ def _services(settings: Settings, feed: LiveFeed, clock: Clock, passwords: Passw
         settings=settings,
         clock=clock,
         database=database,
+        names=Names(database),
         passwords=passwords,
         sessions=Sessions(database, tokens, settings, clock),
         guard=guard,

@@ -17,7 +17,7 @@ from engine.errors import SettingsError, StoreUnavailable
 from engine.settings import Settings
 from migrations.upgrade import refuse_older_schema
 from web.auth.first_admin import create_first_admin
-from web.auth.names import settle_names
+from web.auth.names import Names
 from web.auth.passwords import Passwords
 from web.database import Database
 
@@ -73,7 +73,7 @@ class Preparation:
         if await self._database.value(TAKES_NO_CHANGES):
             raise StoreUnavailable("the database takes no changes: it is in recovery, or set to read only")
         await self._database.bound_to(None, read_only=True).value("SELECT 1")  # as a caller's statements run
-        await settle_names(self._database)
+        await Names(self._database).settle()
         self.waits_for = "the first admin is being made"
         await create_first_admin(self._database, self._passwords, self._settings)
 

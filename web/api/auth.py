@@ -9,7 +9,6 @@ from quart import request
 
 from web.audit import Action, audit
 from web.auth.guard import Need, user_principal
-from web.auth.names import find_by_name
 from web.auth.passwords import check_new_password
 from web.auth.sessions import Subject, TokenPairText, end_all_sessions
 from web.auth.turns import Asker
@@ -51,7 +50,7 @@ async def sign_in(call: Call) -> TokenPair:
     services = call.services
     asker = Asker.of(call.browser.address, login)
     async with services.throttle.attempt(asker) as attempt:
-        user = await find_by_name(services.database, login)
+        user = await services.names.holder(login)
         verification = await services.passwords.verify(user["hashed_password"] if user else None, password, asker)
         if user is None or not verification.is_right:
             await services.throttle.failed(attempt)

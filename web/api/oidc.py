@@ -18,7 +18,6 @@ from pydantic import BaseModel, Field
 from quart import Response, request
 
 from web.auth.guard import Need
-from web.auth.names import find_by_email
 from web.auth.oidc import ProofRefused, SingleSignOn
 from web.auth.oidc_sign_ins import SIGN_IN_S_MAX, SignInUnknown
 from web.auth.sessions import Subject
@@ -90,7 +89,7 @@ async def end_single_sign_on(call: Call, query: CallbackQuery) -> Response:
     if query.error is not None or code is None:
         raise ProofRefused(f"the provider answered {(query.error or 'without a code')[:60]!r}")
     email = await sso.provider.verified_email(code, sign_in.verifier, sign_in.nonce, query.iss)
-    user_id = await find_by_email(call.services.database, email)
+    user_id = await call.services.names.holder_of_email(email)
     if user_id is None:
         log.info("single_sign_on_of_nobody")
         raise HttpRefusal(403, "No user here has the e-mail address you signed in with; ask an Admin to add you")

@@ -8,7 +8,7 @@ import asyncpg
 
 from web.audit import Action, audit, changes
 from web.auth.guard import Need, user_principal
-from web.auth.names import hold_names, settle_names, take_turn
+from web.auth.names import hold_names, take_turn
 from web.auth.passwords import check_new_password
 from web.auth.sessions import end_all_sessions
 from web.auth.turns import Asker
@@ -65,7 +65,7 @@ async def create_user(call: Call, body: NewUser) -> User:
     """400 if the e-mail address or the user name is taken."""
     check_new_password(call.services.settings, "password", body.password, body.username, body.email)
     hashed = await call.services.passwords.hash(body.password, Asker.of(call.browser.address, body.email))
-    await settle_names(call.services.database)
+    await call.services.names.settle()
     try:
         async with call.database.transaction() as connection:
             await take_turn(connection)
@@ -93,7 +93,7 @@ async def update_user(call: Call, user_id: int, body: UserChanges) -> User:
         names = (user.username, user.email, body.username, body.email)
         check_new_password(call.services.settings, "password", body.password, *names)
         hashed = await call.services.passwords.hash(body.password, Asker.of(call.browser.address, user.email))
-    await settle_names(call.services.database)
+    await call.services.names.settle()
     try:
         async with call.database.transaction() as connection:
             await take_turn(connection)

@@ -6,7 +6,6 @@ import secrets
 import sys
 from typing import Any
 
-import asyncpg
 import structlog
 
 from engine.errors import SettingsError
@@ -29,6 +28,7 @@ HAS_ADMIN = "SELECT EXISTS (SELECT FROM users WHERE role = 'Admin')"
 INSERT_ADMIN = """
 INSERT INTO users (username, email, hashed_password, role)
 VALUES ($1, $2, $3, 'Admin')
+ON CONFLICT DO NOTHING
 RETURNING id
 """
 
@@ -57,7 +57,7 @@ async def create_first_admin(database: Database, passwords: Passwords, settings:
             if await connection.fetchval(HAS_ADMIN):
                 return
             await _make(connection, settings.admin_email, hashed)
-    except (asyncpg.UniqueViolationError, HttpRefusal):
+    except HttpRefusal:
         log.error("first_admin_not_made", reason=f"{USERNAME} or {settings.admin_email} belongs to a User")
         return
     log.info("first_admin_made", username=USERNAME, email=settings.admin_email)
@@ -72,6 +72,8 @@ async def create_first_admin(database: Database, passwords: Passwords, settings:
 async def _make(connection: Any, email: str, hashed_password: str) -> None:
     await take_turn(connection)
     admin_id = await connection.fetchval(INSERT_ADMIN, USERNAME, email, hashed_password)
+    if admin_id is None:
+        raise HttpRefusal(400, "Username or email already registered")
     await hold_names(connection, admin_id, {"Email": email, "Username": USERNAME})
     admin = {"username": USERNAME, "email": email, "role": "Admin"}
     await audit(connection, Actor(SYSTEM, "first start"), Action.USER_CREATED, user_principal(admin_id), after=admin)

@@ -11,7 +11,6 @@ import hashlib
 import unicodedata
 from typing import Any
 
-import asyncpg
 import structlog
 
 from web.audit import SYSTEM, Action, Actor, audit
@@ -25,8 +24,9 @@ FORGET = "DELETE FROM sign_in_names WHERE user_id = $1 AND name <> ALL($2::text[
 HOLD = """
 INSERT INTO sign_in_names (user_id, name, name_hash, is_held)
 VALUES ($1, $2, $3, NOT EXISTS (SELECT FROM sign_in_names WHERE user_id = $1 AND name_hash = $3 AND is_held))
-ON CONFLICT (user_id, name) DO NOTHING
+ON CONFLICT DO NOTHING
 """
+READ_HOLDER = "SELECT user_id FROM sign_in_names WHERE name_hash = $1 AND is_held"
 # A user who was made or renamed past us, by a program of the version before or by hand; a name that became free.
 IS_UNSETTLED = """
 SELECT EXISTS (SELECT FROM users u
@@ -91,19 +91,40 @@ def name_hash(typed: str) -> bytes:
     return hashlib.sha256(normal_name(typed).encode()).digest()
 
 
-async def find_by_name(database: Database, typed: str) -> Any | None:
-    """The user who holds this name; None when nobody does."""
-    await settle_names(database)
-    return await database.row(FIND_HOLDER, name_hash(typed))
+class Names:
+    """Sees all users, whoever asks."""
 
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-async def find_by_email(database: Database, email: str) -> int | None:
-    """The user whose address this is, and no user name that looks like it. A provider says it without blanks."""
-    if email != email.strip():
-        return None
-    await settle_names(database)
-    user_id: int | None = await database.value(FIND_BY_EMAIL, name_hash(email))
-    return user_id
+    async def holder(self, typed: str) -> Any | None:
+        """The user who holds this name; None when nobody does."""
+        await self.settle()
+        return await self._database.row(FIND_HOLDER, name_hash(typed))
+
+    async def holder_of_email(self, email: str) -> int | None:
+        """The user whose address this is, and no user name that looks like it. A provider says it without blanks."""
+        if email != email.strip():
+            return None
+        await self.settle()
+        user_id: int | None = await self._database.value(FIND_BY_EMAIL, name_hash(email))
+        return user_id
+
+    async def settle(self) -> None:
+        """Give names to whom was made or renamed past us; the user with the lowest id is the first."""
+        if not await self._database.value(IS_UNSETTLED):
+            return
+        async with self._database.transaction() as connection:
+            await take_turn(connection)
+            await connection.execute(FORGET_FORMER)
+            unnamed = await connection.fetch(LOCK_UNNAMED)
+            names = [
+                (user["id"], name, name_hash(name)) for user in unnamed for name in (user["email"], user["username"])
+            ]
+            await connection.executemany(WAIT_FOR, names)
+            await connection.execute(HOLD_FREE)
+            for clash in await connection.fetch(READ_CLASHES, [user["id"] for user in unnamed]):
+                await _tell(connection, clash["user_id"], clash["name"], user_principal(clash["holder_id"]))
 
 
 async def take_turn(connection: Any) -> None:
@@ -117,26 +138,12 @@ async def hold_names(connection: Any, user_id: int, new: dict[str, str], kept: t
     """
     await connection.execute(FORGET, user_id, list(kept))
     for what, name in new.items():
-        try:
-            await connection.execute(HOLD, user_id, name, name_hash(name))
-        except asyncpg.UniqueViolationError as error:
-            raise HttpRefusal(400, f"{what} already registered") from error
+        await connection.execute(HOLD, user_id, name, name_hash(name))
+        if await connection.fetchval(READ_HOLDER, name_hash(name)) != user_id:
+            raise HttpRefusal(400, f"{what} already registered")
 
 
-async def settle_names(database: Database) -> None:
-    """Give names to whom was made or renamed past us; the user with the lowest id is the first."""
-    if not await database.value(IS_UNSETTLED):
-        return
-    async with database.transaction() as connection:
-        await connection.execute(TAKE_TURN)
-        await connection.execute(FORGET_FORMER)
-        unnamed = await connection.fetch(LOCK_UNNAMED)
-        names = [(user["id"], name, name_hash(name)) for user in unnamed for name in (user["email"], user["username"])]
-        await connection.executemany(WAIT_FOR, names)
-        await connection.execute(HOLD_FREE)
-        for clash in await connection.fetch(READ_CLASHES, [user["id"] for user in unnamed]):
-            holder = user_principal(clash["holder_id"])
-            log.warning("name_held_by_another", user_id=clash["user_id"], holder=holder)
-            after = {"name": clash["name"], "held_by": holder}
-            actor = Actor(SYSTEM, "names")
-            await audit(connection, actor, Action.NAME_NOT_HELD, user_principal(clash["user_id"]), after=after)
+async def _tell(connection: Any, user_id: int, name: str, holder: str) -> None:
+    log.warning("name_held_by_another", user_id=user_id, holder=holder)
+    after = {"name": name, "held_by": holder}
+    await audit(connection, Actor(SYSTEM, "names"), Action.NAME_NOT_HELD, user_principal(user_id), after=after)

@@ -8,6 +8,7 @@ from engine.clock import Clock
 from engine.metrics import Metrics
 from engine.settings import Settings
 from web.auth.guard import Guard
+from web.auth.names import Names
 from web.auth.oidc import SingleSignOn
 from web.auth.passwords import Passwords
 from web.auth.sessions import Sessions
@@ -31,6 +32,7 @@ class Services:
     settings: Settings
     clock: Clock
     database: Database
+    names: Names
     passwords: Passwords
     sessions: Sessions
     guard: Guard

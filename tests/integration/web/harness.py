@@ -285,15 +285,13 @@ def bearer(pair: dict[str, Any]) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def web_server(
-    database_url: str, data_dir: Path, *, hasher: argon2.PasswordHasher = CHEAP, **changes: object
-) -> AsyncIterator[Web]:
+async def web_server(database_url: str, data_dir: Path, **changes: object) -> AsyncIterator[Web]:
     settings = settings_for(database_url, data_dir, **changes)
     feed = HeldFeed()
     database = await asyncpg.connect(database_url)
     try:
         async with (
-            serving(create_app(settings, feed, passwords=Passwords(hasher))) as port,
+            serving(create_app(settings, feed, passwords=Passwords(CHEAP))) as port,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20, verify=trust()) as client,
         ):
             await until_answered(f"http://127.0.0.1:{port}/readyz?part=web")

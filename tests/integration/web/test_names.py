@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -182,3 +183,12 @@ async def test_an_admin_who_demotes_oneself_may_change_the_name_with_it(web: Web
     answer = await web.client.put(f"/users/{vice}", headers=headers, json={"role": "User", "username": "plain"})
     assert answer.status_code == 200, answer.text
     assert await sign_in(web, "PLAIN") == vice
+
+
+async def test_the_first_admin_takes_no_name_of_a_user(database_url: str, tmp_path: Path) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute(INSERT, "ADMIN", "kim@x.org", CHEAP.hash("pw"))
+    await connection.close()
+    async with web_server(database_url, tmp_path) as web:
+        assert [row["username"] for row in await web.database.fetch("SELECT username FROM users")] == ["ADMIN"]
+        assert await sign_in(web, "admin", "pw") is not None
