@@ -189,13 +189,14 @@ async def knock(client: httpx.AsyncClient, path: str, token: str, status: int) -
 
 
 async def break_things(client: httpx.AsyncClient, database_url: str) -> set[str]:
-    """A refresh token used too late; a database that is not as the program expects it: tracebacks with SQL."""
+    """A refresh token used late by another browser; a database unlike what the program expects: tracebacks with SQL."""
     pair = (await sign_in(client, NEW_PASSWORD)).json()
     token = pair["access_token"]
-    await client.post("/auth/refresh-token", params={"refresh_token": pair["refresh_token"]})
+    used = {"refresh_token": pair["refresh_token"]}
+    await client.post("/auth/refresh-token", params=used)
     connection = await asyncpg.connect(database_url)
     await connection.execute("UPDATE refresh_tokens SET used_at = used_at - interval '1 hour'")
-    await client.post("/auth/refresh-token", params={"refresh_token": pair["refresh_token"]})
+    await client.post("/auth/refresh-token", params=used, headers={"User-Agent": "another browser"})
     await connection.execute("ALTER TABLE users RENAME COLUMN hashed_password TO no_longer_there")
     assert (await sign_in(client, NEW_PASSWORD)).status_code == 500
     await connection.execute("ALTER TABLE users RENAME COLUMN sessions_valid_from TO neither_there")
