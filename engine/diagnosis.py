@@ -102,6 +102,16 @@ def _engine(report: Report, age_s: float | None) -> Judgement:
     return Judgement(not wrong, said, remark=bool(rebuilt))
 
 
+def limits_reached(report: Report) -> list[str]:
+    """Of what settings bound, what is full to nine tenths, in words."""
+    return [
+        f"{usage['used']} of {usage['most']} {usage['limit'].upper()}"
+        + (f" (facility {usage['subject']})" if usage["subject"] else "")
+        for usage in report.get("limits") or ()
+        if usage["used"] * 10 >= usage["most"] * 9
+    ]
+
+
 def _rebuilt(report: Report) -> str:
     """After an upgrade to another core, or because of damage that somebody should look into."""
     counters = (report.get("metrics") or {}).get("counters", {})

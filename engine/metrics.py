@@ -19,6 +19,9 @@ LATE_READINGS: Final = "gasinsight_late_readings_total"
 IGNORED: Final = "gasinsight_ignored_total"
 PARKED: Final = "gasinsight_parked_total"
 DEAD_LETTERS: Final = "gasinsight_dead_letters_total"
+DEAD_LETTERS_GONE: Final = "gasinsight_dead_letters_gone_total"
+LIMIT_USED: Final = "gasinsight_limit_used"
+LIMIT_MOST: Final = "gasinsight_limit_most"
 INGEST_LAG: Final = "gasinsight_ingest_lag_seconds"
 COMMIT: Final = "gasinsight_commit_seconds"
 ACTOR_RESTARTS: Final = "gasinsight_actor_restarts_total"
@@ -34,6 +37,9 @@ HELP: Final[dict[str, str]] = {
     IGNORED: "Input without effect, by reason (known facility, sensor of another facility, older status change)",
     PARKED: "Input set aside until its parent arrives, by kind",
     DEAD_LETTERS: "Messages and rows that will never take effect, by reason",
+    DEAD_LETTERS_GONE: "Dead letters that were removed, by reason (dead_letters_max, dead_letters_days_max)",
+    LIMIT_USED: "What is there of what a setting limits, by setting; of one per facility, in the fullest",
+    LIMIT_MOST: "What there may be at most, by setting",
     INGEST_LAG: "Seconds from a message's arrival at the broker to its commit",
     COMMIT: "Seconds a facility's outcome waited for its commit",
     ACTOR_RESTARTS: "Actors of the engine that were started again",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 
 class FacilityType(StrEnum):
@@ -215,7 +216,8 @@ class ParkedItem:
 class DeadLetter:
     """Input that will never take effect, as it is kept and shown to people.
 
-    source    bus (a message, dead-lettered on `queue`), row (a bad row of a good message) or parked (waited too long)
+    source    bus (a message, dead-lettered on `queue`), row (a bad row of a good message), parked (waited too long) or
+              refused (good, and there is no place for it: `reason` is a setting or says what is over)
     body      an excerpt of the offending text
     identity  what it is told apart by: the same again, after a redelivery, is kept once
     """
@@ -228,6 +230,10 @@ class DeadLetter:
     facility_id: str
     sensor_id: str
     identity: tuple[str, ...]
+
+
+REFUSED: Final = "refused"
+"""`DeadLetter.source` of what is good and finds no place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,12 +309,14 @@ class CommitAnswer:
     """`not_stored`: (sensor_no, tracked_at_us) of readings that were there already (duplicates and conflicts).
 
     `conflicts`: how many readings met a stored one of the same time with another value, for the first time.
+    `not_parked`: how many rows were refused instead, by reason.
     """
 
     verdict: Verdict
     reason: str = ""
     not_stored: frozenset[tuple[int, int]] = field(default_factory=frozenset)
     conflicts: int = 0
+    not_parked: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

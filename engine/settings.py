@@ -99,6 +99,17 @@ class Settings(BaseSettings):
     parked_days_max: float = Field(7.0, gt=0, description="parked input older than this becomes a dead letter")
     retention_days: int = Field(400, ge=1, description="days of readings that are kept")
 
+    # What a sender on the bus may make
+    facilities_max: int = Field(1_000, ge=1, description="facilities; setups of more are refused")
+    sensors_per_facility_max: int = Field(
+        10_000, ge=1, description="sensors of one facility; activations of more are refused"
+    )
+    sensors_max: int = Field(100_000, ge=1, description="sensors in all; activations of more are refused")
+    parked_per_facility_max: int = Field(100_000, ge=1, description="parked rows of one facility; more are refused")
+    parked_max: int = Field(1_000_000, ge=1, description="parked rows in all; more are refused")
+    dead_letters_max: int = Field(100_000, ge=1, description="dead letters in the database; the oldest go")
+    dead_letters_days_max: float = Field(90.0, gt=0, description="dead letters older than this go")
+
     # Web
     web_host: str = Field("127.0.0.1", description="address the web server listens on")
     web_port: int = Field(8000, ge=1, le=65535, description="port the web server listens on")

@@ -10,6 +10,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any, Final
 
 import ray
@@ -26,8 +27,8 @@ from engine.errors import ClusterUnavailable, StoreError, StoreUnavailable
 from engine.historian.actor import historian_name
 from engine.historian.historian import Historian
 from engine.historian.notifications import ConfigurationNews
-from engine.historian.port import LeadershipPort
-from engine.metrics import ACTOR_RESTARTS, Ledger, Metrics
+from engine.historian.port import LeadershipPort, Usage
+from engine.metrics import ACTOR_RESTARTS, DEAD_LETTERS_GONE, LIMIT_MOST, LIMIT_USED, Ledger, Metrics
 from engine.placement.nodes import Node
 from engine.placement.ray_nodes import Watchtower, own_node
 from engine.retries import Retries
@@ -40,6 +41,7 @@ ANSWER_S_MAX: Final = 15.0
 STOP_S_MAX: Final = 9.0
 LEAD_RETRY_S: Final = 2.0
 ROLLUP_S: Final = 15.0
+LIMITS_S: Final = 10.0
 SWEEP_S: Final = 60.0
 HOURLY_S: Final = 3600.0
 SILENT_CHECKS_MAX: Final = 4
@@ -72,6 +74,7 @@ class Supervisor:
         self._intake_status: dict[str, Any] = {}
         self._silent_checks = 0
         self._news: ConfigurationNews | None = None
+        self._limits: list[Usage] = []
         self._state = "starting"
         self._stopping = stopping
         self._writing_status = Retries(clock)
@@ -94,6 +97,7 @@ class Supervisor:
             *(self._every(STATUS_S, each.look) for each in self._historians),
             self._every(CHECK_S, self._keep_leadership),
             self._every(ROLLUP_S, self._roll_up),
+            self._every(LIMITS_S, self._keep_limits),
             self._every(SWEEP_S, self._sweep),
             self._every(HOURLY_S, self._keep_house),
             self._every(CHECK_S, self._follow_changes),
@@ -223,6 +227,7 @@ class Supervisor:
                 "commits": {str(number): each.commits for number, each in enumerate(self._historians)},
             },
             "troubles": self._troubles(),
+            "limits": [asdict(usage) for usage in self._limits],
             "disk_free_bytes": shutil.disk_usage(self._settings.data_dir).free,
             "restarting": [slot for slot, host in hosts.items() if host is None],
             "metrics": self._ledger.total(),
@@ -255,6 +260,14 @@ class Supervisor:
         handled = 1
         while handled:
             handled = await self._historian.rollup_pass()
+
+    async def _keep_limits(self) -> None:
+        for limit, gone in (await self._historian.bound_dead_letters()).items():
+            self._metrics.add(DEAD_LETTERS_GONE, gone, reason=limit)
+        self._limits = await self._historian.review_limits()
+        for usage in self._limits:
+            self._metrics.gauge(LIMIT_USED, usage.used, limit=usage.limit)
+            self._metrics.gauge(LIMIT_MOST, usage.most, limit=usage.limit)
 
     async def _sweep(self) -> None:
         """Parked rows that were missed by their parents are rare; their facilities load again."""

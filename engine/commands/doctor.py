@@ -23,7 +23,7 @@ from engine import runtime
 from engine.bus.queue_lengths import queue_lengths
 from engine.cluster.environment import check_ray_settings
 from engine.commands.database import read_current
-from engine.diagnosis import judge
+from engine.diagnosis import Report, judge, limits_reached
 from engine.errors import GasInSightError, SettingsError
 from engine.historian.connecting import connect_s_max
 from engine.historian.names import clashing_names
@@ -161,7 +161,7 @@ def _check_memory() -> Finding:
     kibibytes = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     said = f"{kibibytes / 1024**2:.1f} GiB available"
     if kibibytes * 1024 < MEMORY_BYTES_MIN:
-        return Finding("memory", "warning", said, "an actor takes about 80 MB: raise FACILITIES_PER_ACTOR")
+        return Finding("memory", "warning", said, "an actor takes about 110 MB: raise FACILITIES_PER_ACTOR")
     return Finding("memory", "ok", said)
 
 
@@ -252,6 +252,17 @@ def _check_engine(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"engine's view of the {part}", grade, judged.detail, ADVICE[part])
         elif part == "engine":
             yield Finding("engine", "ok", judged.detail)
+    yield check_limits(report)
+
+
+def check_limits(report: Report) -> Finding:
+    """What senders on the bus may make, and how much of it there is."""
+    if reached := limits_reached(report):
+        advice = (
+            "see who sends it (`gasinsight status`, GET /dead-letters); remove what is not wanted, or raise the setting"
+        )
+        return Finding("limits", "warning", "; ".join(reached), advice)
+    return Finding("limits", "ok", f"there is room in all of {len(report.get('limits') or ())}")
 
 
 def _check_ray(settings: Settings) -> Finding:

@@ -16,8 +16,9 @@ from engine.errors import FacilityUnavailable, StoreUnavailable
 from engine.facility.mover import Mover, places
 from engine.facility.payloads import parked_readings
 from engine.facility.port import DONE, Answer, Host, HostStarter, HostStatus, Result, SensorMessage, Share
+from engine.facility.refusals import refused_message
 from engine.facility.slot import START_S_MAX, Slot
-from engine.historian.port import HistorianPort
+from engine.historian.port import Creation, HistorianPort, Parking
 from engine.messages import body_of
 from engine.metrics import ACTOR_RESTARTS, DEAD_LETTERS, IGNORED, PARKED, Metrics
 from engine.model import DeadLetter, EntityMessage, FacilitySetup, ParkedItem, SensorActivation
@@ -109,7 +110,7 @@ class Directory:
             for message in messages:
                 if isinstance(message, FacilitySetup):
                     await self._create(message)
-            if facility_id not in self._slot_of and await self._park_messages(others):
+            if facility_id not in self._slot_of and (not others or await self._park_messages(others)):
                 return DONE
         except StoreUnavailable as error:
             return Answer(Result.UNAVAILABLE, str(error))
@@ -200,7 +201,14 @@ class Directory:
         self._slot_of[facility_id] = slot
 
     async def _create(self, setup: FacilitySetup) -> None:
-        if not await self._historian.create_facility(setup):
+        """A setup that finds no place is a dead letter, and its facility stays unknown."""
+        made = await self._historian.create_facility(setup)
+        if made is Creation.NO_ROOM:
+            detail = "there are as many facilities as there may be"
+            await self._historian.record_dead_letters([refused_message(setup, made.value, detail)])
+            self._metrics.add(DEAD_LETTERS, reason=made.value)
+            return
+        if made is Creation.KNOWN:
             self._metrics.add(IGNORED, reason="known_facility")
         self.add_known([setup.facility_id])
 
@@ -228,11 +236,15 @@ class Directory:
         return await self._park(messages[0].facility_id, items)
 
     async def _park(self, facility_id: str, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()) -> bool:
-        if not all(await self._historian.park_unknown_facility(items, letters)):
+        found = await self._historian.park_unknown_facility(items, letters)
+        if Parking.KNOWN in found:
             self.add_known([facility_id])
             return False
-        for item in items:
-            self._metrics.add(PARKED, kind=item.kind)
+        for item, parking in zip(items, found, strict=True):
+            if parking is Parking.PARKED:
+                self._metrics.add(PARKED, kind=item.kind)
+            else:
+                self._metrics.add(DEAD_LETTERS, reason=parking.value)
         for letter in letters:
             self._metrics.add(DEAD_LETTERS, reason=letter.reason)
         return True

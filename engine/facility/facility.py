@@ -29,7 +29,7 @@ from engine.facility.port import Cursor, SensorMessage
 from engine.facility.publisher import Publisher
 from engine.facility.recovery import recovered_core
 from engine.faultpoints import reached
-from engine.historian.port import HistorianPort, StoredItem
+from engine.historian.port import HistorianPort, StoredItem, Unreserved
 from engine.live import LiveChunk, LiveFrame
 from engine.metrics import DEAD_LETTERS, IGNORED, LATE_READINGS, PARKED, READINGS, REBUILDS, RELOADS, Metrics
 from engine.model import (
@@ -231,7 +231,7 @@ class Facility:
         """Entity messages and parked rows, in as few steps as the size of an outcome allows."""
         activations = [message for _, message in parked.activations]
         numbers = await self._numbers([*activations, *arrived])
-        plan = SensorPlan(self.facility_id, self._sensors, numbers, self._detection)
+        plan = SensorPlan(self.facility_id, self._sensors, numbers, self._detection, self._settings)
         plan.add_all([*activations, *arrived])
         unparked = [row_id for row_id, _ in parked.activations]
         if arrived and (wanted := plan.arrivals & self._parked_for):
@@ -243,6 +243,7 @@ class Facility:
             plan.take_changes(),
             tuple(_parked_deactivation(message) for message in plan.to_park),
             tuple(unparked),
+            tuple(plan.refused),
         )
         plan.add_all(message for _, message in ready.deactivations)
         last = _Step(
@@ -258,8 +259,8 @@ class Facility:
         for reason, count in plan.ignored.items():
             self._metrics.add(IGNORED, count, reason=reason)
 
-    async def _numbers(self, incoming: Iterable[SensorMessage]) -> dict[str, int | None]:
-        """Reserved sensor numbers of sensors that are not known yet (None: the id is another facility's)."""
+    async def _numbers(self, incoming: Iterable[SensorMessage]) -> dict[str, int | Unreserved]:
+        """Reserved sensor numbers of sensors that are not known yet."""
         new = {message.sensor_id for message in incoming if isinstance(message, SensorActivation)} - set(self._sensors)
         ordered = sorted(new)
         numbers = await asyncio.gather(*(self._historian.reserve_sensor(one, self.facility_id) for one in ordered))
@@ -343,6 +344,8 @@ class Facility:
         self._metrics.add(LATE_READINGS, sum(effect.counts["late"] for effect in effects))
         for item in outcome.parked:
             self._metrics.add(PARKED, kind=item.kind)
+        for reason, rows in answer.not_parked.items():
+            self._metrics.add(DEAD_LETTERS, rows, reason=reason)
         for letter in outcome.dead_letters:
             self._metrics.add(DEAD_LETTERS, reason=letter.reason)
 

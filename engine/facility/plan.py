@@ -10,7 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from engine.facility.port import SensorMessage
+from engine.facility.refusals import refused_message
+from engine.historian.port import Unreserved
 from engine.model import (
+    DeadLetter,
     Detection,
     EntityChange,
     SensorActivation,
@@ -19,6 +22,7 @@ from engine.model import (
     SensorStatus,
     SensorType,
 )
+from engine.settings import Settings
 
 
 class SensorPlan:
@@ -29,24 +33,28 @@ class SensorPlan:
     arrivals  ids of sensors that are new with this plan
     to_park   deactivations whose sensor is not known yet
     ignored   messages without effect, by reason
+    refused   activations that find no place
     """
 
     def __init__(
         self,
         facility_id: str,
         sensors: Mapping[str, SensorConfig],
-        numbers: Mapping[str, int | None],
+        numbers: Mapping[str, int | Unreserved],
         detection: Mapping[SensorType, Detection],
+        settings: Settings,
     ) -> None:
         self._facility_id = facility_id
         self._numbers = numbers
         self._detection = detection
+        self._settings = settings
         self._touched: dict[str, SensorConfig] = {}
         self.sensors = dict(sensors)
         self.changes: list[EntityChange] = []
         self.arrivals: set[str] = set()
         self.to_park: list[SensorDeactivation] = []
         self.ignored: Counter[str] = Counter()
+        self.refused: list[DeadLetter] = []
 
     def add_all(self, messages: Iterable[SensorMessage]) -> None:
         """Plan for each message in turn."""
@@ -88,9 +96,17 @@ class SensorPlan:
             self._set_status(sensor, SensorStatus.INACTIVE, message.tracked_at_us)
 
     def _arrive(self, message: SensorActivation) -> None:
-        sensor_no = self._numbers.get(message.sensor_id)
-        if sensor_no is None:
-            self.ignored["sensor_of_another_facility"] += 1
+        sensor_no = self._numbers[message.sensor_id]
+        if sensor_no is Unreserved.ELSEWHERE:
+            self.ignored[sensor_no.value] += 1
+            return
+        if sensor_no is Unreserved.NO_ROOM:
+            detail = f"there are {self._settings.sensors_max} sensors, the most there may be"
+            self.refused.append(refused_message(message, sensor_no.value, detail))
+            return
+        if len(self.sensors) >= self._settings.sensors_per_facility_max:
+            detail = f"the facility has {len(self.sensors)} sensors, the most there may be"
+            self.refused.append(refused_message(message, "sensors_per_facility_max", detail))
             return
         sensor = SensorConfig(
             sensor_id=message.sensor_id,

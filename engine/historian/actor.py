@@ -13,7 +13,7 @@ from ray.exceptions import RayError
 from engine import faultpoints
 from engine.clock import SystemClock
 from engine.errors import CommitFenced, StoreError, StoreUnavailable
-from engine.historian.port import StoredItem, StoredReading, ToldAlarm
+from engine.historian.port import Creation, Parking, StoredItem, StoredReading, ToldAlarm, Unreserved
 from engine.logs import configure_logging, open_actor_log
 from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem, Verdict
 from engine.placement.departure import Departure
@@ -118,26 +118,27 @@ class RemoteHistorian:
             return CommitAnswer(Verdict.UNKNOWN, f"the historian did not answer: {str(error)[:200]}")
         return answer
 
-    async def create_facility(self, setup: FacilitySetup) -> bool:
+    async def create_facility(self, setup: FacilitySetup) -> Creation:
         """See HistorianPort."""
-        return bool(await self._call(setup.facility_id, "create_facility", setup))
+        made: Creation = await self._call(setup.facility_id, "create_facility", setup)
+        return made
 
     async def park_unknown_facility(
         self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
-    ) -> list[bool]:
+    ) -> list[Parking]:
         """See HistorianPort."""
         facility_id = items[0].facility_id if items else ""
-        flags: list[bool] = await self._call(facility_id, "park_unknown_facility", items, letters)
-        return flags
+        found: list[Parking] = await self._call(facility_id, "park_unknown_facility", items, letters)
+        return found
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
         """See HistorianPort."""
         items: list[StoredItem] = await self._call(facility_id, "parked", facility_id, sensor_id)
         return items
 
-    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | None:
+    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | Unreserved:
         """See HistorianPort."""
-        number: int | None = await self._call(facility_id, "reserve_sensor", sensor_id, facility_id)
+        number: int | Unreserved = await self._call(facility_id, "reserve_sensor", sensor_id, facility_id)
         return number
 
     async def facility_ids(self) -> list[str]:

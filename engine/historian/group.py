@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from engine.historian.journal import append_events
+from engine.historian.limits import WHAT, Tallies, tell_refusals
 from engine.historian.queries import SQL
-from engine.model import CommitAnswer, DeadLetter, EntityChange, Outcome, ParkedItem, Verdict
+from engine.model import REFUSED, CommitAnswer, DeadLetter, EntityChange, Outcome, ParkedItem, Verdict
 
 OUT_OF_SEQUENCE = "out_of_sequence"
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # signature, flags, no header extension
@@ -19,7 +21,9 @@ class ContentRefused(ValueError):
     """An outcome of the group contradicts the database; the transaction must be rolled back."""
 
 
-async def write_group(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> dict[str, CommitAnswer]:
+async def write_group(
+    connection: Any, outcomes: Sequence[Outcome], tallies: Tallies, now_us: int
+) -> dict[str, CommitAnswer]:
     """Write outcomes of distinct facilities inside the caller's open transaction; answers by facility, if it commits.
 
     Those that may not be written (fenced, out of sequence) are answered too and leave no trace. Any other trouble is
@@ -30,7 +34,7 @@ async def write_group(connection: Any, outcomes: Sequence[Outcome], now_us: int)
     if not kept:
         return answers
     await _change_entities(connection, kept)
-    await _move_parked(connection, kept, now_us)
+    refused = await _move_parked(connection, kept, tallies, now_us)
     before, conflicts = await _store_readings(connection, kept, now_us)
     await _append_log(connection, kept, now_us)
     for outcome in kept:
@@ -38,6 +42,7 @@ async def write_group(connection: Any, outcomes: Sequence[Outcome], now_us: int)
             Verdict.COMMITTED,
             not_stored=frozenset(before.get(outcome.facility_id, ())),
             conflicts=conflicts.get(outcome.facility_id, 0),
+            not_parked=Counter(each.reason for each in refused if each.facility_id == outcome.facility_id),
         )
     events = [
         (outcome.facility_id, event)
@@ -45,7 +50,10 @@ async def write_group(connection: Any, outcomes: Sequence[Outcome], now_us: int)
         for event in outcome.events
         if event.only_if_stored not in answers[outcome.facility_id].not_stored
     ]
-    await append_events(connection, events, now_us)  # last: it holds up every other writer with events
+    # Last, both of them: they hold up every other writer with events.
+    await append_events(connection, events, now_us)
+    letters = [letter for outcome in kept for letter in outcome.dead_letters]
+    await tell_refusals(connection, [*letters, *refused], tallies, now_us)
     return answers
 
 
@@ -130,28 +138,65 @@ def expected_freq(expected_interval_s: int) -> str:
     return f"{expected_interval_s}S" if expected_interval_s < 60 else f"{expected_interval_s // 60}T"
 
 
-async def _move_parked(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> None:
+async def _move_parked(connection: Any, outcomes: Sequence[Outcome], tallies: Tallies, now_us: int) -> list[DeadLetter]:
+    """Answers with what was refused instead of being parked."""
     applied = [parked_id for outcome in outcomes for parked_id in outcome.unparked_ids]
     if applied:
         await connection.execute(SQL["parked_remove"], applied)
-    await park(connection, [item for outcome in outcomes for item in outcome.parked], now_us)
-    await keep_letters(connection, [letter for outcome in outcomes for letter in outcome.dead_letters], now_us)
+    refused = await park(connection, [item for outcome in outcomes for item in outcome.parked], tallies, now_us)
+    letters = [letter for outcome in outcomes for letter in outcome.dead_letters]
+    await keep_letters(connection, [*letters, *refused], now_us)
+    return refused
 
 
-async def park(connection: Any, items: Sequence[ParkedItem], now_us: int) -> None:
-    """Add rows to the parking table; one that is there already adds nothing."""
+async def park(connection: Any, items: Sequence[ParkedItem], tallies: Tallies, now_us: int) -> list[DeadLetter]:
+    """Add rows to the parking table; one that is there already adds nothing. Answers with what finds no room."""
     if not items:
-        return
+        return []
+    digests = [_digest(identity(item)) for item in items]
+    present = {row["digest"] for row in await connection.fetch(SQL["parked_present"], digests)}
+    new = {digest: item for digest, item in zip(digests, items, strict=True) if digest not in present}
+    room = await tallies.parked.room(connection)
+    room_of = {
+        facility_id: await tallies.parked_of(facility_id).room(connection)
+        for facility_id in sorted({item.facility_id for item in new.values()})
+    }
+    admitted: list[tuple[bytes, ParkedItem]] = []
+    refused: list[DeadLetter] = []
+    for digest, item in new.items():
+        if len(admitted) < room and room_of[item.facility_id] > 0:
+            room_of[item.facility_id] -= 1
+            admitted.append((digest, item))
+        else:
+            limit = "parked_max" if len(admitted) >= room else "parked_per_facility_max"
+            refused.append(_unparked(item, limit, tallies.most(limit)))
+    for digest, item in admitted:
+        tallies.parked.add([digest])
+        tallies.parked_of(item.facility_id).add([digest])
+    kept = [item for _, item in admitted]
     columns = [
-        [item.kind for item in items],
-        [item.facility_id for item in items],
-        [item.sensor_id for item in items],
-        [item.tracked_at_us for item in items],
-        [item.body for item in items],
-        [item.reason for item in items],
-        [_digest((item.kind, item.facility_id, item.sensor_id, str(item.tracked_at_us), item.body)) for item in items],
+        [item.kind for item in kept],
+        [item.facility_id for item in kept],
+        [item.sensor_id for item in kept],
+        [item.tracked_at_us for item in kept],
+        [item.body for item in kept],
+        [item.reason for item in kept],
+        [digest for digest, _ in admitted],
     ]
-    await connection.execute(SQL["parked_add"], *columns, now_us)
+    if kept:
+        await connection.execute(SQL["parked_add"], *columns, now_us)
+    return refused
+
+
+def _unparked(item: ParkedItem, limit: str, most: int) -> DeadLetter:
+    """Told apart as the parked row would be, so that a redelivery adds nothing."""
+    detail = f"{item.kind}: {item.reason}, and there are {most} {WHAT[limit]} waiting, the most there may be"
+    return DeadLetter(REFUSED, "", limit, detail, item.body, item.facility_id, item.sensor_id, identity(item))
+
+
+def identity(item: ParkedItem) -> tuple[str, ...]:
+    """What a parked row is told apart by, and the dead letter that it becomes instead."""
+    return item.kind, item.facility_id, item.sensor_id, str(item.tracked_at_us), item.body
 
 
 async def keep_letters(connection: Any, letters: Sequence[DeadLetter], now_us: int) -> None:

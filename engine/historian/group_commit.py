@@ -14,6 +14,7 @@ from engine.errors import StoreUnavailable
 from engine.faultpoints import reached
 from engine.historian.connection import Failure, failure_of, open_writer
 from engine.historian.group import write_group
+from engine.historian.limits import Tallies
 from engine.model import CommitAnswer, Outcome, Verdict
 from engine.retries import Retries
 from engine.settings import Settings
@@ -33,10 +34,11 @@ class _Queued:
 class GroupCommit:
     """One connection, one transaction at a time; what arrives meanwhile shares the next one."""
 
-    def __init__(self, database_url: str, settings: Settings, clock: Clock) -> None:
+    def __init__(self, database_url: str, settings: Settings, clock: Clock, tallies: Tallies) -> None:
         self._database_url = database_url
         self._settings = settings
         self._clock = clock
+        self._tallies = tallies
         self._connection: Any = None
         self._queue: list[_Queued] = []
         self._writer: asyncio.Task[None] | None = None
@@ -136,7 +138,7 @@ class GroupCommit:
             async with asyncio.timeout(self._settings.commit_timeout_s):
                 connection = await self._connected()
                 await connection.execute("BEGIN")
-                answers = await write_group(connection, outcomes, self._clock.now_us())
+                answers = await write_group(connection, outcomes, self._tallies, self._clock.now_us())
                 await reached("in_commit")
                 committing = True
                 await connection.execute("COMMIT")

@@ -1,4 +1,4 @@
-"""The store behind HistorianPort: PostgreSQL through asyncpg. Keeps nothing itself; many may run on one database."""
+"""The store behind HistorianPort: PostgreSQL through asyncpg. Keeps only counts; many may run on one database."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from engine.historian.connection import (
     prepare_connection,
     translated_errors,
 )
-from engine.historian.group import keep_letters, park
+from engine.historian.group import identity, keep_letters, park
 from engine.historian.group_commit import GroupCommit
 from engine.historian.leadership import Leadership, try_lead
-from engine.historian.port import StoredItem, StoredReading, ToldAlarm
+from engine.historian.limits import Tallies, bound_letters, review, tell_refusals
+from engine.historian.port import Creation, Parking, StoredItem, StoredReading, ToldAlarm, Unreserved, Usage
 from engine.historian.queries import SQL
 from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
 from engine.settings import Settings
@@ -38,7 +39,8 @@ class Historian:
         self._settings = settings
         self._clock = clock
         self._pool = pool
-        self._commits = GroupCommit(database_url, settings, clock)
+        self._tallies = Tallies(settings, clock)
+        self._commits = GroupCommit(database_url, settings, clock, self._tallies)
 
     @classmethod
     async def open(cls, database_url: str, settings: Settings, clock: Clock) -> Historian:
@@ -81,31 +83,39 @@ class Historian:
         """For the supervisor: see GroupCommit.status."""
         return self._commits.status()
 
-    async def create_facility(self, setup: FacilitySetup) -> bool:
+    async def create_facility(self, setup: FacilitySetup) -> Creation:
         place = setup.location
         async with self._transaction(f"creating {setup.facility_id}") as connection:
             await connection.execute(SQL["facility_lock"], setup.facility_id)
             if await connection.fetchval(SQL["facility_exists"], setup.facility_id):
-                return False
+                return Creation.KNOWN
+            await connection.execute(SQL["facilities_turn"])
+            if await connection.fetchval(SQL["facilities_count"]) >= self._settings.facilities_max:
+                return Creation.NO_ROOM
             row = (setup.facility_id, setup.name, setup.type.value, setup.tracked_at_us)
             await connection.execute(SQL["facility_insert"], *row, place.address, place.longitude, place.latitude)
             await connection.execute(SQL["epoch_insert"], setup.facility_id)
-        return True
+        return Creation.MADE
 
     async def park_unknown_facility(
         self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
-    ) -> list[bool]:
+    ) -> list[Parking]:
         async with self._transaction("parking") as connection:
             known: dict[str, bool] = {}
             for facility_id in sorted({each.facility_id for each in items} | {each.facility_id for each in letters}):
                 await connection.execute(SQL["facility_lock"], facility_id)
                 known[facility_id] = await connection.fetchval(SQL["facility_exists"], facility_id)
-            parked = [not known[item.facility_id] for item in items]
-            homeless = [item for item, is_parked in zip(items, parked, strict=True) if is_parked]
+            homeless = [item for item in items if not known[item.facility_id]]
             now_us = self._clock.now_us()
-            await park(connection, homeless, now_us)
-            await keep_letters(connection, [letter for letter in letters if not known[letter.facility_id]], now_us)
-        return parked
+            refused = await park(connection, homeless, self._tallies, now_us)
+            told = [*refused, *(letter for letter in letters if not known[letter.facility_id])]
+            await keep_letters(connection, told, now_us)
+            await tell_refusals(connection, refused, self._tallies, now_us)
+        reasons = {letter.identity: letter.reason for letter in refused}
+        return [
+            Parking.KNOWN if known[item.facility_id] else Parking(reasons.get(identity(item), Parking.PARKED))
+            for item in items
+        ]
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
         async with self._connection("reading parked rows") as connection:
@@ -115,20 +125,24 @@ class Historian:
                 rows = await connection.fetch(SQL["parked_of_sensor"], facility_id, sensor_id)
         return loading.stored_items(rows)
 
-    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | None:
+    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | Unreserved:
         async with self._connection(f"reserving {sensor_id}") as connection:
             known = await connection.fetchrow(SQL["sensor_number"], sensor_id)
             if known is None:
+                if not await self._tallies.sensors.room(connection):
+                    return Unreserved.NO_ROOM
+                self._tallies.sensors.add([sensor_id])
                 return int(await connection.fetchval(SQL["sensor_number_draw"]))
-        return int(known["sensor_no"]) if known["facility_id"] == facility_id else None
+        return int(known["sensor_no"]) if known["facility_id"] == facility_id else Unreserved.ELSEWHERE
 
     async def facility_ids(self) -> list[str]:
         async with self._connection("listing facilities") as connection:
             return [row["id"] for row in await connection.fetch(SQL["facility_ids"])]
 
     async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        async with self._connection("recording dead letters") as connection:
+        async with self._transaction("recording dead letters") as connection:
             await keep_letters(connection, letters, self._clock.now_us())
+            await tell_refusals(connection, letters, self._tallies, self._clock.now_us())
 
     async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
         async with self._connection("writing the engine's status") as connection:
@@ -160,6 +174,14 @@ class Historian:
             while piece := int(await connection.fetchval(SQL["refused_move"], _REFUSED_AT_ONCE)):
                 moved += piece
         return moved
+
+    async def bound_dead_letters(self) -> Mapping[str, int]:
+        async with self._connection("bounding dead letters") as connection:
+            return await bound_letters(connection, self._settings, self._clock.now_us())
+
+    async def review_limits(self) -> list[Usage]:
+        async with self._transaction("reviewing limits") as connection:
+            return await review(connection, self._tallies, self._clock.now_us())
 
     async def drained_nodes(self) -> list[str]:
         async with self._connection("reading the drained nodes") as connection:

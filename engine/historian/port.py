@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
@@ -20,6 +21,54 @@ class StoredItem:
 
     id: int
     item: ParkedItem
+
+
+class Creation(StrEnum):
+    """What became of a setup.
+
+    MADE      there is a new facility
+    KNOWN     it was there before; nothing changes
+    NO_ROOM   there are `facilities_max`
+    """
+
+    MADE = "made"
+    KNOWN = "known"
+    NO_ROOM = "facilities_max"
+
+
+class Parking(StrEnum):
+    """What became of input for a facility that a reader does not know.
+
+    PARKED    it waits for its facility
+    KNOWN     its facility exists by now: route it again
+    NO_ROOM…  it is a dead letter with this reason: there are as many parked rows as there may be
+    """
+
+    PARKED = "parked"
+    KNOWN = "known"
+    NO_ROOM = "parked_max"
+    NO_ROOM_IN_FACILITY = "parked_per_facility_max"
+
+
+class Unreserved(StrEnum):
+    """Why a sensor id gets no number.
+
+    ELSEWHERE  it belongs to another facility
+    NO_ROOM    there are `sensors_max`
+    """
+
+    ELSEWHERE = "sensor_of_another_facility"
+    NO_ROOM = "sensors_max"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much there is of what the setting `limit` bounds. `subject`: the fullest facility, of one per facility."""
+
+    limit: str
+    used: int
+    most: int
+    subject: str = ""
 
 
 StoredReading = tuple[int, int, str]
@@ -61,13 +110,13 @@ class HistorianPort(Protocol):
         Raises StoreUnavailable when nothing was written and the same outcome may be sent again.
         """
 
-    async def create_facility(self, setup: FacilitySetup) -> bool:
-        """Add a facility; False when its id is known already (then nothing changes)."""
+    async def create_facility(self, setup: FacilitySetup) -> Creation:
+        """Add a facility."""
 
     async def park_unknown_facility(
         self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
-    ) -> list[bool]:
-        """Park input of facilities that do not exist; False for an item whose facility exists by now: route it again.
+    ) -> list[Parking]:
+        """Park input of facilities that do not exist.
 
         `letters` are kept with what is parked of their facility, or not yet. Takes the same lock on the facility id as
         `create_facility`, so that none can slip between the two.
@@ -76,17 +125,17 @@ class HistorianPort(Protocol):
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
         """Parked rows of a facility or of one sensor, oldest event time first."""
 
-    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | None:
-        """The sensor's number if it exists, else a new one for `EntityChange(insert_sensor)`.
-
-        None: the sensor id belongs to another facility.
-        """
+    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | Unreserved:
+        """The sensor's number if it exists, else a new one for `EntityChange(insert_sensor)`."""
 
     async def facility_ids(self) -> list[str]:
         """Every facility there is, in order of id."""
 
     async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Keep what is dead-lettered where people can read it; what is there already adds nothing."""
+        """Keep what is dead-lettered where people can read it; what is there already adds nothing.
+
+        The first that is refused for want of room raises an alarm, also where it comes with a commit.
+        """
 
     async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
         """Replace the JSON state of one component in `engine_status`."""
@@ -123,6 +172,12 @@ class HousekeepingPort(Protocol):
 
     async def move_refused(self) -> int:
         """Turn the refused rows that earlier versions parked into dead letters; how many."""
+
+    async def bound_dead_letters(self) -> Mapping[str, int]:
+        """Remove the oldest of too many, and those that are too old; how many, by setting."""
+
+    async def review_limits(self) -> list[Usage]:
+        """How much there is of what is bounded; ends the alarms of limits that have room again."""
 
     async def sweep(self) -> list[str]:
         """Facilities that have parked rows whose parent exists: their actors should load again or apply them."""

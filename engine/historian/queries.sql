@@ -253,6 +253,61 @@ SELECT id FROM facilities ORDER BY id;
 INSERT INTO engine_status (component, state, updated_at) VALUES ($1, $2::jsonb, $3)
 ON CONFLICT (component) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at;
 
+-- == limits ============================================================================================================
+
+-- name: facilities_turn
+-- Whoever makes facilities takes turns, so that the last place is given once.
+SELECT pg_advisory_xact_lock(hashtext('gasinsight facilities'));
+
+-- name: facilities_count
+SELECT count(*) FROM facilities;
+
+-- name: sensors_count
+SELECT count(*) FROM sensors;
+
+-- name: sensors_count_of
+SELECT count(*) FROM sensors WHERE facility_id = $1;
+
+-- name: parked_count
+SELECT count(*) FROM parked;
+
+-- name: parked_count_of
+SELECT count(*) FROM parked WHERE md5(facility_id) = md5($1::text) AND facility_id = $1;
+
+-- name: parked_present
+SELECT digest FROM parked WHERE digest = ANY($1::bytea[]);
+
+-- name: dead_letters_count
+SELECT count(*) FROM dead_letters;
+
+-- name: dead_letters_trim
+DELETE FROM dead_letters WHERE id = ANY (ARRAY(SELECT id FROM dead_letters ORDER BY id LIMIT $1));
+
+-- name: dead_letters_expire
+DELETE FROM dead_letters WHERE id = ANY (ARRAY(SELECT id FROM dead_letters WHERE recorded_at < $1 LIMIT $2));
+
+-- name: limits_used
+-- By the names of the settings.
+WITH fullest AS (
+    SELECT facility_id, count(*) AS rows FROM sensors GROUP BY facility_id ORDER BY rows DESC, facility_id LIMIT 1
+), most_parked AS (
+    SELECT facility_id, count(*) AS rows FROM parked GROUP BY facility_id ORDER BY rows DESC, facility_id LIMIT 1
+)
+SELECT (SELECT count(*) FROM facilities) AS facilities_max,
+    coalesce((SELECT rows FROM fullest), 0) AS sensors_per_facility_max,
+    (SELECT facility_id FROM fullest) AS sensors_per_facility_max_subject,
+    (SELECT count(*) FROM sensors) AS sensors_max,
+    coalesce((SELECT rows FROM most_parked), 0) AS parked_per_facility_max,
+    (SELECT facility_id FROM most_parked) AS parked_per_facility_max_subject,
+    (SELECT count(*) FROM parked) AS parked_max,
+    (SELECT count(*) FROM dead_letters) AS dead_letters_max;
+
+-- name: limit_alarm_stands
+SELECT active FROM alarms WHERE facility_id = $1 AND alarm_key = $2;
+
+-- name: limit_alarms
+SELECT alarm_key, rule FROM alarms WHERE facility_id = $1 AND active ORDER BY alarm_key;
+
 -- == housekeeping ======================================================================================================
 
 -- name: leader_try

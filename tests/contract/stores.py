@@ -37,6 +37,9 @@ class Store(Protocol):
     async def another(self) -> HistorianPort:
         """A second historian on the same database."""
 
+    async def limited(self, **limits: int) -> HistorianPort:
+        """A historian on the same database for which these settings are so."""
+
     async def go_away(self) -> None:
         """Nobody gets through until `come_back`."""
 
@@ -64,6 +67,10 @@ class FakeStore:
         self.historian = FakeHistorian(clock=SystemClock())
 
     async def another(self) -> HistorianPort:
+        return self.historian
+
+    async def limited(self, **limits: int) -> HistorianPort:
+        self.historian.limits = Settings(_env_file=None, **limits)  # type: ignore[arg-type]
         return self.historian
 
     async def go_away(self) -> None:
@@ -119,7 +126,10 @@ class RealStore:
         await database.close()
 
     async def another(self) -> HistorianPort:
-        self._others.append(await _opened(self._proxy.url))
+        return await self.limited()
+
+    async def limited(self, **limits: int) -> HistorianPort:
+        self._others.append(await _opened(self._proxy.url, **limits))
         return self._others[-1]
 
     async def go_away(self) -> None:
@@ -157,5 +167,6 @@ class RealStore:
         )
 
 
-async def _opened(url: str) -> Historian:
-    return await Historian.open(url, Settings(_env_file=None, group_commit_wait_ms=0), SystemClock())
+async def _opened(url: str, **limits: int) -> Historian:
+    settings = Settings(_env_file=None, group_commit_wait_ms=0, **limits)  # type: ignore[arg-type]
+    return await Historian.open(url, settings, SystemClock())

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from engine.errors import CommitRejected
+from engine.historian.port import Parking
 from engine.model import DeadLetter, ParkedItem, Verdict
 from tests.contract.stores import Store
 from tests.integration.historian.outcomes import (
@@ -76,8 +77,8 @@ async def test_refused_rows_of_an_unknown_facility_are_kept_with_what_is_parked(
     await store.historian.create_facility(setup("known"))
     items = [ParkedItem("reading", facility_id, "s", T0_US, "{}", "unknown_facility") for facility_id in ("f", "known")]
     letters = [dead_letter("1", "f"), dead_letter("2", "known")]
-    assert await store.historian.park_unknown_facility(items, letters) == [True, False]
-    assert await store.historian.park_unknown_facility(items[:1], letters[:1]) == [True]
+    assert await store.historian.park_unknown_facility(items, letters) == [Parking.PARKED, Parking.KNOWN]
+    assert await store.historian.park_unknown_facility(items[:1], letters[:1]) == [Parking.PARKED]
     assert await bodies(store) == ["1"], "those of the other go with its commit"
 
 

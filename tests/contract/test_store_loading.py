@@ -9,7 +9,7 @@ import pytest
 
 from engine.clock import US_PER_S, SystemClock
 from engine.errors import CommitFenced
-from engine.historian.port import HistorianPort
+from engine.historian.port import Creation, HistorianPort
 from engine.model import (
     Checkpoint,
     Detection,
@@ -30,6 +30,7 @@ from tests.integration.historian.outcomes import (
     facility_with_sensors,
     load,
     outcome,
+    reserved,
     setup,
 )
 
@@ -40,8 +41,8 @@ async def test_a_facility_that_is_not_there_loads_as_none(historian: HistorianPo
 
 
 async def test_a_facility_is_created_once(historian: HistorianPort) -> None:
-    assert await historian.create_facility(setup("f"))
-    assert not await historian.create_facility(replace(setup("f"), name="another"))
+    assert await historian.create_facility(setup("f")) is Creation.MADE
+    assert await historian.create_facility(replace(setup("f"), name="another")) is Creation.KNOWN
     state = await load(historian, "f")
     assert (state.config.facility_id, state.config.name) == ("f", "Facility f")
     assert (state.config.type, state.config.status) == (FacilityType.PIPELINES, FacilityStatus.ACTIVE)
@@ -127,8 +128,8 @@ async def test_a_checkpoint_takes_the_log_with_it_up_to_its_number(historian: Hi
 async def test_sensors_come_in_the_order_of_their_numbers(historian: HistorianPort) -> None:
     await historian.create_facility(setup("f"))
     state = await load(historian, "f")
-    numbers = [await historian.reserve_sensor(name, "f") for name in ("late", "early")]
-    assert None not in numbers and numbers[0] != numbers[1]
+    numbers = [await reserved(historian, name, "f") for name in ("late", "early")]
+    assert numbers[0] != numbers[1]
     changes = tuple(
         EntityChange("insert_sensor", name, activation=activation("f", name, 90), sensor_no=number)
         for name, number in zip(("early", "late"), reversed(numbers), strict=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.errors import CommitRejected
-from engine.historian.port import HistorianPort
+from engine.historian.port import Creation, HistorianPort, Parking, Unreserved
 from engine.model import EntityChange, ParkedItem, Verdict
 from tests.contract.stores import Store
 from tests.integration.historian.outcomes import (
@@ -20,6 +20,7 @@ from tests.integration.historian.outcomes import (
     facility_with_sensors,
     load,
     outcome,
+    reserved,
     setup,
 )
 
@@ -87,7 +88,12 @@ async def test_applying_what_has_gone_is_unknown_and_changes_nothing(historian: 
 async def test_only_input_of_facilities_that_are_not_there_is_parked(historian: HistorianPort) -> None:
     await historian.create_facility(setup("f"))
     items = [parked_item("a"), parked_item("a", facility_id="g"), parked_item("b"), parked_item("b", facility_id="h")]
-    assert await historian.park_unknown_facility(items) == [False, True, False, True]
+    assert await historian.park_unknown_facility(items) == [
+        Parking.KNOWN,
+        Parking.PARKED,
+        Parking.KNOWN,
+        Parking.PARKED,
+    ]
     assert await historian.park_unknown_facility([]) == []
     assert await historian.parked("f") == []
     assert [[each.item for each in await historian.parked(name)] for name in ("g", "h")] == [[items[1]], [items[3]]]
@@ -102,19 +108,21 @@ async def test_parking_for_a_facility_and_creating_it_take_turns(historian: Hist
         historian.create_facility(setup("f")),
         historian.park_unknown_facility(items[2:]),
     )
-    assert created
+    assert created is Creation.MADE
     kept = {each.item.sensor_id for each in await historian.parked("f")}
-    assert kept == {item.sensor_id for item, parked in zip(items, [*before, *after], strict=True) if parked}
-    assert await historian.park_unknown_facility(items[:1]) == [False]
+    assert kept == {
+        item.sensor_id for item, parked in zip(items, [*before, *after], strict=True) if parked is Parking.PARKED
+    }
+    assert await historian.park_unknown_facility(items[:1]) == [Parking.KNOWN]
 
 
 async def test_a_number_is_the_sensors_own_or_a_new_one(historian: HistorianPort) -> None:
     state, (number,) = await facility_with_sensors(historian, "f")
     await historian.create_facility(setup("g"))
     assert await historian.reserve_sensor("f-s0", "f") == number
-    assert await historian.reserve_sensor("f-s0", "g") is None
-    drawn = [await historian.reserve_sensor("new", "f") for _ in range(3)]
-    assert None not in drawn and len({number, *drawn}) == 4
+    assert await historian.reserve_sensor("f-s0", "g") is Unreserved.ELSEWHERE
+    drawn = [await reserved(historian, "new", "f") for _ in range(3)]
+    assert len({number, *drawn}) == 4
     change = EntityChange("insert_sensor", "new", activation=activation("f", "new"), sensor_no=drawn[1])
     await committed(historian, replace(outcome(state, 2), changes=(change,)))
     assert await historian.reserve_sensor("new", "f") == drawn[1]

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from engine.clock import US_PER_S, Clock
 from engine.errors import CommitFenced, CommitRejected, StoreUnavailable
-from engine.historian.port import StoredItem, StoredReading, ToldAlarm
+from engine.historian.port import Creation, Parking, StoredItem, StoredReading, ToldAlarm, Unreserved
 from engine.model import (
+    REFUSED,
     AlarmEvent,
+    AlertType,
     Checkpoint,
     CommitAnswer,
     DeadLetter,
@@ -33,6 +36,7 @@ from engine.model import (
     SensorType,
     Verdict,
 )
+from engine.settings import Settings
 from tests.fakes.copy_rows import StoredRow, copied_rows
 from tests.fakes.storable import Unstorable, check_json, check_texts
 
@@ -47,6 +51,7 @@ class FakeHistorian:
     the journal, (facility_id, event) in the order of the ids.
 
     clock         what a status may not be stamped far ahead of; None: however far
+    limits        the settings that bound what there may be; None: no bound
     away          nobody gets through
     faults        given out one a commit: a Verdict to answer with, or an error to raise, before anything is written
     lost_answers  so many commits are written and then answered UNKNOWN
@@ -67,6 +72,7 @@ class FakeHistorian:
     outcomes: list[Outcome] = field(default_factory=list)
     loads: int = 0
     clock: Clock | None = None
+    limits: Settings | None = None
     away: bool = False
     faults: list[Verdict | Exception] = field(default_factory=list)
     lost_answers: int = 0
@@ -151,36 +157,44 @@ class FakeHistorian:
             return CommitAnswer(Verdict.UNKNOWN, "the connection died")
         return answer
 
-    async def create_facility(self, setup: FacilitySetup) -> bool:
+    async def create_facility(self, setup: FacilitySetup) -> Creation:
         self._reach()
         _check_written(setup)
         if setup.facility_id in self.facilities:
-            return False
+            return Creation.KNOWN
+        if self.limits is not None and len(self.facilities) >= self.limits.facilities_max:
+            return Creation.NO_ROOM
         self.facilities[setup.facility_id] = setup
         self.epochs[setup.facility_id] = 0
-        return True
+        return Creation.MADE
 
     async def park_unknown_facility(
         self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
-    ) -> list[bool]:
+    ) -> list[Parking]:
         self._reach()
-        unknown = [item.facility_id not in self.facilities for item in items]
-        homeless = [item for item, is_unknown in zip(items, unknown, strict=True) if is_unknown]
+        homeless = [item for item in items if item.facility_id not in self.facilities]
         untold = [_shown(letter) for letter in letters if letter.facility_id not in self.facilities]
         _check_written(homeless, untold)
-        self.park(homeless)
+        refused = {_digest(item): limit for item, limit in self.park(homeless)}
         self._keep(untold)
-        return unknown
+        return [
+            Parking.KNOWN
+            if item.facility_id in self.facilities
+            else Parking(refused.get(_digest(item), Parking.PARKED))
+            for item in items
+        ]
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
         self._reach()
         return self._parked(facility_id, sensor_id)
 
-    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | None:
+    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | Unreserved:
         self._reach()
         held = self.sensors.get(sensor_id)
         if held is not None:
-            return held.sensor_no if held.facility_id == facility_id else None
+            return held.sensor_no if held.facility_id == facility_id else Unreserved.ELSEWHERE
+        if self.limits is not None and len(self.sensors) >= self.limits.sensors_max:
+            return Unreserved.NO_ROOM
         return self._draw()
 
     async def facility_ids(self) -> list[str]:
@@ -192,6 +206,7 @@ class FakeHistorian:
         shown = [_shown(letter) for letter in letters]
         _check_written(shown)
         self._keep(shown)
+        self._tell(letters)
 
     async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
         self._reach()
@@ -209,11 +224,54 @@ class FakeHistorian:
         log, checkpoint = self.log.get(facility_id), self.checkpoints.get(facility_id)
         return log[-1].commit_no if log else checkpoint.commit_no if checkpoint is not None else 0
 
-    def park(self, items: Sequence[ParkedItem]) -> None:
-        """As the commit does; a redelivery parks nothing new, whatever reason it is given."""
+    def park(self, items: Sequence[ParkedItem]) -> list[tuple[ParkedItem, str]]:
+        """As the commit does; a redelivery parks nothing new, whatever its reason. Answers with those refused."""
+        refused = []
         for item in items:
-            if _digest(item) not in map(_digest, self.parking.values()):
+            if _digest(item) in map(_digest, self.parking.values()):
+                continue
+            if limit := self._full(item.facility_id):
+                refused.append((item, limit))
+            else:
                 self.parking[self._draw()] = item
+        letters = [
+            DeadLetter(REFUSED, "", limit, item.reason, item.body, item.facility_id, item.sensor_id, _told_by(item))
+            for item, limit in refused
+        ]
+        self._keep([_shown(letter) for letter in letters])
+        self._tell(letters)
+        return refused
+
+    def _full(self, facility_id: str) -> str | None:
+        if self.limits is None:
+            return None
+        if len(self.parking) >= self.limits.parked_max:
+            return "parked_max"
+        of_facility = sum(item.facility_id == facility_id for item in self.parking.values())
+        return "parked_per_facility_max" if of_facility >= self.limits.parked_per_facility_max else None
+
+    def _tell(self, letters: Sequence[DeadLetter]) -> None:
+        """The installation's own alarms, once each; the leader, who ends them, is not played."""
+        for letter in letters:
+            key = f"{letter.reason}:{letter.facility_id}" if "per_facility" in letter.reason else letter.reason
+            stands = any(not owner and event.alarm_key == key for owner, event in self.events)
+            if letter.source == REFUSED and letter.reason.endswith("_max") and not stands:
+                event = AlarmEvent(
+                    alarm_key=key,
+                    sensor_no=None,
+                    rule=letter.reason,
+                    transition="activated",
+                    event_time_us=0,
+                    rule_version=1,
+                    priority="high",
+                    alert_type=AlertType.SYSTEM,
+                    value=None,
+                    limit=None,
+                    score=None,
+                    message=key,
+                    explanation_json="{}",
+                )
+                self.events.append(("", event))
 
     # --- what a commit does -------------------------------------------------------------------------------------------
 
@@ -267,12 +325,13 @@ class FakeHistorian:
         self.sensors = sensors
         for row_id in outcome.unparked_ids:
             self.parking.pop(row_id, None)
-        self.park(outcome.parked)
+        refused = self.park(outcome.parked)
         self._keep(letters)
-        answer = self._stored(rows)
+        answer = replace(self._stored(rows), not_parked=Counter(limit for _, limit in refused))
         for event in outcome.events:
             if event.only_if_stored not in answer.not_stored:
                 self._journal(facility_id, event)
+        self._tell(outcome.dead_letters)
         self.log[facility_id] = [*self.log.get(facility_id, []), *outcome.entries]
         if outcome.checkpoint is not None:
             self.checkpoints[facility_id] = outcome.checkpoint
@@ -327,6 +386,10 @@ def away() -> StoreUnavailable:
 
 def _digest(item: ParkedItem) -> tuple[Any, ...]:
     return item.kind, item.facility_id, item.sensor_id, item.tracked_at_us, item.body
+
+
+def _told_by(item: ParkedItem) -> tuple[str, ...]:
+    return item.kind, item.facility_id, item.sensor_id, str(item.tracked_at_us), item.body
 
 
 def _shown(letter: DeadLetter) -> DeadLetter:

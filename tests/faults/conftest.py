@@ -62,6 +62,9 @@ async def _open(server_url: str, url: str, name: str, folder: Path) -> World:
         checkpoint_readings_max=8,
         checkpoint_s_max=25,
         tick_s=20,
+        facilities_max=1_000_000,  # one database holds the runs of a session
+        sensors_max=10_000_000,
+        parked_max=10_000_000,
     )
     clock = WorldClock()
     return World(settings, await Historian.open(url, settings, clock), await asyncpg.connect(url), server, clock)

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from engine.errors import StoreUnavailable
-from engine.historian.port import HistorianPort, StoredItem, StoredReading, ToldAlarm
+from engine.historian.port import (
+    Creation,
+    HistorianPort,
+    Parking,
+    StoredItem,
+    StoredReading,
+    ToldAlarm,
+    Unreserved,
+)
 from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, LogEntry, Outcome, ParkedItem, Verdict
 from tests.faults.scheduler import Process
 
@@ -125,18 +133,18 @@ class Store:
         label = f"commit {outcome.facility_id} {numbers} ({kinds}) epoch {outcome.epoch}"
         return await self._call(label, act, group="commit")
 
-    async def create_facility(self, setup: FacilitySetup) -> bool:
+    async def create_facility(self, setup: FacilitySetup) -> Creation:
         return await self._call(f"create {setup.facility_id}", lambda: self._real.create_facility(setup))
 
     async def park_unknown_facility(
         self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
-    ) -> list[bool]:
+    ) -> list[Parking]:
         return await self._call(f"park {len(items)}", lambda: self._real.park_unknown_facility(items, letters))
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
         return await self._call(f"parked {facility_id}", lambda: self._real.parked(facility_id, sensor_id))
 
-    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | None:
+    async def reserve_sensor(self, sensor_id: str, facility_id: str) -> int | Unreserved:
         return await self._call(f"reserve {sensor_id}", lambda: self._real.reserve_sensor(sensor_id, facility_id))
 
     async def facility_ids(self) -> list[str]:

@@ -14,6 +14,7 @@ import pytest
 from engine import runtime
 from engine.clock import ManualClock
 from engine.cluster.historians import HistorianWatch
+from engine.commands.doctor import check_limits
 from engine.diagnosis import judge, problems
 from engine.metrics import REBUILDS
 from engine.retries import Retries
@@ -28,6 +29,7 @@ READER: dict[str, Any] = {
     "unsettled": None,
     "failing": {},
 }
+USAGE = {"limit": "sensors_per_facility_max", "most": 20, "subject": "f"}
 WELL = {"took_s": 0.01, "trying_s": None, "failing_s": None, "error": None}
 
 
@@ -188,3 +190,10 @@ def test_the_report_is_kept_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.M
     runtime.write_report(tmp_path, report())
     assert runtime.read_report(tmp_path)[0] == report()
     assert (tmp_path / runtime.REPORT_NAME).stat().st_size == size
+
+
+def test_the_doctor_tells_of_a_limit_that_is_nearly_reached_and_not_before() -> None:
+    assert check_limits(report(limits=[{**USAGE, "used": 17}])).grade == "ok"
+    near = check_limits(report(limits=[{**USAGE, "used": 18}]))
+    assert (near.grade, near.found) == ("warning", "18 of 20 SENSORS_PER_FACILITY_MAX (facility f)")
+    assert check_limits({}).grade == "ok", "an engine of another version says nothing of them"

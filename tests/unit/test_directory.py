@@ -92,6 +92,25 @@ async def test_input_of_a_facility_that_is_not_there_waits_and_is_applied(starte
     assert list(starter.historian.readings.values()) == ["21"]
 
 
+async def test_as_many_facilities_as_there_may_be_and_one_alert_for_the_rest(starter: Starter) -> None:
+    starter.historian.limits = Settings(_env_file=None, facilities_max=2, parked_per_facility_max=1)
+    directory = directory_of(starter)
+    for name in ("a", "b", "c", "d", "c"):
+        assert (await directory.apply(name, [setup(name)])).result is Result.DONE
+    assert [directory.slot_of(name) is None for name in "abcd"] == [False, False, True, True]
+    letters = [(each.reason, each.facility_id) for each in starter.historian.dead_letters]
+    assert letters == [("facilities_max", "c"), ("facilities_max", "d")]
+    assert [event.alarm_key for _, event in starter.historian.events] == ["facilities_max"]
+
+    share = Share("c", (batch(("s", 1, "21"), ("s", 2, "21"), facility_id="c"),))
+    assert (await directory.ingest([share]))["c"].result is Result.DONE
+    assert len(starter.historian.parking) == 1
+    assert starter.historian.dead_letters[-1].reason == "parked_per_facility_max"
+    counted = directory._metrics.snapshot()["counters"]
+    assert counted["gasinsight_parked_total"] == {'kind="reading"': 1}
+    assert counted["gasinsight_dead_letters_total"]['reason="parked_per_facility_max"'] == 1
+
+
 async def test_a_facility_that_came_to_be_meanwhile_is_found(starter: Starter) -> None:
     directory = directory_of(starter)
     await starter.historian.create_facility(setup())

@@ -13,6 +13,7 @@ from engine.clock import ManualClock
 from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityUnavailable
 from engine.facility.facility import Facility
 from engine.facility.payloads import core_settings
+from engine.messages import body_of
 from engine.metrics import Metrics
 from engine.model import DeadLetter, Detection, EntryKind, ParkedItem, SensorStatus, SensorType, Verdict
 from engine.settings import Settings
@@ -51,6 +52,30 @@ def recovered_state(historian: FakeHistorian) -> bytes:
     for entry in historian.log["f"]:
         core.replay(entry.kind.value, entry.payload)
     return core.snapshot()
+
+
+async def test_as_many_sensors_as_a_facility_may_have_and_no_more(historian: FakeHistorian) -> None:
+    facility = facility_on(historian, sensors_per_facility_max=2)
+    await facility.apply([activation("a"), activation("b")])
+    assert historian.dead_letters == []
+    await facility.apply([activation("c"), deactivation("a", 5), activation("b")])
+    await facility.apply([activation("c")])
+    assert sorted(historian.sensors) == ["a", "b"]
+    assert [(each.reason, each.sensor_id) for each in historian.dead_letters] == [("sensors_per_facility_max", "c")]
+    assert [(owner, event.alarm_key) for owner, event in historian.events] == [("", "sensors_per_facility_max:f")]
+    assert historian.sensors["a"].status is SensorStatus.INACTIVE, "its neighbours take effect"
+
+
+async def test_a_sensor_beyond_all_there_may_be_is_a_dead_letter_also_from_the_parking_table(
+    historian: FakeHistorian,
+) -> None:
+    historian.limits = Settings(_env_file=None, sensors_max=1)
+    await facility_on(historian).apply([activation("a")])
+    waiting = ParkedItem("activation", "f", "b", T0_US, body_of(activation("b")), "unknown_facility")
+    historian.park([waiting])
+    await facility_on(historian).load()
+    assert historian.parking == {}
+    assert [(each.reason, each.sensor_id) for each in historian.dead_letters] == [("sensors_max", "b")]
 
 
 async def test_a_reading_outside_its_range_is_stored_and_alerts_once(historian: FakeHistorian) -> None:

@@ -13,6 +13,7 @@ import pytest
 import native
 from engine import messages
 from engine.errors import InputRefused
+from engine.historian.limits import DEAD_LETTERS, WHAT
 from engine.model import FacilityType, SensorType
 from engine.settings import Settings
 
@@ -155,6 +156,12 @@ def test_no_reason_is_missing() -> None:
     assert of_readings is not None and of_entities is not None
     known = {word for found in (of_readings, of_entities) for word in re.findall(r"\w+", found[1])}
     assert {row[0].strip("`") for row in REASONS} == known | {"rejected", "poisoned"}
+
+
+def test_refusals_are_those_of_the_settings() -> None:
+    named = {row[0].strip("`") for row in cells(between("refusals"))}
+    assert named == set(WHAT) - {DEAD_LETTERS}
+    assert set(WHAT) <= Settings.model_fields.keys()
 
 
 def native_stub() -> str:

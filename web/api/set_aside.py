@@ -39,7 +39,7 @@ async def list_parked(call: Call, query: Paging) -> Rows:
 @noun.get("/dead-letters", Need.ADMIN, DeadLetterPage, statuses=(401, 403, 422), is_list=True)
 async def list_dead_letters(call: Call, query: Paging) -> Rows:
     """What will never take effect: messages moved to a dead-letter queue (`source` bus), bad rows of good messages
-    (row), and what waited too long (parked); newest first.
+    (row), what waited too long (parked), and what is good and found no place (refused); newest first.
     """
     shape = each(lambda row: DeadLetter(**row))
     return await listed(call, DEAD_LETTERS, (), Part.of(call, query), shape, rows_in="dead_letters")

@@ -19,6 +19,7 @@ from engine.clock import SystemClock
 from engine.facility.facility import Facility
 from engine.historian.historian import Historian
 from engine.historian.notifications import ConfigurationNews
+from engine.historian.port import Creation
 from engine.metrics import Metrics
 from engine.model import SensorActivation, SensorType
 from native import Flag
@@ -76,7 +77,7 @@ async def watched(database_url: str, tmp_path: Path) -> AsyncIterator[Watched]:
         clock = SystemClock()
         historian = await Historian.open(database_url, web.settings, clock)
         news = await ConfigurationNews.open(database_url, web.settings)
-        assert await historian.create_facility(setup("f"))
+        assert await historian.create_facility(setup("f")) is Creation.MADE
         facility = Facility("f", historian, web.settings, clock, Metrics())
         start_us = clock.now_us() - 86_400_000_000
         await facility.apply([SensorActivation("s", "f", SensorType.TEMPERATURE, PLACE, STEP_S, start_us)])

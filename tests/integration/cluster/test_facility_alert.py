@@ -11,6 +11,7 @@ import native
 from engine.clock import SystemClock
 from engine.facility.facility import Facility
 from engine.historian.historian import Historian
+from engine.historian.port import Creation
 from engine.metrics import Metrics
 from engine.model import SensorActivation, SensorType
 from tests.integration.historian.outcomes import PLACE, setup
@@ -48,7 +49,7 @@ async def test_people_see_it_with_its_foremost_sensor_and_a_rebuild_keeps_it(dat
         start_us = clock.now_us() - (ROUNDS + AGAINST + 10) * STEP_US
         historian = await Historian.open(database_url, web.settings, clock)
         try:
-            assert await historian.create_facility(setup("f"))
+            assert await historian.create_facility(setup("f")) is Creation.MADE
             facility = Facility("f", historian, web.settings, clock, Metrics())
             type_ = SensorType.COMPRESSOR_STATUS
             await facility.apply([SensorActivation(each, "f", type_, PLACE, 15, start_us) for each in SENSORS])

@@ -36,8 +36,8 @@ def stop_here() -> None:
 def stop_inside_the_transaction() -> None:
     write = group.write_group
 
-    async def write_and_stop(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> dict[str, CommitAnswer]:
-        answers = await write(connection, outcomes, now_us)
+    async def write_and_stop(connection: Any, outcomes: Sequence[Outcome], *rest: Any) -> dict[str, CommitAnswer]:
+        answers = await write(connection, outcomes, *rest)
         stop_here()
         return answers
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import replace
 
-from engine.historian.port import HistorianPort
+from engine.historian.port import Creation, HistorianPort
 from engine.model import (
     AlarmEvent,
     AlertType,
@@ -108,14 +108,13 @@ async def facility_with_sensors(
     historian: HistorianPort, facility_id: str, sensors: int = 1
 ) -> tuple[FacilityState, list[int]]:
     """Create it and commit its sensors as commit 1 of the first epoch; the state as loaded, and the sensor numbers."""
-    assert await historian.create_facility(setup(facility_id))
+    assert await historian.create_facility(setup(facility_id)) is Creation.MADE
     state = await load(historian, facility_id)
     numbers = []
     changes = []
     for index in range(sensors):
         sensor_id = f"{facility_id}-s{index}"
-        sensor_no = await historian.reserve_sensor(sensor_id, facility_id)
-        assert sensor_no is not None
+        sensor_no = await reserved(historian, sensor_id, facility_id)
         numbers.append(sensor_no)
         changes.append(
             EntityChange("insert_sensor", sensor_id, activation=activation(facility_id, sensor_id), sensor_no=sensor_no)
@@ -123,6 +122,12 @@ async def facility_with_sensors(
     answer = await historian.commit(replace(outcome(state, 1), changes=tuple(changes)))
     assert answer.verdict is Verdict.COMMITTED, answer
     return state, numbers
+
+
+async def reserved(historian: HistorianPort, sensor_id: str, facility_id: str) -> int:
+    number = await historian.reserve_sensor(sensor_id, facility_id)
+    assert isinstance(number, int)
+    return number
 
 
 async def load(historian: HistorianPort, facility_id: str) -> FacilityState:

@@ -118,8 +118,8 @@ def hold_before_commit(monkeypatch: pytest.MonkeyPatch, hold: Hold) -> None:
     """Run `hold` when everything of a transaction is written and only COMMIT is missing."""
     write = group.write_group
 
-    async def write_and_wait(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> dict[str, CommitAnswer]:
-        answers = await write(connection, outcomes, now_us)
+    async def write_and_wait(connection: Any, outcomes: Sequence[Outcome], *rest: Any) -> dict[str, CommitAnswer]:
+        answers = await write(connection, outcomes, *rest)
         await hold(outcomes)
         return answers
 

@@ -18,6 +18,7 @@ import pytest_asyncio
 from engine.clock import US_PER_S, ManualClock, SystemClock
 from engine.historian.historian import Historian
 from engine.historian.partitions import day_of, partition_name, start_us
+from engine.historian.port import Parking
 from engine.model import EntityChange, ParkedItem
 from engine.settings import Settings
 from tests.integration.historian.outcomes import (
@@ -257,7 +258,7 @@ async def test_parked_rows_expire_into_dead_letters(historian: Historian, clock:
     await committed(historian, replace(outcome(state, 2), parked=(old,)))
     await clock.advance(7 * 86_400 - 1)
     young = ParkedItem("activation", "g", "y", T0_US, "{}", "unknown_facility")
-    assert await historian.park_unknown_facility([young]) == [True]
+    assert await historian.park_unknown_facility([young]) == [Parking.PARKED]
     assert await historian.expire_parked() == 0
     await clock.advance(2)
     assert await historian.expire_parked() == 1
@@ -288,7 +289,7 @@ async def test_sweep_names_facilities_whose_parked_rows_have_a_parent(historian:
         item("deactivation", "c", "c-s0"),
         item("reading", "d", "d-s0"),
     ]
-    assert await historian.park_unknown_facility(waiting) == [True] * 4
+    assert await historian.park_unknown_facility(waiting) == [Parking.PARKED] * 4
     assert await historian.sweep() == []
     for facility_id in ("a", "b"):
         await historian.create_facility(setup(facility_id))

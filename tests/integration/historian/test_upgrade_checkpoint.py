@@ -38,7 +38,7 @@ async def test_a_damaged_checkpoint_costs_no_alarm(historian: Historian, databas
     await facility.ingest(batch(("s", -3 * DAY_S, "24.60"), ("s", 1, "21.0"), ("s", 2, "off"), ("s", 15, "30")))
     await facility.ingest(batch(("s", 30, "31")))
     number = await historian.reserve_sensor("s", "f")
-    assert number is not None
+    assert isinstance(number, int)
     stored = await historian.recent_readings("f", [number], 4)
     assert [(at_us - T0_US, data) for _, at_us, data in stored] == [
         (1_000_000, "21.0"),
