@@ -72,7 +72,9 @@ class Settings(BaseSettings):
     ray_address: str | None = Field(
         None, description="host:port of an existing Ray cluster; local (in development also none): a private Ray"
     )
-    facilities_per_actor: int = Field(1, ge=1, le=10_000, description="facilities that share one actor process")
+    facilities_per_actor: int = Field(
+        1, ge=1, le=10_000, description="facilities that share one actor process at least"
+    )
     historian_actors: int = Field(1, ge=1, le=16, description="actors that write to PostgreSQL")
     group_commit_wait_ms: float = Field(3.0, ge=0, le=1000, description="how long a commit waits for its neighbours")
     checkpoint_s_max: float = Field(60.0, gt=0, description="longest time between two checkpoints of a facility")

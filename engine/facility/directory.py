@@ -74,11 +74,7 @@ class Directory:
         """These facilities exist; those without a process are given one (started when it is first spoken to)."""
         for facility_id in facility_ids:
             if facility_id not in self._slot_of:
-                free = next((slot for slot in self._slots.values() if len(slot.facilities) < self._per_host), None)
-                if free is None:
-                    number = max(self._slots, default=-1) + 1
-                    free = self._slots.setdefault(number, Slot(number))
-                self._place(facility_id, free)
+                self._place(facility_id, self._slot_with_room())
 
     def slot_of(self, facility_id: str) -> int | None:
         """The number of the facility's process; None: no such facility is known."""
@@ -195,6 +191,17 @@ class Directory:
         if slot.asking is None or slot.asking.done():
             slot.asking = asyncio.create_task(self._status(slot))
         return slot.asking
+
+    def _slot_with_room(self) -> Slot:
+        """One that is not full, else a new one; the emptiest where the processors carry no more processes."""
+        slots = self._slots.values()
+        if (free := next((slot for slot in slots if len(slot.facilities) < self._per_host), None)) is not None:
+            return free
+        most = self._mover.processes_max
+        if slots and most is not None and len(slots) >= most:
+            return min(slots, key=lambda slot: (len(slot.facilities), slot.number))
+        number = max(self._slots, default=-1) + 1
+        return self._slots.setdefault(number, Slot(number))
 
     def _place(self, facility_id: str, slot: Slot) -> None:
         slot.facilities.append(facility_id)

@@ -12,7 +12,7 @@ from engine.clock import Clock
 from engine.errors import FacilityUnavailable
 from engine.facility.port import HostStarter
 from engine.facility.slot import START_S_MAX, Slot
-from engine.placement.nodes import Node, carried_by, homes, least_loaded, next_move
+from engine.placement.nodes import Node, carried_by, homes, least_loaded, next_move, processes_max
 
 STEADY_S_MIN = 10.0
 """Nodes come and go for a while when a cluster starts; only then is it worth to move what works."""
@@ -49,6 +49,11 @@ class Mover:
             if move := next_move(nodes, places(self._slots.values()), balance=steady_s >= STEADY_S_MIN):
                 slot = self._slots[move[0]]
                 self._begin(slot, self._move(slot, move[1]))
+
+    @property
+    def processes_max(self) -> int | None:
+        """How many processes there may be now; None: nothing is known of the nodes."""
+        return processes_max(self._nodes)
 
     def home(self) -> str | None:
         """Where a process is best started now; None: wherever Ray likes."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+PROCESSES_PER_CPU: Final = 4
+"""More of them than this cost memory, about 110 MB each, and do no more work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,12 @@ def homes(nodes: Iterable[Node]) -> list[Node]:
     living = [node for node in nodes if node.alive]
     wanted = [node for node in living if not node.drained] or living
     return [node for node in wanted if node.cpus > 0] or wanted
+
+
+def processes_max(nodes: Iterable[Node]) -> int | None:
+    """How many processes of facilities there may be on these nodes; None while no node is known."""
+    cpus = [max(1.0, node.cpus) for node in homes(nodes)]
+    return int(PROCESSES_PER_CPU * sum(cpus)) if cpus else None
 
 
 def least_loaded(nodes: Iterable[Node], carried: Mapping[str, int]) -> str | None:

@@ -14,7 +14,7 @@ from engine.facility.directory import Directory
 from engine.facility.mover import STEADY_S_MIN
 from engine.facility.port import Answer, Result, Share
 from engine.historian.overview import Overview
-from engine.placement.nodes import Node, homes, least_loaded, next_move
+from engine.placement.nodes import Node, homes, least_loaded, next_move, processes_max
 from tests.fakes.messages import activation, batch, setup
 from tests.unit.test_directory import Starter, directory_of
 from tests.unit.test_directory import starter as starter  # noqa: PLC0414  a fixture
@@ -33,6 +33,26 @@ def test_actors_live_on_nodes_with_cpus_that_are_not_drained_and_in_need_on_any(
 def test_the_least_loaded_node_is_chosen() -> None:
     assert least_loaded([A, B, C], {"a": 2, "b": 1, "c": 1}) == "b"
     assert least_loaded([], {}) is None
+
+
+def test_four_processes_a_core_and_then_facilities_share() -> None:
+    assert processes_max([]) is None
+    assert processes_max([A]) == 4
+    assert processes_max([replace(A, cpus=2.0), B]) == 12
+    assert processes_max([replace(A, cpus=0.0)]) == 4, "where nothing else is, a node carries what one core does"
+
+
+@pytest.mark.parametrize(("per_host", "slots"), [(1, [0, 1, 2, 3, 0, 1, 2, 3, 0]), (2, [0, 0, 1, 1, 2, 2, 3, 3, 0])])
+async def test_facilities_share_processes_when_there_are_as_many_as_the_cores_carry(
+    starter: Starter, per_host: int, slots: list[int]
+) -> None:
+    directory = directory_of(starter, per_host=per_host)
+    directory.arrange([A])
+    directory.add_known("abcdefghi")
+    assert [directory.slot_of(name) for name in "abcdefghi"] == slots
+    directory.arrange([A, B])
+    directory.add_known("j")
+    assert directory.slot_of("j") == 4, "another node carries another process"
 
 
 def test_drained_nodes_are_emptied_before_anything_is_balanced() -> None:
