@@ -78,5 +78,9 @@ class FacilityUnavailable(GasInSightError):
     """The facility's actor cannot answer now; its messages stay locked and are tried again."""
 
 
+class FacilityGone(FacilityUnavailable):
+    """There is no such facility any more: it was removed, or retired and closed."""
+
+
 class ClusterUnavailable(GasInSightError):
     """Ray cannot be reached now."""

@@ -154,6 +154,7 @@ class SensorConfig:
     installed_at_us: int
     status_changed_at_us: int
     detection: Detection = Detection()
+    is_retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ class FacilityConfig:
     name: str
     type: FacilityType
     status: FacilityStatus
+    is_retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,8 @@ class EntityChange:
     """A row to write with the commit.
 
     op = insert_sensor      value: the SensorActivation with its reserved `sensor_no`
-    op = sensor_status      sensor_id, status, changed_at_us
+    op = sensor_status      sensor_id, status, changed_at_us; an Active one is not retired any more
+    op = facility_closed    nothing else: the core of a retired facility has ended its alarms
     """
 
     op: str
@@ -324,6 +327,8 @@ class FacilityState:
     """What a load returns. The epoch was taken before anything else was read.
 
     detection   by type of sensor: what a sensor that arrives begins with
+    removed     when each sensor was removed that the facility once had
+    removed_us  when a facility of this id was removed before this one was made; -1: never
     """
 
     config: FacilityConfig
@@ -334,3 +339,5 @@ class FacilityState:
     parked: tuple[tuple[int, ParkedItem], ...]
     last_commit_no: int
     detection: Mapping[SensorType, Detection] = field(default_factory=dict)
+    removed: Mapping[str, int] = field(default_factory=dict)
+    removed_us: int = -1

@@ -1,12 +1,23 @@
-"""What only an Admin may: users, permissions, API keys, and looking through a user's eyes."""
+"""What only an Admin may: users, permissions, API keys, retiring and removing, looking through a user's eyes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from engine.client.asking import Asking
-from engine.client.shapes import ApiKey, ApiKeyPage, Permission, PermissionType, Role, Tokens, User, UserPage
+from engine.client.asking import Asking, quoted
+from engine.client.shapes import (
+    ApiKey,
+    ApiKeyPage,
+    Facility,
+    Permission,
+    PermissionType,
+    Role,
+    Sensor,
+    Tokens,
+    User,
+    UserPage,
+)
 
 PAGE_ROWS = 500
 
@@ -52,6 +63,22 @@ class Admin:
     async def delete_user(self, user_id: int) -> User:
         """With the user's permissions and logins; Refused for oneself."""
         return await self._client.send(User, "DELETE", f"/users/{user_id}")
+
+    async def retire_facility(self, facility_id: str) -> Facility:
+        """Out of use; its history stays. A later setup brings it back. Refused when it is already."""
+        return await self._client.send(Facility, "POST", f"/facilities/{quoted(facility_id)}/retire")
+
+    async def remove_facility(self, facility_id: str) -> Facility:
+        """For good, with its sensors, permissions and all its data."""
+        return await self._client.send(Facility, "DELETE", f"/facilities/{quoted(facility_id)}")
+
+    async def retire_sensor(self, sensor_id: str) -> Sensor:
+        """Out of use; its history stays. A later activation brings it back. Refused when it is already."""
+        return await self._client.send(Sensor, "POST", f"/sensors/{quoted(sensor_id)}/retire")
+
+    async def remove_sensor(self, sensor_id: str) -> Sensor:
+        """For good, with all its data."""
+        return await self._client.send(Sensor, "DELETE", f"/sensors/{quoted(sensor_id)}")
 
     async def permissions_of(self, user_id: int) -> list[Permission]:
         return await self._client.rows(Permission, "/permissions", user_id=user_id)

@@ -114,6 +114,7 @@ class FacilitySummary(Shape):
 class Facility(FacilitySummary):
     location_id: int
     location: Location
+    retired_at: Time | None = None
 
 
 class SensorSummary(Shape):
@@ -145,6 +146,7 @@ class Sensor(SensorSummary):
     location_id: int | None
     location: Location | None
     latest: StoredReading | None = None
+    retired_at: Time | None = None
 
 
 class DetectionSettings(Shape):

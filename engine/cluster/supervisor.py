@@ -43,6 +43,7 @@ LEAD_RETRY_S: Final = 2.0
 ROLLUP_S: Final = 15.0
 LIMITS_S: Final = 10.0
 SWEEP_S: Final = 60.0
+PURGE_S: Final = 2.0
 HOURLY_S: Final = 3600.0
 SILENT_CHECKS_MAX: Final = 4
 
@@ -99,6 +100,7 @@ class Supervisor:
             self._every(ROLLUP_S, self._roll_up),
             self._every(LIMITS_S, self._keep_limits),
             self._every(SWEEP_S, self._sweep),
+            self._every(PURGE_S, self._historian.purge_removed),
             self._every(HOURLY_S, self._keep_house),
             self._every(CHECK_S, self._follow_changes),
         ]
@@ -315,7 +317,7 @@ class Supervisor:
             refused_moved=moved,
         )
 
-    async def _every(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, seconds: float, duty: Callable[[], Awaitable[object]]) -> None:
         """Do it now and then. What is away comes back; anything else is ours and ends the engine."""
         while True:
             try:

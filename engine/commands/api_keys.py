@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -15,12 +13,10 @@ from rich.table import Table
 from engine.all_or_nothing import unwound_by_signals
 from engine.client import GasInSight
 from engine.client.shapes import ApiKey, Facility, PermissionType
-from engine.commands.login import LoginOptions, NotDone, find_login, told_errors
+from engine.commands.login import LoginOptions, NotDone, asked
 from engine.commands.steps import plain
 from engine.errors import SettingsError
 from engine.printable import escaped
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,7 @@ def run_create(overrides: dict[str, object], options: LoginOptions, new: NewKey,
         raise SettingsError("a key needs at least one facility: --view FACILITY or --edit FACILITY")
 
     with unwound_by_signals():
-        _asked(overrides, options, lambda gis: create_key(gis, new, as_json))
+        asked(overrides, options, lambda gis: create_key(gis, new, as_json))
 
 
 async def create_key(gis: GasInSight, new: NewKey, as_json: bool) -> None:
@@ -74,7 +70,7 @@ def _show(made: ApiKey, as_json: bool) -> None:
 
 def run_list(overrides: dict[str, object], options: LoginOptions, as_json: bool) -> None:
     """One line a key."""
-    found = _asked(overrides, options, lambda gis: gis.admin.api_keys())
+    found = asked(overrides, options, lambda gis: gis.admin.api_keys())
     if as_json:
         for key in found:
             sys.stdout.write(json.dumps(key.model_dump(mode="json", exclude={"key"})) + "\n")
@@ -98,21 +94,8 @@ def run_list(overrides: dict[str, object], options: LoginOptions, as_json: bool)
 
 def run_revoke(overrides: dict[str, object], options: LoginOptions, key_id: int) -> None:
     """Say which one it was."""
-    key = _asked(overrides, options, lambda gis: gis.admin.revoke_api_key(key_id))
+    key = asked(overrides, options, lambda gis: gis.admin.revoke_api_key(key_id))
     sys.stdout.write(f"Key {key.id} ({escaped(key.name)}) is revoked.\n")
-
-
-def _asked(
-    overrides: dict[str, object], options: LoginOptions, ask: Callable[[GasInSight], Awaitable[Result]]
-) -> Result:
-    login = find_login(overrides, options)
-
-    async def answer() -> Result:
-        async with GasInSight(login.url, login.user, login.password) as gis:
-            return await ask(gis)
-
-    with told_errors():
-        return asyncio.run(answer())
 
 
 def _id_of(wanted: str, known: list[Facility]) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from engine.client import ClientError, NotSignedIn, ServerAway
+from engine.client import ClientError, GasInSight, NotSignedIn, ServerAway
 from engine.errors import GasInSightError, SettingsError
 from engine.printable import escaped
 from engine.processes.parts import web_url
 from engine.runtime import effective_settings, published_values
 from engine.settings import Settings
+
+Result = TypeVar("Result")
 
 
 class NotDone(GasInSightError):
@@ -66,3 +70,17 @@ def _password(options: LoginOptions, settings: Settings, user: str) -> str:
     if not sys.stdin.isatty():
         raise SettingsError(f"no password for {user}; set GASINSIGHT_PASSWORD or give --password")
     return getpass.getpass(f"Password of {escaped(user)}: ")
+
+
+def asked(
+    overrides: dict[str, object], options: LoginOptions, ask: Callable[[GasInSight], Awaitable[Result]]
+) -> Result:
+    """What the server answers whoever signs in so; its refusals are NotDone."""
+    login = find_login(overrides, options)
+
+    async def answer() -> Result:
+        async with GasInSight(login.url, login.user, login.password) as gis:
+            return await ask(gis)
+
+    with told_errors():
+        return asyncio.run(answer())

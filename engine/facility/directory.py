@@ -34,6 +34,11 @@ SILENCE_S_MAX = 30.0
 STATUSES_S_MAX = 2.0
 SILENCE_TOLD_S = 5.0
 FACILITIES_TOLD = 3
+NOT_MADE = {
+    Creation.NO_ROOM: "there are as many facilities as there may be",
+    Creation.RETIRED: "the facility was retired after the moment of this setup; one that is dated later revives it",
+    Creation.REMOVED: "the facility was removed after the moment of this setup; a later one makes a new facility",
+}
 
 log = structlog.get_logger()
 
@@ -76,6 +81,12 @@ class Directory:
             if facility_id not in self._slot_of:
                 self._place(facility_id, self._slot_with_room())
 
+    async def follow(self, facility_ids: Sequence[str]) -> None:
+        """These facilities exist, and no others: whoever is not among them is asked, and forgotten if it is gone."""
+        self.add_known(facility_ids)
+        for facility_id in sorted(self._slot_of.keys() - set(facility_ids)):
+            await self.reload(facility_id)
+
     def slot_of(self, facility_id: str) -> int | None:
         """The number of the facility's process; None: no such facility is known."""
         slot = self._slot_of.get(facility_id)
@@ -112,15 +123,16 @@ class Directory:
             return Answer(Result.UNAVAILABLE, str(error))
         slot = self._slot_of[facility_id]
         if others:
-            return await self._guarded(slot, lambda host: host.apply(facility_id, others))
-        return await self._guarded(slot, lambda host: host.load(facility_id))
+            return self._noted(facility_id, await self._guarded(slot, lambda host: host.apply(facility_id, others)))
+        return self._noted(facility_id, await self._guarded(slot, lambda host: host.load(facility_id)))
 
     async def probe(self, facility_id: str) -> bool:
         """Whether the facility can load and commit now. An unknown one has nothing that could crash."""
         slot = self._slot_of.get(facility_id)
         if slot is None:
             return True
-        return (await self._guarded(slot, lambda host: host.probe(facility_id))).result is Result.DONE
+        answer = self._noted(facility_id, await self._guarded(slot, lambda host: host.probe(facility_id)))
+        return answer.result is Result.DONE
 
     async def tick(self, watermark_us: int) -> None:
         """Tell every facility how far the queue has been read; starts and loads what is not running.
@@ -163,7 +175,7 @@ class Directory:
         """Load a facility again: its configuration or parked rows were changed by somebody else."""
         if (slot := self._slot_of.get(facility_id)) is None:
             return Answer(Result.UNAVAILABLE, f"facility {facility_id} is not known")
-        return await self._guarded(slot, lambda host: host.load(facility_id, again=True))
+        return self._noted(facility_id, await self._guarded(slot, lambda host: host.load(facility_id, again=True)))
 
     async def reclaim_fenced(self) -> list[str]:
         """For the one leader only: facilities that somebody else had taken are loaded again under a newer epoch."""
@@ -207,11 +219,23 @@ class Directory:
         slot.facilities.append(facility_id)
         self._slot_of[facility_id] = slot
 
+    def _noted(self, facility_id: str, answer: Answer) -> Answer:
+        """Forget a facility that is gone; what came for it is tried again, as input of a stranger.
+
+        Its process is left: the next facility takes the place.
+        """
+        if answer.result is not Result.GONE:
+            return answer
+        slot = self._slot_of.pop(facility_id, None)
+        if slot is not None:
+            slot.facilities.remove(facility_id)
+            log.info("facility_forgotten", facility_id=facility_id, slot=slot.number, why=answer.reason)
+        return Answer(Result.UNAVAILABLE, answer.reason)
+
     async def _create(self, setup: FacilitySetup) -> None:
         """A setup that finds no place is a dead letter, and its facility stays unknown."""
         made = await self._historian.create_facility(setup)
-        if made is Creation.NO_ROOM:
-            detail = "there are as many facilities as there may be"
+        if detail := NOT_MADE.get(made):
             await self._historian.record_dead_letters([refused_message(setup, made.value, detail)])
             self._metrics.add(DEAD_LETTERS, reason=made.value)
             return
@@ -250,6 +274,8 @@ class Directory:
         for item, parking in zip(items, found, strict=True):
             if parking is Parking.PARKED:
                 self._metrics.add(PARKED, kind=item.kind)
+            elif parking in {Parking.RETIRED, Parking.REMOVED}:
+                self._metrics.add(IGNORED, reason=parking.value)
             else:
                 self._metrics.add(DEAD_LETTERS, reason=parking.value)
         for letter in letters:
@@ -266,11 +292,12 @@ class Directory:
         failed = await self._guarded(slot, call)
         if failed.result is not Result.DONE:
             return {share.facility_id: failed for share in shares}
-        return answers
+        return {facility_id: self._noted(facility_id, answer) for facility_id, answer in answers.items()}
 
     async def _tick_slot(self, slot: Slot, watermark_us: int) -> None:
         async def call(host: Host) -> Answer:
-            await host.tick(tuple(slot.facilities), watermark_us)
+            for facility_id, answer in (await host.tick(tuple(slot.facilities), watermark_us)).items():
+                self._noted(facility_id, answer)
             return DONE
 
         slot.ticking = True

@@ -20,9 +20,10 @@ import structlog
 import native
 from engine import messages
 from engine.clock import Clock
-from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityUnavailable
+from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityGone, FacilityUnavailable
 from engine.facility import payloads
 from engine.facility.commit import commit_until_answered
+from engine.facility.gone import Gone
 from engine.facility.parked_rows import ParkedRows
 from engine.facility.plan import SensorPlan
 from engine.facility.port import Cursor, SensorMessage
@@ -104,6 +105,7 @@ class Facility:
         self._commit_no = self._watermark_us = 0
         self._sensors: dict[str, SensorConfig] = {}
         self._detection: Mapping[SensorType, Detection] = {}
+        self._gone = Gone({}, -1)
         self._parked_for: set[str] = set()
         self._prelude: bytes | None = None
         self._entries_since = self._readings_since = 0
@@ -189,11 +191,11 @@ class Facility:
         and loaded in any case would fence the owner of now. An answer to a load that was lost makes it seem fenced
         too; then the leader gives it the facility again.
 
-        Raises StoreUnavailable, CommitFenced, or FacilityUnavailable when there is no such facility.
+        Raises StoreUnavailable, CommitFenced, or FacilityGone when there is no such facility or it is retired.
         """
         state = await self._historian.load(self.facility_id, self._epoch)
         if state is None:
-            raise FacilityUnavailable(f"there is no facility {self.facility_id}")
+            raise FacilityGone(f"there is no facility {self.facility_id}")
         self._epoch = state.epoch
         config = payloads.config_payload(state.sensors, facility_name=state.config.name, at_us=self._clock.now_us())
         recovered = await recovered_core(state, self._core_settings, config, self._historian, self._native)
@@ -201,6 +203,7 @@ class Facility:
         self._commit_no = state.last_commit_no
         self._sensors = {sensor.sensor_id: sensor for sensor in state.sensors}
         self._detection = state.detection
+        self._gone = Gone(state.removed, state.removed_us)
         self._prelude = config  # what the core was told last is in its state only; telling it again changes nothing
         self._watermark_us = 0
         self._entries_since, self._readings_since = recovered.entries, recovered.readings
@@ -212,6 +215,9 @@ class Facility:
         self._log.info("facility_loaded", reason=self._reload_reason, epoch=state.epoch, replayed=recovered.entries)
         await reached("loaded")
         self._publisher.restart()
+        if state.config.is_retired:
+            await self._take(_Step(changes=(EntityChange("facility_closed", ""),)), checkpoint=True)
+            raise FacilityGone(f"facility {self.facility_id} is retired")
         await self._take_parked(state)
 
     async def _take_parked(self, state: FacilityState) -> None:
@@ -231,7 +237,9 @@ class Facility:
         """Entity messages and parked rows, in as few steps as the size of an outcome allows."""
         activations = [message for _, message in parked.activations]
         numbers = await self._numbers([*activations, *arrived])
-        plan = SensorPlan(self.facility_id, self._sensors, numbers, self._detection, self._settings)
+        plan = SensorPlan(
+            self.facility_id, self._sensors, numbers, self._detection, gone=self._gone, settings=self._settings
+        )
         plan.add_all([*activations, *arrived])
         unparked = [row_id for row_id, _ in parked.activations]
         if arrived and (wanted := plan.arrivals & self._parked_for):
@@ -307,6 +315,7 @@ class Facility:
             self._checkpoint_at_s, self._checkpoint_wanted = self._clock.monotonic_s(), False
         self._parked_for |= {item.sensor_id for item in outcome.parked}
         self._count(outcome, effects, answer)
+        self._gone.told()
         self._publish(effects, answer, outcome.rows)
 
     def _outcome(self, step: _Step, inputs: Sequence[Input], effects: Sequence[native.Effects]) -> Outcome:
@@ -314,7 +323,8 @@ class Facility:
         logged = zip(inputs, effects, strict=True)
         numbered = enumerate(logged, start=self._commit_no + 1)
         unknown = [row for effect in effects for row in effect.unknown]
-        parked = [payloads.parked_reading(self.facility_id, *row) for row in unknown]
+        waiting, idle = self._gone.parted(unknown, self._sensors)
+        parked = [payloads.parked_reading(self.facility_id, *row) for row in waiting]
         return Outcome(
             facility_id=self.facility_id,
             epoch=self._epoch,
@@ -325,7 +335,7 @@ class Facility:
             events=tuple(payloads.alarm_events(effects)),
             parked=(*step.parked, *parked),
             unparked_ids=step.unparked_ids,
-            dead_letters=step.refused,
+            dead_letters=(*step.refused, *self._gone.letters(self.facility_id, idle)),
             changes=step.changes,
         )
 
@@ -348,6 +358,8 @@ class Facility:
             self._metrics.add(DEAD_LETTERS, rows, reason=reason)
         for letter in outcome.dead_letters:
             self._metrics.add(DEAD_LETTERS, reason=letter.reason)
+        for reason, rows in self._gone.counts.items():
+            self._metrics.add(IGNORED, rows, reason=reason)
 
     def _publish(self, effects: Sequence[native.Effects], answer: CommitAnswer, rows: int) -> None:
         if not rows:

@@ -16,7 +16,14 @@ import structlog
 
 import native
 from engine.clock import Clock
-from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityUnavailable, StoreUnavailable
+from engine.errors import (
+    CommitFenced,
+    CommitRejected,
+    CommitUnknown,
+    FacilityGone,
+    FacilityUnavailable,
+    StoreUnavailable,
+)
 from engine.facility.facility import Facility
 from engine.facility.port import DONE, Answer, Cursor, HostStatus, Result, SensorMessage, Share
 from engine.historian.port import HistorianPort
@@ -55,24 +62,25 @@ class FacilityHost:
             for share in shares
         ]
         answers = await asyncio.gather(*work)
-        return {share.facility_id: answer for share, answer in zip(shares, answers, strict=True)}
+        return self._noted({share.facility_id: answer for share, answer in zip(shares, answers, strict=True)})
 
     async def apply(self, facility_id: str, messages: Sequence[SensorMessage]) -> Answer:
         """Activations and deactivations of one facility."""
-        return await _answer(facility_id, self._facility(facility_id).apply(messages))
+        return self._noted_one(facility_id, await _answer(facility_id, self._facility(facility_id).apply(messages)))
 
     async def tick(self, facility_ids: Sequence[str], watermark_us: int) -> dict[str, Answer]:
         """Tell the facilities how far the queue has been read; loads those that are not loaded."""
         work = [_answer(each, self._facility(each).tick(watermark_us)) for each in facility_ids]
-        return dict(zip(facility_ids, await asyncio.gather(*work), strict=True))
+        return self._noted(dict(zip(facility_ids, await asyncio.gather(*work), strict=True)))
 
     async def load(self, facility_id: str, *, again: bool = False) -> Answer:
         """Load the facility if it is not loaded; `again`: in any case, also after it was fenced."""
-        return await _answer(facility_id, self._facility(facility_id).load(again=again))
+        return self._noted_one(facility_id, await _answer(facility_id, self._facility(facility_id).load(again=again)))
 
     async def probe(self, facility_id: str) -> Answer:
         """Whether the facility can load and commit, proved by a checkpoint."""
-        return await _answer(facility_id, self._facility(facility_id).checkpoint(even_if_nothing_new=True))
+        work = self._facility(facility_id).checkpoint(even_if_nothing_new=True)
+        return self._noted_one(facility_id, await _answer(facility_id, work))
 
     async def command(self, facility_id: str, payload: bytes) -> Answer:
         """A person's command to one facility."""
@@ -96,6 +104,15 @@ class FacilityHost:
             if answer.result is not Result.DONE:
                 log.warning("no_last_checkpoint", facility_id=facility_id, reason=answer.reason)
 
+    def _noted(self, answers: dict[str, Answer]) -> dict[str, Answer]:
+        """Forget the facilities that are gone, with all that they remember."""
+        return {facility_id: self._noted_one(facility_id, answer) for facility_id, answer in answers.items()}
+
+    def _noted_one(self, facility_id: str, answer: Answer) -> Answer:
+        if answer.result is Result.GONE:
+            self._facilities.pop(facility_id, None)
+        return answer
+
     def _facility(self, facility_id: str) -> Facility:
         """The one object of a facility, also when two threads (ingest, watch) ask for it first at once."""
         if (held := self._facilities.get(facility_id)) is not None:
@@ -116,6 +133,9 @@ async def _answer(facility_id: str, work: Awaitable[None]) -> Answer:
     except CommitFenced as error:
         log.warning("facility_fenced", facility_id=facility_id, error=str(error))
         return Answer(Result.FENCED, str(error))
+    except FacilityGone as error:
+        log.info("facility_gone", facility_id=facility_id, why=str(error))
+        return Answer(Result.GONE, str(error))
     except (StoreUnavailable, CommitUnknown, FacilityUnavailable) as error:
         log.info("facility_unavailable", facility_id=facility_id, error=str(error))
         return Answer(Result.UNAVAILABLE, str(error) or type(error).__name__)

@@ -16,6 +16,9 @@ from engine.settings import TICK_GAP_TICKS, Settings
 RULES_VERSION = 1
 """Version of the alarm rules a sensor type has by default; part of the journal's unique key."""
 
+RETIRED = "Retired"
+"""What the core calls a sensor that it shall end the alarms of and forget."""
+
 
 def core_settings(settings: Settings) -> str:
     """The settings that shape what the core does."""
@@ -30,9 +33,14 @@ def core_settings(settings: Settings) -> str:
 
 
 def config_payload(sensors: Iterable[SensorConfig], *, facility_name: str | None = None, at_us: int) -> bytes:
-    """A configuration change: these sensors are so from now on (`facility_name` None: unchanged)."""
+    """A configuration change: these sensors are so from now on.
+
+    With a `facility_name` they are all that there are; the core lets go of any other.
+    """
     upserts = [_upsert(sensor) for sensor in sensors]
+    is_complete = facility_name is not None
     config = {"version": RULES_VERSION, "facility_name": facility_name, "at_us": at_us, "sensors": upserts}
+    config |= {"complete": True} if is_complete else {}
     return json.dumps(config, separators=(",", ":")).encode()
 
 
@@ -43,7 +51,7 @@ def _upsert(sensor: SensorConfig) -> dict[str, object]:
         "sensor_no": sensor.sensor_no,
         "type": sensor.type.value,
         "expected_interval_s": sensor.expected_interval_s,
-        "status": sensor.status.value,
+        "status": RETIRED if sensor.is_retired else sensor.status.value,
     }
     detection = {name: value for name, value in asdict(sensor.detection).items() if value is not None}
     return {**upsert, "detection": detection} if detection else upsert

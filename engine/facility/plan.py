@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from engine.facility.gone import Gone
 from engine.facility.port import SensorMessage
 from engine.facility.refusals import refused_message
 from engine.historian.port import Unreserved
@@ -42,11 +43,14 @@ class SensorPlan:
         sensors: Mapping[str, SensorConfig],
         numbers: Mapping[str, int | Unreserved],
         detection: Mapping[SensorType, Detection],
+        *,
+        gone: Gone,
         settings: Settings,
     ) -> None:
         self._facility_id = facility_id
         self._numbers = numbers
         self._detection = detection
+        self._gone = gone
         self._settings = settings
         self._touched: dict[str, SensorConfig] = {}
         self.sensors = dict(sensors)
@@ -89,13 +93,19 @@ class SensorPlan:
     def _deactivate(self, message: SensorDeactivation) -> None:
         sensor = self.sensors.get(message.sensor_id)
         if sensor is None:
-            self.to_park.append(message)
+            if reason := self._gone.reason_of(message.sensor_id, message.tracked_at_us):
+                self.ignored[reason] += 1
+            else:
+                self.to_park.append(message)
         elif message.tracked_at_us <= sensor.status_changed_at_us:
             self.ignored["older_status_change"] += 1
         else:
             self._set_status(sensor, SensorStatus.INACTIVE, message.tracked_at_us)
 
     def _arrive(self, message: SensorActivation) -> None:
+        if reason := self._gone.reason_of(message.sensor_id, message.tracked_at_us):
+            self.ignored[reason] += 1
+            return
         sensor_no = self._numbers[message.sensor_id]
         if sensor_no is Unreserved.ELSEWHERE:
             self.ignored[sensor_no.value] += 1
@@ -125,7 +135,8 @@ class SensorPlan:
         self.changes.append(EntityChange("insert_sensor", sensor.sensor_id, activation=message, sensor_no=sensor_no))
 
     def _set_status(self, sensor: SensorConfig, status: SensorStatus, changed_at_us: int) -> None:
-        changed = replace(sensor, status=status, status_changed_at_us=changed_at_us)
+        is_retired = sensor.is_retired and status is not SensorStatus.ACTIVE
+        changed = replace(sensor, status=status, status_changed_at_us=changed_at_us, is_retired=is_retired)
         self.sensors[sensor.sensor_id] = changed
         if status is not sensor.status:
             self._touched[sensor.sensor_id] = changed

@@ -28,6 +28,7 @@ class Result(StrEnum):
     CRASHED      the process that held the facility died, or failed inside, while it had the share
     UNAVAILABLE  not now, and not the share's fault: store away, facility loading, actor restarting
     FENCED       another incarnation owns the facility
+    GONE         there is no such facility any more, or it is retired: only the directory hears this
     """
 
     DONE = "done"
@@ -35,6 +36,7 @@ class Result(StrEnum):
     CRASHED = "crashed"
     UNAVAILABLE = "unavailable"
     FENCED = "fenced"
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)

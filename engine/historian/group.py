@@ -33,7 +33,7 @@ async def write_group(
     kept = [outcome for outcome in outcomes if outcome.facility_id not in answers]
     if not kept:
         return answers
-    await _change_entities(connection, kept)
+    await _change_entities(connection, kept, now_us)
     refused = await _move_parked(connection, kept, tallies, now_us)
     before, conflicts = await _store_readings(connection, kept, now_us)
     await _append_log(connection, kept, now_us)
@@ -97,7 +97,7 @@ def _out_of_sequence(outcome: Outcome, last_commit_no: int) -> str | None:
     return None
 
 
-async def _change_entities(connection: Any, outcomes: Sequence[Outcome]) -> None:
+async def _change_entities(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> None:
     for outcome in outcomes:
         for change in outcome.changes:
             if change.op == "insert_sensor":
@@ -110,6 +110,8 @@ async def _change_entities(connection: Any, outcomes: Sequence[Outcome]) -> None
                     change.status.value,
                     change.changed_at_us,
                 )
+            elif change.op == "facility_closed":
+                await connection.execute(SQL["facility_close"], outcome.facility_id, now_us)
             else:
                 raise ContentRefused(f"entity change {change.op!r} is not known or not complete")
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from engine.clock import US_PER_S, Clock
-from engine.historian import loading, partitions, rollups
+from engine.historian import loading, partitions, removals, rollups
 from engine.historian.connecting import connect_s_max, open_pool
 from engine.historian.connection import (
     connection_options,
@@ -21,6 +21,7 @@ from engine.historian.leadership import Leadership, try_lead
 from engine.historian.limits import Tallies, bound_letters, review, tell_refusals
 from engine.historian.port import Creation, Parking, StoredItem, StoredReading, ToldAlarm, Unreserved, Usage
 from engine.historian.queries import SQL
+from engine.historian.standing import letter_of_gone, read_standing
 from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
 from engine.settings import Settings
 
@@ -86,35 +87,46 @@ class Historian:
     async def create_facility(self, setup: FacilitySetup) -> Creation:
         place = setup.location
         async with self._transaction(f"creating {setup.facility_id}") as connection:
-            await connection.execute(SQL["facility_lock"], setup.facility_id)
-            if await connection.fetchval(SQL["facility_exists"], setup.facility_id):
-                return Creation.KNOWN
+            standing = await read_standing(connection, setup.facility_id)
+            if standing.gone_at_us is not None and setup.tracked_at_us <= standing.gone_at_us:
+                return Creation.RETIRED if standing.is_there else Creation.REMOVED
+            if standing.is_there:
+                if standing.gone_at_us is None:
+                    return Creation.KNOWN
+                await connection.execute(SQL["facility_revive"], setup.facility_id)
+                return Creation.REVIVED
             await connection.execute(SQL["facilities_turn"])
             if await connection.fetchval(SQL["facilities_count"]) >= self._settings.facilities_max:
                 return Creation.NO_ROOM
             row = (setup.facility_id, setup.name, setup.type.value, setup.tracked_at_us)
             await connection.execute(SQL["facility_insert"], *row, place.address, place.longitude, place.latitude)
-            await connection.execute(SQL["epoch_insert"], setup.facility_id)
+            await connection.execute(SQL["epoch_insert"], setup.facility_id, standing.epoch + 1)
         return Creation.MADE
 
     async def park_unknown_facility(
         self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
     ) -> list[Parking]:
         async with self._transaction("parking") as connection:
-            known: dict[str, bool] = {}
-            for facility_id in sorted({each.facility_id for each in items} | {each.facility_id for each in letters}):
-                await connection.execute(SQL["facility_lock"], facility_id)
-                known[facility_id] = await connection.fetchval(SQL["facility_exists"], facility_id)
-            homeless = [item for item in items if not known[item.facility_id]]
+            standings = {
+                facility_id: await read_standing(connection, facility_id)
+                for facility_id in sorted({each.facility_id for each in items} | {each.facility_id for each in letters})
+            }
+            found = [standings[item.facility_id].parking_of(item) for item in items]
+            waiting = [item for item, parking in zip(items, found, strict=True) if parking is Parking.PARKED]
+            gone = [
+                letter_of_gone(item, parking.value)
+                for item, parking in zip(items, found, strict=True)
+                if parking in {Parking.RETIRED, Parking.REMOVED}
+            ]
             now_us = self._clock.now_us()
-            refused = await park(connection, homeless, self._tallies, now_us)
-            told = [*refused, *(letter for letter in letters if not known[letter.facility_id])]
-            await keep_letters(connection, told, now_us)
+            refused = await park(connection, waiting, self._tallies, now_us)
+            told = [letter for letter in letters if not standings[letter.facility_id].is_in_use]
+            await keep_letters(connection, [*refused, *gone, *told], now_us)
             await tell_refusals(connection, refused, self._tallies, now_us)
         reasons = {letter.identity: letter.reason for letter in refused}
         return [
-            Parking.KNOWN if known[item.facility_id] else Parking(reasons.get(identity(item), Parking.PARKED))
-            for item in items
+            Parking(reasons.get(identity(item), parking)) if parking is Parking.PARKED else parking
+            for item, parking in zip(items, found, strict=True)
         ]
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
@@ -178,6 +190,10 @@ class Historian:
     async def bound_dead_letters(self) -> Mapping[str, int]:
         async with self._connection("bounding dead letters") as connection:
             return await bound_letters(connection, self._settings, self._clock.now_us())
+
+    async def purge_removed(self) -> int:
+        async with self._connection("purging what was removed") as connection:
+            return await removals.purge(connection, self._clock.now_us())
 
     async def review_limits(self) -> list[Usage]:
         async with self._transaction("reviewing limits") as connection:

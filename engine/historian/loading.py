@@ -75,10 +75,15 @@ async def _read_state(connection: Any, facility_id: str, epoch: int) -> Facility
         LogEntry(row["commit_no"], EntryKind(row["kind"]), row["payload"])
         for row in await connection.fetch(SQL["log_after"], facility_id, covered)
     ]
+    removals = await connection.fetch(SQL["removals_of"], facility_id)
     parked = stored_items(await connection.fetch(SQL["parked_of_facility"], facility_id))
     return FacilityState(
         config=FacilityConfig(
-            facility["id"], facility["name"], FacilityType(facility["type"]), FacilityStatus(facility["status"])
+            facility["id"],
+            facility["name"],
+            FacilityType(facility["type"]),
+            FacilityStatus(facility["status"]),
+            facility["is_retired"],
         ),
         epoch=epoch,
         sensors=tuple(_sensor(row) for row in sensors),
@@ -87,6 +92,8 @@ async def _read_state(connection: Any, facility_id: str, epoch: int) -> Facility
         parked=tuple((stored.id, stored.item) for stored in parked),
         last_commit_no=log[-1].commit_no if log else covered,
         detection={SensorType(row["sensor_type"]): _detection(row) for row in by_type},
+        removed={row["subject_id"]: row["removed_at"] for row in removals if row["kind"] == "sensor"},
+        removed_us=next((row["removed_at"] for row in removals if row["kind"] == "facility"), -1),
     )
 
 
@@ -108,6 +115,7 @@ def _sensor(row: Any) -> SensorConfig:
         installed_at_us=row["installed_at"],
         status_changed_at_us=row["status_changed_at"],
         detection=_detection(row),
+        is_retired=row["is_retired"],
     )
 
 

@@ -28,11 +28,17 @@ class Creation(StrEnum):
 
     MADE      there is a new facility
     KNOWN     it was there before; nothing changes
+    REVIVED   it was retired, before the moment of the setup, and is not any more
+    RETIRED   it was retired since; nothing changes
+    REMOVED   it was removed since; nothing is made
     NO_ROOM   there are `facilities_max`
     """
 
     MADE = "made"
     KNOWN = "known"
+    REVIVED = "revived"
+    RETIRED = "retired_facility"
+    REMOVED = "removed_facility"
     NO_ROOM = "facilities_max"
 
 
@@ -41,11 +47,15 @@ class Parking(StrEnum):
 
     PARKED    it waits for its facility
     KNOWN     its facility exists by now: route it again
+    RETIRED   it has no effect: its facility is retired
+    REMOVED   it has no effect: its facility was removed
     NO_ROOM…  it is a dead letter with this reason: there are as many parked rows as there may be
     """
 
     PARKED = "parked"
     KNOWN = "known"
+    RETIRED = "retired_facility"
+    REMOVED = "removed_facility"
     NO_ROOM = "parked_max"
     NO_ROOM_IN_FACILITY = "parked_per_facility_max"
 
@@ -111,12 +121,15 @@ class HistorianPort(Protocol):
         """
 
     async def create_facility(self, setup: FacilitySetup) -> Creation:
-        """Add a facility."""
+        """Add a facility, or let a retired one be in use again."""
 
     async def park_unknown_facility(
         self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
     ) -> list[Parking]:
         """Park input of facilities that do not exist.
+
+        Readings of one that is retired or was removed have no effect, nor has what is dated up to then; one dead letter
+        a sensor says so. Activations and deactivations that are dated later may have overtaken a new setup: they wait.
 
         `letters` are kept with what is parked of their facility, or not yet. Takes the same lock on the facility id as
         `create_facility`, so that none can slip between the two.
@@ -129,7 +142,7 @@ class HistorianPort(Protocol):
         """The sensor's number if it exists, else a new one for `EntityChange(insert_sensor)`."""
 
     async def facility_ids(self) -> list[str]:
-        """Every facility there is, in order of id."""
+        """Every facility that is to be loaded, in order of id: not those that are retired and closed."""
 
     async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep what is dead-lettered where people can read it; what is there already adds nothing.
@@ -178,6 +191,9 @@ class HousekeepingPort(Protocol):
 
     async def review_limits(self) -> list[Usage]:
         """How much there is of what is bounded; ends the alarms of limits that have room again."""
+
+    async def purge_removed(self) -> int:
+        """Delete some of the data of what was removed, in small pieces; how many rows, 0 when nothing is left."""
 
     async def sweep(self) -> list[str]:
         """Facilities that have parked rows whose parent exists: their actors should load again or apply them."""

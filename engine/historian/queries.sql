@@ -57,7 +57,11 @@ INSERT INTO sensors (id, sensor_no, facility_id, name, status, type, expected_fr
 SELECT $1, $2, $3, $4, 'Active', $5, $6, $7, place.id, $8, $8 FROM place;
 
 -- name: sensor_set_status
-UPDATE sensors SET status = $3, status_changed_at = $4 WHERE id = $1 AND facility_id = $2;
+UPDATE sensors SET status = $3, status_changed_at = $4, retired_at = CASE WHEN $3 <> 'Active' THEN retired_at END
+WHERE id = $1 AND facility_id = $2;
+
+-- name: facility_close
+UPDATE facilities SET closed_at = $2 WHERE id = $1 AND retired_at IS NOT NULL;
 
 -- name: staged_unknown_sensor
 -- One sensor number among the staged readings that no sensor has; sensor_records carries no foreign key.
@@ -172,12 +176,16 @@ WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backe
 UPDATE sensors SET status_changed_at = $2 WHERE facility_id = $1 AND status_changed_at > $3;
 
 -- name: facility_get
-SELECT id, name, type, status FROM facilities WHERE id = $1;
+SELECT id, name, type, status, retired_at IS NOT NULL AS is_retired FROM facilities WHERE id = $1;
+
+-- name: removals_of
+-- Of one id the last one counts.
+SELECT kind, subject_id, max(removed_at) AS removed_at FROM removals WHERE facility_id = $1 GROUP BY kind, subject_id;
 
 -- name: sensors_of
 -- With the detection settings that hold: a sensor's own, then its type's. Both physical limits are of the same row.
 SELECT s.id, s.sensor_no, s.facility_id, s.name, s.type, s.status, s.signal_interval_s, s.installed_at,
-       s.status_changed_at,
+       s.status_changed_at, s.retired_at IS NOT NULL AS is_retired,
        coalesce(own.budget_days, of_type.budget_days) AS budget_days,
        coalesce(own.warming_readings, of_type.warming_readings) AS warming_readings,
        coalesce(own.physical_low, of_type.physical_low) AS physical_low,
@@ -229,8 +237,18 @@ ORDER BY tracked_at NULLS FIRST, id;
 -- Whoever creates a facility and whoever parks something for it take turns.
 SELECT pg_advisory_xact_lock(hashtextextended('gasinsight facility ' || $1::text, 0));
 
--- name: facility_exists
-SELECT EXISTS (SELECT FROM facilities WHERE id = $1);
+-- name: facility_standing
+-- Whether there is such a facility, and when it was retired, or when one of this id was removed, and at which epoch.
+SELECT facilities.id IS NOT NULL AS is_there, facilities.retired_at, gone.removed_at, coalesce(gone.epoch, -1) AS epoch
+FROM (SELECT $1::text AS id) wanted
+LEFT JOIN facilities USING (id)
+LEFT JOIN LATERAL (
+    SELECT removed_at, epoch FROM removals
+    WHERE facility_id = $1 AND kind = 'facility' ORDER BY removals.id DESC LIMIT 1
+) gone ON true;
+
+-- name: facility_revive
+UPDATE facilities SET status = 'Active', retired_at = NULL, closed_at = NULL WHERE id = $1;
 
 -- name: facility_insert
 WITH place AS (INSERT INTO locations (address, longitude, latitude) VALUES ($5, $6, $7) RETURNING id)
@@ -238,7 +256,8 @@ INSERT INTO facilities (id, name, status, type, location_id, created_at)
 SELECT $1, $2, 'Active', $3, place.id, $4 FROM place;
 
 -- name: epoch_insert
-INSERT INTO facility_epochs (facility_id, epoch) VALUES ($1, 0);
+-- After those of a facility of this id that was removed, whose last incarnation may still run somewhere.
+INSERT INTO facility_epochs (facility_id, epoch) VALUES ($1, $2);
 
 -- name: sensor_number
 SELECT sensor_no, facility_id FROM sensors WHERE id = $1;
@@ -247,7 +266,8 @@ SELECT sensor_no, facility_id FROM sensors WHERE id = $1;
 SELECT nextval('sensors_sensor_no_seq')::int4;
 
 -- name: facility_ids
-SELECT id FROM facilities ORDER BY id;
+-- Without those that are retired and have let go.
+SELECT id FROM facilities WHERE retired_at IS NULL OR closed_at IS NULL ORDER BY id;
 
 -- name: engine_status_set
 INSERT INTO engine_status (component, state, updated_at) VALUES ($1, $2::jsonb, $3)
@@ -349,7 +369,7 @@ SELECT count(*) FROM moved;
 -- name: parked_strays
 -- An activation waits for its facility; a reading or a deactivation for its sensor in that facility.
 SELECT DISTINCT parked.facility_id FROM parked
-JOIN facilities ON facilities.id = parked.facility_id
+JOIN facilities ON facilities.id = parked.facility_id AND facilities.retired_at IS NULL
 LEFT JOIN sensors ON sensors.id = parked.sensor_id AND sensors.facility_id = parked.facility_id
 WHERE kind = 'activation' OR (kind IN ('reading', 'deactivation') AND sensors.id IS NOT NULL)
 ORDER BY parked.facility_id;
@@ -424,6 +444,48 @@ WHERE wide.readings > 0
 ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
     min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
     readings = excluded.readings, good = excluded.good;
+
+-- == removals ==========================================================================================================
+
+-- name: removal_next
+SELECT id, kind, subject_id, facility_id, removed_at, sensor_nos, last_event_id FROM removals
+WHERE done_at IS NULL ORDER BY id LIMIT 1;
+
+-- name: removal_readings
+DELETE FROM sensor_records WHERE sensor_no = $1 AND tracked_at = ANY (ARRAY(
+    SELECT tracked_at FROM sensor_records WHERE sensor_no = $1 ORDER BY tracked_at LIMIT $2));
+
+-- name: removal_rollups
+DELETE FROM reading_rollups WHERE sensor_no = $1 AND (width_s, bucket) IN (
+    SELECT width_s, bucket FROM reading_rollups WHERE sensor_no = $1 LIMIT $2);
+
+-- name: removal_conflicts
+DELETE FROM reading_conflicts WHERE id = ANY (ARRAY(
+    SELECT id FROM reading_conflicts WHERE sensor_no = $1 LIMIT $2));
+
+-- name: removal_events
+DELETE FROM alarm_events WHERE id = ANY (ARRAY(
+    SELECT id FROM alarm_events WHERE sensor_no = $1 LIMIT $2));
+
+-- name: removal_sensor_done
+UPDATE removals SET sensor_nos = array_remove(sensor_nos, $2) WHERE id = $1;
+
+-- name: removal_facility_events
+DELETE FROM alarm_events WHERE id = ANY (ARRAY(
+    SELECT id FROM alarm_events WHERE facility_id = $1 AND id <= $2 LIMIT $3));
+
+-- name: removal_parked
+DELETE FROM parked WHERE id = ANY (ARRAY(
+    SELECT id FROM parked WHERE md5(facility_id) = md5($1::text) AND facility_id = $1 AND parked_at <= $2
+        AND ($3::text IS NULL OR sensor_id = $3) LIMIT $4 FOR UPDATE SKIP LOCKED));
+
+-- name: removal_letters
+DELETE FROM dead_letters WHERE id = ANY (ARRAY(
+    SELECT id FROM dead_letters WHERE facility_id = $1 AND recorded_at <= $2
+        AND ($3::text IS NULL OR sensor_id = $3) LIMIT $4));
+
+-- name: removal_done
+UPDATE removals SET done_at = $2 WHERE id = $1;
 
 -- == nodes =============================================================================================================
 

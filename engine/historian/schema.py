@@ -27,7 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 
 NAMES = {
     "pk": "%(table_name)s_pkey",
@@ -207,6 +207,8 @@ facilities = Table(
     Column("type", Text, nullable=False),
     Column("location_id", Integer, ForeignKey("locations.id"), nullable=False, index=True),
     Column("created_at", Time, nullable=False),
+    Column("retired_at", Time),
+    Column("closed_at", Time),  # its core has let go since: nobody needs to load it
 )
 
 sensors = Table(
@@ -229,6 +231,24 @@ sensors = Table(
     Column("location_id", Integer, ForeignKey("locations.id"), index=True),
     Column("installed_at", Time, nullable=False),
     Column("status_changed_at", Time, nullable=False),
+    Column("retired_at", Time),
+)
+
+# What was removed and when; until `done_at` some of its data is still to go. `epoch`: a new facility of this id begins
+# after it. `sensor_nos`: of whom there may be readings; `last_event_id`: no later event is of what was removed.
+removals = Table(
+    "removals",
+    metadata,
+    _identity(BigInteger),
+    Column("kind", Text, CheckConstraint("kind IN ('facility', 'sensor')", name="kind"), nullable=False),
+    Column("subject_id", Text, nullable=False),
+    Column("facility_id", Text, nullable=False, index=True),
+    Column("removed_at", Time, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("sensor_nos", ARRAY(Integer), nullable=False),
+    Column("last_event_id", BigInteger, nullable=False),
+    Column("done_at", Time),
+    Index("removals_left_idx", "id", postgresql_where=sa.text("done_at IS NULL")),
 )
 
 # How anomalies are looked for: what one sensor, or one type of a facility's sensors, has instead of the default. A

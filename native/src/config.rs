@@ -57,6 +57,8 @@ pub enum Status {
     Inactive,
     Maintenance,
     Fault,
+    /// Its place stays empty: it is not known here any more, by id or number.
+    Retired,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +82,8 @@ struct RawConfig {
     #[serde(default)]
     at_us: Option<i64>,
     #[serde(default)]
+    complete: bool,
+    #[serde(default)]
     sensors: Vec<RawSensor>,
 }
 
@@ -99,6 +103,8 @@ pub struct Config {
     pub version: i64,
     pub facility_name: Option<String>,
     pub at_us: Option<i64>,
+    /// Sensors that are not named are gone.
+    pub complete: bool,
     pub sensors: Vec<SensorUpsert>,
 }
 
@@ -110,7 +116,8 @@ impl Config {
             check_time("config: at_us", at_us)?;
         }
         let sensors = raw.sensors.into_iter().map(SensorUpsert::of).collect::<Result<_, _>>()?;
-        Ok(Self { version: raw.version, facility_name: raw.facility_name, at_us: raw.at_us, sensors })
+        let (version, facility_name) = (raw.version, raw.facility_name);
+        Ok(Self { version, facility_name, at_us: raw.at_us, complete: raw.complete, sensors })
     }
 }
 

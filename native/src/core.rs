@@ -1,11 +1,11 @@
 //! A facility: its sensors side by side, its listening clock, and the four things that may change them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use foldhash::fast::RandomState;
 
 use crate::batch::{Batch, SensorName};
-use crate::config::{self, Config, PayloadError, Settings, Tick};
+use crate::config::{self, Config, PayloadError, Settings, Status, Tick};
 use crate::detector::Scorer;
 use crate::effects::Effects;
 use crate::entry::EntryKind;
@@ -149,10 +149,32 @@ impl Core {
     /// Append a sensor that is new here.
     pub fn admit(&mut self, sensor: Sensor) {
         let place = self.sensors.len() as u32;
-        self.index_by_id.insert(sensor.id.clone(), place);
-        self.index_by_no.insert(sensor.no, place);
+        if sensor.status != Status::Retired {
+            self.index_by_id.insert(sensor.id.clone(), place);
+            self.index_by_no.insert(sensor.no, place);
+        }
         self.sensors.push(sensor);
         self.facility_scorer.add_sensor();
+    }
+
+    /// Forget a sensor. Its place stays, because the facility's score goes by places.
+    fn let_go(&mut self, place: usize) {
+        if let Some(sensor) = self.sensors.get_mut(place) {
+            self.index_by_id.remove(&sensor.id);
+            self.index_by_no.remove(&sensor.no);
+            sensor.vacate();
+        }
+    }
+
+    /// Where the sensors stand that a complete configuration does not name.
+    fn unnamed(&self, config: &Config) -> Vec<usize> {
+        if !config.complete {
+            return Vec::new();
+        }
+        let named: HashSet<&str> = config.sensors.iter().map(|upsert| upsert.sensor_id.as_str()).collect();
+        let is_left =
+            |(_, sensor): &(usize, &Sensor)| sensor.status != Status::Retired && !named.contains(sensor.id.as_ref());
+        self.sensors.iter().enumerate().filter(is_left).map(|(place, _)| place).collect()
     }
 
     fn configure<S: Sink>(&mut self, config: &Config, sink: &mut S) -> Result<(), PayloadError> {
@@ -169,10 +191,18 @@ impl Core {
                 listened_us: self.listened_us,
             };
             let place = self.index_by_id.get(upsert.sensor_id.as_str()).map(|place| *place as usize);
+            let is_retired = upsert.status == Status::Retired;
             match place.and_then(|place| self.sensors.get_mut(place)) {
                 Some(sensor) => sensor.configure(upsert, config.version, config.at_us, &around, sink),
+                None if is_retired => {}
                 None => self.admit(Sensor::new(upsert, config.version, self.listened_us)),
             }
+            if let (Some(place), true) = (place, is_retired) {
+                self.let_go(place);
+            }
+        }
+        for place in self.unnamed(config) {
+            self.let_go(place);
         }
         let around = Surroundings {
             facility: self.facility_name.as_deref().unwrap_or(&self.facility_id),

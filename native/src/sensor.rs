@@ -96,6 +96,19 @@ impl Sensor {
         }
     }
 
+    /// Leave an empty place: without name, memory or alarms.
+    pub fn vacate(&mut self) {
+        let nobody = SensorUpsert {
+            sensor_id: String::new(),
+            sensor_no: 0,
+            type_index: self.type_index,
+            expected_interval_s: self.expected_interval_s,
+            status: Status::Retired,
+            detection: self.detection,
+        };
+        *self = Self::new(&nobody, self.rule_version, self.heard_us);
+    }
+
     pub fn rules(&self) -> &'static TypeRules {
         rules::get(self.type_index)
     }
@@ -432,7 +445,7 @@ impl Sensor {
         if upsert.status == Status::Active && was != Status::Active {
             self.heard_us = around.listened_us;
         }
-        if upsert.status == Status::Inactive {
+        if matches!(upsert.status, Status::Inactive | Status::Retired) {
             self.retire(at_us, around, sink);
         } else if upsert.status != Status::Active {
             self.retire_rule(Rule::Stale, "the sensor is under maintenance or faulty", at_us, around, sink);

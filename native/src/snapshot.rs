@@ -99,6 +99,7 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
         Status::Inactive => 1,
         Status::Maintenance => 2,
         Status::Fault => 3,
+        Status::Retired => 4,
     });
     put_f64(out, sensor.expected_interval_s);
     sensor.detection.save(out);
@@ -132,6 +133,7 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>) -> Wire<Sensor> {
             1 => Status::Inactive,
             2 => Status::Maintenance,
             3 => Status::Fault,
+            4 => Status::Retired,
             other => return Err(WireError::new(format!("a status of kind {other}"))),
         },
         expected_interval_s: reader.f64()?,

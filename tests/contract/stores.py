@@ -48,6 +48,9 @@ class Store(Protocol):
     def lose_answer(self, *, arrived: bool) -> None:
         """The next COMMIT is sent and its answer lost; `arrived`: the database has heard it."""
 
+    async def withdraw(self, deed: str, facility_id: str, sensor_id: str | None = None) -> int:
+        """`retire` or `remove` a facility or one of its sensors as an Admin does; the moment."""
+
     async def journal(self) -> Sequence[Journaled]:
         """In the order of the ids."""
 
@@ -84,6 +87,11 @@ class FakeStore:
             self.historian.lost_answers += 1
         else:
             self.historian.faults.append(Verdict.UNKNOWN)
+
+    async def withdraw(self, deed: str, facility_id: str, sensor_id: str | None = None) -> int:
+        at_us = SystemClock().now_us()
+        (self.historian.retire if deed == "retire" else self.historian.remove)(facility_id, at_us, sensor_id)
+        return at_us
 
     async def journal(self) -> Sequence[Journaled]:
         return [
@@ -141,6 +149,10 @@ class RealStore:
     def lose_answer(self, *, arrived: bool) -> None:
         self._proxy.cut_once(word=b"COMMIT", pass_on=arrived)
 
+    async def withdraw(self, deed: str, facility_id: str, sensor_id: str | None = None) -> int:
+        await withdraw(self._database, deed, facility_id, sensor_id)
+        return SystemClock().now_us()
+
     async def journal(self) -> Sequence[Journaled]:
         rows = await self._database.fetch(
             "SELECT id, facility_id, alarm_key, transition, (extract(epoch FROM event_time) * 1000000)::int8"
@@ -165,6 +177,17 @@ class RealStore:
             f" VALUES ({', '.join(f'${number}' for number in range(1, len(row) + 1))})",
             *row.values(),
         )
+
+
+async def withdraw(database: Any, deed: str, facility_id: str, sensor_id: str | None = None) -> None:
+    """Through the function that the web server calls, as its Admin."""
+    admin_id = await database.fetchval(
+        "INSERT INTO users (username, email, hashed_password, role) VALUES ('a', 'a@b', '-', 'Admin')"
+        " ON CONFLICT (username) DO UPDATE SET role = 'Admin' RETURNING id"
+    )
+    await database.execute("SELECT set_config('gasinsight.principal', $1, false)", f"user:{admin_id}")
+    kind = "facility" if sensor_id is None else "sensor"
+    assert await database.fetchval(f"SELECT {kind}_{deed}($1)", sensor_id or facility_id)
 
 
 async def _opened(url: str, **limits: int) -> Historian:

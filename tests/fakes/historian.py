@@ -51,6 +51,8 @@ class FakeHistorian:
     the journal, (facility_id, event) in the order of the ids.
 
     clock         what a status may not be stamped far ahead of; None: however far
+    retired       when each facility was; `closed` are those whose core has let go
+    removed       when each (facility, sensor) was, or ("…", "") a facility
     limits        the settings that bound what there may be; None: no bound
     away          nobody gets through
     faults        given out one a commit: a Verdict to answer with, or an error to raise, before anything is written
@@ -68,6 +70,9 @@ class FakeHistorian:
     events: list[tuple[str, AlarmEvent]] = field(default_factory=list)
     parking: dict[int, ParkedItem] = field(default_factory=dict)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    retired: dict[str, int] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+    removed: dict[tuple[str, str], int] = field(default_factory=dict)
     engine_status: dict[str, Any] = field(default_factory=dict)
     outcomes: list[Outcome] = field(default_factory=list)
     loads: int = 0
@@ -93,7 +98,9 @@ class FakeHistorian:
         of_type = {kind: settings for (owner, kind), settings in self.detection.items() if owner == facility_id}
         sensors = [sensor for sensor in self.sensors.values() if sensor.facility_id == facility_id]
         return FacilityState(
-            config=FacilityConfig(facility_id, setup.name, setup.type, FacilityStatus.ACTIVE),
+            config=FacilityConfig(
+                facility_id, setup.name, setup.type, FacilityStatus.ACTIVE, facility_id in self.retired
+            ),
             epoch=self.epochs[facility_id],
             sensors=tuple(
                 replace(sensor, detection=_in_force(sensor.detection, of_type.get(sensor.type, Detection())))
@@ -104,6 +111,8 @@ class FakeHistorian:
             parked=tuple((stored.id, stored.item) for stored in self._parked(facility_id, None)),
             last_commit_no=self.last_commit_no(facility_id),
             detection=of_type,
+            removed={name: at_us for (owner, name), at_us in self.removed.items() if owner == facility_id and name},
+            removed_us=self.removed.get((facility_id, ""), -1),
         )
 
     def _mend_statuses_ahead(self, facility_id: str) -> None:
@@ -160,28 +169,39 @@ class FakeHistorian:
     async def create_facility(self, setup: FacilitySetup) -> Creation:
         self._reach()
         _check_written(setup)
-        if setup.facility_id in self.facilities:
+        gone_at_us, is_there = self._standing(setup.facility_id)
+        if gone_at_us is not None and setup.tracked_at_us <= gone_at_us:
+            return Creation.RETIRED if is_there else Creation.REMOVED
+        if is_there and gone_at_us is not None:
+            del self.retired[setup.facility_id]
+            self.closed.discard(setup.facility_id)
+            return Creation.REVIVED
+        if is_there:
             return Creation.KNOWN
         if self.limits is not None and len(self.facilities) >= self.limits.facilities_max:
             return Creation.NO_ROOM
         self.facilities[setup.facility_id] = setup
-        self.epochs[setup.facility_id] = 0
+        self.epochs[setup.facility_id] = self.epochs.get(setup.facility_id, -1) + 1
         return Creation.MADE
 
     async def park_unknown_facility(
         self, items: Sequence[ParkedItem], letters: Sequence[DeadLetter] = ()
     ) -> list[Parking]:
         self._reach()
-        homeless = [item for item in items if item.facility_id not in self.facilities]
+        found = [self._parking_of(item) for item in items]
+        homeless = [item for item, parking in zip(items, found, strict=True) if parking is Parking.PARKED]
+        gone = [
+            _letter_of_gone(item, parking.value)
+            for item, parking in zip(items, found, strict=True)
+            if parking in {Parking.RETIRED, Parking.REMOVED}
+        ]
         untold = [_shown(letter) for letter in letters if letter.facility_id not in self.facilities]
         _check_written(homeless, untold)
         refused = {_digest(item): limit for item, limit in self.park(homeless)}
-        self._keep(untold)
+        self._keep([*untold, *map(_shown, gone)])
         return [
-            Parking.KNOWN
-            if item.facility_id in self.facilities
-            else Parking(refused.get(_digest(item), Parking.PARKED))
-            for item in items
+            Parking(refused.get(_digest(item), parking)) if parking is Parking.PARKED else parking
+            for item, parking in zip(items, found, strict=True)
         ]
 
     async def parked(self, facility_id: str, sensor_id: str | None = None) -> list[StoredItem]:
@@ -199,7 +219,7 @@ class FakeHistorian:
 
     async def facility_ids(self) -> list[str]:
         self._reach()
-        return sorted(self.facilities)
+        return sorted(self.facilities.keys() - self.closed)
 
     async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         self._reach()
@@ -212,6 +232,42 @@ class FakeHistorian:
         self._reach()
         _check_written(state)
         self.engine_status[component] = json.loads(json.dumps(state))
+
+    # --- what an Admin does, who is no engine -------------------------------------------------------------------------
+
+    def retire(self, facility_id: str, at_us: int, sensor_id: str | None = None) -> None:
+        """A facility, or one sensor of it."""
+        self.epochs[facility_id] += 1
+        for sensor in list(self.sensors.values()):
+            if sensor.facility_id == facility_id and sensor_id in {None, sensor.sensor_id}:
+                self.sensors[sensor.sensor_id] = replace(
+                    sensor,
+                    status=SensorStatus.INACTIVE,
+                    status_changed_at_us=max(at_us, sensor.status_changed_at_us),
+                    is_retired=sensor.is_retired or sensor_id is not None,
+                )
+        if sensor_id is None:
+            self.retired[facility_id] = at_us
+            self.closed.discard(facility_id)
+
+    def remove(self, facility_id: str, at_us: int, sensor_id: str | None = None) -> None:
+        """A facility, or one sensor of it, with its readings."""
+        gone = {
+            sensor.sensor_id: sensor.sensor_no
+            for sensor in self.sensors.values()
+            if sensor.facility_id == facility_id and sensor_id in {None, sensor.sensor_id}
+        }
+        self.epochs[facility_id] += 1
+        self.removed[facility_id, sensor_id or ""] = at_us
+        for name in gone:
+            del self.sensors[name]
+        self.readings = {key: data for key, data in self.readings.items() if key[0] not in gone.values()}
+        self.events = [(owner, event) for owner, event in self.events if event.sensor_no not in gone.values()]
+        if sensor_id is None:
+            del self.facilities[facility_id]
+            self.retired.pop(facility_id, None)
+            self.log.pop(facility_id, None)
+            self.checkpoints.pop(facility_id, None)
 
     # --- for tests ----------------------------------------------------------------------------------------------------
 
@@ -278,6 +334,19 @@ class FakeHistorian:
     def _reach(self) -> None:
         if self.away:
             raise away()
+
+    def _standing(self, facility_id: str) -> tuple[int | None, bool]:
+        """When it was retired or removed, and whether it is there."""
+        is_there = facility_id in self.facilities
+        return (self.retired.get(facility_id) if is_there else self.removed.get((facility_id, ""))), is_there
+
+    def _parking_of(self, item: ParkedItem) -> Parking:
+        gone_at_us, is_there = self._standing(item.facility_id)
+        if gone_at_us is None:
+            return Parking.KNOWN if is_there else Parking.PARKED
+        if item.kind != "reading" and (item.tracked_at_us or 0) > gone_at_us:
+            return Parking.PARKED
+        return Parking.RETIRED if is_there else Parking.REMOVED
 
     def _keep(self, letters: Sequence[DeadLetter]) -> None:
         for letter in letters:
@@ -352,8 +421,13 @@ class FakeHistorian:
                 held = sensors.get(change.sensor_id)
                 if held is not None and held.facility_id == outcome.facility_id:
                     sensors[change.sensor_id] = replace(
-                        held, status=change.status, status_changed_at_us=change.changed_at_us
+                        held,
+                        status=change.status,
+                        status_changed_at_us=change.changed_at_us,
+                        is_retired=held.is_retired and change.status is not SensorStatus.ACTIVE,
                     )
+            elif change.op == "facility_closed":
+                self.closed |= {outcome.facility_id} & self.retired.keys()
             else:
                 raise Unstorable(f"entity change {change.op!r} is not known or not complete")
         return sensors
@@ -386,6 +460,11 @@ def away() -> StoreUnavailable:
 
 def _digest(item: ParkedItem) -> tuple[Any, ...]:
     return item.kind, item.facility_id, item.sensor_id, item.tracked_at_us, item.body
+
+
+def _letter_of_gone(item: ParkedItem, reason: str) -> DeadLetter:
+    identity = (REFUSED, reason, item.kind, item.facility_id, item.sensor_id)
+    return DeadLetter(REFUSED, "", reason, item.kind, item.body, item.facility_id, item.sensor_id, identity)
 
 
 def _told_by(item: ParkedItem) -> tuple[str, ...]:

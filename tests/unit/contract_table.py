@@ -200,7 +200,12 @@ SHAPES: dict[str, Shape] = {
         "alert_type": names("Anomaly Maintenance System"),
     },
 }
-MAY_HAVE_MORE = {"Sensor": {"latest"}, "Alert": {"explanation"}, "AlertWithDetails": {"explanation"}}
+MAY_HAVE_MORE = {
+    "Facility": {"retired_at"},
+    "Sensor": {"latest", "retired_at"},
+    "Alert": {"explanation"},
+    "AlertWithDetails": {"explanation"},
+}
 
 WEBSOCKETS = {
     "/ws/sensor-data/{sensor_id}": ("View", "ReadingFrame"),
@@ -226,6 +231,10 @@ ADDITIVE = {
     "GET /export-jobs/{job_id}",
     "GET /export-jobs/{job_id}/file",
     "DELETE /export-jobs/{job_id}",
+    "POST /facilities/{facility_id}/retire",
+    "DELETE /facilities/{facility_id}",
+    "POST /sensors/{sensor_id}/retire",
+    "DELETE /sensors/{sensor_id}",
     "POST /ws/tickets",
     "GET /audit",
     "GET /parked",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -90,6 +90,48 @@ async def test_input_of_a_facility_that_is_not_there_waits_and_is_applied(starte
     assert (await directory.apply("f", [setup()])).result is Result.DONE
     assert starter.historian.parking == {}
     assert list(starter.historian.readings.values()) == ["21"]
+
+
+@pytest.mark.parametrize("deed", ["retire", "remove"])
+async def test_a_facility_that_is_gone_is_forgotten_and_its_input_has_no_effect_until_a_later_setup(
+    starter: Starter, deed: str
+) -> None:
+    directory = directory_of(starter)
+    for name in ("f", "g"):
+        await directory.apply(name, [setup(name)])
+        await directory.apply(name, [activation("s" if name == "f" else "t", facility_id=name)])
+    getattr(starter.historian, deed)("f", T0_US + 100 * US_PER_S)
+
+    share = Share("f", (batch(("s", 110, "21")),))
+    first = (await directory.ingest([share]))["f"].result
+    assert first is Result.FENCED
+    assert await directory.reclaim_fenced() == ["f"]
+    assert directory.slot_of("f") is None and directory.slot_of("g") == 0
+    assert (await directory.ingest([share]))["f"].result is Result.DONE
+    assert (await directory.apply("f", [setup()])).result is Result.DONE
+    assert directory.slot_of("f") is None
+    assert starter.historian.readings == {} and starter.historian.parking == {}
+    reason = f"{deed}d_facility"
+    assert {letter.reason for letter in starter.historian.dead_letters} == {reason}
+    await directory.follow(await starter.historian.facility_ids())
+    assert directory.slot_of("f") is None
+
+    later = replace(setup(), tracked_at_us=T0_US + 200 * US_PER_S)
+    assert (await directory.apply("f", [later])).result is Result.DONE
+    assert (await directory.apply("f", [activation(at_s=200)])).result is Result.DONE
+    assert (await directory.ingest([Share("f", (batch(("s", 210, "22")),))]))["f"].result is Result.DONE
+    assert list(starter.historian.readings.values()) == ["22"]
+
+
+async def test_a_facility_that_is_not_listed_any_more_is_asked_and_forgotten(starter: Starter) -> None:
+    directory = directory_of(starter)
+    await directory.apply("f", [setup()])
+    starter.historian.remove("f", T0_US + 100 * US_PER_S)
+    await directory.follow([])
+    assert directory.slot_of("f") is None
+    await directory.apply("g", [setup("g")])
+    await directory.follow([])
+    assert directory.slot_of("g") == 0, "it was made since the list was read"
 
 
 async def test_as_many_facilities_as_there_may_be_and_one_alert_for_the_rest(starter: Starter) -> None:

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 import native
-from engine.clock import ManualClock
-from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityUnavailable
+from engine.clock import US_PER_S, ManualClock
+from engine.errors import CommitFenced, CommitRejected, CommitUnknown, FacilityGone, FacilityUnavailable
 from engine.facility.facility import Facility
 from engine.facility.payloads import core_settings
 from engine.messages import body_of
@@ -52,6 +52,58 @@ def recovered_state(historian: FakeHistorian) -> bytes:
     for entry in historian.log["f"]:
         core.replay(entry.kind.value, entry.payload)
     return core.snapshot()
+
+
+async def test_a_retired_facility_ends_its_alarms_closes_and_is_gone(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    await facility.ingest(batch(("s", 1, "99"), ("s", 16, "99")))
+    historian.retire("f", T0_US + 20 * US_PER_S)
+    with pytest.raises(CommitFenced):
+        await facility.ingest(batch(("s", 31, "21")))
+    with pytest.raises(FacilityGone):
+        await facility.load(again=True)
+    assert [event.transition for _, event in historian.events if event.rule == "high"] == ["activated", "returned"]
+    assert historian.closed == {"f"}
+    assert recovered_state(historian) == folded_state(historian)
+    assert len(historian.readings) == 2
+
+
+async def test_a_removed_facility_is_gone(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    historian.remove("f", T0_US + 20 * US_PER_S)
+    with pytest.raises(FacilityGone):
+        await facility.load(again=True)
+
+
+@pytest.mark.parametrize(("deed", "reason"), [("retire", "retired_sensor"), ("remove", "removed_sensor")])
+async def test_what_comes_for_a_sensor_that_is_gone_has_no_effect_until_it_is_activated_later(
+    historian: FakeHistorian, deed: str, reason: str
+) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation("a"), activation("b")])
+    await facility.ingest(batch(("a", 1, "99"), ("a", 16, "99"), ("b", 1, "21")))
+    before = len(historian.readings)
+    getattr(historian, deed)("f", T0_US + 100 * US_PER_S, "a")
+    await facility.load(again=True)
+    before = len(historian.readings)
+    await facility.ingest(batch(("a", 110, "21"), ("b", 110, "21"), ("a", 50, "21")))
+    await facility.ingest(batch(("a", 120, "21")))
+    await facility.apply([activation("a", 100), deactivation("a", 90)])
+    assert len(historian.readings) == before + 1
+    assert [(each.reason, each.sensor_id) for each in historian.dead_letters] == [(reason, "a")], "told once"
+    ignored = facility._metrics.snapshot()["counters"]["gasinsight_ignored_total"]
+    assert ignored[f'reason="{reason}"'] >= 3
+    assert historian.parking == {}
+    assert not any(event.transition == "activated" for _, event in historian.events[2:])
+    assert recovered_state(historian) == folded_state(historian)
+
+    await facility.apply([activation("a", 130)])
+    await facility.ingest(batch(("a", 140, "21")))
+    assert len(historian.readings) == before + 2
+    assert not historian.sensors["a"].is_retired
+    assert recovered_state(historian) == folded_state(historian)
 
 
 async def test_as_many_sensors_as_a_facility_may_have_and_no_more(historian: FakeHistorian) -> None:

@@ -1,4 +1,4 @@
-"""Facilities that the caller may view. They are created by the field hub only, never here."""
+"""Facilities that the caller may view. Created by the field hub only; Admins retire and remove them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from web.audit import Action, audit
 from web.auth.guard import Need
 from web.contract.declare import Noun
 from web.contract.shapes import Facility, FacilityChanges, Location, UnlimitedPaging
-from web.errors import NotFound
+from web.errors import HttpRefusal, NotFound
 from web.serving.call import Call
 from web.serving.lists import Part, Source, each, listed
 from web.serving.rows import Rows
@@ -17,7 +17,7 @@ from web.serving.rows import Rows
 noun = Noun("facilities", "Gas facilities")
 
 LIST_FACILITIES = """
-SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, l.address, l.longitude, l.latitude
+SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, f.retired_at, l.address, l.longitude, l.latitude
   FROM facilities f JOIN locations l ON l.id = f.location_id
  WHERE ($1 OR f.id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
    AND (f.name, f.id) > ($3, $4)
@@ -29,11 +29,14 @@ SELECT count(*) FROM facilities WHERE $1 OR id IN (SELECT facility_id FROM facil
 """
 FACILITIES = Source(LIST_FACILITIES, COUNT_FACILITIES, ("name", "id"), ("", ""))
 READ_FACILITY = """
-SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, l.address, l.longitude, l.latitude
+SELECT f.id, f.name, f.status, f.type, f.location_id, f.created_at, f.retired_at, l.address, l.longitude, l.latitude
   FROM facilities f JOIN locations l ON l.id = f.location_id
  WHERE f.id = $1
 """
 LOCK_NAME = "SELECT name FROM facilities WHERE id = $1 FOR NO KEY UPDATE"
+RETIRE_FACILITY = "SELECT facility_retire($1)"
+REMOVE_FACILITY = "SELECT facility_remove($1)"
+COUNT_SENSORS = "SELECT count(*) FROM sensors WHERE facility_id = $1"
 RENAME_FACILITY = "UPDATE facilities SET name = $2 WHERE id = $1"
 
 
@@ -65,6 +68,39 @@ async def update_facility(call: Call, facility_id: str, body: FacilityChanges) -
     return await _read(call, facility_id)
 
 
+@noun.post("/facilities/{facility_id}/retire", Need.ADMIN, Facility, statuses=(401, 403, 404, 409))
+async def retire_facility(call: Call, facility_id: str) -> Facility:
+    """Out of use: its alarms end, its history stays, and what comes for it has no effect. A setup that is dated later,
+    and then its activations, bring it back.
+    """
+    async with call.database.transaction() as connection:
+        old = await connection.fetchrow(READ_FACILITY, facility_id)
+        if old is None:
+            raise NotFound("Facility")
+        if not await connection.fetchval(RETIRE_FACILITY, facility_id):
+            raise HttpRefusal(409, "The facility is retired already")
+        subject, before, after = f"facility:{facility_id}", {"status": old["status"]}, {"status": "Offline"}
+        await audit(connection, call.actor, Action.FACILITY_RETIRED, subject, before=before, after=after)
+    return await _read(call, facility_id)
+
+
+@noun.delete("/facilities/{facility_id}", Need.ADMIN, Facility, statuses=(401, 403, 404))
+async def remove_facility(call: Call, facility_id: str) -> Facility:
+    """For good, with its sensors, permissions and all its data. The entities are gone at once, readings and journal in
+    the minutes that follow. A setup that is dated later makes a new facility.
+    """
+    async with call.database.transaction() as connection:
+        old = await connection.fetchrow(READ_FACILITY, facility_id)
+        if old is None:
+            raise NotFound("Facility")
+        sensors = await connection.fetchval(COUNT_SENSORS, facility_id)
+        if not await connection.fetchval(REMOVE_FACILITY, facility_id):
+            raise NotFound("Facility")
+        subject, before = f"facility:{facility_id}", {"name": old["name"], "type": old["type"], "sensors": sensors}
+        await audit(connection, call.actor, Action.FACILITY_REMOVED, subject, before=before)
+    return _facility(old)
+
+
 async def _read(call: Call, facility_id: str) -> Facility:
     row = await call.database.row(READ_FACILITY, facility_id)
     if row is None:
@@ -83,5 +119,6 @@ def _facility(row: Any) -> Facility:
         type=row["type"],
         location_id=row["location_id"],
         created_at=row["created_at"],
+        retired_at=row["retired_at"],
         location=location,
     )

@@ -1,4 +1,4 @@
-"""Sensors of the facilities that the caller may view. They are created by the field hub only, never here."""
+"""Sensors of the facilities that the caller may view. Created by the field hub only; Admins retire and remove them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from web.audit import Action, audit, changes
 from web.auth.guard import Need
 from web.contract.declare import Noun
 from web.contract.shapes import Location, Reading, Sensor, SensorChanges, UnlimitedPaging
-from web.errors import NotFound
+from web.errors import HttpRefusal, NotFound
 from web.serving.call import Call
 from web.serving.lists import Part, Source, listed
 from web.serving.rows import Rows
@@ -21,7 +21,7 @@ noun = Noun("sensors", "Sensors and their settings")
 
 LIST_SENSORS = """
 SELECT s.id, s.name, s.facility_id, s.status, s.type, s.expected_freq, s.location_id, s.installed_at, s.sensor_no,
-       l.address, l.longitude, l.latitude
+       s.retired_at, l.address, l.longitude, l.latitude
   FROM sensors s LEFT JOIN locations l ON l.id = s.location_id
  WHERE ($3::text IS NULL OR s.facility_id = $3)
    AND ($1 OR s.facility_id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
@@ -38,7 +38,7 @@ SELECT count(*)
 SENSORS = Source(LIST_SENSORS, COUNT_SENSORS, ("name", "id"), ("", ""))
 READ_SENSOR = """
 SELECT s.id, s.name, s.facility_id, s.status, s.type, s.expected_freq, s.location_id, s.installed_at, s.sensor_no,
-       l.address, l.longitude, l.latitude
+       s.retired_at, l.address, l.longitude, l.latitude
   FROM sensors s LEFT JOIN locations l ON l.id = s.location_id
  WHERE s.id = $1
 """
@@ -51,7 +51,9 @@ SELECT n.sensor_no, r.tracked_at, r.value, r.text_value, r.score, r.flags
                       ORDER BY tracked_at DESC
                       LIMIT 1) r
 """
-LOCK_SENSOR = "SELECT name, status, expected_freq FROM sensors WHERE id = $1 FOR NO KEY UPDATE"
+RETIRE_SENSOR = "SELECT sensor_retire($1)"
+REMOVE_SENSOR = "SELECT sensor_remove($1)"
+LOCK_SENSOR = "SELECT name, status, expected_freq, retired_at FROM sensors WHERE id = $1 FOR NO KEY UPDATE"
 # A person's change is newer than whatever was applied before, also than what a clock a little ahead of ours stamped.
 # An unchanged frequency keeps the interval: "1T" is also how 90 s are shown that the hub declared.
 UPDATE_SENSOR = """
@@ -90,14 +92,16 @@ async def read_sensor(call: Call, sensor_id: str) -> Sensor:
     return await _read(call, sensor_id)
 
 
-@noun.put("/sensors/{sensor_id}", Need.EDIT, Sensor, statuses=(401, 403, 404, 422))
+@noun.put("/sensors/{sensor_id}", Need.EDIT, Sensor, statuses=(401, 403, 404, 409, 422))
 async def update_sensor(call: Call, sensor_id: str, body: SensorChanges) -> Sensor:
-    """Name, status, expected frequency."""
+    """Name, status, expected frequency. The status of a retired sensor stays: 409."""
     expected_interval_s = None if body.expected_freq is None else parse_frequency(body.expected_freq)
     async with call.database.transaction() as connection:
         old = await connection.fetchrow(LOCK_SENSOR, sensor_id)
         if old is None:
             raise NotFound("Sensor")
+        if old["retired_at"] is not None and body.status not in {None, old["status"]}:
+            raise HttpRefusal(409, "The sensor is retired; an activation that is dated later brings it back")
         row = await connection.fetchrow(
             UPDATE_SENSOR, sensor_id, body.name, body.status, body.expected_freq, expected_interval_s
         )
@@ -107,6 +111,36 @@ async def update_sensor(call: Call, sensor_id: str, body: SensorChanges) -> Sens
             subject = f"sensor:{sensor_id}"
             await audit(connection, call.actor, Action.SENSOR_UPDATED, subject, before=before, after=after)
     return await _read(call, sensor_id)
+
+
+@noun.post("/sensors/{sensor_id}/retire", Need.ADMIN, Sensor, statuses=(401, 403, 404, 409))
+async def retire_sensor(call: Call, sensor_id: str) -> Sensor:
+    """Out of use: its alarms end, its history stays, and what comes for it has no effect. An activation that is dated
+    later brings it back.
+    """
+    async with call.database.transaction() as connection:
+        old = await connection.fetchrow(READ_SENSOR, sensor_id)
+        if old is None:
+            raise NotFound("Sensor")
+        if not await connection.fetchval(RETIRE_SENSOR, sensor_id):
+            raise HttpRefusal(409, "The sensor is retired already")
+        subject, before, after = f"sensor:{sensor_id}", {"status": old["status"]}, {"status": "Inactive"}
+        await audit(connection, call.actor, Action.SENSOR_RETIRED, subject, before=before, after=after)
+    return await _read(call, sensor_id)
+
+
+@noun.delete("/sensors/{sensor_id}", Need.ADMIN, Sensor, statuses=(401, 403, 404))
+async def remove_sensor(call: Call, sensor_id: str) -> Sensor:
+    """For good, with all its data; readings and journal go in the minutes that follow. An activation that is dated
+    later makes a new sensor.
+    """
+    async with call.database.transaction() as connection:
+        old = await connection.fetchrow(READ_SENSOR, sensor_id)
+        if old is None or not await connection.fetchval(REMOVE_SENSOR, sensor_id):
+            raise NotFound("Sensor")
+        before = {name: old[name] for name in ("name", "type", "facility_id")}
+        await audit(connection, call.actor, Action.SENSOR_REMOVED, f"sensor:{sensor_id}", before=before)
+    return _sensor(old, None)
 
 
 async def _read(call: Call, sensor_id: str) -> Sensor:
@@ -146,4 +180,5 @@ def _sensor(row: Any, latest: Reading | None) -> Sensor:
         installed_at=row["installed_at"],
         location=location,
         latest=latest,
+        retired_at=row["retired_at"],
     )

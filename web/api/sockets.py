@@ -106,17 +106,21 @@ async def _viewable(
         raise NotPermitted from refusal
 
 
-async def _socket(services: Services, kind: str, caller: Caller, facility_id: str | None) -> OpenSocket:
+async def _socket(
+    services: Services, kind: str, caller: Caller, facility_id: str | None, sensor_id: str | None = None
+) -> OpenSocket:
     rights = await services.sockets.rights_of(caller)
     if rights is None or (facility_id is not None and not rights.may_view(facility_id)):
         raise NotPermitted
-    return OpenSocket(kind, caller, facility_id, rights)
+    if facility_id is not None and not await services.sockets.is_shown(facility_id, sensor_id):
+        raise NotPermitted
+    return OpenSocket(kind, caller, facility_id, rights, sensor_id)
 
 
 async def _send_readings(
     services: Services, kind: str, caller: Caller, facility_id: str, sensor_id: str | None
 ) -> None:
-    socket = await _socket(services, kind, caller, facility_id)
+    socket = await _socket(services, kind, caller, facility_id, sensor_id)
     with services.sockets.opened(socket):  # while the engine is slow to answer, those that wait for it count too
         async with services.hub.watching(facility_id, sensor_id) as watcher:
             await websocket.accept()

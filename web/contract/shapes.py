@@ -184,6 +184,7 @@ class FacilitySummary(BaseModel):
 class Facility(FacilitySummary):
     location_id: int
     location: Location
+    retired_at: ContractTime | None = Field(None, description="out of use since then; its history stays")
 
 
 class FacilityChanges(BaseModel):
@@ -215,6 +216,7 @@ class Sensor(SensorSummary):
     location_id: int | None
     location: Location | None
     latest: Reading | None = Field(None, description="the newest reading, if asked for with `latest=true`")
+    retired_at: ContractTime | None = Field(None, description="out of use since then; its history stays")
 
 
 class SensorChanges(BaseModel):

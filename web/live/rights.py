@@ -1,7 +1,8 @@
 """Open websockets and the rights they rest on: looked up again every 2 s, so that a right that ends closes its streams.
 
 An expired access token ends nothing; a deleted user, a revoked permission or a sign-out everywhere does, and so does an
-API key that expired or was revoked. While PostgreSQL is away nothing can be known, and sockets stay as they are.
+API key that expired or was revoked, and a facility or sensor that is shown and was retired or removed. While PostgreSQL
+is away nothing can be known, and sockets stay as they are.
 """
 
 from __future__ import annotations
@@ -48,6 +49,16 @@ SELECT login.family
         AND NOT EXISTS (SELECT FROM users a WHERE a.id = login.admin_id AND a.role = 'Admin'))
 """
 
+# Of what is shown, what there is and is in use. Without a sensor id: the whole facility.
+READ_SHOWN = """
+SELECT shown.facility_id, shown.sensor_id
+  FROM unnest($1::text[], $2::text[]) AS shown (facility_id, sensor_id)
+  JOIN facilities f ON f.id = shown.facility_id AND f.retired_at IS NULL
+ WHERE shown.sensor_id = ''
+    OR EXISTS (SELECT FROM sensors s
+                WHERE s.id = shown.sensor_id AND s.facility_id = f.id AND s.retired_at IS NULL)
+"""
+
 log = structlog.get_logger(__name__)
 
 
@@ -73,12 +84,16 @@ class Rights:
 
 @dataclass(eq=False, slots=True)
 class OpenSocket:
-    """One socket. `facility_id`: what it shows; None for notifications, which show whatever `rights` admit."""
+    """One socket. `facility_id`: what it shows; None for notifications, which show whatever `rights` admit.
+
+    sensor_id   if it shows one sensor of the facility only
+    """
 
     kind: str
     caller: Caller
     facility_id: str | None
     rights: Rights
+    sensor_id: str | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     grounds: frozenset[object] = field(init=False)
 
@@ -110,6 +125,10 @@ class OpenSockets:
     async def rights_of(self, caller: Caller) -> Rights | None:
         """None when the user is gone or signed out everywhere, or the key has ended."""
         return (await self._read([caller])).get((caller.principal, caller.generation))
+
+    async def is_shown(self, facility_id: str, sensor_id: str | None) -> bool:
+        """Whether the facility, and the sensor, are there and not retired."""
+        return bool(await self._shown({(facility_id, sensor_id or "")}))
 
     @contextmanager
     def opened(self, socket: OpenSocket) -> Iterator[OpenSocket]:
@@ -147,9 +166,14 @@ class OpenSockets:
         callers = [socket.caller for socket in sockets]
         rights = await self._read(callers)
         ended = await self._ended_logins(callers)
+        shown = await self._shown(
+            {(socket.facility_id, socket.sensor_id or "") for socket in sockets if socket.facility_id is not None}
+        )
         for socket in sockets:
             now = rights.get((socket.caller.principal, socket.caller.generation))
             if isinstance(socket.caller, Person) and socket.caller.family in ended:
+                now = None
+            if socket.facility_id is not None and (socket.facility_id, socket.sensor_id or "") not in shown:
                 now = None
             if now is None or not socket.goes_on_with(now):
                 socket.ended.set()
@@ -170,6 +194,11 @@ class OpenSockets:
         logins = {(caller.family, caller.impersonated_by) for caller in callers if isinstance(caller, Person)}
         families, admin_ids = [family for family, _ in logins], [admin_id for _, admin_id in logins]
         return {row["family"] for row in await self._database.rows(READ_ENDED, families, admin_ids)}
+
+    async def _shown(self, wanted: set[tuple[str, str]]) -> set[tuple[str, str]]:
+        facility_ids, sensor_ids = [facility_id for facility_id, _ in wanted], [sensor_id for _, sensor_id in wanted]
+        rows = await self._database.rows(READ_SHOWN, facility_ids, sensor_ids) if wanted else []
+        return {(row["facility_id"], row["sensor_id"]) for row in rows}
 
     def _count(self, kind: str, step: int) -> None:
         self._counts[kind] = self._counts.get(kind, 0) + step

@@ -14,6 +14,7 @@ import typer
 from engine.commands.cli import api_key as cli_api_key
 from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import export as cli_export
+from engine.commands.cli import out_of_use as cli_out_of_use
 from engine.commands.cli import score as cli_score
 from engine.commands.cli.options import AsJson, DataDir, Password, Url, User, given
 from engine.errors import GasInSightError, SettingsError
@@ -40,6 +41,8 @@ keys = typer.Typer(no_args_is_help=True, help="Make keys that sign tokens (ALGOR
 app.add_typer(keys, name="keys")
 app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_api_key.app, name="api-key")
+app.add_typer(cli_out_of_use.facility, name="facility")
+app.add_typer(cli_out_of_use.sensor, name="sensor")
 app.command("score")(cli_score.score)
 app.command("export")(cli_export.export)
 

@@ -9,7 +9,7 @@ use super::alarms::AlarmState;
 use super::effects::{Effects, Frame};
 use super::errors::{guarded, locked, Failure};
 use super::facility_score::FacilityScore;
-use crate::config::Settings;
+use crate::config::{Settings, Status};
 use crate::core::{Core, CORE_VERSION};
 use crate::entry::EntryKind;
 use crate::facility_score;
@@ -121,7 +121,14 @@ impl FacilityCore {
     }
 
     fn sensor_ids(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        guarded(py, || Ok(locked(&self.core)?.sensors.iter().map(|sensor| sensor.id.to_string()).collect()))
+        guarded(py, || {
+            Ok(locked(&self.core)?
+                .sensors
+                .iter()
+                .filter(|sensor| sensor.status != Status::Retired)
+                .map(|sensor| sensor.id.to_string())
+                .collect())
+        })
     }
 
     fn facility_score(&self, py: Python<'_>) -> PyResult<Option<FacilityScore>> {

@@ -28,6 +28,13 @@ ADMITTED_BY = {"View": {"View", "Edit"}, "Edit": {"Edit"}}
 PAGES = {"/", "/docs", "/redoc", "/openapi.json", "/favicon.ico", "/static/{name}"}
 # An admitted request to these is answered otherwise than with 200, for a reason that is not the caller's rights.
 OTHERWISE = {"GET /readyz": 503, "POST /auth/password": 400}
+# What takes away what the other cases are about comes last, in this order; each is admitted once a place.
+LAST = (
+    "POST /sensors/{sensor_id}/retire",
+    "POST /facilities/{facility_id}/retire",
+    "DELETE /sensors/{sensor_id}",
+    "DELETE /facilities/{facility_id}",
+)
 INSTEAD_OF_OTHERS = {"expires_at"}  # a body says this or something else, not both
 
 _numbers = itertools.count(1)
@@ -84,7 +91,12 @@ class Case:
         return f"{self.method} {self.path}"
 
 
-def cases(document: dict[str, Any]) -> Iterator[tuple[Case, dict[str, Any]]]:
+def cases(document: dict[str, Any]) -> list[tuple[Case, dict[str, Any]]]:
+    """All, those of `LAST` at the end."""
+    return sorted(_cases(document), key=lambda each: LAST.index(each[0].route) if each[0].route in LAST else -1)
+
+
+def _cases(document: dict[str, Any]) -> Iterator[tuple[Case, dict[str, Any]]]:
     """Each with its operation. What names nothing has no place but `own`, what names no facility is not `foreign`."""
     operations = [
         (method.upper(), path, operation)

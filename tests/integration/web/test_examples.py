@@ -102,6 +102,13 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("DELETE /users/{user_id}", {"user_id": 2}, {}, None),
     ("POST /auth/logout", {}, {}, None),
 ]
+# After the refusals, which are about the same.
+LAST_REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
+    ("POST /sensors/{sensor_id}/retire", {"sensor_id": SENSOR}, {}, None),
+    ("DELETE /sensors/{sensor_id}", {"sensor_id": SENSOR}, {}, None),
+    ("POST /facilities/{facility_id}/retire", {"facility_id": FACILITY}, {}, None),
+    ("DELETE /facilities/{facility_id}", {"facility_id": FACILITY}, {}, None),
+]
 
 
 async def test_the_examples_are_what_the_server_answers(database_url: str, tmp_path: Path) -> None:
@@ -153,17 +160,22 @@ async def record(web: Web) -> dict[str, Example]:
         "POST /auth/refresh-token": {"query": refresh, "answer": second},
         **await frames(web, second["access_token"]),
     }
-    for route, path, query, body in REQUESTS:
+    found |= await answers(web, REQUESTS, bearer(second))
+    key = found["POST /api-keys"]["answer"]
+    key["key"] = f"gik_{key['public_id']}_…"  # all of it would make secret scanners ring wherever this source lies
+    found |= await refusals(web)
+    return found | await answers(web, LAST_REQUESTS, await web.admin())
+
+
+async def answers(web: Web, requests: list[Any], headers: dict[str, str]) -> dict[str, Example]:
+    found: dict[str, Example] = {}
+    for route, path, query, body in requests:
         method, _, template = route.partition(" ")
-        answer = await web.client.request(
-            method, template.format(**path), params=query, json=body, headers=bearer(second)
-        )
+        answer = await web.client.request(method, template.format(**path), params=query, json=body, headers=headers)
         assert answer.status_code == 200, (route, answer.text)
         parts = {"path": path, "query": query, "body": body, "answer": answer.json()}
         found[route] = {name: part for name, part in parts.items() if name == "answer" or part}
-    key = found["POST /api-keys"]["answer"]
-    key["key"] = f"gik_{key['public_id']}_…"  # all of it would make secret scanners ring wherever this source lies
-    return found | await refusals(web)
+    return found
 
 
 async def refusals(web: Web) -> dict[str, Example]:

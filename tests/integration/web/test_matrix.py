@@ -34,9 +34,9 @@ async def test_every_caller_gets_in_exactly_where_the_contract_says(
         walker = Walker(web, document, expired)
         await walker.prepare()
         await asyncio.sleep(1.1)  # until the token has expired
-        matrix = list(cases(document))
-        wrong = [said for case, operation in matrix if (said := mismatch(case, await walker.outcome(case, operation)))]
+        matrix = cases(document)
         everywhere = await web.client.get("/sensors", headers={"Authorization": f"Bearer {walker.tokens['View']}"})
+        wrong = [said for case, operation in matrix if (said := mismatch(case, await walker.outcome(case, operation)))]
         assert [one["facility_id"] for one in everywhere.json()] == ["own"]
     routes = {case.route for case, _ in matrix}
     told = f"{len(matrix)} cases: {len(routes)} routes and websockets x {len(CALLERS)} callers x places"
