@@ -44,6 +44,7 @@ ROLLUP_S: Final = 15.0
 LIMITS_S: Final = 10.0
 SWEEP_S: Final = 60.0
 PURGE_S: Final = 2.0
+PURGE_PAUSE_S: Final = 0.25
 HOURLY_S: Final = 3600.0
 SILENT_CHECKS_MAX: Final = 4
 
@@ -100,7 +101,7 @@ class Supervisor:
             self._every(ROLLUP_S, self._roll_up),
             self._every(LIMITS_S, self._keep_limits),
             self._every(SWEEP_S, self._sweep),
-            self._every(PURGE_S, self._historian.purge_removed),
+            self._every(PURGE_S, self._purge),
             self._every(HOURLY_S, self._keep_house),
             self._every(CHECK_S, self._follow_changes),
         ]
@@ -271,6 +272,11 @@ class Supervisor:
             self._metrics.gauge(LIMIT_USED, usage.used, limit=usage.limit)
             self._metrics.gauge(LIMIT_MOST, usage.most, limit=usage.limit)
 
+    async def _purge(self) -> None:
+        """With pauses between the pieces, so that commits come first."""
+        while await self._historian.purge_removed():
+            await self._clock.sleep(PURGE_PAUSE_S)
+
     async def _sweep(self) -> None:
         """Parked rows that were missed by their parents are rare; their facilities load again."""
         if facility_ids := await self._historian.sweep():
@@ -317,7 +323,7 @@ class Supervisor:
             refused_moved=moved,
         )
 
-    async def _every(self, seconds: float, duty: Callable[[], Awaitable[object]]) -> None:
+    async def _every(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
         """Do it now and then. What is away comes back; anything else is ours and ends the engine."""
         while True:
             try:

@@ -87,7 +87,7 @@ async def retire_facility(call: Call, facility_id: str) -> Facility:
 @noun.delete("/facilities/{facility_id}", Need.ADMIN, Facility, statuses=(401, 403, 404))
 async def remove_facility(call: Call, facility_id: str) -> Facility:
     """For good, with its sensors, permissions and all its data. The entities are gone at once, readings and journal in
-    the minutes that follow. A setup that is dated later makes a new facility.
+    pieces afterwards. A setup that is dated later makes a new facility.
     """
     async with call.database.transaction() as connection:
         old = await connection.fetchrow(READ_FACILITY, facility_id)

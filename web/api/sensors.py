@@ -131,7 +131,7 @@ async def retire_sensor(call: Call, sensor_id: str) -> Sensor:
 
 @noun.delete("/sensors/{sensor_id}", Need.ADMIN, Sensor, statuses=(401, 403, 404))
 async def remove_sensor(call: Call, sensor_id: str) -> Sensor:
-    """For good, with all its data; readings and journal go in the minutes that follow. An activation that is dated
+    """For good, with all its data; readings and journal go in pieces afterwards. An activation that is dated
     later makes a new sensor.
     """
     async with call.database.transaction() as connection:

@@ -14,7 +14,7 @@ import pytest_asyncio
 from engine.clock import US_PER_S, SystemClock
 from engine.historian import removals
 from engine.historian.historian import Historian
-from engine.model import Outcome, ParkedItem
+from engine.model import ParkedItem
 from engine.settings import Settings
 from tests.contract.stores import withdraw
 from tests.integration.historian.outcomes import (
@@ -62,10 +62,8 @@ async def full(historian: Historian, facility_id: str) -> list[int]:
     rows = [(number, T0_US + at * 60 * US_PER_S, 1.0, None) for number in numbers for at in range(ROWS)]
     waiting = ParkedItem("reading", facility_id, f"{facility_id}-s9", T0_US, "{}", "unknown_sensor")
     events = tuple(event(number) for number in numbers)
-    whole: Outcome = outcome(state, 2, rows)
-    letters = (dead_letter("1", facility_id),)
-    extra = {"events": events, "parked": (waiting,), "dead_letters": letters}
-    await committed(historian, replace(whole, **extra))
+    whole = replace(outcome(state, 2, rows), events=events, parked=(waiting,))
+    await committed(historian, replace(whole, dead_letters=(dead_letter("1", facility_id),)))
     other = [(number, T0_US, 2.0, None) for number in numbers]
     await committed(historian, outcome(state, 3, other))
     while await historian.rollup_pass():
