@@ -13,6 +13,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use columns::Column;
 pub use columns::Kind;
+pub use fault::CopyFault;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const HEADER: usize = SIGNATURE.len() + 8;
