@@ -18,6 +18,7 @@ import native
 from engine.database_url import parse
 from engine.errors import SettingsError
 from engine.printable import control_in
+from engine.secrecy import PASSWORD_CHARACTERS_MIN
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -140,7 +141,8 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=128,
-        description="fewest characters of a new password, which must not be a common one then; none: any",
+        description="fewest characters of a new password, which must not be a common one then; none: 8 in production,"
+        " any in development",
     )
     rate_limit_per_s: float = Field(
         500, ge=0, description="requests of one caller that each web process answers in the long run; 0: any number"
@@ -244,6 +246,13 @@ class Settings(BaseSettings):
     def postgresql_url(self) -> str | None:
         """Where a connection may keep something from one statement to the next."""
         return self.database_direct_url or self.database_url
+
+    @property
+    def new_password_characters_min(self) -> int | None:
+        """Fewest characters of a password that somebody sets; None: any password is taken."""
+        if self.password_characters_min is not None or self.environment == "development":
+            return self.password_characters_min
+        return PASSWORD_CHARACTERS_MIN
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:

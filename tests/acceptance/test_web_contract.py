@@ -149,7 +149,7 @@ def check_users(base: str, admin: FrontEnd) -> dict[str, Any]:
     me = admin.get("/users/me")
     assert set(me) == USER and me["username"] == "admin" and me["email"] == EMAIL and me["role"] == "Admin"
     assert NAIVE.fullmatch(me["created_at"]) and NAIVE.fullmatch(me["last_login"])
-    new = {"username": "ida", "email": "ida@gas.example", "password": "one", "role": "User", "ignored": True}
+    new = {"username": "ida", "email": "ida@gas.example", "password": "number one", "role": "User", "ignored": True}
     ida: dict[str, Any] = admin.ask("POST", "/users", json=new)
     assert set(ida) == USER and ida["role"] == "User" and ida["last_login"] is None
     assert isinstance(admin.ask("POST", "/users", 400, json=new)["detail"], str)
@@ -158,8 +158,8 @@ def check_users(base: str, admin: FrontEnd) -> dict[str, Any]:
     assert page["total"] == 2 and [user["username"] for user in page["users"]] == ["admin"]
     assert admin.get("/users", page=2, page_size=1)["users"] == [ida]
     assert admin.get(f"/users/{ida['id']}") == ida
-    assert admin.ask("PUT", f"/users/{ida['id']}", json={"password": "two"})["username"] == "ida"
-    old = httpx.post(f"{base}/auth/token", data={"username": "ida@gas.example", "password": "one"})
+    assert admin.ask("PUT", f"/users/{ida['id']}", json={"password": "number two"})["username"] == "ida"
+    old = httpx.post(f"{base}/auth/token", data={"username": "ida@gas.example", "password": "number one"})
     assert old.status_code == 401
     pair = admin.ask("POST", f"/auth/impersonate/{ida['id']}")
     as_ida = httpx.get(f"{base}/users/me", headers={"Authorization": f"Bearer {pair['access_token']}"})
@@ -188,7 +188,7 @@ def check_permissions(base: str, admin: FrontEnd, user: dict[str, Any]) -> None:
     assert admin.ask("DELETE", f"/permissions/{listed[0]['id']}") == listed[0]
     admin.ask("DELETE", f"/permissions/{listed[0]['id']}", 404)
     admin.ask("POST", "/permissions", json=grant)
-    gone = admin.ask("POST", "/users", json={"username": "tom", "email": "tom@gas.example", "password": "x"})
+    gone = admin.ask("POST", "/users", json={"username": "tom", "email": "tom@gas.example", "password": "toms word"})
     admin.ask("POST", "/permissions", json={**grant, "user_id": gone["id"]})
     assert admin.ask("DELETE", f"/users/{gone['id']}")["username"] == "tom"
 
@@ -303,7 +303,7 @@ def check_dashboard(base: str, admin: FrontEnd) -> None:
 
 def check_rights(base: str, admin: FrontEnd) -> None:
     """Ida has View on fa-1 and nothing else."""
-    ida = FrontEnd(base, "ida@gas.example", "two")
+    ida = FrontEnd(base, "ida@gas.example", "number two")
     assert [one["id"] for one in ida.get("/facilities")] == ["fa-1"]
     assert {one["facility_id"] for one in ida.get("/sensors")} == {"fa-1"}
     assert {alert["facility"]["id"] for alert in ida.get("/alerts/recent")} == {"fa-1"}
@@ -318,7 +318,7 @@ def check_rights(base: str, admin: FrontEnd) -> None:
 
 
 def check_websockets(base: str) -> None:
-    ida = FrontEnd(base, "ida@gas.example", "two")
+    ida = FrontEnd(base, "ida@gas.example", "number two")
     assert re.fullmatch(r"[A-Za-z0-9._~-]+", ida.pair["access_token"]), "put into the URL raw"
     with ida.watching("/ws/sensor-data/se-1"), ida.watching("/ws/notifications"):
         pass
@@ -338,7 +338,7 @@ def check_websockets(base: str) -> None:
 
 def check_old_tokens_at_the_notifications(base: str) -> None:
     """After a refresh the page goes on knocking with its old token until it is loaded again; nobody is banned."""
-    ida = FrontEnd(base, "ida@gas.example", "two")
+    ida = FrontEnd(base, "ida@gas.example", "number two")
     with ida.watching("/ws/notifications") as open_socket:
         old = ida.pair["access_token"]
         time.sleep(6.5)

@@ -76,7 +76,7 @@ LEAVES: Final[dict[str, str]] = {
     "engine.runtime": "engine.all_or_nothing engine.errors engine.settings",
     "engine.logs": "engine.printable engine.settings",
     "engine.retries": "engine.clock",
-    "engine.settings": "engine.database_url engine.errors engine.printable native",
+    "engine.settings": "engine.database_url engine.errors engine.printable engine.secrecy native",
     "engine.printable": "native",
     "engine.database_url": "nothing",
     "engine.all_or_nothing": "nothing",

@@ -11,6 +11,7 @@ import bcrypt
 import pytest
 
 from engine.errors import SettingsError
+from engine.secrecy import PASSWORD_CHARACTERS_MIN
 from engine.settings import Settings
 from web.auth import passwords as module
 from web.auth.first_admin import check_admin_password
@@ -147,9 +148,18 @@ async def test_bcrypt_looks_at_72_bytes_as_ever() -> None:
     passwords.close()
 
 
-@pytest.mark.parametrize("characters_min", [None, 8, 12])
-def test_what_a_new_password_must_be_is_up_to_the_operator(characters_min: int | None) -> None:
-    chosen = settings(password_characters_min=characters_min, environment="production")
+@pytest.mark.parametrize(
+    ("environment", "chosen_min", "characters_min"),
+    [
+        ("development", None, None),
+        ("development", 8, 8),
+        ("production", None, PASSWORD_CHARACTERS_MIN),
+        ("production", 7, 7),
+        ("production", 12, 12),
+    ],
+)
+def test_what_a_new_password_must_be(environment: str, chosen_min: int | None, characters_min: int | None) -> None:
+    chosen = settings(password_characters_min=chosen_min, environment=environment)
 
     def is_taken(password: str) -> bool:
         try:
@@ -172,4 +182,10 @@ def test_production_refuses_an_admin_password_that_others_know() -> None:
         with pytest.raises(SettingsError, match="ADMIN_PASSWORD"):
             check_admin_password(settings(admin_password=password, environment="production"))
     check_admin_password(settings(admin_password="eight888", environment="production"))
+
+
+def test_the_first_admin_gets_no_password_that_a_user_could_not_have() -> None:
+    with pytest.raises(SettingsError, match="ADMIN_PASSWORD should have at least 12 characters"):
+        check_admin_password(settings(admin_password="eleven elev", password_characters_min=12))
+    check_admin_password(settings(admin_password="twelve twelv", password_characters_min=12))
     check_admin_password(settings(environment="production"))

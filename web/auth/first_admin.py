@@ -10,7 +10,7 @@ import structlog
 
 from engine.errors import SettingsError
 from engine.printable import escaped
-from engine.secrecy import PASSWORD_CHARACTERS_MIN, weakness_of_password
+from engine.secrecy import weakness_of_password
 from engine.settings import Settings
 from web.audit import SYSTEM, Action, Actor, audit
 from web.auth.guard import user_principal
@@ -36,11 +36,12 @@ log = structlog.get_logger(__name__)
 
 
 def check_admin_password(settings: Settings) -> None:
-    """Raise SettingsError when production is to start with a password that others know."""
-    if settings.admin_password is None or settings.environment == "development":
+    """Raise SettingsError for a password that nobody could set over the API either."""
+    characters_min = settings.new_password_characters_min
+    if settings.admin_password is None or characters_min is None:
         return
     password = settings.admin_password.get_secret_value()
-    if weakness := weakness_of_password(password, PASSWORD_CHARACTERS_MIN, USERNAME, settings.admin_email):
+    if weakness := weakness_of_password(password, characters_min, USERNAME, settings.admin_email):
         raise SettingsError(f"ADMIN_PASSWORD {weakness}; without one a random password is made and shown once")
 
 

@@ -39,10 +39,11 @@ class Verification:
 
 def check_new_password(settings: Settings, field: str, password: str, *names: str | None) -> None:
     """NotUsable about the body's `field` where the settings ask for more than a password; `names`: of its owner."""
-    if settings.password_characters_min is None:
+    characters_min = settings.new_password_characters_min
+    if characters_min is None:
         return
     known = [name for name in names if name]
-    if weakness := weakness_of_password(password, settings.password_characters_min, *known):
+    if weakness := weakness_of_password(password, characters_min, *known):
         raise NotUsable.of("body", field, f"The password {weakness}", "password_weak")
 
 

@@ -174,11 +174,15 @@ async def test_a_user_changes_the_own_password(web: Web) -> None:
     await web.sign_in("kim", "x" * 1024)
 
 
-async def test_an_operator_may_ask_for_passwords_worth_the_name(database_url: str, tmp_path: Path) -> None:
-    async with web_server(database_url, tmp_path, password_characters_min=8) as web:
+@pytest.mark.parametrize("asked_for", [{"password_characters_min": 8}, {"environment": "production"}])
+async def test_passwords_worth_the_name_at_every_door(
+    database_url: str, tmp_path: Path, asked_for: dict[str, object]
+) -> None:
+    secret_key = "zDq4-only-of-this-test-and-long-enough-91"
+    async with web_server(database_url, tmp_path, secret_key=secret_key, **asked_for) as web:
         admin = await web.admin()
         new = {"username": "kim", "email": "kim@x.org"}
-        for password in ("short12", "password1", "kim@x.org"):
+        for password in ("x", "short12", "password1", "kim@x.org"):
             answer = await web.client.post("/users", headers=admin, json={**new, "password": password})
             assert answer.status_code == 422
             assert answer.json()["detail"][0]["loc"] == ["body", "password"]
@@ -188,6 +192,10 @@ async def test_an_operator_may_ask_for_passwords_worth_the_name(database_url: st
         assert (await web.client.put(path, headers=admin, json={"password": "7seven7"})).status_code == 422
         assert (await web.client.put(path, headers=admin, json={"password": "kim@x.org"})).status_code == 422
         assert (await web.client.put(path, headers=admin, json={"password": "eight999"})).status_code == 200
+        kim = bearer(await web.sign_in("kim", "eight999"))
+        for password, status in (("7seven7", 422), ("eight000", 200)):
+            own = {"current_password": "eight999", "new_password": password}
+            assert (await web.client.post("/auth/password", headers=kim, json=own)).status_code == status
 
 
 async def test_last_login_is_when_somebody_signed_in(web: Web) -> None:
