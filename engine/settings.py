@@ -169,7 +169,7 @@ class Settings(BaseSettings):
     oidc_front_end_url: str | None = Field(
         None, description="page of the front end that single sign-on ends at, with #code=…"
     )
-    body_bytes_max: int = Field(1_048_576, ge=1024, description="largest request body")
+    body_bytes_max: int = Field(1_048_576, ge=1024, description="largest request body, where a route reads no less")
     exports_mb_max: int = Field(10_000, ge=1, description="room of all exports that are kept in DATA_DIR/exports")
 
     @field_validator("database_url", "database_direct_url")

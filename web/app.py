@@ -57,6 +57,8 @@ from web.database import Database, StatementTooSlow
 from web.edge.middleware import EdgeMiddleware
 from web.edge.proxies import TrustedProxies, client_address
 from web.edge.rates import RateLimits, client_key
+from web.edge.refusals import Refusals
+from web.edge.requests import FIELDS_MAX
 from web.engine_report import EngineReports
 from web.errors import HttpRefusal
 from web.exports.kept import Kept
@@ -105,6 +107,7 @@ def create_app(
     app = Quart(__name__, static_folder=None, template_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.body_bytes_max
     app.config["BODY_TIMEOUT"] = SLOW_BODY_S_MAX
+    app.config["MAX_FORM_PARTS"] = FIELDS_MAX
     app.config["RESPONSE_TIMEOUT"] = None
     app.url_map.merge_slashes = False
     app.url_map.converters["opaque"] = OpaqueText
@@ -120,8 +123,14 @@ def create_app(
     if settings.admits_any_origin and settings.environment == "production":
         log.warning("any_origin_is_admitted", advice="set CORS_ORIGINS to where the front end is served from")
     budget = Budget(settings.large_answers_per_caller_max, settings.answer_bytes_per_caller_max)
-    within = BudgetMiddleware(app.asgi_app, budget)
-    app.asgi_app = EdgeMiddleware(within, settings.origins, proxies, settings.body_bytes_max)  # type: ignore[method-assign,assignment]
+    app.asgi_app = EdgeMiddleware(  # type: ignore[method-assign,assignment]
+        BudgetMiddleware(app.asgi_app, budget),
+        settings.origins,
+        proxies,
+        body_bytes_max=settings.body_bytes_max,
+        rates=services.rates,
+        refusals=Refusals(services.metrics, services.clock),
+    )
     return app
 
 
@@ -210,16 +219,14 @@ def _refuse_until_prepared(app: Quart, services: Services) -> None:
 
 def _limit_rates(app: Quart, services: Services) -> None:
     """Whoever asks without saying who they are counts by address; a served route counts the others as it knows them."""
-    counted_later = {
-        f"{noun.name}.{endpoint.handler.__name__}"
-        for noun in NOUNS
-        for endpoint in noun.endpoints
-        if endpoint.need is not Need.NOTHING or noun is health.noun
-    }
+    declared = {f"{noun.name}.{each.handler.__name__}": each for noun in NOUNS for each in noun.endpoints}
+    never_counted = {name for name, endpoint in declared.items() if endpoint.handler in health.PROBES}
+    counted_later = {name for name, endpoint in declared.items() if endpoint.need is not Need.NOTHING}
 
     @app.before_request
     async def count_by_address() -> None:
-        if request.endpoint not in counted_later:
+        is_counted_later = request.endpoint in counted_later and request.method != "OPTIONS"  # those no view answers
+        if not is_counted_later and request.endpoint not in never_counted:
             services.rates.take(client_key(client_address(request.scope)))
 
 

@@ -7,12 +7,14 @@ from itertools import accumulate
 from typing import Any
 
 from engine.metrics import HELP, Snapshot, merged
+from web.edge.refusals import HANDSHAKES_REFUSED
 from web.live.hub import CONFLATED
 from web.live.rights import CLIENTS
 
 READY = "gasinsight_ready"
 OWN_HELP = {
     CLIENTS: "Open websockets of this process, by kind",
+    HANDSHAKES_REFUSED: "Websockets that were refused before the 101, by status",
     CONFLATED: "Live values left out because a client was behind",
     READY: "1 while a part (web, database, bus, engine) is ready, as in /readyz",
     "gasinsight_database_up": "1 while this process reaches PostgreSQL",

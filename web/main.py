@@ -8,8 +8,8 @@ from engine.runtime import effective_settings
 from web.app import create_app
 from web.edge.server import set_server_defaults
 
-set_server_defaults()
 _settings = effective_settings()
+set_server_defaults(_settings.proxy_networks)
 configure_logging(_settings, "web")
 _feed = ClusterFeed(_settings)
 app = create_app(_settings, _feed)

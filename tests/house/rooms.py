@@ -25,7 +25,7 @@ ROOMS: Final[dict[str, str]] = {
         "web.exposition web.serving web.contract web.live web.engine_report web.auth web.history web.exports web.edge"
         " web.wire engine.exports leaves native"
     ),
-    "web.exposition": "web.live leaves",
+    "web.exposition": "web.live web.edge leaves",
     "web.serving": (
         "web.contract web.live web.engine_report web.preparation web.auth web.exports web.edge web.database web.wire"
         " leaves"

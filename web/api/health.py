@@ -46,6 +46,10 @@ async def readyz(call: Call, query: ReadinessOf) -> Response:
     return json_response(readiness.model_dump_json().encode(), 200 if is_ready else 503)
 
 
+PROBES = (livez, readyz)
+"""What an orchestrator asks, and must be told however many others ask."""
+
+
 @noun.get("/metrics", Need.NOTHING, str)
 async def metrics(call: Call) -> Response:
     """Prometheus text: the engine's counters as it last stored them, and this process' own."""

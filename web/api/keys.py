@@ -10,7 +10,7 @@ from web.audit import Action, audit
 from web.auth.guard import Need, key_principal
 from web.auth.keys import new_key
 from web.contract.declare import Noun
-from web.contract.key_shapes import ApiKey, ApiKeyPage, KeyGrant, NewApiKey, ShownApiKey
+from web.contract.key_shapes import NEW_KEY_BYTES_MAX, ApiKey, ApiKeyPage, KeyGrant, NewApiKey, ShownApiKey
 from web.contract.shapes import Paging
 from web.errors import NotFound
 from web.serving.call import Call
@@ -43,7 +43,7 @@ KEYS = Source(LIST_KEYS, "SELECT count(*) FROM api_keys", ("name", "id"), ("", 0
 REVOKE_KEY = "UPDATE api_keys SET revoked_at = now() WHERE id = $1 AND revoked_at IS NULL RETURNING id"
 
 
-@noun.post("/api-keys", Need.ADMIN, ShownApiKey, statuses=(404,))
+@noun.post("/api-keys", Need.ADMIN, ShownApiKey, statuses=(404,), body_bytes_max=NEW_KEY_BYTES_MAX)
 async def create_api_key(call: Call, body: NewApiKey) -> ShownApiKey:
     """`key` is in this answer and nowhere else: the server keeps only a hash of it."""
     key, maker = new_key(), call.person

@@ -20,6 +20,9 @@ from web.wire.csv import Table
 Handler = Callable[..., Awaitable[Any]]
 Declare = Callable[[Handler], Handler]
 
+FEW_FIELDS_BYTES_MAX = 16_384
+"""A body of a few fields, the longest of them a password of 1,024 characters, however they are escaped."""
+
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -48,6 +51,7 @@ class Endpoint:
     table         how the answer is CSV for those who ask for it
     is_list       the answer is a part of a list: its headers tell the total, and where the next part is
     secret_query  what the edge takes out of the query and the handler reads by `secret_parameter`, instead of the form
+    body_bytes_max  of what is sent, whether it is read or not
     """
 
     noun: str
@@ -64,6 +68,7 @@ class Endpoint:
     secret_query: type[BaseModel] | None
     table: Table | None
     is_list: bool
+    body_bytes_max: int
 
     @property
     def rule(self) -> str:
@@ -124,8 +129,11 @@ class Noun:
         statuses: tuple[int, ...] = (),
         form: type[BaseModel] | None = None,
         secret_query: type[BaseModel] | None = None,
+        body_bytes_max: int = FEW_FIELDS_BYTES_MAX,
     ) -> Declare:
-        return self._route("POST", path, need, answer, statuses, form=form, secret_query=secret_query)
+        return self._route(
+            "POST", path, need, answer, statuses, form=form, secret_query=secret_query, body_bytes_max=body_bytes_max
+        )
 
     def put(self, path: str, need: Need, answer: Any, *, statuses: tuple[int, ...] = ()) -> Declare:
         return self._route("PUT", path, need, answer, statuses)
@@ -145,6 +153,7 @@ class Noun:
         secret_query: type[BaseModel] | None = None,
         table: Table | None = None,
         is_list: bool = False,
+        body_bytes_max: int = FEW_FIELDS_BYTES_MAX,
     ) -> Declare:
         def declare(handler: Handler) -> Handler:
             hints = get_type_hints(handler)
@@ -166,6 +175,7 @@ class Noun:
                     secret_query=secret_query,
                     table=table,
                     is_list=is_list,
+                    body_bytes_max=body_bytes_max,
                 )
             )
             return handler

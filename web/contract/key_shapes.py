@@ -16,6 +16,8 @@ from web.wire.times import ContractTime
 
 KEY_DAYS_MAX = 365
 FACILITIES_MAX = 1000
+NEW_KEY_BYTES_MAX = 262_144
+"""So many facilities, whose ids may have 200 characters each."""
 
 
 class KeyGrant(BaseModel):

@@ -226,7 +226,11 @@ def _body(endpoint: Endpoint, example: dict[str, Any]) -> dict[str, Any] | None:
     if "body" in example:
         content["example"] = example["body"]
     types = ["application/json"] if endpoint.form is None else ["application/x-www-form-urlencoded", "application/json"]
-    return {"required": endpoint.secret_query is None, "content": {name: dict(content) for name in types}}
+    return {
+        "required": endpoint.secret_query is None,
+        "description": f"At most {endpoint.body_bytes_max} bytes.",
+        "content": {name: dict(content) for name in types},
+    }
 
 
 def _refusal(status: int) -> dict[str, Any]:

@@ -10,23 +10,28 @@ import asyncio
 import json
 import resource
 import socket
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from time import time
 from typing import Any, ClassVar
 
-import structlog
 from hypercorn.asyncio.tcp_server import TCPServer
-from hypercorn.events import Closed, RawData
+from hypercorn.events import Closed, RawData, Updated
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import ProtocolError
 
+from engine.clock import SystemClock
 from web.edge.frames import ENCODED
 from web.edge.headers import Headers, security_headers
+from web.edge.printing import printable
+from web.edge.proxies import TrustedProxies
+from web.edge.rates import client_key
+from web.edge.refusals import Seldom
 
 UNACKNOWLEDGED_S_MAX = 60
 UNTAKEN_S_MAX = 60  # for what waits in our buffer; whoever takes a byte a second acknowledges, and never ends
@@ -37,8 +42,12 @@ CLIENT_MESSAGE_BYTES_MAX = 4096
 CLIENT_BYTES_AT_ONCE = 16_384
 CLIENT_BYTES_PER_S = 256
 LINGER_S = 1.0
+WAITING_MAX = 1_024  # connections of one address between two requests, or before their first; a browser has six
+READ_AS_ASCII = frozenset({b"connection", b"sec-websocket-key", b"sec-websocket-protocol"})
 
-log = structlog.get_logger(__name__)
+_CLOCK = SystemClock()
+_refused = Seldom("connection_refused", _CLOCK)
+_failed = Seldom("connection_failed", _CLOCK)
 
 
 def raise_open_files_limit() -> int:
@@ -63,27 +72,54 @@ def error_answer(status: int) -> tuple[bytes, Headers]:
 
 
 class BoundedServer(TCPServer):
-    """One connection: at most `connections_max` at a time; one whose peer takes too little for a minute ends."""
+    """One connection: at most `connections_max` at a time, and of one address so many that ask nothing at the moment;
+    one whose peer takes too little for a minute ends. Proxies that speak for others may keep any number waiting.
+    """
 
     connections_max: ClassVar[int] = 1_000_000
+    proxies: ClassVar[TrustedProxies] = TrustedProxies(())
     _open: ClassVar[int] = 0
+    _waiting: ClassVar[Counter[str]] = Counter()
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._reading: asyncio.Future[None] | None = None
         self._is_over = False
+        self._who: str | None = None
+        self._is_waiting = False
 
     async def run(self) -> None:
-        if BoundedServer._open >= self.connections_max:
-            log.warning("connection_refused", reason="too many are open", connections_max=self.connections_max)
+        self._who = _counted_as(self.writer.get_extra_info("peername"), self.proxies)
+        if reason := self._too_many():
+            _refused.say(reason=reason)
             self.writer.transport.abort()
             return
         BoundedServer._open += 1
+        self._wait(True)
         try:
             _bound(self.writer.get_extra_info("socket"))
             await super().run()
+        except Exception as error:  # what anybody can cause must not cost a traceback
+            _failed.say(error=_told(error))
         finally:
+            self._wait(False)
             BoundedServer._open -= 1
+
+    def _too_many(self) -> str | None:
+        if BoundedServer._open >= self.connections_max:
+            return f"{self.connections_max} are open"
+        if self._who is not None and self._waiting[self._who] >= WAITING_MAX:
+            return f"{WAITING_MAX} of {self._who} ask nothing"
+        return None
+
+    def _wait(self, is_waiting: bool) -> None:
+        """Whether it is between two requests."""
+        if self._who is None or is_waiting == self._is_waiting:
+            return
+        self._is_waiting = is_waiting
+        self._waiting[self._who] += 1 if is_waiting else -1
+        if not self._waiting[self._who]:
+            del self._waiting[self._who]
 
     async def protocol_send(self, event: Any) -> None:
         if isinstance(event, RawData):
@@ -97,6 +133,8 @@ class BoundedServer(TCPServer):
                     await self.protocol.handle(Closed())
                     self._stop_reading()
         else:
+            if isinstance(event, Updated):
+                self._wait(event.idle)
             await super().protocol_send(event)
             if isinstance(event, Closed):
                 self._stop_reading()
@@ -122,6 +160,20 @@ class BoundedServer(TCPServer):
             await super()._close()
 
 
+def _counted_as(peer: Any, proxies: TrustedProxies) -> str | None:
+    """Whose connection it is; None for those that are not counted: proxies, and Unix sockets, where proxies are."""
+    if not isinstance(peer, tuple) or proxies.trusts(peer[0]):
+        return None
+    return client_key(peer[0])
+
+
+def _told(error: BaseException) -> str:
+    """The innermost of a group, in one line."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return printable(f"{type(error).__name__}: {error}")
+
+
 def _bound(connection: Any) -> None:
     """Half-open connections and readers that stopped: pings or data stay in our buffers, and the kernel ends it.
 
@@ -130,6 +182,11 @@ def _bound(connection: Any) -> None:
     if connection.family in {socket.AF_INET, socket.AF_INET6} and hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_S_MAX * 1000)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
+
+
+def _is_readable(name: bytes, value: bytes) -> bool:
+    """Extensions are not offered; hypercorn fails on others that are not ASCII, and a handshake lacks them then."""
+    return name.lower() != b"sec-websocket-extensions" and (value.isascii() or name.lower() not in READ_AS_ASCII)
 
 
 class OneWayStream(WSStream):
@@ -149,8 +206,7 @@ class OneWayStream(WSStream):
 
     async def handle(self, event: Event) -> None:
         if isinstance(event, Request):
-            headers = [pair for pair in event.headers if pair[0].lower() != b"sec-websocket-extensions"]
-            await super().handle(replace(event, headers=headers))
+            await super().handle(replace(event, headers=[pair for pair in event.headers if _is_readable(*pair)]))
         elif isinstance(event, Body | Data) and not self.closed and self.handshake.accepted:
             if not self._is_ending:  # what comes after our Close is thrown away unread
                 await self._take(event.data)

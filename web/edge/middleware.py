@@ -6,6 +6,7 @@ Plain ASGI around Quart, so that it covers every answer, also those of Quart and
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -13,19 +14,14 @@ from urllib.parse import parse_qsl, urlencode
 
 import structlog
 
+from web.edge.bodies import BoundedBody, Message, Receive, UnfinishedBodies
 from web.edge.headers import Headers, security_headers
-from web.edge.proxies import TrustedProxies
-from web.edge.request_limits import (
-    CLOSE,
-    QUERY_FIELDS_MAX,
-    BodyTooLarge,
-    BoundedBody,
-    Message,
-    Receive,
-    Scope,
-    check_request,
-)
-from web.edge.requests import SECRET_PARAMETERS, SECRETS_KEY, SEND_KEY
+from web.edge.printing import printable
+from web.edge.proxies import TrustedProxies, client_address
+from web.edge.rates import RateLimits, client_key
+from web.edge.refusals import Refusals
+from web.edge.request_limits import CLOSE, QUERY_FIELDS_MAX, Scope, check_request
+from web.edge.requests import BODY_KEY, SECRET_PARAMETERS, SECRETS_KEY, SEND_KEY
 from web.errors import HttpRefusal
 
 Send = Callable[[Message], Awaitable[None]]
@@ -40,19 +36,32 @@ log = structlog.get_logger(__name__)
 class EdgeMiddleware:
     """`origins`: who may call from a browser; `*` admits any."""
 
-    def __init__(self, app: App, origins: Iterable[str], proxies: TrustedProxies, body_bytes_max: int) -> None:
+    def __init__(
+        self,
+        app: App,
+        origins: Iterable[str],
+        proxies: TrustedProxies,
+        *,
+        body_bytes_max: int,
+        rates: RateLimits,
+        refusals: Refusals,
+    ) -> None:
         self._app = app
         self._origins = frozenset(origins)
         self._proxies = proxies
         self._body_bytes_max = body_bytes_max
+        self._rates = rates
+        self._refusals = refusals
+        self._unfinished = UnfinishedBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         self._proxies.apply(scope)
-        body = BoundedBody(receive, self._body_bytes_max)
-        answer = _Answer(send, scope, body, self._cors(_header(scope, b"origin")))
+        who = client_key(client_address(scope))
+        body = scope[BODY_KEY] = BoundedBody(receive, who, self._rates, self._unfinished, self._body_bytes_max)
+        answer = _Answer(send, scope, self._cors(_header(scope, b"origin")), self._refusals)
         try:
             _hide_secrets(scope)  # first: also what is refused is logged
             check_request(scope, self._body_bytes_max)
@@ -64,11 +73,9 @@ class EdgeMiddleware:
                 await self._app(scope, body, answer)
         except HttpRefusal as refusal:
             await answer.refuse(refusal)
-        except Exception as error:
-            log.exception("request_failed", path=scope["path"])
-            if answer.is_started:
-                raise
-            await answer.refuse(HttpRefusal(500, "Internal server error"), error)
+        except Exception:
+            log.exception("request_failed", path=printable(scope["path"]))
+            await answer.refuse(HttpRefusal(500, "Internal server error"))
 
     def _admits(self, origin: bytes) -> bool:
         return "*" in self._origins or origin.decode("latin-1") in self._origins
@@ -97,30 +104,41 @@ class EdgeMiddleware:
 class _Answer:
     """`send` of one request or handshake: adds the headers that every answer has."""
 
-    def __init__(self, send: Send, scope: Scope, body: BoundedBody, cors: Headers) -> None:
+    def __init__(self, send: Send, scope: Scope, cors: Headers, refusals: Refusals) -> None:
         self._send = send
         self._scope = scope
-        self._body = body
         self._cors = cors
-        self.is_started = False
+        self._refusals = refusals
+        self._is_started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] in {"http.response.start", "websocket.http.response.start"}:
             given = message["headers"]
             headers = [*given, *self._cors, *security_headers(given, self._scope["scheme"])]
             message = {**message, "headers": headers}
-        self.is_started = True
+            if message["type"] == "websocket.http.response.start":
+                self._refusals.handshake(self._scope, message["status"])
+        self._is_started = True
         if message["type"] == "http.response.body" and not message.get("more_body", False):
-            await self._send({**message, "more_body": True})  # the last bytes; hypercorn hangs up after the end
-            await self._body.drain()
-            message = {**message, "body": b""}
-        await self._send(message)
+            await self._end(message)
+        else:
+            await self._send(message)
 
-    async def refuse(self, refusal: HttpRefusal, cause: Exception | None = None) -> None:
+    async def _end(self, message: Message) -> None:
+        """The last bytes, and the end when what the client still sends was taken: hypercorn hangs up after the end."""
+        body: BoundedBody = self._scope[BODY_KEY]
+        await self._send({**message, "more_body": True})
+        await body.drain()
+        taking = None if body.is_complete else asyncio.create_task(body.take_rest())
+        try:
+            await self._send({**message, "body": b""})
+        finally:
+            if taking is not None:
+                taking.cancel()
+
+    async def refuse(self, refusal: HttpRefusal) -> None:
         """Answer with the refusal, unless there is an answer already: then only the connection can end."""
-        if self.is_started:
-            if not isinstance(refusal, BodyTooLarge):
-                raise refusal from cause
+        if self._is_started:
             return
         headers = [(name.lower().encode(), text.encode()) for name, text in refusal.headers.items()]
         # A browser sees no status of a refused handshake, and the wire contract knows 403 only.

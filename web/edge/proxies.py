@@ -26,6 +26,11 @@ class TrustedProxies:
     def __init__(self, networks: tuple[Network, ...]) -> None:
         self._networks = networks
 
+    def trusts(self, address: str) -> bool:
+        """Whether what comes from this address may say for whom."""
+        peer = _address(address)
+        return peer is not None and self._trusts(peer)
+
     def apply(self, scope: dict[str, Any]) -> None:
         """Put the real client and scheme into an ASGI scope, so that everything behind reads only one place."""
         peer = _address(client_address(scope))

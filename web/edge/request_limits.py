@@ -6,24 +6,20 @@ that no handler reads, a form part of any size).
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from web.errors import HttpRefusal
 
 Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 
 HEADER_BYTES_MAX = 16_384  # a token in the query and one in a header fit many times
 HEADERS_MAX = 100
 PATH_BYTES_MAX = 4_096
 QUERY_BYTES_MAX = 8_192
-QUERY_FIELDS_MAX = 1_000
-DRAIN_S_MAX = 5.0
-DRAIN_BODIES_MAX = 4
+QUERY_FIELDS_MAX = 100
+ITEMS_MAX = 100  # of a list in one header, parameters of the items counted alike
+NEVER_READ = frozenset({b"cookie"})  # other programs of the host may have set any number
 CLOSE = {"Connection": "close"}
 
 
@@ -41,12 +37,26 @@ def check_request(scope: Scope, body_bytes_max: int) -> None:
         raise HttpRefusal(431, f"There are more than {HEADERS_MAX} headers", CLOSE)
     if sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES_MAX:
         raise HttpRefusal(431, f"Headers are larger than {HEADER_BYTES_MAX} bytes", CLOSE)
+    for name, value in headers:
+        if value.count(b",") + value.count(b";") >= ITEMS_MAX and name not in NEVER_READ:
+            raise HttpRefusal(431, f"A header lists more than {ITEMS_MAX} items", CLOSE)
     if len(scope["raw_path"]) > PATH_BYTES_MAX or len(scope["query_string"]) > QUERY_BYTES_MAX:
         raise HttpRefusal(
             414, f"The path is longer than {PATH_BYTES_MAX} bytes or the query longer than {QUERY_BYTES_MAX}", CLOSE
         )
     _check_target(scope)
-    _check_length(headers, body_bytes_max)
+    length = announced_length(headers)
+    if length is not None and length > body_bytes_max:
+        raise BodyTooLarge(body_bytes_max)
+
+
+def announced_length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    """Of the body; None when nothing is said, or it comes in chunks."""
+    lengths = [int(value) for name, value in headers if name == b"content-length"]  # h11 admits only digits, at most 20
+    if lengths and any(name == b"transfer-encoding" for name, _ in headers):
+        # Whoever stands before us may have believed the other one; the rest would be somebody else's request.
+        raise HttpRefusal(400, "Content-Length and Transfer-Encoding exclude each other", CLOSE)
+    return max(lengths, default=None)
 
 
 def _check_target(scope: Scope) -> None:
@@ -62,51 +72,3 @@ def _check_target(scope: Scope) -> None:
         raise HttpRefusal(400, "The request's target must be a path that starts with a slash", CLOSE)
     scope["raw_path"] = (parts.path or "/").encode("latin-1")
     scope["path"] = unquote(parts.path) or "/"
-
-
-def _check_length(headers: list[tuple[bytes, bytes]], body_bytes_max: int) -> None:
-    lengths = [value for name, value in headers if name == b"content-length"]
-    if lengths and any(name == b"transfer-encoding" for name, _ in headers):
-        # Whoever stands before us may have believed the other one; the rest would be somebody else's request.
-        raise HttpRefusal(400, "Content-Length and Transfer-Encoding exclude each other", CLOSE)
-    if any(int(length) > body_bytes_max for length in lengths):  # h11 admits only digits, at most 20
-        raise BodyTooLarge(body_bytes_max)
-
-
-class BoundedBody:
-    """`receive` of an HTTP request that raises BodyTooLarge when more comes than may."""
-
-    def __init__(self, receive: Receive, bytes_max: int) -> None:
-        self._receive = receive
-        self._bytes_max = bytes_max
-        self._bytes = 0
-        self._is_complete = False
-        self._is_draining = False
-        self._one_reader = asyncio.Lock()
-
-    async def __call__(self) -> Message:
-        async with self._one_reader:
-            message = await self._next()
-        if self._bytes > self._bytes_max and not self._is_draining:
-            raise BodyTooLarge(self._bytes_max)
-        return message
-
-    async def drain(self) -> None:
-        """Take what still comes, within limits: a server that hangs up on a client that still sends resets the
-        connection, and the answer is lost with it.
-        """
-        self._is_draining = True
-        try:
-            async with asyncio.timeout(DRAIN_S_MAX):
-                while not self._is_complete and self._bytes <= DRAIN_BODIES_MAX * self._bytes_max:
-                    async with self._one_reader:
-                        if not self._is_complete:
-                            await self._next()
-        except TimeoutError:
-            pass  # the server closes the connection
-
-    async def _next(self) -> Message:
-        message = await self._receive()
-        self._bytes += len(message.get("body", b""))
-        self._is_complete = not message.get("more_body", False)
-        return message

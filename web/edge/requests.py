@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+import re
 from collections.abc import Iterable
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from pydantic_core import from_json
 from quart import request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from native import JSON_DEPTH_MAX
+from web.edge.bodies import BoundedBody
+from web.edge.request_limits import BodyTooLarge, announced_length
 from web.errors import NotUsable
 
 SECRET_PARAMETERS = ("token", "refresh_token", "ticket", "code", "state")
 FIELDS_MAX = 100
+BYTES_PER_JSON_VALUE = 32
+"""Of what a route may be sent; names and brackets count as values. A list of a thousand grants has about fifty."""
+LARGE_BODY_BYTES = 16_384
+BODY_KEY = "gasinsight.body"
+"""Scope entry with the BoundedBody of a request."""
 SECRETS_KEY = "gasinsight.secrets"
 """Scope entry where the edge puts query parameters that must not reach a log."""
 SEND_KEY = "gasinsight.send"
 """Scope entry with the way of a websocket's frames past Quart, which spends as much on a frame as everybody else."""
+
+# One at a time: parsing holds the interpreter, so that more threads would only take turns with the event loop.
+_large_bodies = ThreadPoolExecutor(1, thread_name_prefix="large-bodies")
+_JSON_VALUE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[^\s\[\]{}:,"]++', re.DOTALL)
+
+
+def admit_body(bytes_max: int) -> None:
+    """Take the request's body from now on; BodyTooLarge when more is announced than its route reads."""
+    length = announced_length(request.scope["headers"])  # type: ignore[arg-type]
+    if length is not None and length > bytes_max:
+        raise BodyTooLarge(bytes_max)
+    _bounded_body().admit(bytes_max)
 
 
 def query_fields() -> dict[str, str]:
@@ -42,7 +65,7 @@ async def read_json() -> Any:
     body = await _body()
     if not body.strip():
         raise NotUsable.of("body", "", "Field required", "missing")
-    return parse_json(body)
+    return await _parsed(body)
 
 
 async def read_fields() -> dict[str, Any]:
@@ -55,10 +78,13 @@ async def read_fields() -> dict[str, Any]:
 
 async def _sent_fields() -> dict[str, Any]:
     if request.mimetype == "multipart/form-data":
-        return _once((await request.form).items(multi=True))
+        try:
+            return _once((await request.form).items(multi=True))
+        except RequestEntityTooLarge as error:  # of parts
+            raise NotUsable.of("body", "", f"has more than {FIELDS_MAX} fields", "form_invalid") from error
     body = await _body()
     if request.mimetype == "application/json" or body.lstrip()[:1] == b"{":
-        fields = parse_json(body) if body.strip() else {}
+        fields = await _parsed(body) if body.strip() else {}
         return fields if isinstance(fields, dict) else {}
     try:
         return _once(
@@ -82,10 +108,23 @@ async def _body() -> bytes:
     return body
 
 
-def parse_json(body: bytes) -> Any:
-    """JSON as the standard has it: UTF-8, no NaN, no lone surrogates; bounded depth; each name once in an object; and
-    no NUL, which PostgreSQL cannot store.
+def _bounded_body() -> BoundedBody:
+    return cast("BoundedBody", request.scope[BODY_KEY])  # type: ignore[typeddict-item]
+
+
+async def _parsed(body: bytes) -> Any:
+    values_max = _bounded_body().bytes_max // BYTES_PER_JSON_VALUE
+    if len(body) <= LARGE_BODY_BYTES:
+        return parse_json(body, values_max)
+    return await asyncio.get_running_loop().run_in_executor(_large_bodies, parse_json, body, values_max)
+
+
+def parse_json(body: bytes, values_max: int) -> Any:
+    """JSON as the standard has it: UTF-8, no NaN, no lone surrogates; bounded depth and number of values (names and
+    brackets are such too); each name once in an object; and no NUL, which PostgreSQL cannot store.
     """
+    if any(count > values_max for count, _ in enumerate(_JSON_VALUE.finditer(body), 1)):
+        raise _unusable_json(f"holds more than {values_max} names, values and brackets")
     try:
         value = from_json(body, allow_inf_nan=False, cache_strings=False)
     except ValueError as error:

@@ -1,7 +1,7 @@
 """Serves declared routes: asks who calls, guards, checks what comes in, and spells what the handler gives back.
 
 The order is that of the wire contract: 401, 403 for Admin routes, 422 for a path that is not a number, 404 and 403 of
-the facility, then 422 for query and body.
+the facility, then 422 for query and body. Nothing of a body is taken before all that is settled which needs none of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from web.auth.guard import Caller, Need, Person
 from web.contract.declare import Endpoint, Noun
 from web.edge.proxies import client_address
 from web.edge.rates import client_key
-from web.edge.requests import query_fields, read_json
+from web.edge.requests import admit_body, query_fields, read_json
 from web.errors import NotAuthenticated, NotFound, NotPermitted, NotUsable
 from web.serving.call import Call
 from web.serving.rows import Rows, rows_response
@@ -69,6 +69,7 @@ def _view(endpoint: Endpoint, services: Services) -> Callable[..., Awaitable[Res
         inputs: dict[str, object] = {}
         if endpoint.query is not None:
             inputs["query"] = _checked(endpoint.query, query_fields(), "query")
+        admit_body(min(endpoint.body_bytes_max, services.settings.body_bytes_max))
         if endpoint.body is not None:
             inputs["body"] = _checked(endpoint.body, await read_json(), "body")
         principal = None if caller is None else caller.principal

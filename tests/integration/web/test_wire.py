@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -19,14 +20,26 @@ import structlog
 
 from engine.logs import configure_logging
 from tests.integration.web.harness import app_beside_no_database, serving, settings_for
+from web.contract.declare import FEW_FIELDS_BYTES_MAX
+from web.edge import bodies, connections
+from web.edge.bodies import PIECES_FREE
 from web.edge.connections import BoundedServer
-from web.edge.request_limits import HEADER_BYTES_MAX, HEADERS_MAX, PATH_BYTES_MAX, QUERY_BYTES_MAX, QUERY_FIELDS_MAX
-from web.edge.server import HEAD_BYTES_MAX
+from web.edge.heads import HEAD_BYTES_MAX, HEAD_LINES_MAX
+from web.edge.proxies import TrustedProxies
+from web.edge.request_limits import (
+    HEADER_BYTES_MAX,
+    HEADERS_MAX,
+    ITEMS_MAX,
+    PATH_BYTES_MAX,
+    QUERY_BYTES_MAX,
+    QUERY_FIELDS_MAX,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ORIGIN = "https://front.example"
-BODY_BYTES_MAX = 65_536
+BODY_BYTES_MAX = 65_536  # of any route
+ROUTE_BYTES_MAX = FEW_FIELDS_BYTES_MAX
 WEBSOCKET = (
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -104,6 +117,12 @@ def chunked(size: int, target: str = "/auth/token") -> bytes:
     )
 
 
+def crumbs(pieces: int) -> bytes:
+    return request(
+        "/auth/token", "Transfer-Encoding: chunked", method="POST", body=b"1\r\nx\r\n" * pieces + b"0\r\n\r\n"
+    )
+
+
 REFUSED_BY_US = {
     "HTTP/9.9": (505, request(version="9.9")),
     "HTTP/2 with prior knowledge": (505, request("*", method="PRI", version="2.0")),
@@ -125,7 +144,16 @@ REFUSED_BY_US = {
         ),
     ),
     "a body too large to be true": (413, request("/auth/token", f"Content-Length: {10**18}", method="POST")),
-    "a body too large, in chunks": (413, chunked(BODY_BYTES_MAX + 1)),
+    "a body too large for its route, announced": (
+        413,
+        request(
+            "/auth/token", f"Content-Length: {ROUTE_BYTES_MAX + 1}", method="POST", body=b"x" * (ROUTE_BYTES_MAX + 1)
+        ),
+    ),
+    "a body too large for its route, in chunks": (413, chunked(ROUTE_BYTES_MAX + 1)),
+    "a body in crumbs": (413, crumbs(PIECES_FREE + 1)),
+    "a body too large where login comes first": (401, request("/users", "Content-Length: 60000", method="POST")),
+    "a list too long in a header": (431, request("/", "Accept: " + "a/b," * ITEMS_MAX)),
     "two ways to tell a length": (
         400,
         request("/auth/token", "Content-Length: 5", "Transfer-Encoding: chunked", method="POST", body=b"0\r\n\r\n"),
@@ -171,6 +199,11 @@ REFUSED_BY_THE_SERVER = {
     "a chunk of no size": (400, request("/auth/token", "Transfer-Encoding: chunked", method="POST", body=b"zz\r\n")),
     "an encoding of the transfer": (501, request("/auth/token", "Transfer-Encoding: gzip", method="POST")),
     "a head without end": (431, request("/livez", "X: " + "x" * (HEAD_BYTES_MAX + 65_536))),
+    "a head of too many lines": (431, request("/livez", *("X: y" for _ in range(HEAD_LINES_MAX)))),
+    "a websocket whose headers are not ASCII": (
+        400,
+        request("/ws/notifications", *WEBSOCKET.replace("Upgrade\r", "Upgrade, \xff\r", 1).split("\r\n")[:-1]),
+    ),
     "a websocket without a key": (400, request("/ws/notifications", "Connection: Upgrade", "Upgrade: websocket")),
     "a websocket of another version": (
         400,
@@ -215,6 +248,8 @@ ADMITTED: dict[str, Callable[[], bytes]] = {
     "the longest query": lambda: request("/livez?" + "a" * QUERY_BYTES_MAX),
     "the most parameters": lambda: request("/livez?" + "&" * (QUERY_FIELDS_MAX - 1)),
     "the largest headers": lambda: sized(HEADER_BYTES_MAX),
+    "the longest list in a header": lambda: request("/", "Accept: " + "a/b," * (ITEMS_MAX - 1)),
+    "any number of cookies": lambda: request("/livez", "Cookie: " + "a=b; " * (2 * ITEMS_MAX)),
     "the most headers": lambda: request("/livez", *(f"X-{n}: y" for n in range(HEADERS_MAX - 2))),
     "HEAD": lambda: request(method="HEAD"),
     "OPTIONS": lambda: request(method="OPTIONS"),
@@ -233,9 +268,10 @@ async def test_the_other_side_of_each_limit_is_admitted(port: int, name: str) ->
 
 async def test_the_longest_path_and_body_reach_their_handler(port: int) -> None:
     assert (await ask(port, request("/" + "a" * (PATH_BYTES_MAX - 1)))).status == 404
-    whole = request("/auth/token", f"Content-Length: {BODY_BYTES_MAX}", method="POST", body=b"x" * BODY_BYTES_MAX)
+    whole = request("/auth/token", f"Content-Length: {ROUTE_BYTES_MAX}", method="POST", body=b"x" * ROUTE_BYTES_MAX)
     assert (await ask(port, whole)).status == 422
-    assert (await ask(port, chunked(BODY_BYTES_MAX))).status == 422
+    assert (await ask(port, chunked(ROUTE_BYTES_MAX))).status == 422
+    assert (await ask(port, crumbs(PIECES_FREE - 1))).status == 422
 
 
 @pytest.mark.parametrize("kind", ["", "text/plain", "application/octet-stream", "\xff;;=", "multipart/form-data"])
@@ -276,6 +312,62 @@ async def test_a_refused_body_that_is_sent_anyway_leaves_the_answer_readable(por
     async with asyncio.timeout(10):
         assert (await read_answer(reader)).status == 413
     writer.close()
+
+
+ENDLESS = {
+    "announced": (request("/auth/token", f"Content-Length: {10**15}", method="POST"), b"x" * 4096),
+    "in chunks": (request("/livez", "Transfer-Encoding: chunked", method="POST"), b"1000\r\n" + b"x" * 4096 + b"\r\n"),
+    "in crumbs": (request("/livez", "Transfer-Encoding: chunked", method="POST"), b"1\r\nx\r\n" * 700),
+    "in crumbs, to a route": (request("/auth/token", "Transfer-Encoding: chunked", method="POST"), b"1\r\nx\r\n" * 700),
+}
+
+
+@pytest.mark.parametrize("kind", ENDLESS)
+async def test_a_body_without_end_holds_no_connection(port: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    head, piece = ENDLESS[kind]
+    monkeypatch.setattr(bodies, "DRAIN_S_MAX", 0.3)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head)
+    async with asyncio.timeout(20):
+        with pytest.raises(ConnectionError):
+            while True:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)
+    writer.transport.abort()
+    assert reader.at_eof() or reader.exception() is not None
+    assert (await ask(port, request())).status == 200
+
+
+async def test_the_lines_of_a_second_head_count_too(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request() + request("/livez", *("X: y" for _ in range(HEAD_LINES_MAX))))
+    async with asyncio.timeout(10):
+        assert [(await read_answer(reader)).status for _ in range(2)] == [200, 431]
+    writer.close()
+
+
+async def test_one_address_may_keep_so_many_connections_waiting(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is answered at the moment does not count, and proxies that speak for others never do."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request("/auth/token", "Content-Length: 9", method="POST"))
+    waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+    async with asyncio.timeout(10):
+        while BoundedServer._waiting["address:127.0.0.1"] != len(waiting):
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(connections, "WAITING_MAX", len(waiting))
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await ask(port, request())
+        with monkeypatch.context() as patch:
+            patch.setattr(BoundedServer, "proxies", TrustedProxies((ip_network("127.0.0.1"),)))
+            assert (await ask(port, request())).status == 200
+        waiting.pop()[1].transport.abort()
+        while BoundedServer._waiting["address:127.0.0.1"] != len(waiting):
+            await asyncio.sleep(0.01)
+        assert (await ask(port, request())).status == 200
+    writer.transport.abort()
+    for _, each in waiting:
+        each.transport.abort()
 
 
 async def test_a_head_that_never_ends_costs_a_connection_for_the_time_of_a_keep_alive(
