@@ -11,6 +11,7 @@ MINUTES ?= 30
 SEED   ?= 1
 OUTAGE_S ?= 180
 FUZZ_S ?= 300
+HOSTILE_S ?= 60
 ARGS   ?=
 PARTS  ?= 3
 WHOLES ?= 2
@@ -23,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo check test test-long setup lint audit format test-rust test-unit test-parts test-wholes test-faults chaos test-compat test-outages test-fuzz fuzz-native examples bench pictures docs release clean
+.PHONY: help demo check test test-long setup lint audit format test-rust test-unit test-parts test-wholes test-faults chaos test-compat test-outages test-hostile test-fuzz fuzz-native examples bench pictures docs release clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -37,7 +38,7 @@ check: setup lint ## minutes: style and types, unit tests, some fault runs and a
 
 test: setup lint test-rust test-parts test-wholes ## run every check and test
 
-test-long: test-faults test-fuzz test-outages test-compat chaos ## hours: what is left out of `make test` or is short in it
+test-long: test-faults test-fuzz test-outages test-hostile test-compat chaos ## hours: what is left out of `make test` or is short in it
 
 setup: $(VENV)/.ready ## make or refresh the project's own environment in .venv
 
@@ -92,6 +93,9 @@ chaos: setup ## kill and pause everything under load (MINUTES=30 SEED=1)
 
 test-outages: setup ## each part taken away for as long as you like (OUTAGE_S=180)
 	OUTAGE_S=$(OUTAGE_S) $(BIN)/pytest -s tests/integration/cluster/test_outages.py
+
+test-hostile: setup ## a good client beside each kind of abuse, for as long as you like (HOSTILE_S=60)
+	HOSTILE_S=$(HOSTILE_S) $(BIN)/pytest -s tests/hostile
 
 test-fuzz: setup ## the REST interface by its own description, as each role (FUZZ_S=300 SEED=1)
 	FUZZ_S=$(FUZZ_S) SEED=$(SEED) $(BIN)/pytest tests/acceptance/test_web_fuzz.py

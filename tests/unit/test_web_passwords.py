@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from typing import Literal
 
@@ -189,3 +191,12 @@ def test_the_first_admin_gets_no_password_that_a_user_could_not_have() -> None:
         check_admin_password(settings(admin_password="eleven elev", password_characters_min=12))
     check_admin_password(settings(admin_password="twelve twelv", password_characters_min=12))
     check_admin_password(settings(environment="production"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of single threads are Linux'")
+async def test_hashes_step_back_behind_the_event_loop() -> None:
+    passwords = Passwords(CHEAP)
+    asked = passwords._threads.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert asked.result() == module.NICENESS > own or own >= module.NICENESS
+    passwords.close()

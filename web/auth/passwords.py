@@ -7,6 +7,9 @@ hashes are of what was typed then, so that other forms are tried too, and what v
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +29,7 @@ T = TypeVar("T")
 
 THREADS = 2  # each verification takes 64 MiB and some 50 ms of a core
 BCRYPT_BYTES_MAX = 72  # bcrypt never looked at more
+NICENESS = 10  # each hash has four threads of its own at work, and the event loop is to come before all of them
 CHARACTERS_MAX = 1024  # of a password; a longer one is not worth hashing
 
 
@@ -47,12 +51,18 @@ def check_new_password(settings: Settings, field: str, password: str, *names: st
         raise NotUsable.of("body", field, f"The password {weakness}", "password_weak")
 
 
+def _step_back() -> None:
+    """The threads of a hash inherit it. Elsewhere priorities are a whole process' own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+
+
 class Passwords:
     """Owns the threads; one a process."""
 
     def __init__(self, hasher: argon2.PasswordHasher | None = None) -> None:
         self._hasher = hasher or argon2.PasswordHasher()  # RFC 9106, the profile for little memory
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords", initializer=_step_back)
         self._turns = Turns(THREADS)
         # Made ahead: an unknown user must not take longer, not even the first one.
         self._nobodys_hash = self._threads.submit(self._hasher.hash, "nobody has this password")

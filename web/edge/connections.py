@@ -125,6 +125,8 @@ class BoundedServer(TCPServer):
         if isinstance(event, RawData):
             async with self.send_lock:
                 try:
+                    if self.writer.is_closing():  # asyncio would log each write from the sixth on
+                        raise ConnectionAbortedError
                     self.writer.write(event.data)
                     async with asyncio.timeout(UNTAKEN_S_MAX):
                         await self.writer.drain()

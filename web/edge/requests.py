@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl
 
 from pydantic_core import from_json
@@ -109,7 +109,9 @@ async def _body() -> bytes:
 
 
 def _bounded_body() -> BoundedBody:
-    return cast("BoundedBody", request.scope[BODY_KEY])  # type: ignore[typeddict-item]
+    scope: Any = request.scope
+    body: BoundedBody = scope[BODY_KEY]
+    return body
 
 
 async def _parsed(body: bytes) -> Any:

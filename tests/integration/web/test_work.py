@@ -153,7 +153,7 @@ async def cost_s(app: Quart, method: str, path: str, sent: Sent) -> float:
     return (await asked(app, method, path, sent))[0]
 
 
-async def asked(app: Quart, method: str, path: str, sent: Sent) -> tuple[float, int]:
+async def asked(app: Any, method: str, path: str, sent: Sent) -> tuple[float, int]:
     """Processor time of one request, from the door of the application to the end of its answer; and its status."""
     headers = {b"host": b"plant.example", b"content-type": sent.kind.encode(), **dict(sent.headers)}
     pieces = [sent.body[at : at + sent.piece_bytes] for at in range(0, len(sent.body), sent.piece_bytes)]
