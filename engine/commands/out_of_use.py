@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Literal
 from engine.client import GasInSight
 from engine.client.shapes import Facility, Sensor
 from engine.commands.login import LoginOptions, NotDone, asked
+from engine.printable import escaped
 
 Kind = Literal["facility", "sensor"]
 Deed = Literal["retire", "remove"]
@@ -35,14 +37,15 @@ def run(overrides: dict[str, object], options: LoginOptions, wanted: Wanted, as_
     """Say what it is before asking, and what was done after it."""
     found = asked(overrides, options, lambda gis: _read(gis, wanted))
     if wanted.agrees is not None:
-        sys.stderr.write(f"{wanted.kind} {found.id} ({found.name}, {found.type}, {found.status})\n")
+        of = f"({escaped(found.name)}, {escaped(found.type)}, {escaped(found.status)})"
+        sys.stderr.write(f"{wanted.kind} {escaped(found.id)} {of}\n")
         if not wanted.agrees(f"{WHAT[wanted.deed]} {wanted.deed.capitalize()} it?"):
             raise NotDone("nothing was changed")
     done = asked(overrides, options, lambda gis: _deeds(gis)[wanted.kind, wanted.deed](wanted.subject_id))
     if as_json:
-        sys.stdout.write(done.model_dump_json() + "\n")
+        sys.stdout.write(json.dumps(done.model_dump(mode="json")) + "\n")
     else:
-        sys.stdout.write(f"{wanted.kind} {done.id} ({done.name}) is {wanted.deed}d.\n")
+        sys.stdout.write(f"{wanted.kind} {escaped(done.id)} ({escaped(done.name)}) is {wanted.deed}d.\n")
 
 
 async def _read(gis: GasInSight, wanted: Wanted) -> Subject:

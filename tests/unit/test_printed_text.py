@@ -20,7 +20,7 @@ from rich.console import Console
 
 from engine.client import ApiKey, Facility, LiveAlert, Reading, Sensor
 from engine.client.shapes import Alert
-from engine.commands import api_keys, audit, doctor, drain, score, simulate, watch_view
+from engine.commands import api_keys, audit, doctor, drain, out_of_use, score, simulate, watch_view
 from engine.commands import settings as shown_settings
 from engine.commands.cli import app
 from engine.commands.following import fault_text
@@ -43,6 +43,7 @@ PRINTERS = {
     "engine/commands/drain.py",
     "engine/commands/keys.py",
     "engine/commands/login.py",
+    "engine/commands/out_of_use.py",
     "engine/commands/settings.py",
     "engine/commands/status.py",
     "engine/commands/status_view.py",
@@ -95,6 +96,12 @@ def key_of(text: str) -> ApiKey:
     return ApiKey.model_validate(fields | {"expires_at": NOW, "revoked_at": None, "last_used_at": None, "key": text})
 
 
+def facility_of(text: str) -> Facility:
+    fields: dict[str, Any] = dict.fromkeys(("id", "name", "status", "type"), text)
+    location = {"id": 1, "address": text, "longitude": 7.5, "latitude": 51.25}
+    return Facility.model_validate(fields | {"created_at": NOW, "location_id": 1, "location": location})
+
+
 def status_of(text: str) -> str:
     node = {"node_id": text, "hostname": text, "address": "x" + text, "alive": True, "services": [text]}
     reader = dict.fromkeys(("connected", "last_receive_age_s", "held_s", "full")) | {"held": text}
@@ -116,12 +123,15 @@ def said_by_commands(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for columns in (80, 140):
         sys.stdout.write(board_of(text, columns))
     with monkeypatch.context() as patched:
-        patched.setattr(api_keys, "_asked", lambda *_: [key_of(text)])
+        patched.setattr(api_keys, "asked", lambda *_: [key_of(text)])
         for as_json in (False, True):
             api_keys.run_list({}, None, as_json)  # type: ignore[arg-type]  # nobody is asked
             api_keys._show(key_of(text), as_json)
-        patched.setattr(api_keys, "_asked", lambda *_: key_of(text))
+        patched.setattr(api_keys, "asked", lambda *_: key_of(text))
         api_keys.run_revoke({}, None, 1)  # type: ignore[arg-type]
+        for as_json in (False, True):
+            patched.setattr(out_of_use, "asked", lambda *_: facility_of(text))
+            out_of_use.run({}, None, out_of_use.Wanted("facility", "retire", text, lambda _: True), as_json)  # type: ignore[arg-type]
         finding = doctor.Finding(text.replace("\n", ""), "warning", text.replace("\n", ""), text.replace("\n", ""))
         patched.setattr(doctor, "_findings", lambda _: iter([finding]))
         doctor.run_doctor({}, False)
