@@ -26,9 +26,10 @@ from engine.hub.simulator import BusSender
 from engine.local_bus.server import connection_string
 from engine.local_bus.status import bus_answers
 from engine.processes import polling
-from engine.processes.children import Child, ChildSpec, become_reaper, descendants, end_descendants
+from engine.processes.children import Child, ChildSpec, become_reaper, end_descendants
 from engine.processes.parts import LOOPBACK, bus_spec, engine_spec, web_specs
 from engine.processes.ports import free_port, listen
+from engine.processes.process_table import descendants
 from engine.settings import Settings, load_settings
 from migrations.upgrade import upgrade
 

@@ -20,7 +20,7 @@ from bench.feed import Feed
 from bench.house import House, Wanted, open_house, until
 from bench.memory import pss_mb
 from bench.report import Figure, Say, at_most, median
-from engine.processes.children import descendants
+from engine.processes.process_table import descendants
 
 FACILITIES = (1, 10, 50, 200)
 SENSORS_IN_ALL = 2000

@@ -1,6 +1,6 @@
 """Processes that `gasinsight up` starts, keeps alive and takes with it.
 
-Each child leads its own process group, logs to `<data_dir>/logs/<name>.log` and is killed by the kernel when we die,
+Each child leads its own session, logs to `<data_dir>/logs/<name>.log` and is killed by the kernel when we die,
 however we die. We are the reaper of their orphans, so that the end of `up` is the end of everything it started.
 """
 
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.errors import GasInSightError
+from engine.processes.process_table import descendants, end_session
 from engine.processes.undertaker import Undertaker
 
 RESTART_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -105,7 +106,7 @@ class Child:
                 raise self.failure(f"ended {failures} times in a row, at last with {describe_status(status)}")
             pause_s = RESTART_PAUSES_S[min(failures - 1, len(RESTART_PAUSES_S) - 1)]
             self._report(f"{self.name} ended with {describe_status(status)}; it starts again in {pause_s:g} s")
-            self._end_group()
+            self._end_session()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
                 return
@@ -113,7 +114,7 @@ class Child:
             self.restarts += 1
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL for the whole group when that takes too long."""
+        """SIGTERM, and SIGKILL for the whole session when that takes too long."""
         self._stopping.set()
         process = self._process
         if process is None:
@@ -123,19 +124,18 @@ class Child:
                 process.terminate()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), self._spec.stop_s)
-        self._end_group()
+        self._end_session()
         await process.wait()
 
     def failure(self, what: str) -> ChildFailed:
         """What went wrong, with the end of the log."""
         return ChildFailed(f"{self.name} {what}; {self.log_path} ends with:\n{last_lines(self.log_path)}")
 
-    def _end_group(self) -> None:
-        """End what the child left behind in its group; the group's number is the child's pid."""
+    def _end_session(self) -> None:
+        """End what the child left behind in its session, whose number is the child's pid."""
         if self._process is None:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        end_session(self._process.pid)
         if self._undertaker is not None:
             self._undertaker.let_go(self._process.pid)
 
@@ -167,27 +167,6 @@ def end_descendants(patience_s: float = 3.0, *, sparing: Iterable[int] = ()) -> 
 
 def _descendants_but(spared: set[int]) -> set[int]:
     return descendants(os.getpid()) - spared.union(*map(descendants, spared))
-
-
-def descendants(ancestor: int) -> set[int]:
-    """Living processes below `ancestor` (zombies do not count)."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
-        except OSError:  # ended meanwhile
-            continue
-        if state != "Z":
-            children.setdefault(int(parent), []).append(int(entry.name))
-    found: set[int] = set()
-    waiting = [ancestor]
-    while waiting:
-        for pid in children.get(waiting.pop(), []):
-            found.add(pid)
-            waiting.append(pid)
-    return found
 
 
 def last_lines(path: Path, count: int = LAST_LINES) -> str:

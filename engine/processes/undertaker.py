@@ -1,15 +1,16 @@
-"""A small process of our own that outlives us by a moment: when we die by `kill -9`, it ends our children's groups.
+"""A small process of our own that outlives us by a moment: when we die by `kill -9`, it ends our children's sessions.
 
-The kernel kills our direct children (parent-death signal), but Ray's agents, their grandchildren, would go on for a
-minute looking for their cluster.
+The kernel kills our direct children (parent-death signal), but agents and actors of Ray, their grandchildren, would go
+on for a minute looking for their cluster.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from typing import NoReturn
+
+from engine.processes.process_table import end_session
 
 
 class Undertaker:
@@ -22,28 +23,27 @@ class Undertaker:
             _wait_and_bury(reading)
         os.close(reading)
 
-    def take_on(self, group: int) -> None:
-        """From now on this process group must not outlive us."""
-        os.write(self._writing, b"+%d\n" % group)
+    def take_on(self, session: int) -> None:
+        """From now on this session must not outlive us."""
+        os.write(self._writing, b"+%d\n" % session)
 
-    def let_go(self, group: int) -> None:
-        """The group has ended; its number may soon belong to somebody else."""
-        os.write(self._writing, b"-%d\n" % group)
+    def let_go(self, session: int) -> None:
+        """The session has ended; its number may soon belong to somebody else."""
+        os.write(self._writing, b"-%d\n" % session)
 
 
 def _wait_and_bury(reading: int) -> NoReturn:
     os.setsid()  # Ctrl-C at the terminal is not for us
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    groups: set[int] = set()
+    sessions: set[int] = set()
     with os.fdopen(reading, "rb") as orders:
         for order in orders:
-            group = int(order[1:])
+            session = int(order[1:])
             if order.startswith(b"+"):
-                groups.add(group)
+                sessions.add(session)
             else:
-                groups.discard(group)
-    for group in groups:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(group, signal.SIGKILL)
+                sessions.discard(session)
+    for session in sessions:
+        end_session(session)
     os._exit(0)

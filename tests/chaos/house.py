@@ -28,12 +28,12 @@ from engine.processes.children import (
     ChildSpec,
     become_reaper,
     cease_reaping,
-    descendants,
     end_descendants,
 )
 from engine.processes.parts import LOOPBACK, bus_spec
 from engine.processes.polling import answers, until
 from engine.processes.ports import free_port
+from engine.processes.process_table import descendants
 from engine.settings import Settings, load_settings
 from migrations.upgrade import upgrade
 from tests.chaos.disk import SmallDisk

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from engine.processes.children import descendants
+from engine.processes.process_table import descendants
 
 CommandLine = list[bytes]
 

@@ -16,7 +16,7 @@ import asyncpg
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from engine.processes.children import descendants
+from engine.processes.process_table import descendants
 from engine.settings import Settings
 
 ENGINE_START_S_MAX = 300  # Ray takes several tries on a busy machine

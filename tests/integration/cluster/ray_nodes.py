@@ -11,7 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
-from engine.processes.children import descendants
+from engine.processes.process_table import descendants
 
 STORE_BYTES = 80 * 1024 * 1024
 

@@ -12,7 +12,7 @@ import pytest
 from azure.servicebus.aio import ServiceBusClient
 
 from engine.cluster.watch import RAY_LOST_STATUS
-from engine.processes.children import descendants
+from engine.processes.process_table import descendants
 from engine.runtime import published_values, read_secret
 from tests.integration.cluster.field import QUEUES, Field
 from tests.integration.cluster.harness import ENGINE_START_S_MAX, Engine, Hub, eventually, is_running, rows_of

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from engine.processes import children
-from engine.processes.children import Child, ChildFailed, ChildSpec, descendants, last_lines
+from engine.processes.children import Child, ChildFailed, ChildSpec, last_lines
+from engine.processes.process_table import descendants
 
 ROOT = Path(__file__).parents[3]
+OWN_SESSION = "start_new_session=True"
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
@@ -94,25 +96,25 @@ async def test_a_child_that_cannot_stay_up_is_given_up_with_its_last_words(tmp_p
     assert child.restarts == children.FAILURES_MAX
 
 
-async def test_a_stubborn_child_is_killed_with_its_group(tmp_path: Path) -> None:
-    script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}]); {STUBBORN}"
+async def test_a_stubborn_child_is_killed_with_its_session(tmp_path: Path) -> None:
+    script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], process_group=0); {STUBBORN}"
     child = Child(spec(script, stop_s=0.3), tmp_path, lambda _: None)
     await child.start()
     await until(lambda: child.log_path.read_text().count("up") == 2)
     pid = child.pid
     assert pid is not None
-    group = {pid, *descendants(pid)}
-    assert len(group) == 2
+    session = {pid, *descendants(pid)}
+    assert len(session) == 2
     started_s = time.monotonic()
     await child.stop()
     assert time.monotonic() - started_s < 3
-    await until(lambda: not any(is_running(member) for member in group))
+    await until(lambda: not any(is_running(member) for member in session))
 
 
-def starter(tmp_path: Path, after: str, own_session: bool) -> subprocess.Popen[str]:
-    """A process that keeps a stubborn child with a grandchild, in a session of its own or not; prints both pids."""
+def starter(tmp_path: Path, after: str, grandchild_is: str) -> subprocess.Popen[str]:
+    """A process that keeps a stubborn child with a grandchild, in a session or group of its own; prints both pids."""
     grandchild = "import os, subprocess, sys; "
-    grandchild += f"p = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], start_new_session={own_session}); "
+    grandchild += f"p = subprocess.Popen([sys.executable, '-c', {STUBBORN!r}], {grandchild_is}); "
     grandchild += f"print(p.pid, flush=True); {STUBBORN}"
     script = f"""
 import asyncio, pathlib, sys, time
@@ -134,8 +136,10 @@ asyncio.run(main())
     return subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
 
 
-async def test_kill_9_of_the_starter_ends_the_child_and_its_group(tmp_path: Path) -> None:
-    process = starter(tmp_path, "time.sleep(600)", own_session=False)
+@pytest.mark.parametrize("grandchild_is", ["start_new_session=False", "process_group=0"])
+async def test_kill_9_of_the_starter_ends_the_child_and_its_session(tmp_path: Path, grandchild_is: str) -> None:
+    """Actors of Ray have a group of their own each, and below a reaper they do not notice that they are orphans."""
+    process = starter(tmp_path, "time.sleep(600)", grandchild_is)
     assert process.stdout is not None
     child, grandchild = map(int, process.stdout.readline().split())
     assert is_running(child) and is_running(grandchild)
@@ -146,7 +150,7 @@ async def test_kill_9_of_the_starter_ends_the_child_and_its_group(tmp_path: Path
 
 
 async def test_orphans_end_with_the_starter(tmp_path: Path) -> None:
-    process = starter(tmp_path, "await child.stop(); print(end_descendants())", own_session=True)
+    process = starter(tmp_path, "await child.stop(); print(end_descendants())", OWN_SESSION)
     assert process.stdout is not None
     child, grandchild = map(int, process.stdout.readline().split())
     output, _ = process.communicate(timeout=30)
@@ -157,7 +161,7 @@ async def test_orphans_end_with_the_starter(tmp_path: Path) -> None:
 
 async def test_what_is_to_be_spared_lives_on_with_its_children(tmp_path: Path) -> None:
     after = "end_descendants(sparing=[child.pid]); print('spared', flush=True); sys.stdin.readline(); end_descendants()"
-    process = starter(tmp_path, after, own_session=True)
+    process = starter(tmp_path, after, OWN_SESSION)
     assert process.stdout is not None and process.stdin is not None
     child, grandchild = map(int, process.stdout.readline().split())
     assert process.stdout.readline() == "spared\n"

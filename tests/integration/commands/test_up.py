@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from engine.client import GasInSight
-from engine.processes.children import descendants
 from engine.processes.ports import free_port
+from engine.processes.process_table import descendants
 from engine.runtime import read_secret
 
 pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.bus, pytest.mark.slow, pytest.mark.timeout(900)]
