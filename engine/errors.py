@@ -2,6 +2,7 @@
 
 GasInSightError
 ├── SettingsError            a setting is missing, weak or malformed: what it is and what would be right
+├── FolderBusy               another process holds the lock of a data folder and does not let go
 ├── InputRefused             a message or row that can never be accepted; reason and detail go with it
 ├── BusError
 │   ├── BusUnavailable       no connection to Service Bus now; retried by the reader
@@ -17,6 +18,11 @@ GasInSightError
 
 from __future__ import annotations
 
+from typing import Final
+
+BAD_SETTINGS_STATUS: Final = 2
+"""Exit status of a program that would fail in the same way again: whoever keeps it ends too, and passes its word on."""
+
 
 class GasInSightError(Exception):
     """Root of everything this project raises on purpose."""
@@ -24,6 +30,10 @@ class GasInSightError(Exception):
 
 class SettingsError(GasInSightError):
     """A setting is missing, weak or malformed."""
+
+
+class FolderBusy(GasInSightError):
+    """Another process holds the lock of a data folder; trying again later may help."""
 
 
 class InputRefused(GasInSightError):

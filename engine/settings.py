@@ -305,6 +305,8 @@ def load_settings(**overrides: object) -> Settings:
     except ValidationError as error:
         lines = [_told(str(item["loc"][0]) if item["loc"] else "", item["msg"]) for item in error.errors()]
         raise SettingsError("these settings are not usable: " + "; ".join(lines)) from error
+    except (OSError, ValueError) as error:  # of `.env` or a file of a secret
+        raise SettingsError(f"the settings cannot be read: {error}") from error
 
 
 def _told(name: str, what: str) -> str:

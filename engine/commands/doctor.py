@@ -10,7 +10,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -74,12 +74,16 @@ def run_doctor(overrides: dict[str, object], as_json: bool) -> int:
             console.print(Text.assemble(MARKS[finding.grade], escaped_lines(f"  {finding.check}: {finding.found}")))
             if finding.advice:
                 console.print(Text(escaped_lines(f"         → {finding.advice}")))
-    wrong = sum(finding.grade == "wrong" for finding in findings)
     if not as_json:
-        console.print(
-            "\nnothing is wrong" if not wrong else f"\n{wrong} of {len(findings)} checks found something wrong"
-        )
-    return 1 if wrong else 0
+        console.print(f"\n{sum_up(findings)}")
+    return 1 if any(finding.grade == "wrong" for finding in findings) else 0
+
+
+def sum_up(findings: Sequence[Finding]) -> str:
+    """The last line."""
+    wrong, warnings = (sum(finding.grade == grade for finding in findings) for grade in ("wrong", "warning"))
+    said = f"{wrong} of {len(findings)} checks found something wrong" if wrong else "nothing is wrong"
+    return said + (f", {warnings} warning{'s' if warnings > 1 else ''}" if warnings else "")
 
 
 def _findings(overrides: dict[str, object]) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.clock import SystemClock
 from engine.commands.following import fault_text
+from engine.commands.given_files import check_writable
 from engine.commands.steps import Screen
 from engine.errors import SettingsError
 from engine.hub.simulator import BusSender, Hub, HubOptions, Report
@@ -19,6 +20,8 @@ from engine.runtime import effective_settings
 
 def run_simulate(overrides: dict[str, object], options: HubOptions, as_json: bool) -> None:
     """Blocks until the duration is over or Ctrl-C."""
+    check_writable(options.ledger, "--ledger")
+    check_writable(options.truth, "--truth")
     settings = effective_settings(**overrides)
     if settings.servicebus_connection_string is None:
         raise SettingsError(

@@ -7,6 +7,7 @@ in it are obeyed.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +24,17 @@ from engine.printable import escaped, escaped_lines
 def plain(value: object, style: str = "") -> Text:
     """A name or another text from elsewhere, in one line, for a table or a sentence."""
     return Text(escaped(str(value)), style=style)
+
+
+def print_line(text: str) -> None:
+    """Where there is no terminal. That the reader has left is an error here, upon which what is open can be closed."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def forget_reader() -> None:
+    """Who read standard output has left: what is still in our buffer goes nowhere, without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Screen:
@@ -62,7 +74,10 @@ class Screen:
         others goes through `escaped` before.
         """
         if self.as_json:
-            sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
-            sys.stdout.flush()
+            print_line(json.dumps({"event": event, **fields}))
+            return
+        shown = Text(escaped_lines(text)) if isinstance(text, str) else text
+        if self.console.is_terminal:
+            self.console.print(shown)
         else:
-            self.console.print(Text(escaped_lines(text)) if isinstance(text, str) else text)
+            print_line(shown.plain)

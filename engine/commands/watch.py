@@ -1,11 +1,10 @@
-"""`gasinsight watch`: what a person's front end would show, in the terminal; or the same as JSON lines."""
+"""`gasinsight watch`: what a person's front end would show, in the terminal; elsewhere lines, for people or as JSON."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import signal
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,7 +22,7 @@ from engine.client import (
     TooManyRequests,
 )
 from engine.commands.login import Login, LoginOptions, find_login, told_errors
-from engine.commands.steps import Screen
+from engine.commands.steps import Screen, forget_reader, print_line
 from engine.commands.watch_view import Board
 from engine.errors import SettingsError
 
@@ -65,6 +64,8 @@ async def _until_stopped(watch: _Watch, duration_s: float | None) -> None:
         done, _ = await asyncio.wait({running, stopped}, timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
+    except BrokenPipeError:
+        forget_reader()
     finally:
         running.cancel()
         stopped.cancel()
@@ -79,7 +80,9 @@ class _Watch:
         self._options = options
         self._board = Board(gis.url, options.sensors_max)
         self._screen = Screen(options.as_json)
+        self._draws = self._screen.console.is_terminal and not options.as_json
         self._followed: set[str] = set()
+        self._told_away: set[str] = set()
 
     async def run(self) -> None:
         """Ends only with an error that waiting cannot mend, or when it is cancelled."""
@@ -92,7 +95,8 @@ class _Watch:
                 await self._look(tasks)
                 tasks.create_task(self._look_on(tasks))
                 tasks.create_task(self._follow_alerts(recent[0].id if recent else None))
-                if self._screen.console.is_terminal and not self._options.as_json:
+                self._say(self._board.summary)
+                if self._draws:
                     tasks.create_task(self._draw())
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from failures
@@ -136,10 +140,20 @@ class _Watch:
             self._alert(alert)
 
     def _away(self, error: ClientError) -> None:
-        self._board.trouble = str(error)
+        self._board.trouble = reason = str(error)
+        if reason in self._told_away:
+            return
+        self._told_away.add(reason)
+        if self._options.as_json:
+            _line("away", reason=reason)
+        else:
+            self._say(reason)
 
     def _value(self, reading: Reading) -> None:
-        self._board.value(reading)
+        change = self._board.value(reading)
+        self._told_away.clear()
+        if change:
+            self._say(change)
         if self._options.as_json:
             if gap := reading.gap:
                 _line("gap", facility_id=reading.facility_id, from_at=_text(gap.from_at), to_at=_text(gap.to_at))
@@ -151,8 +165,13 @@ class _Watch:
         said = self._board.alert(alert)
         if self._options.as_json:
             _line("alert", **{"type": "alert", **alert.model_dump(), "created_at": _text(alert.created_at)})
-        elif not self._screen.console.is_terminal:
-            self._screen.event("alert", said)
+        else:
+            self._say(said)
+
+    def _say(self, text: str) -> None:
+        """A line for people where there is no terminal to draw on."""
+        if not self._draws and not self._options.as_json:
+            print_line(text)
 
     async def _draw(self) -> None:
         with Live(console=self._screen.console, screen=True, auto_refresh=False) as live:
@@ -167,5 +186,4 @@ def _text(moment: datetime) -> str:
 
 
 def _line(kind: str, **fields: Any) -> None:
-    sys.stdout.write(json.dumps({"kind": kind, **fields}) + "\n")
-    sys.stdout.flush()
+    print_line(json.dumps({"kind": kind, **fields}))

@@ -79,18 +79,31 @@ class Board:
         if sensor.id not in self._rows and self.has_room:
             self._rows[sensor.id] = _Row(sensor.facility_id, sensor.id, sensor.type)
 
-    def value(self, reading: Reading) -> None:
-        """A reading; sensors that do not fit are only counted."""
+    @property
+    def summary(self) -> str:
+        """What is looked at."""
+        facilities = _count(len(self._facilities), "facility", "facilities")
+        return f"{self._url}: {facilities}, {_count(len(self._rows), 'sensor', 'sensors')}"
+
+    def value(self, reading: Reading) -> str | None:
+        """A reading, in a line if the sensor shows another value by it; sensors that do not fit are only counted."""
         self._values += 1
         self.trouble = ""
         row = self._rows.get(reading.sensor_id)
         if row is None:
-            return
-        row.shown, row.tracked_at, row.heard_s = reading.data, f"{reading.tracked_at:%H:%M:%S}", time.monotonic()
+            return None
+        before, row.shown = row.shown, reading.data
+        row.tracked_at, row.heard_s = f"{reading.tracked_at:%H:%M:%S}", time.monotonic()
         if reading.value is None:  # text is a reading too, it has no trend
             row.trend.clear()
         else:
             row.trend.append(reading.value)
+        name = self._facilities.get(row.facility_id, row.facility_id)
+        return (
+            f"{row.tracked_at}  {name}  {row.type} {row.sensor_id[:ID_SHOWN]}  {row.shown}"
+            if row.shown != before
+            else None
+        )
 
     def alert(self, alert: LiveAlert) -> str:
         """A new alert; how it reads."""

@@ -17,7 +17,7 @@ from engine.commands.cli import export as cli_export
 from engine.commands.cli import out_of_use as cli_out_of_use
 from engine.commands.cli import score as cli_score
 from engine.commands.cli.options import AsJson, DataDir, Password, Url, User, given
-from engine.errors import GasInSightError, SettingsError
+from engine.errors import BAD_SETTINGS_STATUS, GasInSightError, SettingsError
 from engine.printable import escaped_lines
 
 app = typer.Typer(
@@ -323,11 +323,25 @@ def main() -> NoReturn:
         app()
     except SettingsError as error:
         _say(error)
-        sys.exit(2)
+        sys.exit(BAD_SETTINGS_STATUS)
     except GasInSightError as error:
         _say(error)
         sys.exit(1)
+    finally:
+        _flush()
     sys.exit(0)
+
+
+def _flush() -> None:
+    """Who read what we print may have left before they read anything."""
+    if sys.stdout is None:  # closed by a command that was not able to write
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from engine.commands.steps import forget_reader
+
+        forget_reader()
 
 
 def _say(error: GasInSightError) -> None:
