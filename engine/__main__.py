@@ -7,18 +7,22 @@ import sys
 
 from engine import runtime
 from engine.cluster.environment import check_ray_settings, private_ray_environment
-from engine.errors import GasInSightError, SettingsError
+from engine.environments import forget_settings
+from engine.errors import BAD_SETTINGS_STATUS, GasInSightError, SettingsError
 from engine.logs import configure_logging
 from engine.printable import escaped_lines
+from engine.private_files import PRIVATE_UMASK
 from engine.settings import Settings
 
 
 def main() -> int:
-    """Exit status 0 after a clean stop, 1 when it could not start or go on."""
+    """Exit status 0 after a clean stop, 2 when its settings are no good, 1 when it could not start or go on."""
+    os.umask(PRIVATE_UMASK)
     try:
         settings = runtime.effective_settings()
         configure_logging(settings, "engine")
         _check(settings)
+        forget_settings()
         if settings.ray_is_private:
             os.environ.update(private_ray_environment(settings))
         from engine.cluster.process import run_engine  # noqa: PLC0415 - Ray reads its environment when it is imported
@@ -26,7 +30,7 @@ def main() -> int:
         run_engine(settings)
     except GasInSightError as error:
         print(escaped_lines(f"engine: {error}"), file=sys.stderr)  # noqa: T201  logging may not be set up yet
-        return 1
+        return BAD_SETTINGS_STATUS if isinstance(error, SettingsError) else 1
     return 0
 
 

@@ -6,13 +6,12 @@ counts only while the process that published it lives, so that a crashed demo mi
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from pydantic import SecretStr
 
 from engine.all_or_nothing import remove_empty
 from engine.errors import SettingsError
+from engine.private_files import locked
 from engine.settings import Settings, load_settings
 
 RUNTIME_NAME = "runtime.json"
@@ -90,7 +90,9 @@ def withdraw(data_dir: Path, component: str) -> None:
 
 
 def remove(data_dir: Path) -> None:
-    """Take away all that is ours in a folder that nobody uses."""
+    """Take away all that is ours in a folder that nobody uses, if it came to be."""
+    if not data_dir.is_dir():
+        return
     secrets_made = data_dir / "secrets"
     for path in (*(secrets_made.iterdir() if secrets_made.is_dir() else ()), data_dir / LOCK_NAME):
         path.unlink(missing_ok=True)
@@ -158,9 +160,7 @@ def read_secret(data_dir: Path, name: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SettingsError(
-            f"cannot read {error.filename}: {error.strerror}; run as the user who started it"
-        ) from error
+        raise _unreadable(error) from error
 
 
 def secret_path(data_dir: Path, name: str) -> Path:
@@ -233,7 +233,8 @@ def _read(data_dir: Path) -> dict[str, Any]:
 
 
 def _unreadable(error: OSError) -> SettingsError:
-    return SettingsError(f"cannot read {error.filename}: {error.strerror}; run as the user who started it")
+    advice = "; run as the user who started it" if isinstance(error, PermissionError) else ""
+    return SettingsError(f"cannot read {error.filename}: {error.strerror}{advice}")
 
 
 def _write(data_dir: Path, components: dict[str, Any]) -> None:
@@ -253,14 +254,6 @@ def _write_private(path: Path, text: str, *, durable: bool = True) -> None:
     draft.replace(path)
 
 
-@contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
+def _locked(data_dir: Path) -> AbstractContextManager[None]:
     """One writer at a time, among processes."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / LOCK_NAME).open("w", encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"cannot write in {data_dir}: {error.strerror}; choose another DATA_DIR") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return locked(data_dir / LOCK_NAME)

@@ -26,6 +26,7 @@ LOCK_WAIT_S_MAX = 1.0
 """Everybody who comes later waits behind us; a commit gives up after five times as long."""
 ATTEMPTS_MAX = 60
 PAUSE_S = 1.0
+TURN_LOOKS_MAX = 600
 LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED = "55P03", "40P01"
 
 _PARTITIONS = text(
@@ -60,12 +61,18 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _take_turn(connection: AsyncConnection) -> None:
-    while True:
+    for waited in range(TURN_LOOKS_MAX):
         ours = await connection.scalar(_TURN)
         await connection.commit()
         if ours:
             return
+        if waited == 1:
+            log.warning("waiting_for_another_upgrade", seconds_max=TURN_LOOKS_MAX * PAUSE_S)
         await asyncio.sleep(PAUSE_S)
+    raise StoreUnavailable(
+        f"somebody else has been upgrading this database for more than {TURN_LOOKS_MAX * PAUSE_S:g} s; try again when"
+        " that has ended"
+    )
 
 
 async def _connect_and_migrate(database_url: str) -> None:

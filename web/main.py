@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 from engine.cluster.feed import ClusterFeed
+from engine.errors import BAD_SETTINGS_STATUS, SettingsError
 from engine.logs import configure_logging
+from engine.printable import escaped_lines
+from engine.private_files import PRIVATE_UMASK
 from engine.runtime import effective_settings
 from web.app import create_app
 from web.edge.server import set_server_defaults
 
-_settings = effective_settings()
-set_server_defaults(_settings.proxy_networks)
-configure_logging(_settings, "web")
-_feed = ClusterFeed(_settings)
-app = create_app(_settings, _feed)
+os.umask(PRIVATE_UMASK)
+try:
+    _settings = effective_settings()
+    set_server_defaults(_settings.proxy_networks)
+    configure_logging(_settings, "web")
+    _feed = ClusterFeed(_settings)
+    app = create_app(_settings, _feed)
+except SettingsError as error:
+    sys.stderr.write(escaped_lines(f"web: {error}\n"))
+    sys.exit(BAD_SETTINGS_STATUS)
 app.before_serving(_feed.start)
 app.after_serving(_feed.close)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import pickle
 import struct
 import sys
@@ -20,6 +19,7 @@ from typing import Any, Final
 import structlog
 
 from engine.cluster.environment import ray_to_watch
+from engine.environments import basic_environment, ray_environment
 from engine.errors import ClusterUnavailable
 from engine.live import LiveChunk
 from engine.settings import Settings
@@ -141,7 +141,7 @@ class _Link:
             "engine.cluster.link",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, **additions},
+            env=basic_environment() | ray_environment() | additions,
         )
         link = cls(process)
         await link._send(("join", address))

@@ -13,11 +13,13 @@ from functools import partial
 from engine import runtime
 from engine.cluster.environment import check_ray_settings
 from engine.commands.steps import Screen
+from engine.environments import basic_environment
 from engine.errors import SettingsError
 from engine.local_bus.server import connection_string
 from engine.local_bus.status import bus_answers
+from engine.private_files import own_data_folder
 from engine.processes.children import Child, become_reaper, end_descendants
-from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, web_specs, web_url
+from engine.processes.parts import LOOPBACK, absolute, bus_spec, engine_environment, web_specs, web_url
 from engine.processes.polling import answers, until
 from engine.processes.ports import check_free, listen
 from engine.settings import load_settings
@@ -37,13 +39,16 @@ def run_engine(overrides: dict[str, object]) -> None:
     if missing:
         raise SettingsError(f"set {' and '.join(missing)}, or let `gasinsight up` start everything")
     check_ray_settings(settings)
-    os.execve(sys.executable, [sys.executable, "-m", "engine"], {**os.environ, **child_environment(settings)})  # noqa: S606 - no shell
+    own_data_folder(settings.data_dir)
+    environment = basic_environment() | engine_environment(settings)
+    os.execve(sys.executable, [sys.executable, "-m", "engine"], environment)  # noqa: S606 - no shell
 
 
 def run_web(overrides: dict[str, object]) -> None:
     """Keeps `web_processes` servers on one port until Ctrl-C."""
     settings = absolute(load_settings(**overrides))
     listener = listen(settings.web_host, settings.web_port, "--port")
+    own_data_folder(settings.data_dir)
     become_reaper()
     screen = Screen()
     logs_dir = settings.data_dir / "logs"
@@ -64,6 +69,7 @@ def run_bus(overrides: dict[str, object]) -> None:
     """Keeps a local bus until Ctrl-C, and tells the other commands where it is."""
     settings = absolute(load_settings(**overrides))
     data_dir = settings.data_dir
+    own_data_folder(data_dir)
     runtime.claim(data_dir, "bus")
     check_free(LOOPBACK, settings.bus_port, "--port")
     key = runtime.development_secret(data_dir, "bus_key")

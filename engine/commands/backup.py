@@ -11,12 +11,14 @@ import os
 from pathlib import Path
 
 from engine.all_or_nothing import draft_of, new_file, unwound_by_signals
+from engine.commands.given_files import check_writable
 from engine.commands.steps import Screen
 from engine.embedded import EmbeddedPostgres
 from engine.embedded.clients import find_client, read_contents, run_client
 from engine.errors import SettingsError
 from engine.historian.restored import refuse_unless_empty, server_major, settle
 from engine.historian.web_role import make_web_role
+from engine.private_files import PRIVATE_UMASK
 from engine.runtime import find_database_url
 from engine.settings import load_settings
 
@@ -25,6 +27,7 @@ def run_backup(overrides: dict[str, object], file: Path, as_json: bool) -> None:
     """Write the file whole or not at all; it is readable by its owner alone, for it holds password hashes."""
     if file.exists():
         raise SettingsError(f"{file} exists; a backup replaces nothing, choose another name")
+    check_writable(file, "FILE")
     url = find_database_url(load_settings(**overrides))
     major = asyncio.run(server_major(url))
     screen = Screen(as_json)
@@ -68,6 +71,7 @@ def _restore_embedded(data_dir: Path, file: Path, screen: Screen) -> None:
         raise SettingsError(
             f"{data_dir} has a database already, and a restore replaces nothing: choose a new folder with --data-dir"
         )
+    os.umask(PRIVATE_UMASK)
     with postgres as url:
         try:
             _restore(url, file, screen)

@@ -22,6 +22,7 @@ from engine.client import ClientError, GasInSight
 from engine.cluster.environment import check_ray_settings
 from engine.commands.doctor import check_secret_key
 from engine.commands.following import HubFollower, Summary
+from engine.commands.given_files import check_writable
 from engine.commands.steps import Screen
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import SettingsError
@@ -29,8 +30,9 @@ from engine.historian.connection import translated_errors
 from engine.hub.field import FieldOptions
 from engine.local_bus.server import connection_string
 from engine.local_bus.status import bus_answers
-from engine.processes.children import Child, ChildSpec, become_reaper, describe_status, end_descendants
-from engine.processes.parts import LOOPBACK, absolute, bus_spec, child_environment, engine_spec, web_specs, web_url
+from engine.private_files import own_data_folder
+from engine.processes.children import Child, ChildSpec, become_reaper, end_descendants
+from engine.processes.parts import LOOPBACK, absolute, bus_spec, engine_spec, hub_environment, web_specs, web_url
 from engine.processes.polling import answers
 from engine.processes.ports import check_free, free_port, listen
 from engine.processes.undertaker import Undertaker
@@ -60,6 +62,7 @@ def run_up(options: UpOptions) -> None:
     if (finding := check_secret_key(settings)).grade == "wrong":
         raise SettingsError(f"{finding.check} has {finding.found}: {finding.advice}")
     check_ray_settings(settings)
+    check_writable(options.ledger, "--ledger")
     screen = Screen(options.as_json)
     become_reaper()
     undertaker = Undertaker()
@@ -116,6 +119,7 @@ class Installation:
         """Start, tell, and follow until cancelled, until the time is over, or until a child fails for good."""
         self._take_ports()
         self._missing = missing_folders(self._data_dir)
+        own_data_folder(self._data_dir)
         runtime.claim(self._data_dir, "up")
         self._claimed = True
         first_start = runtime.read_secret(self._data_dir, "admin_password") is None
@@ -204,7 +208,7 @@ class Installation:
             command += [f"--{name}", str(getattr(field, name))]
         if self._options.ledger is not None:
             command += ["--ledger", str(self._options.ledger)]
-        return ChildSpec("hub", command, child_environment(self._settings))
+        return ChildSpec("hub", command, hub_environment(self._settings))
 
     async def _begin(self, spec: ChildSpec) -> Child:
         child = Child(spec, self._logs_dir, self._tell_restart, self._undertaker)
@@ -225,7 +229,7 @@ class Installation:
         try:
             while not await is_ready():
                 if ended.done():
-                    raise child.failure(f"does not start ({describe_status(ended.result())})")
+                    raise child.failure("does not start", ended.result())
                 if time.monotonic() > deadline_s:
                     raise child.failure(f"is not ready after {START_S_MAX:g} s")
                 await asyncio.wait({ended}, timeout=POLL_S)

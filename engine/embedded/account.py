@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from engine.all_or_nothing import missing_folders
+from engine.environments import basic_environment
 from engine.errors import StoreUnavailable
 
 _LAUNCHER = Path(__file__).with_name("drop_and_exec.py")
@@ -67,13 +69,19 @@ def can_reach(account: Account, folder: Path) -> bool:
     return True
 
 
+def make_folder(folder: Path, mode: int) -> None:
+    """Make a folder, and those it lies in, with this mode, whatever the umask; one that is there keeps its own."""
+    for each in reversed(missing_folders(folder)):
+        each.mkdir()
+        each.chmod(mode)
+
+
 def spawn(
     account: Account, command: list[str], folder: Path, output: IO[bytes] | int, stdin: int = subprocess.DEVNULL
 ) -> subprocess.Popen[bytes]:
     """Start `command` under the account; it gets SIGINT when the calling *thread* ends, so call from one that stays."""
     target = [str(account.uid), str(account.gid)] if account.dropped else ["-1", "-1"]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "LC_", "LANG"))}
-    environment |= {"LC_ALL": "C", "TZ": "UTC"}
+    environment = basic_environment() | {"LC_ALL": "C", "TZ": "UTC"}
     return subprocess.Popen(  # noqa: S603 - our own launcher, an argument list, no shell
         [sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *target, *command],
         cwd=folder,

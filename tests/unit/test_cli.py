@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import typer
 from engine import runtime
 from engine.commands import doctor
 from engine.commands.cli import app as cli
-from engine.commands.doctor import check_origins, check_python, check_secret_key
+from engine.commands.doctor import Finding, check_origins, check_python, check_secret_key, sum_up
 from engine.commands.following import HubFollower, total
 from engine.commands.steps import Screen
 from engine.commands.watch_view import Board
@@ -89,6 +90,62 @@ def test_a_mistake_is_one_sentence(
     assert len(err.splitlines()) == 1
 
 
+def paths_in(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str | None]]:
+    """Every command with each option (None: argument) that names a file or folder."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from paths_in(command, (*words, name))
+            continue
+        for parameter in command.params:
+            if parameter.type_descriptor.annotation is Path:
+                yield (*words, name), parameter.opts[0] if parameter.param_type_name == "option" else None
+
+
+BESIDE = {"backup": ["backup.dump"], "restore": ["recording.csv"], "drain": ["node"], "score": ["recording.csv"]}
+BESIDE |= {"api-key create": ["key", "--view", "North"], "api-key revoke": ["1"]}
+PATHS = list(paths_in(typer.main.get_command(cli.app)))
+
+
+def test_all_commands_with_files_are_found() -> None:
+    assert {option for _, option in PATHS} == {None, "--data-dir", "--ledger", "--truth", "--out"}
+    assert len(PATHS) > 20
+
+
+@pytest.mark.parametrize(("words", "option"), PATHS, ids=[f"{' '.join(words)} {option}" for words, option in PATHS])
+def test_a_file_or_folder_that_cannot_be_is_a_sentence(
+    words: tuple[str, ...],
+    option: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "a-file").write_text("x")
+    (tmp_path / "recording.csv").write_text("tracked_at,value\n2026-11-22T10:00:00,1\n2026-11-22T10:00:15,1\n")
+    bad = str(tmp_path / "a-file" / "below")
+    beside = [*BESIDE.get(" ".join(words), []), option, bad] if option else [bad]
+    if words[0] in {"up", "web"}:
+        beside += ["--port", str(free_port("127.0.0.1", 0))]
+    monkeypatch.setenv("SERVICEBUS_CONNECTION_STRING", "" if option == "--data-dir" else "Endpoint=sb://127.0.0.1:1/")
+    if words == ("backup",) and option is None:
+        monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
+    status, out, err = gasinsight(monkeypatch, capsys, *words, *beside)
+    assert status in {1, 2}
+    assert len(err.splitlines()) <= 1
+    assert "a-file" in out + err
+
+
+def test_the_folder_of_a_file_to_be_written_must_be_there_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (["simulate", "--ledger"], ["simulate", "--truth"], ["up", "--simulate", "--ledger"]):
+        for name, said in (("nowhere/x.json", "nowhere is no folder"), ("folder", "that is a folder")):
+            (tmp_path / "folder").mkdir(exist_ok=True)
+            status, out, err = gasinsight(monkeypatch, capsys, *words, str(tmp_path / name))
+            assert (status, out) == (2, "")
+            assert f"({words[-1]}): " in err and said in err
+    assert not (tmp_path / "data").exists()
+
+
 def test_an_unknown_option_is_a_usage_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +203,16 @@ def test_doctor_knows_old_pythons_and_weak_keys() -> None:
     assert check_secret_key(load_settings(environment="production", secret_key=good)).grade == "ok"
     for files, grade in (("", "wrong"), ("a.pem", "ok")):
         assert check_secret_key(load_settings(algorithm="EdDSA", signing_keys=files)).grade == grade
+
+
+def test_doctor_counts_warnings_in_its_last_line() -> None:
+    def found(*grades: Any) -> str:
+        return sum_up([Finding("check", grade, "") for grade in grades])
+
+    assert found("ok") == "nothing is wrong"
+    assert found("ok", "warning") == "nothing is wrong, 1 warning"
+    assert found("wrong", "warning", "warning") == "1 of 3 checks found something wrong, 2 warnings"
+    assert found("wrong", "ok") == "1 of 2 checks found something wrong"
 
 
 def test_doctor_warns_of_a_production_that_admits_every_web_page() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from engine import runtime
+from engine.errors import BAD_SETTINGS_STATUS
 from engine.local_bus.status import bus_answers
 from engine.processes.ports import free_port
 
@@ -46,6 +48,29 @@ async def said(output: asyncio.StreamReader, words: str) -> str:
             if words in line:
                 return line
     raise AssertionError(f"it ended before it said {words!r}")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("engine",),
+        ("hypercorn", "web.main:app", "--bind", "127.0.0.1:0", "--workers", "0"),
+        ("engine.commands.cli.app", "simulate"),
+        ("engine.commands.cli.app", "web"),
+    ],
+    ids=["engine", "web", "hub", "the command"],
+)
+def test_bad_settings_end_a_process_with_a_status_of_their_own_and_one_sentence(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    """By these whoever keeps it knows that trying again is in vain, and what to pass on."""
+    environment = {**os.environ, "DATA_DIR": str(tmp_path), "WEB_PORT": "eighty"}
+    ended = subprocess.run(
+        [sys.executable, "-m", *words], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == BAD_SETTINGS_STATUS
+    (sentence,) = ended.stderr.splitlines()
+    assert "these settings are not usable: WEB_PORT: " in sentence
 
 
 @pytest.mark.bus

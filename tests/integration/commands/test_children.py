@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import BAD_SETTINGS_STATUS, SettingsError
 from engine.processes import children
 from engine.processes.children import Child, ChildFailed, ChildSpec, last_lines
 from engine.processes.process_table import descendants
@@ -69,7 +70,7 @@ async def test_only_a_full_disk_makes_a_child_run_without_its_log(
         assert await child.ended() == 0
         await child.stop()
     else:
-        with pytest.raises(OSError, match=os.strerror(number)):
+        with pytest.raises(SettingsError, match=f"cannot write .*part.log: {os.strerror(number)}"):
             await child.start()
 
 
@@ -94,6 +95,17 @@ async def test_a_child_that_cannot_stay_up_is_given_up_with_its_last_words(tmp_p
     with pytest.raises(ChildFailed, match=r"exit status 3(.|\n)*no such setting"):
         await asyncio.wait_for(child.keep(), 30)
     assert child.restarts == children.FAILURES_MAX
+
+
+async def test_a_child_whose_settings_are_bad_is_not_tried_again(tmp_path: Path) -> None:
+    """It says why in its last line; a crash is another status."""
+    told: list[str] = []
+    script = f"print('working'); print('part: WEB_PORT: eighty is no port'); raise SystemExit({BAD_SETTINGS_STATUS})"
+    child = Child(spec(script), tmp_path, told.append)
+    await child.start()
+    with pytest.raises(SettingsError, match=r"^part: WEB_PORT: eighty is no port$"):
+        await asyncio.wait_for(child.keep(), 30)
+    assert (child.restarts, told) == (0, [])
 
 
 async def test_a_stubborn_child_is_killed_with_its_session(tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.bus, pytest.mar
 ROOT = Path(__file__).parents[3]
 START_S_MAX = 360.0
 NOT_GIVEN = ("DATABASE_URL", "SERVICEBUS_CONNECTION_STRING", "RAY_ADDRESS", "ADMIN_PASSWORD", "ENVIRONMENT")
+KEY = "of the web server, and of nobody else at all"
+NOT_OURS = "of a program that is none of ours"
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in NOT_GIVEN}
+ENVIRONMENT |= {"SECRET_KEY": KEY, "AWS_SECRET_ACCESS_KEY": NOT_OURS}
 
 
 class Up:
@@ -98,6 +101,8 @@ def test_up_brings_everything_and_takes_it_along(data_dir: Path) -> None:
         assert len(started) > 8
         for pid in living(started):
             assert password.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        who_was_given_what(started)
+        assert open_to_others(data_dir) == []
 
         watched = ask("watch", "--json", "--for", "25", "--data-dir", str(data_dir))
         assert watched.returncode == 0, watched.stderr
@@ -115,6 +120,7 @@ def test_up_brings_everything_and_takes_it_along(data_dir: Path) -> None:
         assert ask("db", "check", "--data-dir", str(data_dir)).returncode == 0
 
         started |= first.started()
+        who_was_given_what(started)  # by now with those who watch and score
         first.process.send_signal(signal.SIGINT)
         asked_s = time.monotonic()
         assert first.process.wait(30) == 0
@@ -127,6 +133,26 @@ def test_up_brings_everything_and_takes_it_along(data_dir: Path) -> None:
     for log in (data_dir / "logs").glob("*.log"):
         assert password not in log.read_text(), f"{log.name} holds the password"
     second_start_finds_the_data_and_dies_whole(data_dir, port, alerts=[planted])
+
+
+def who_was_given_what(started: set[int]) -> None:
+    """Our key is in the environment of web servers only; what is not for us is in none."""
+    having = []
+    for pid in living(started):
+        given = Path(f"/proc/{pid}/environ").read_bytes()
+        assert NOT_OURS.encode() not in given
+        if KEY.encode() in given:
+            having.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+    assert [b"web.main:app" in command for command in having] == [True]
+
+
+def open_to_others(data_dir: Path) -> list[Path]:
+    """What others may read or change; as root they may pass through folders, to where PostgreSQL's account must."""
+    passed = {data_dir, (data_dir / "postgres").resolve()} if os.geteuid() == 0 else set()
+    found = [data_dir, *data_dir.rglob("*")]
+    return [
+        path for path in found if not path.is_symlink() and path.stat().st_mode & (0o066 if path in passed else 0o077)
+    ]
 
 
 def second_start_finds_the_data_and_dies_whole(data_dir: Path, port: str, alerts: list[str]) -> None:
