@@ -19,7 +19,8 @@ PRIVATE_UMASK: Final = 0o077
 LOCK_S_MAX: Final = 30.0
 LOCK_SILENT_S: Final = 1.0
 LOCK_LOOK_S: Final = 0.02
-_OURS = ("bus", "logs", "secrets", "runtime.json", ".runtime.lock", "postgres.lock", "engine-report.json")
+_LOCKS = (".runtime.lock", "postgres.lock")
+_OURS = ("bus", "logs", "secrets", "runtime.json", "engine-report.json", "audit-heads.json", *_LOCKS)
 
 
 def own_data_folder(data_dir: Path) -> None:

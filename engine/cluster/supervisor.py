@@ -23,8 +23,9 @@ from engine.clock import Clock, pause
 from engine.cluster.historians import HistorianWatch
 from engine.cluster.private_ray import NAMESPACE, kill_leftovers
 from engine.cluster.services import Services
-from engine.errors import ClusterUnavailable, StoreError, StoreUnavailable
+from engine.errors import ClusterUnavailable, SettingsError, StoreError, StoreUnavailable
 from engine.historian.actor import historian_name
+from engine.historian.audit_head import read_head, remember
 from engine.historian.historian import Historian
 from engine.historian.notifications import ConfigurationNews
 from engine.historian.port import LeadershipPort, Usage
@@ -102,6 +103,7 @@ class Supervisor:
             self._every(LIMITS_S, self._keep_limits),
             self._every(SWEEP_S, self._sweep),
             self._every(PURGE_S, self._purge),
+            self._every(SWEEP_S, self._remember_audit),
             self._every(HOURLY_S, self._keep_house),
             self._every(CHECK_S, self._follow_changes),
         ]
@@ -140,6 +142,20 @@ class Supervisor:
             log.error("another_engine_leads")
             self._superseded = True
             self._stopping.set()
+
+    async def _remember_audit(self) -> None:
+        """Keep the end of the audit log outside of the database; what contradicts it is told, and not remembered."""
+        url = self._settings.postgresql_url
+        assert url is not None
+        try:
+            remembered = read_head(self._settings.data_dir, url)
+            head, problem = await self._historian.newest_audit(remembered)
+            if problem is not None:
+                log.critical("audit_log_broken", problem=problem)
+            elif remembered is None or head.rows != remembered.rows:
+                remember(self._settings.data_dir, url, head)
+        except SettingsError as error:
+            log.error("audit_head_not_kept", error=str(error))
 
     async def _look(self) -> None:
         """The nodes as they are. Which ones are drained is remembered while the database is away."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from engine.commands.steps import Screen
 from engine.errors import SettingsError
 from engine.historian.audit import read_last, verify
+from engine.historian.audit_head import Head, read_head, remember
 from engine.printable import escaped
 from engine.runtime import find_database_url
 from engine.settings import load_settings
@@ -19,11 +21,16 @@ def run_verify(overrides: dict[str, object], expected_head: str | None, as_json:
     """1 when the chain is broken, or the expected head is not in it."""
     if expected_head is not None and re.fullmatch("[0-9a-f]{64}", expected_head.lower()) is None:
         raise SettingsError("--expect-head takes a head as `gasinsight audit verify` prints it: 64 hexadecimal digits")
-    url = find_database_url(load_settings(**overrides))
-    check = asyncio.run(verify(url, expected_head.lower() if expected_head else None))
+    settings = load_settings(**overrides)
+    url = find_database_url(settings)
+    remembered = read_head(settings.data_dir, url)
+    check = asyncio.run(verify(url, expected_head.lower() if expected_head else None, remembered))
     text = f"{check.rows} rows, head {check.head}"
     if check.problem is None:
-        text = f"the chain is whole: {text}\nKeep the head where nobody who can change the database can change it."
+        text = f"the chain is whole: {text}\n{_past(remembered)}"
+        if settings.data_dir.is_dir():
+            set_back = "" if remembered is None else remembered.set_back
+            remember(settings.data_dir, url, Head(check.rows, check.head, now_text(), set_back))
     else:
         text = f"BROKEN: {check.problem}\n{text} up to there"
     Screen(as_json).event(
@@ -34,8 +41,23 @@ def run_verify(overrides: dict[str, object], expected_head: str | None, as_json:
         head=check.head,
         problem=check.problem,
         row=check.row,
+        remembered_rows=None if remembered is None else remembered.rows,
+        set_back=None if remembered is None else remembered.set_back or None,
     )
     return 0 if check.problem is None else 1
+
+
+def _past(remembered: Head | None) -> str:
+    """What it was compared with."""
+    if remembered is None:
+        return "No earlier head of this database is known here: whether rows were cut off the end cannot be told."
+    set_back = f"\nA restore set it back from {remembered.set_back}." if remembered.set_back else ""
+    return f"It continues what this machine remembers: {remembered.text}.{set_back}"
+
+
+def now_text() -> str:
+    """The hour, as heads have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def run_show(overrides: dict[str, object], rows_max: int, as_json: bool) -> None:

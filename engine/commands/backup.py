@@ -11,11 +11,14 @@ import os
 from pathlib import Path
 
 from engine.all_or_nothing import draft_of, new_file, unwound_by_signals
+from engine.commands.audit import now_text
 from engine.commands.given_files import check_writable
 from engine.commands.steps import Screen
 from engine.embedded import EmbeddedPostgres
 from engine.embedded.clients import find_client, read_contents, run_client
 from engine.errors import SettingsError
+from engine.historian.audit import verify
+from engine.historian.audit_head import Head, read_head, remember
 from engine.historian.restored import refuse_unless_empty, server_major, settle
 from engine.historian.web_role import make_web_role
 from engine.private_files import PRIVATE_UMASK
@@ -57,12 +60,16 @@ def run_restore(overrides: dict[str, object], file: Path, as_json: bool) -> None
         if settings.postgresql_url:
             _restore(settings.postgresql_url, file, screen)
             _settle_or_tell(settings.postgresql_url, screen)
+            _set_audit_head_back(settings.data_dir, settings.postgresql_url)
         else:
             _restore_embedded(settings.data_dir.absolute(), file, screen)
 
 
 def run_settle(overrides: dict[str, object]) -> None:
-    _settle(find_database_url(load_settings(**overrides)), Screen())
+    settings = load_settings(**overrides)
+    url = find_database_url(settings)
+    _settle(url, Screen())
+    _set_audit_head_back(settings.data_dir, url)
 
 
 def _restore_embedded(data_dir: Path, file: Path, screen: Screen) -> None:
@@ -76,6 +83,7 @@ def _restore_embedded(data_dir: Path, file: Path, screen: Screen) -> None:
         try:
             _restore(url, file, screen)
             _settle(url, screen)
+            _set_audit_head_back(data_dir, url)
         except BaseException:
             postgres.remove()
             raise
@@ -89,6 +97,16 @@ def _restore(url: str, file: Path, screen: Screen) -> None:
     arguments = ["--single-transaction", "--exit-on-error", "--no-owner", str(file)]
     with screen.step("writing the database"):
         run_client(program, url, arguments, "restoring")
+
+
+def _set_audit_head_back(data_dir: Path, url: str) -> None:
+    """The audit log is an earlier one now, and that was meant; what was put aside stays to be told."""
+    before = read_head(data_dir, url)
+    check = asyncio.run(verify(url, None))
+    if check.problem is not None or not data_dir.is_dir():
+        return  # `audit verify` will tell
+    set_back = before.text if before is not None and before.hash != check.head else ""
+    remember(data_dir, url, Head(check.rows, check.head, now_text(), set_back))
 
 
 def _settle_or_tell(url: str, screen: Screen) -> None:

@@ -1,7 +1,7 @@
 """Checks the audit log: a chain in which each row's hash covers its text and the hash of the row before.
 
 Who may change any row can also calculate every hash after it anew, or cut rows off the end. Against that helps only a
-head that was kept elsewhere: it must still be in the chain.
+head that was kept elsewhere: one that this machine remembers (engine.historian.audit_head), or that somebody gives.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from engine.historian.audit_head import Head, contradiction
 from engine.historian.connecting import connect
 from engine.historian.connection import translated_errors
+from engine.historian.queries import SQL
 
 BEFORE_THE_FIRST = bytes(32)
 ROWS_AT_ONCE = 1_000
@@ -35,7 +37,9 @@ class ChainCheck:
 class Chain:
     """Takes the rows in order of their ids, and stops at the first that does not belong."""
 
-    def __init__(self, expected_head: str | None) -> None:
+    def __init__(self, expected_head: str | None, remembered: Head | None = None) -> None:
+        self._remembered = remembered
+        self._hash_then: str | None = None
         self._expected_head = expected_head
         self._is_expected_head_seen = expected_head in {None, BEFORE_THE_FIRST.hex()}
         self._head = BEFORE_THE_FIRST
@@ -53,6 +57,8 @@ class Chain:
             return self._check(f"row {row_id} holds the entry of another row", row_id)
         self._head, self._rows = expected, row_id
         self._is_expected_head_seen |= expected.hex() == self._expected_head
+        if self._remembered is not None and row_id == self._remembered.rows:
+            self._hash_then = expected.hex()
         return None
 
     def end(self) -> ChainCheck:
@@ -63,15 +69,17 @@ class Chain:
                 "or everything was written anew"
             )
             return self._check(problem, None)
+        if self._remembered is not None:
+            return self._check(contradiction(self._remembered, self._rows, self._hash_then), None)
         return self._check(None, None)
 
     def _check(self, problem: str | None, row: int | None) -> ChainCheck:
         return ChainCheck(self._rows, self._head.hex(), problem, row)
 
 
-async def verify(database_url: str, expected_head: str | None) -> ChainCheck:
-    """Walk the whole chain as it is at one moment."""
-    chain = Chain(expected_head)
+async def verify(database_url: str, expected_head: str | None, remembered: Head | None = None) -> ChainCheck:
+    """Walk the whole chain as it is at one moment; both heads must be in it."""
+    chain = Chain(expected_head, remembered)
     async with translated_errors("reading the audit log"):
         connection = await connect(database_url)
         try:
@@ -82,6 +90,14 @@ async def verify(database_url: str, expected_head: str | None) -> ChainCheck:
         finally:
             await connection.close()
     return chain.end()
+
+
+async def newest(connection: Any, remembered: Head | None) -> tuple[Head, str | None]:
+    """The newest row, and what is wrong with it after what this machine remembers."""
+    row = await connection.fetchrow(SQL["audit_newest"], 0 if remembered is None else remembered.rows)
+    head = Head(row["rows"], (row["hash"] or BEFORE_THE_FIRST).hex(), row["seen_at"])
+    then = None if row["hash_then"] is None else row["hash_then"].hex()
+    return head, None if remembered is None else contradiction(remembered, head.rows, then)
 
 
 async def read_last(database_url: str, rows_max: int) -> list[dict[str, Any]]:

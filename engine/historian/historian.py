@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from engine.clock import US_PER_S, Clock
-from engine.historian import loading, partitions, removals, rollups
+from engine.historian import audit, loading, partitions, removals, rollups
+from engine.historian.audit_head import Head
 from engine.historian.connecting import connect_s_max, open_pool
 from engine.historian.connection import (
     connection_options,
@@ -165,6 +166,11 @@ class Historian:
     async def try_lead(self) -> Leadership | None:
         async with translated_errors("asking for leadership"):
             return await try_lead(self._database_url, self._settings)
+
+    async def newest_audit(self, remembered: Head | None) -> tuple[Head, str | None]:
+        """The end of the audit log, and what is wrong with it after what is remembered."""
+        async with self._connection("reading the end of the audit log") as connection:
+            return await audit.newest(connection, remembered)
 
     async def make_partitions(self) -> list[str]:
         async with self._connection("making partitions") as connection:

@@ -525,3 +525,9 @@ UPDATE refresh_tokens SET revoked_at = $1::timestamptz WHERE revoked_at IS NULL;
 -- name: backup_counts
 SELECT (SELECT count(*) FROM facilities) AS facilities, (SELECT count(*) FROM sensors) AS sensors,
     (SELECT max(recorded_at) FROM facility_commits) AS last_commit_at;
+
+-- name: audit_newest
+-- The end of the audit log, and the hash of row $1 of it.
+SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS+00:00') AS seen_at, coalesce(newest.id, 0) AS rows,
+       newest.hash, (SELECT hash FROM audit_log WHERE id = $1) AS hash_then
+  FROM (SELECT) AS always LEFT JOIN (SELECT id, hash FROM audit_log ORDER BY id DESC LIMIT 1) AS newest ON true;

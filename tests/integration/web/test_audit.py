@@ -15,7 +15,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from engine.historian.audit import ChainCheck, read_last, verify
+from engine.errors import SettingsError
+from engine.historian.audit import ChainCheck, newest, read_last, verify
+from engine.historian.audit_head import HEADS_NAME, read_head, remember
 from tests.integration.web.access_matrix import Case, Walker, cases
 from tests.integration.web.harness import ADMIN_PASSWORD, Web, web_server
 from web.audit import Action, Actor, audit
@@ -273,9 +275,10 @@ def gasinsight(database_url: str, *arguments: str) -> subprocess.CompletedProces
     )
 
 
-async def test_the_command_says_whether_it_is_whole_and_ends_with_1_when_not(database_url: str) -> None:
+async def test_the_command_says_whether_it_is_whole_and_ends_with_1_when_not(database_url: str, tmp_path: Path) -> None:
     connection = await filled(database_url, 3)
-    run = await asyncio.to_thread(gasinsight, database_url, "audit", "verify", "--json")
+    words = ("audit", "verify", "--data-dir", str(tmp_path / "nowhere"))  # nothing is remembered
+    run = await asyncio.to_thread(gasinsight, database_url, *words, "--json")
     told = json.loads(run.stdout)
     assert (run.returncode, told["whole"], told["rows"]) == (0, True, 3)
     shown = await asyncio.to_thread(gasinsight, database_url, "audit", "show", "--last", "2")
@@ -283,11 +286,79 @@ async def test_the_command_says_whether_it_is_whole_and_ends_with_1_when_not(dat
     await connection.execute("ALTER TABLE audit_log DISABLE TRIGGER audit_log_append_only")
     await connection.execute("DELETE FROM audit_log WHERE id = 3")
     await connection.close()
-    assert (await asyncio.to_thread(gasinsight, database_url, "audit", "verify")).returncode == 0
-    cut = await asyncio.to_thread(gasinsight, database_url, "audit", "verify", "--expect-head", told["head"])
+    assert (await asyncio.to_thread(gasinsight, database_url, *words)).returncode == 0
+    cut = await asyncio.to_thread(gasinsight, database_url, *words, "--expect-head", told["head"])
     assert (cut.returncode, "BROKEN" in cut.stdout) == (1, True)
     mistyped = await asyncio.to_thread(gasinsight, database_url, "audit", "verify", "--expect-head", "5f2c")
     assert (mistyped.returncode, "64 hexadecimal digits" in mistyped.stderr) == (2, True)
+
+
+CUT: dict[str, str] = {
+    "DELETE FROM audit_log WHERE id > 2": "has 2 rows without it: rows were cut off the end",
+    "TRUNCATE audit_log": "has 0 rows without it: rows were cut off the end",
+    "UPDATE audit_log SET hash = sha256('x') WHERE id = 3": "row 3 or its hash was changed",
+}
+
+
+@pytest.mark.parametrize(("statement", "said"), CUT.items())
+async def test_a_log_that_was_cut_is_told_by_what_this_machine_remembers(
+    database_url: str, tmp_path: Path, statement: str, said: str
+) -> None:
+    connection = await filled(database_url, 3)
+    words = ("audit", "verify", "--data-dir", str(tmp_path))
+    first = await asyncio.to_thread(gasinsight, database_url, *words)
+    assert first.returncode == 0 and "No earlier head of this database is known here" in first.stdout
+    assert (tmp_path / HEADS_NAME).stat().st_mode & 0o777 == 0o600
+    grown = await asyncio.to_thread(gasinsight, database_url, *words)
+    assert grown.returncode == 0 and "It continues what this machine remembers: 3 rows" in grown.stdout
+    await connection.execute(f"ALTER TABLE audit_log DISABLE TRIGGER audit_log_append_only; {statement}")
+    for _ in range(2):  # what is wrong is not remembered
+        cut = await asyncio.to_thread(gasinsight, database_url, *words)
+        assert cut.returncode == 1 and said in cut.stdout, cut.stdout
+    await connection.close()
+
+
+async def test_an_emptied_log_that_is_filled_anew_is_told_and_a_restore_that_is_meant_is_shown(
+    database_url: str, tmp_path: Path
+) -> None:
+    connection = await filled(database_url, 3)
+    words = ("audit", "verify", "--data-dir", str(tmp_path))
+    await asyncio.to_thread(gasinsight, database_url, *words)
+    await connection.execute("ALTER TABLE audit_log DISABLE TRIGGER audit_log_append_only; TRUNCATE audit_log")
+    for number in range(4):
+        await audit(connection, Actor("system", "forged"), Action.USER_UPDATED, f"user:{number}", after={"n": 1})
+    await connection.close()
+    anew = await asyncio.to_thread(gasinsight, database_url, *words)
+    assert anew.returncode == 1 and "4 rows without it: everything was written anew, or an older backup" in anew.stdout
+    await asyncio.to_thread(gasinsight, database_url, "db", "settle", "--data-dir", str(tmp_path))
+    meant = await asyncio.to_thread(gasinsight, database_url, *words)
+    assert meant.returncode == 0 and "A restore set it back from 3 rows, head " in meant.stdout
+    again = json.loads((await asyncio.to_thread(gasinsight, database_url, *words, "--json")).stdout)
+    assert again["whole"] and again["remembered_rows"] == 4 and again["set_back"].startswith("3 rows")
+
+
+async def test_what_the_engine_remembers_it_compares(database_url: str, tmp_path: Path) -> None:
+    connection = await filled(database_url, 2)
+    head, problem = await newest(connection, None)
+    assert (head.rows, problem) == (2, None)
+    assert (await newest(connection, head))[1] is None
+    await audit(connection, Actor("system", "test"), Action.USER_UPDATED, "user:1", after={"n": 1})
+    grown, problem = await newest(connection, head)
+    assert (grown.rows, problem) == (3, None)
+    remember(tmp_path, database_url, grown)
+    assert read_head(tmp_path, database_url) == grown
+    assert read_head(tmp_path, database_url + "_other") is None
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 12345, -1)
+        remember(tmp_path, database_url, grown)
+        assert (tmp_path / HEADS_NAME).stat().st_uid == 12345, "the engine of that account has to read it"
+    await connection.execute("ALTER TABLE audit_log DISABLE TRIGGER audit_log_append_only; TRUNCATE audit_log")
+    emptied, problem = await newest(connection, grown)
+    assert emptied.rows == 0 and problem is not None and "rows were cut off the end" in problem
+    await connection.close()
+    (tmp_path / HEADS_NAME).write_text("[]")
+    with pytest.raises(SettingsError, match="is damaged"):
+        read_head(tmp_path, database_url)
 
 
 async def test_an_empty_log_is_whole(database_url: str) -> None:
