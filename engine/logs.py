@@ -7,15 +7,14 @@ import io
 import logging
 import sys
 from collections.abc import MutableMapping
-from pathlib import Path
 from typing import Any, Final, TextIO, cast
 
 import structlog
 
 from engine.printable import escaped, escaped_lines
 from engine.settings import Settings
+from engine.turning_log import TurningLog
 
-LOG_BYTES_MAX: Final = 16 * 1024 * 1024
 # Without local variables: those hold passwords and tokens.
 TRACEBACKS: Final = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
@@ -99,17 +98,29 @@ def open_actor_log(settings: Settings) -> TextIO | None:
     """Where actors log: beside the engine's log on this machine; on somebody else's Ray its own log files (None)."""
     if not settings.ray_is_private:
         return None
-    path = _actor_log_path(settings)
+    path = settings.data_dir / "logs" / "engine-actors.log"
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.open("a", encoding="utf-8", buffering=1)
+    return cast("TextIO", _Turning(TurningLog(path, settings.log_limits)))
 
 
-def rotate_actor_log(settings: Settings) -> None:
-    """Keep one older file; called by the engine before any actor runs."""
-    path = _actor_log_path(settings)
-    if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-        path.replace(path.with_suffix(".log.1"))
+class _Turning:
+    """Of a text file what loggers use; several processes write lines into one."""
 
+    def __init__(self, log: TurningLog) -> None:
+        self._log = log
+        self._line = ""
 
-def _actor_log_path(settings: Settings) -> Path:
-    return settings.data_dir / "logs" / "engine-actors.log"
+    def write(self, text: str) -> int:
+        """A line is written whole, so that none of another process comes between."""
+        self._line += text
+        whole, newline, self._line = self._line.rpartition("\n")
+        if newline:
+            self._log.write((whole + newline).encode())
+        return len(text)
+
+    def flush(self) -> None:
+        """Lines never wait."""
+
+    def isatty(self) -> bool:
+        """Colors are for people who watch."""
+        return False

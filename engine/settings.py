@@ -19,6 +19,7 @@ from engine.database_url import parse
 from engine.errors import SettingsError
 from engine.printable import control_in
 from engine.secrecy import PASSWORD_CHARACTERS_MIN
+from engine.turning_log import LogLimits
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -44,6 +45,11 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level that is logged")
     log_format: Literal["json", "text"] = Field("json", description="one JSON object a line, or text for people")
+
+    log_bytes_max: int = Field(
+        16 * 1024 * 1024, ge=65_536, description="a log file of the data folder that would grow larger is turned over"
+    )
+    log_files_kept: int = Field(3, ge=1, le=100, description="older files that are kept of each log")
 
     # PostgreSQL
     database_url: str | None = Field(
@@ -241,6 +247,11 @@ class Settings(BaseSettings):
                 f"must be the host:port of the Ray cluster's head, or local for a private Ray (got {address})"
             )
         return address
+
+    @property
+    def log_limits(self) -> LogLimits:
+        """Of each log file in the data folder."""
+        return LogLimits(self.log_bytes_max, self.log_files_kept)
 
     @property
     def postgresql_url(self) -> str | None:

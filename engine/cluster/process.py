@@ -15,7 +15,6 @@ from engine.cluster.supervisor import Supervisor
 from engine.cluster.watch import RayWatch
 from engine.errors import ClusterUnavailable, StoreError, StoreUnavailable
 from engine.historian.historian import Historian
-from engine.logs import rotate_actor_log
 from engine.settings import PRIVATE_RAY, Settings
 from migrations.upgrade import refuse_older_schema
 
@@ -92,7 +91,6 @@ async def _enter_ray(settings: Settings, historian: Historian, stopping: asyncio
 def _start_or_join(settings: Settings) -> str:
     if settings.ray_is_private:
         log.info("starting_ray")
-        rotate_actor_log(settings)
         return start_private_ray(settings)
     assert settings.ray_address is not None
     join_ray(settings.ray_address)

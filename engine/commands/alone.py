@@ -53,7 +53,7 @@ def run_web(overrides: dict[str, object]) -> None:
     screen = Screen()
     logs_dir = settings.data_dir / "logs"
     children = [
-        Child(spec, logs_dir, lambda what: screen.event("restart", what, what=what))
+        Child(spec, logs_dir, lambda what: screen.event("restart", what, what=what), limits=settings.log_limits)
         for spec in web_specs(settings, listener)
     ]
     url = web_url(settings)
@@ -75,7 +75,8 @@ def run_bus(overrides: dict[str, object]) -> None:
     key = runtime.development_secret(data_dir, "bus_key")
     screen = Screen()
     spec = bus_spec(settings, settings.bus_port, key)
-    child = Child(spec, data_dir / "logs", lambda what: screen.event("restart", what, what=what))
+    limits = settings.log_limits
+    child = Child(spec, data_dir / "logs", lambda what: screen.event("restart", what, what=what), limits=limits)
 
     def tell() -> None:
         runtime.publish(data_dir, "bus", servicebus_connection_string=connection_string(settings.bus_port, key))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import time
 from pathlib import Path
@@ -22,23 +24,35 @@ class HubFollower:
     def __init__(self, log_path: Path, screen: Screen) -> None:
         self._path = log_path
         self._screen = screen
+        self._file = log_path.stat().st_ino if log_path.exists() else 0
         self._position = log_path.stat().st_size if log_path.exists() else 0
         self._rest = b""
         self.introduced = False
         """The bus has taken its facilities."""
 
     def tell_news(self) -> None:
-        if not self._path.exists():
+        try:
+            with self._path.open("rb") as file:
+                news = self._rest
+                if (number := os.fstat(file.fileno()).st_ino) != self._file:  # turned over, as it was large
+                    news += self._end_of_the_one_before()
+                    self._file, self._position = number, 0
+                file.seek(self._position)
+                news += file.read()
+                self._position = file.tell()
+        except FileNotFoundError:
             return
-        with self._path.open("rb") as file:
-            if self._path.stat().st_size < self._position:  # turned over, as it was large
-                self._position, self._rest = 0, b""
-            file.seek(self._position)
-            news = self._rest + file.read()
-            self._position = file.tell()
         *lines, self._rest = news.split(b"\n")
         for line in lines:
             self._tell(line)
+
+    def _end_of_the_one_before(self) -> bytes:
+        """What was written into it after we looked last."""
+        with contextlib.suppress(FileNotFoundError), Path(f"{self._path}.1").open("rb") as file:
+            if os.fstat(file.fileno()).st_ino == self._file:
+                file.seek(self._position)
+                return file.read()
+        return b""
 
     def _tell(self, line: bytes) -> None:
         try:

@@ -16,18 +16,17 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from engine.environments import basic_environment
 from engine.errors import BAD_SETTINGS_STATUS, GasInSightError, SettingsError
 from engine.processes.process_table import descendants, end_session
 from engine.processes.undertaker import Undertaker
+from engine.turning_log import LogLimits, LogPump, TurningLog
 
 RESTART_PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 FAILURES_MAX = 8
 STEADY_S = 60.0
 """A child that lived this long starts with a clean slate when it dies."""
-LOG_BYTES_MAX = 8 * 1024 * 1024
 LAST_LINES = 12
 
 _PR_SET_PDEATHSIG = 1
@@ -62,6 +61,7 @@ class Child:
         logs_dir: Path,
         report: Callable[[str], None],
         undertaker: Undertaker | None = None,
+        limits: LogLimits = LogLimits(),  # noqa: B008 - a value that does not change
     ) -> None:
         self.name = spec.name
         self.log_path = logs_dir / f"{spec.name}.log"
@@ -69,6 +69,8 @@ class Child:
         self._spec = spec
         self._report = report
         self._undertaker = undertaker
+        self._limits = limits
+        self._log: LogPump | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
 
@@ -78,7 +80,9 @@ class Child:
 
     async def start(self) -> None:
         """Start the process; call from the main thread, whose end is what the kernel watches."""
-        with _opened_log(self.log_path) as log:
+        self._log = _opened_log(self.log_path, self._limits)
+        log = self._log.writing_end if self._log is not None else asyncio.subprocess.DEVNULL
+        try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._spec.command,
                 env=basic_environment() | dict(self._spec.environment),
@@ -89,13 +93,18 @@ class Child:
                 pass_fds=self._spec.pass_fds,
                 preexec_fn=_die_with(os.getpid()),
             )
+        finally:
+            if self._log is not None:
+                self._log.child_has_it()
         if self._undertaker is not None:
             self._undertaker.take_on(self._process.pid)
 
     async def ended(self) -> int:
         """The exit status of the present process, when it has ended (-n: killed by signal n)."""
         assert self._process is not None, "start first"
-        return await self._process.wait()
+        status = await self._process.wait()
+        await self._finish_log()
+        return status
 
     async def keep(self) -> None:
         """Restart the process whenever it ends, returns after `stop`. Raises ChildFailed when it failed too often, and
@@ -132,6 +141,11 @@ class Child:
                 await asyncio.wait_for(process.wait(), self._spec.stop_s)
         self._end_session()
         await process.wait()
+        await self._finish_log()
+
+    async def _finish_log(self) -> None:
+        if self._log is not None:
+            await asyncio.to_thread(self._log.drain)
 
     def failure(self, what: str, status: int | None = None) -> GasInSightError:
         """What went wrong, with the end of the log; of bad settings the child has said it in its last line."""
@@ -214,14 +228,12 @@ def _reap() -> None:
             pass
 
 
-def _opened_log(path: Path) -> IO[bytes]:
-    """Rotated when it is large; on a disk so full that it cannot be made the child runs without."""
+def _opened_log(path: Path, limits: LogLimits) -> LogPump | None:
+    """None on a disk so full that it cannot be made: then the child runs without."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-            path.replace(path.with_suffix(".log.1"))
-        return path.open("ab")
+        return LogPump(TurningLog(path, limits))
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise SettingsError(f"cannot write {path}: {error.strerror}; choose another DATA_DIR") from error
-        return Path(os.devnull).open("ab")
+        return None

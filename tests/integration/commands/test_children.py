@@ -17,6 +17,7 @@ from engine.errors import BAD_SETTINGS_STATUS, SettingsError
 from engine.processes import children
 from engine.processes.children import Child, ChildFailed, ChildSpec, last_lines
 from engine.processes.process_table import descendants
+from engine.turning_log import LogLimits, TurningLog
 
 ROOT = Path(__file__).parents[3]
 OWN_SESSION = "start_new_session=True"
@@ -56,14 +57,10 @@ def is_running(pid: int) -> bool:
 async def test_only_a_full_disk_makes_a_child_run_without_its_log(
     number: int, goes_on: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Path.open
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
 
-    def refuse(path: Path, *arguments: object, **options: object) -> object:
-        if path.suffix == ".log":
-            raise OSError(number, os.strerror(number), str(path))
-        return real(path, *arguments, **options)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(TurningLog, "_open", refuse)
     child = Child(spec("print('up')"), tmp_path, print)
     if goes_on:
         await child.start()
@@ -189,11 +186,15 @@ def test_the_end_of_a_log_is_shown(tmp_path: Path) -> None:
     assert last_lines(path, 2) == "    line 9998\n    line 9999"
 
 
-async def test_a_log_that_grew_too_large_is_set_aside(tmp_path: Path) -> None:
-    path = tmp_path / "part.log"
-    path.write_bytes(b"x" * (children.LOG_BYTES_MAX + 1))
-    child = Child(spec("print('fresh')"), tmp_path, lambda _: None)
+async def test_a_log_turns_over_while_its_child_runs(tmp_path: Path) -> None:
+    script = "import time\nfor number in range(50_000): print(f'line {number}', flush=True)\ntime.sleep(600)"
+    child = Child(spec(script), tmp_path, lambda _: None, limits=LogLimits(65_536, 30))
     await child.start()
-    assert await child.ended() == 0
-    assert path.read_text() == "fresh\n"
-    assert (tmp_path / "part.log.1").stat().st_size > children.LOG_BYTES_MAX
+    await until(lambda: "line 49999" in child.log_path.read_text())
+    assert child.pid is not None
+    files = [tmp_path / f"part.log.{number}" for number in range(30, 0, -1)] + [child.log_path]
+    there = [file for file in files if file.exists()]
+    assert len(there) > 3
+    assert max(file.stat().st_size for file in there) <= 65_536
+    assert "".join(file.read_text() for file in there).splitlines() == [f"line {number}" for number in range(50_000)]
+    await child.stop()
