@@ -18,6 +18,7 @@ import asyncpg
 
 from bench.report import Say
 from engine import runtime
+from engine.embedded import roles
 from engine.embedded.postgres import EmbeddedPostgres
 from engine.errors import StoreUnavailable
 from engine.historian.overview import read_overview
@@ -164,6 +165,7 @@ async def open_house(say: Say, wanted: Wanted = ORDINARY) -> AsyncIterator[House
     folder = Path(tempfile.mkdtemp(prefix="gasinsight-bench-"))
     folder.chmod(0o711)
     os.environ.update(UNSET)
+    roles.RIGHTS = "LOGIN SUPERUSER"  # a bench sets the server up as it needs it
     postgres = EmbeddedPostgres(folder / "data", shared_dir=folder / "shared")
     children: list[Child] = []
     try:

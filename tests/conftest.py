@@ -16,7 +16,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from engine.embedded import EmbeddedPostgres
+from engine.embedded import EmbeddedPostgres, roles
 from migrations.upgrade import upgrade
 
 _TEMPLATE = "gasinsight_template"
@@ -50,7 +50,8 @@ def server_folder() -> Iterator[Path]:
 def postgres_url(server_folder: Path) -> Iterator[str]:
     """The embedded PostgreSQL of this test session; its own database is empty and not migrated."""
     postgres = EmbeddedPostgres(server_folder / "session", shared_dir=server_folder / "shared")
-    with patch.dict("engine.embedded.postgres._CONFIGURATION", _NO_WAITING):
+    waiting = patch.dict("engine.embedded.postgres._CONFIGURATION", _NO_WAITING)
+    with waiting, patch.object(roles, "RIGHTS", "LOGIN SUPERUSER"):  # tests make databases and roles on it
         url = postgres.start()
     yield url
     postgres.stop()

@@ -166,7 +166,7 @@ class Installation:
         runtime.development_secret(self._data_dir, "admin_password")
         if settings.database_url is None:
             with self.screen.step("PostgreSQL (embedded)"):
-                self._postgres = EmbeddedPostgres(self._data_dir)
+                self._postgres = EmbeddedPostgres(self._data_dir, limits=settings.log_limits)
                 await _to_the_end(self._postgres.start)
         with self.screen.step("database schema"):
             async with translated_errors("cannot bring the database to the newest schema"):
@@ -211,7 +211,7 @@ class Installation:
         return ChildSpec("hub", command, hub_environment(self._settings))
 
     async def _begin(self, spec: ChildSpec) -> Child:
-        child = Child(spec, self._logs_dir, self._tell_restart, self._undertaker)
+        child = Child(spec, self._logs_dir, self._tell_restart, self._undertaker, self._settings.log_limits)
         self._children.append(child)
         await child.start()
         return child

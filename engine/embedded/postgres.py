@@ -5,7 +5,8 @@
 Called by `gasinsight up` and the tests. Layout of `<data_dir>/postgres`:
 
     data/         the cluster, owned by the account PostgreSQL runs as
-    password      of the only role, readable by the starter alone
+    password      of the role that owns the database, readable by the starter alone
+    roles         there, once that role is no superuser
     port          loopback port, kept so that the URL stays the same from start to start
     postgres.log  what the server says
 
@@ -16,7 +17,6 @@ unprivileged one; when it cannot reach `data_dir`, the folder above lives in `/v
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
@@ -32,15 +32,17 @@ from typing import IO
 import structlog
 
 from engine.all_or_nothing import missing_folders, remove_empty
-from engine.embedded.account import Account, can_reach, choose_account, run, spawn
+from engine.embedded.account import Account, can_reach, choose_account, make_folder, run, spawn
 from engine.embedded.binaries import Programs, find_programs
 from engine.embedded.orphans import stop_orphans
+from engine.embedded.roles import DATABASE, ROLE, run_alone, settle_roles
 from engine.errors import StoreUnavailable
+from engine.private_files import close_to_others, open_lock, take
+from engine.turning_log import LogLimits, LogPump, TurningLog
 
-ROLE = "gasinsight"
-DATABASE = "gasinsight"
-_OURS = ("data", "data.draft", "data.password", "password", "port", "postgres.log", "postgres.log.1")
-_LOG_BYTES_MAX = 16 * 1024 * 1024
+_OURS = ("data", "data.draft", "data.password", "password", "port", "roles")
+_PRIVATE = ("password", "port", "postgres.log*")
+_LOCK = "postgres.lock"
 _START_S_MAX = 600.0  # recovery may take long; a server that ends is noticed at once
 _STOP_S_MAX = 30.0
 _RESTART_PAUSES_S = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -68,7 +70,13 @@ _log = structlog.get_logger(__name__)
 class EmbeddedPostgres:
     """One server for one data directory, owned by one process at a time. Methods block; none needs an event loop."""
 
-    def __init__(self, data_dir: Path, shared_dir: Path = Path("/var/lib/gasinsight")) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        shared_dir: Path = Path("/var/lib/gasinsight"),
+        limits: LogLimits = LogLimits(),  # noqa: B008 - a value that does not change
+    ) -> None:
+        self._limits = limits
         self._data_dir = Path(data_dir).absolute()
         self._shared_dir = shared_dir
         self._home = self._data_dir / "postgres"
@@ -113,6 +121,8 @@ class EmbeddedPostgres:
             data = self._home / "data"
             account = choose_account(data.stat().st_uid if data.exists() else None)
             self._home = _reachable_home(self._home, account, self._shared_dir)
+            for path in (path for name in _PRIVATE for path in self._home.glob(name)):
+                close_to_others(path)
             data = self._home / "data"
             programs = find_programs(account, self._shared_dir, _major_of(data))
             ended = stop_orphans(data)
@@ -120,6 +130,7 @@ class EmbeddedPostgres:
                 _log.warning("embedded_postgres_orphan_stopped", pids=ended, data=str(data))
             if not data.exists():
                 _make_cluster(self._home, account, programs)
+            _settle_roles(self._home, account, programs)
             self._port = _free_port(self._home / "port")
             self._keep_running(account, programs)
         except BaseException:
@@ -143,7 +154,7 @@ class EmbeddedPostgres:
         if self._lock is None:
             return
         home = self._home.resolve()
-        for name in _OURS:
+        for name in (*_OURS, *(log.name for log in home.glob("postgres.log*"))):
             if (home / name).is_dir():
                 shutil.rmtree(home / name, ignore_errors=True)
             else:
@@ -151,7 +162,7 @@ class EmbeddedPostgres:
         remove_empty(home)
         if not home.exists():
             (self._data_dir / "postgres").unlink(missing_ok=True)  # where it led there
-        Path(self._lock.name).unlink(missing_ok=True)
+        (self._data_dir / _LOCK).unlink(missing_ok=True)
         self.stop()
         remove_empty(*self._missing)
 
@@ -172,23 +183,15 @@ class EmbeddedPostgres:
 
     def _take_folder(self) -> IO[str]:
         """Make the folder and lock it; the kernel lets go of the lock however we end."""
-        _make_folder(self._data_dir, 0o711 if os.geteuid() == 0 else 0o700)
-        try:
-            lock = (self._data_dir / "postgres.lock").open("a+")
-        except PermissionError as error:
-            raise StoreUnavailable(
-                f"{self._data_dir} belongs to another user ({error}); use another DATA_DIR"
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
+        lock = open_lock(self._data_dir / _LOCK)
+        if not take(lock):
             owner = lock.read().strip() or "unknown"
             lock.close()
             raise StoreUnavailable(
                 f"the embedded PostgreSQL of {self._data_dir} is run by process {owner} already; "
                 "stop that one, or use another DATA_DIR"
-            ) from error
+            )
+        lock.seek(0)
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
@@ -250,14 +253,16 @@ class EmbeddedPostgres:
         for name, value in _CONFIGURATION.items():
             command += ["-c", f"{name}={value}"]
         log_path = self._home / "postgres.log"
-        if log_path.exists() and log_path.stat().st_size > _LOG_BYTES_MAX:
-            log_path.replace(log_path.with_suffix(".log.1"))
-        with log_path.open("ab") as log:
-            server = spawn(account, command, self._home, log)
+        log = LogPump(TurningLog(log_path, self._limits))
+        try:
+            server = spawn(account, command, self._home, log.writing_end)
+        finally:
+            log.child_has_it()
         deadline = time.monotonic() + _START_S_MAX
         while not _is_ready(data, server.pid):
             if server.poll() is not None or time.monotonic() > deadline or self._stopping.is_set():
                 _end(server)
+                log.drain()
                 raise StoreUnavailable(f"PostgreSQL did not start: {_last_lines(log_path)}")
             time.sleep(_POLL_S)
         return server
@@ -268,13 +273,13 @@ def _reachable_home(home: Path, account: Account, shared_dir: Path) -> Path:
     if home.is_dir():
         return home.resolve()
     if not account.dropped or can_reach(account, home.parent):
-        _make_folder(home, 0o711 if account.dropped else 0o700)
+        make_folder(home, 0o711 if account.dropped else 0o700)
         return home
     if home.is_symlink():  # the folder it named is gone: start afresh
         home.unlink()
     elsewhere = shared_dir / f"postgres-{secrets.token_hex(8)}"
-    _make_folder(shared_dir, 0o755)
-    _make_folder(elsewhere, 0o711)
+    make_folder(shared_dir, 0o755)
+    make_folder(elsewhere, 0o711)
     if not can_reach(account, elsewhere):
         elsewhere.rmdir()
         raise StoreUnavailable(
@@ -304,16 +309,17 @@ def _make_cluster(home: Path, account: Account, programs: Programs) -> None:
         run(account, initdb, home)
     finally:
         handed_over.unlink()
-    single = [str(programs.folder / "postgres"), "--single", "-D", str(draft), "postgres"]
-    run(account, single, home, stdin=f"CREATE DATABASE {DATABASE};\n".encode())
+    make = f"CREATE DATABASE {DATABASE};\n\n"
+    run_alone(account, programs.folder / "postgres", draft, "postgres", make)
     draft.rename(home / "data")
 
 
-def _make_folder(folder: Path, mode: int) -> None:
-    """Make a folder of ours with exactly this mode, whatever the umask; one that is there keeps its own."""
-    if not folder.exists():
-        folder.mkdir(parents=True)
-        folder.chmod(mode)
+def _settle_roles(home: Path, account: Account, programs: Programs) -> None:
+    """Once for each cluster; that of an older program has its application as superuser until then."""
+    settled = home / "roles"
+    if not settled.exists():
+        settle_roles(account, programs.folder / "postgres", home / "data")
+        _write_private(settled, "")
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -20,7 +20,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from engine.embedded import EmbeddedPostgres, account, binaries, orphans
+from engine.embedded import EmbeddedPostgres, account, binaries, orphans, roles
+from engine.embedded import postgres as postgres_module
 from engine.embedded.account import Account
 from engine.errors import StoreUnavailable
 from migrations.upgrade import check, upgrade
@@ -87,7 +88,10 @@ async def test_second_start_finds_the_data_under_the_same_url(make: Make) -> Non
         assert await ask(again, "SELECT answer FROM kept") == 42
 
 
-async def test_nothing_is_traded_for_speed_and_only_loopback_listens(make: Make) -> None:
+async def test_nothing_is_traded_for_speed_and_only_loopback_listens(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roles, "RIGHTS", "LOGIN SUPERUSER")  # others may not look
     with make() as url:
         for setting in ("fsync", "synchronous_commit", "full_page_writes", "data_checksums"):
             assert await ask(url, f"SHOW {setting}") == "on", setting
@@ -381,3 +385,64 @@ async def test_a_system_installation_serves_when_the_wheel_s_programs_do_not_run
     assert (await ask(url, "SHOW server_version")).split(".")[0] == str(
         binaries.find_programs(myself(), folder, None).major
     )
+
+
+def rights_of_the_application(url: str) -> tuple[bool, ...]:
+    wanted = "SELECT ARRAY[rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls]"
+    found: list[bool] = asyncio.run(ask(url, f"{wanted} FROM pg_roles WHERE rolname = current_user"))
+    return tuple(found)
+
+
+def strangers_things(url: str) -> int:
+    """Tables, sequences, views and functions of ours that belong to somebody else than the application."""
+    public = "relnamespace = 'public'::regnamespace"
+    found: int = asyncio.run(
+        ask(
+            url,
+            f"SELECT (SELECT count(*) FROM pg_class WHERE {public} AND relowner <> current_user::regrole)"
+            " + (SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+            " AND proowner <> current_user::regrole)",
+        )
+    )
+    return found
+
+
+def test_the_application_is_no_superuser(make: Make) -> None:
+    url = make().start()
+    assert not any(rights_of_the_application(url))
+    upgrade(url)
+    check(url)
+    assert strangers_things(url) == 0
+    for forbidden in ("COPY (SELECT 1) TO PROGRAM 'id'", "SELECT pg_read_file('PG_VERSION')", "CREATE ROLE another"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            asyncio.run(ask(url, forbidden))
+    for name in (roles.SUPERUSER, "postgres"):
+        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+            asyncio.run(ask(url.replace("//gasinsight:", f"//{name}:"), "SELECT 1"))
+
+
+@pytest.mark.parametrize("how", ["stopped", "killed"])
+def test_a_folder_whose_application_was_superuser_is_put_right_at_the_next_start(
+    make: Make, folder: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = make()
+    with monkeypatch.context() as older:
+        older.setattr(postgres_module, "_settle_roles", lambda *_: None)
+        url = before.start()
+        assert rights_of_the_application(url)[0]
+        upgrade(url)
+        asyncio.run(ask(url, "CREATE TYPE mood AS ENUM ('glad')"))
+        if how == "killed":
+            os.kill(pid_of(before), signal.SIGQUIT)
+        before.stop()
+    after = make()
+    assert after.start() == url
+    assert not any(rights_of_the_application(url))
+    assert strangers_things(url) == 0
+    assert asyncio.run(ask(url, "SELECT pg_has_role('gasinsight_web', 'MEMBER')"))
+    check(url)
+    asyncio.run(ask(url, "DROP TYPE mood"))
+    asyncio.run(ask(url, "INSERT INTO users (username, email, hashed_password, role) VALUES ('a', 'a', 'a', 'User')"))
+    after.stop()
+    monkeypatch.setattr(postgres_module, "settle_roles", lambda *_: pytest.fail("once is enough"))
+    make().start()
