@@ -22,32 +22,32 @@ class Leadership:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._lost = asyncio.Event()
-        connection.add_termination_listener(lambda _: self._lost.set())
+        self._is_lost = False
+        connection.add_termination_listener(lambda _: self._lose())
         self._pinging = asyncio.create_task(self._ping(), name="leadership-ping")
 
     @property
     def held(self) -> bool:
-        return not self._lost.is_set() and not self._connection.is_closed()
-
-    async def wait_lost(self) -> None:
-        await self._lost.wait()
+        return not self._is_lost and not self._connection.is_closed()
 
     async def release(self) -> None:
         self._pinging.cancel()
-        self._lost.set()
+        self._lose()
         self._connection.terminate()
+
+    def _lose(self) -> None:
+        self._is_lost = True
 
     async def _ping(self) -> None:
         """PostgreSQL may have ended the session without our hearing of it (a cut cable, a pooler)."""
-        while not self._lost.is_set():
+        while not self._is_lost:
             await asyncio.sleep(PING_S)
             try:
                 holds = await self._connection.fetchval(SQL["leader_holds"], timeout=PING_ANSWER_S_MAX)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 holds = False
             if not holds:
-                self._lost.set()
+                self._lose()
                 self._connection.terminate()
 
 

@@ -161,9 +161,6 @@ class LeadershipPort(Protocol):
     def held(self) -> bool:
         """False once the connection is gone: somebody else may lead."""
 
-    async def wait_lost(self) -> None:
-        """Return when leadership is lost or released."""
-
     async def release(self) -> None:
         """Let somebody else lead."""
 
