@@ -11,7 +11,8 @@ is handed on but does not end it. Seen to work with azure-servicebus 7.11.4, 7.1
 messages. On the wire that is the operation `gasinsight:status` at the address `$management`.
 
     server.py       listener              connection.py   SASL, open, heartbeats
-    session.py      windows, settling     link.py         credit, transfers
+    session.py      windows, numbers      link.py         credit, transfers
+    settling.py     outcomes, answers     unsettled.py    deliveries by number
     link_targets.py what a link leads to  management.py   request and answer
     broker.py       queues by name        queue.py        peek-lock and all that
     store.py        SQLite, group commit  codec.py, frames.py, message.py   AMQP 1.0 on the wire

@@ -20,6 +20,7 @@ FRAME_BYTES_MAX = 65_536
 FRAME_BYTES_MIN = 512
 TYPE_AMQP = 0
 TYPE_SASL = 1
+SERIAL = 1 << 32  # delivery numbers, transfer numbers and delivery counts wrap here
 
 ROLE_SENDER = False
 ROLE_RECEIVER = True

@@ -8,17 +8,17 @@ from typing import NamedTuple, Protocol
 
 from engine.local_bus.amqp_types import Described, ULong
 from engine.local_bus.errors import DECODE_ERROR, LIMIT_EXCEEDED, SIZE_EXCEEDED, AmqpError
-from engine.local_bus.frames import Attach, Flow, Transfer, error_value
+from engine.local_bus.frames import SERIAL, Attach, Flow, Transfer, error_value
 from engine.local_bus.locks import Delivery, fresh_tokens
 from engine.local_bus.message import BATCH_FORMAT, outgoing
 from engine.local_bus.queue import Queue
+from engine.local_bus.unsettled import Holder
 
 MESSAGE_BYTES_MAX = 256 * 1024
 # A client counts the messages of a batch and not what it writes around them: message id, session id and partition key
 # of the first, each at most 128 characters of at most 4 bytes.
 ENVELOPE_BYTES_MAX = 2 * 1024
 INBOUND_CREDIT = 1_000
-SERIAL = 1 << 32
 REPLIES_WAITING_MAX = 1_000
 
 ACCEPTED = Described(ULong(0x24), [])
@@ -30,11 +30,11 @@ class LinkCarrier(Protocol):
     @property
     def writable(self) -> bool: ...
 
-    def answer(self, role: bool, number: int, state: Described) -> None: ...
+    def answer(self, number: int, state: Described) -> None: ...
 
     def send_flow(self, handle: int | None, count: int | None, credit: int | None, *, drain: bool = False) -> None: ...
 
-    def send_delivery(self, handle: int, tag: bytes, payload: bytes, holder: tuple[Queue, bytes] | None) -> None: ...
+    def send_delivery(self, handle: int, tag: bytes, payload: bytes, holder: Holder | None) -> None: ...
 
 
 class Incoming(NamedTuple):
@@ -117,7 +117,7 @@ class Inbound:
         self._unfinished_count -= 1
         if not incoming.settled:
             state = ACCEPTED if error is None else rejected(error)
-            self._session.answer(True, incoming.delivery_id, state)
+            self._session.answer(incoming.delivery_id, state)
         self.grant()
 
     def flow(self, flow: Flow) -> None:
@@ -200,7 +200,7 @@ class QueueOutbound(Outbound):
                 delivery_count=message.delivery_count,
                 locked_until_ms=None if delivery.locked_until_us is None else delivery.locked_until_us // 1_000,
             )
-            holder = (self._queue, delivery.token) if self.peek_lock else None
+            holder = Holder(self._queue, delivery.token) if self.peek_lock else None
             self._session.send_delivery(self.handle, delivery.token, payload, holder)
 
     def on_credit(self) -> None:

@@ -14,7 +14,8 @@ from engine.local_bus.link import Inbound, Incoming, Outbound, QueueOutbound, Re
 from engine.local_bus.management import answer_management
 from engine.local_bus.message import BATCH_FORMAT, Request, parse_batch, parse_message, parse_request, reply
 from engine.local_bus.queue import Queue
-from engine.local_bus.session import Session, as_amqp
+from engine.local_bus.session import Session
+from engine.local_bus.settling import as_amqp
 from engine.local_bus.store import BusStoreError
 
 CBS = "$cbs"

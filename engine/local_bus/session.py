@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
 from typing import Any, Protocol
 
 from engine.local_bus.amqp_types import Described, ULong
 from engine.local_bus.authorization import Authorization
-from engine.local_bus.errors import DECODE_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, LOCK_LOST, NOT_ALLOWED, AmqpError
+from engine.local_bus.errors import LIMIT_EXCEEDED, NOT_ALLOWED, AmqpError
 from engine.local_bus.frames import (
+    ROLE_RECEIVER,
     ROLE_SENDER,
+    SERIAL,
     TRANSFER_OVERHEAD_BYTES,
     Attach,
     Begin,
@@ -22,19 +23,17 @@ from engine.local_bus.frames import (
     encode_transfer,
     error_value,
 )
-from engine.local_bus.link import MESSAGE_BYTES_MAX, SERIAL, Inbound, LinkError, Outbound, rejected
-from engine.local_bus.queue import Queue
-from engine.local_bus.store import BusStoreError
+from engine.local_bus.link import MESSAGE_BYTES_MAX, Inbound, LinkError, Outbound
+from engine.local_bus.settling import decides, settle
+from engine.local_bus.unsettled import Holder, Unsettled
 
 INCOMING_WINDOW = 1 << 20
 OUTGOING_WINDOW = 1 << 20
 HANDLE_MAX = 255
-UNSETTLED_MAX = 100_000
 # Far from the numbers clients begin with: azure-servicebus takes the settling of a message it received for the settling
 # of one it sent when the two have the same delivery number in one session.
 FIRST_DELIVERY_ID = 1 << 30
 
-REJECTED = Described(ULong(0x25), [None])
 SOURCE_FIELDS, TARGET_FIELDS = 11, 7
 
 
@@ -69,9 +68,9 @@ class Session:
         self._next_outgoing_id = 1
         self._window = begin.incoming_window
         self._next_delivery_id = FIRST_DELIVERY_ID
-        self._unsettled: dict[int, tuple[Queue, bytes]] = {}
+        self._unsettled = Unsettled()
         self._blocked: deque[bytes] = deque()  # frames the client's window has no room for
-        self._answers: list[tuple[bool, int, Any]] = []
+        self._answers: list[tuple[bool, int, int, Any]] = []
         self._closed = False
 
     def begin(self) -> None:
@@ -180,29 +179,21 @@ class Session:
     # Settling
 
     def _on_disposition(self, disposition: Disposition) -> None:
-        if disposition.role == ROLE_SENDER or disposition.state is None:
+        """What a client says of deliveries it sent changes nothing: our answer has settled them."""
+        first, state, settled = disposition.first, disposition.state, bool(disposition.settled)
+        if disposition.role == ROLE_SENDER or not decides(state) or (state is None and not settled):
             return
-        last = disposition.first if disposition.last is None else disposition.last
-        if last - disposition.first <= len(self._unsettled):
-            numbers = list(range(disposition.first, last + 1))
-        else:
-            numbers = [number for number in self._unsettled if disposition.first <= number <= last]
-        for number in numbers:
-            self._settle(number, disposition.state, bool(disposition.settled))
+        deliveries = self._unsettled.take(first, first if disposition.last is None else disposition.last)
+        if state is not None:
+            settle(deliveries, state, _unheard if settled else self._settled)
 
-    def _settle(self, number: int, state: Any, settled: bool) -> None:
-        holder = self._unsettled.pop(number, None)
-        answer = partial(self._settled, number, state, settled)
-        try:
-            if holder is None:
-                raise AmqpError(LOCK_LOST, f"delivery {number} is not locked on this session")
-            apply_outcome(holder[0], holder[1], state, answer)
-        except AmqpError as error:
-            answer(error)
+    def _settled(self, first: int, last: int, state: Any) -> None:
+        """What one disposition named is answered as one; what several named is not gathered.
 
-    def _settled(self, number: int, state: Any, settled: bool, error: AmqpError | BusStoreError | None) -> None:
-        if not settled:
-            self.answer(ROLE_SENDER, number, _echo(state) if error is None else rejected(as_amqp(error)))
+        Each waiter of azure-servicebus 7.15 takes one frame for its own answer, and those left without one wait out a
+        time-out of 0.2 s.
+        """
+        self._answer(ROLE_SENDER, first, last, state)
 
     # What the bus says
 
@@ -216,25 +207,23 @@ class Session:
             if isinstance(link, Outbound):
                 link.on_credit()
 
-    def answer(self, role: bool, number: int, state: Any) -> None:
-        """Settle one delivery; neighbours that a client sent share a frame when their outcome is the same.
+    def answer(self, number: int, state: Any) -> None:
+        """Settle a delivery that the client sent; neighbours share a frame when their outcome is the same."""
+        self._answer(ROLE_RECEIVER, number, number, state)
 
-        What a client settled is answered one by one: each waiter of azure-servicebus 7.15 takes one frame for its own
-        answer, and those left without one wait out a time-out of 0.2 s.
-        """
+    def _answer(self, role: bool, first: int, last: int, state: Any) -> None:
         if self._closed:
             return
-        self._answers.append((role, number, state))
+        self._answers.append((role, first, last, state))
         self.connection.flush_soon(self)
 
     def write_answers(self) -> None:
         answers, self._answers = self._answers, []
         at = 0
         while at < len(answers):
-            role, first, state = answers[at]
-            last = first
+            role, first, last, state = answers[at]
             at += 1
-            while role != ROLE_SENDER and at < len(answers) and answers[at] == (role, last + 1, state):
+            while role == ROLE_RECEIVER and at < len(answers) and answers[at] == (role, last + 1, last + 1, state):
                 last += 1
                 at += 1
             self._send(Disposition(role, first, last, True, state, False))
@@ -255,14 +244,12 @@ class Session:
             )
         )
 
-    def send_delivery(self, handle: int, tag: bytes, payload: bytes, holder: tuple[Queue, bytes] | None) -> None:
+    def send_delivery(self, handle: int, tag: bytes, payload: bytes, holder: Holder | None) -> None:
         """One message in as many frames as it needs; `holder` None means the client need not settle it."""
         number = self._next_delivery_id
         self._next_delivery_id = (number + 1) % SERIAL
         if holder is not None:
-            self._unsettled[number] = holder
-            if len(self._unsettled) > UNSETTLED_MAX:
-                del self._unsettled[next(iter(self._unsettled))]
+            self._unsettled.add(number, holder)
         room = self.connection.frame_bytes_max - TRANSFER_OVERHEAD_BYTES
         at = 0
         while True:
@@ -297,51 +284,12 @@ class Session:
             self.connection.write(encode_frame(self.channel, performative))
 
 
-def apply_outcome(queue: Queue, token: bytes, state: Any, done: Any) -> None:
-    """What an AMQP outcome means for a locked message."""
-    code = state.descriptor if isinstance(state, Described) else None
-    fields = state.value if isinstance(state, Described) and isinstance(state.value, list) else []
-    if code == 0x24:
-        queue.complete(token, done)
-    elif code == 0x25:
-        reason, description = _dead_letter_reason(fields)
-        queue.dead_letter(token, reason, description, done)
-    elif code == 0x26:
-        queue.release(token, done)
-    elif code == 0x27 and len(fields) > 1 and fields[1]:
-        queue.defer(token, done)
-    elif code == 0x27:  # the JavaScript client abandons without the flag delivery-failed
-        queue.abandon(token, done)
-    else:
-        raise AmqpError(DECODE_ERROR, f"no outcome is known as {code!r:.40}")
-
-
-def _echo(state: Described) -> Described:
-    """The outcome again; a rejection without its error, for an error means that it could not be applied."""
-    return REJECTED if state.descriptor == 0x25 else state
-
-
-def _dead_letter_reason(fields: list[Any]) -> tuple[str | None, str | None]:
-    error = fields[0] if fields else None
-    parts = error.value if isinstance(error, Described) and isinstance(error.value, list) else []
-    info = parts[2] if len(parts) > 2 and isinstance(parts[2], dict) else {}
-    reason = info.get("DeadLetterReason")
-    description = info.get("DeadLetterErrorDescription", parts[1] if len(parts) > 1 else None)
-    return (
-        reason if isinstance(reason, str) else None,
-        description if isinstance(description, str) else None,
-    )
-
-
-def as_amqp(error: AmqpError | BusStoreError) -> AmqpError:
-    """What a client is told; that of a full disk tells it not to try again at once, as Azure's full queue does."""
-    if isinstance(error, AmqpError):
-        return error
-    return AmqpError(LIMIT_EXCEEDED if error.full else INTERNAL_ERROR, str(error))
-
-
 def _padded(terminus: Any, descriptor: int, fields: int) -> Any:
     """The client's own source or target again, at full length."""
     if not isinstance(terminus, Described) or not isinstance(terminus.value, list):
         return Described(ULong(descriptor), [None] * fields)
     return Described(ULong(descriptor), terminus.value + [None] * (fields - len(terminus.value)))
+
+
+def _unheard(first: int, last: int, state: Any) -> None:
+    """The client wants no answer."""

@@ -8,7 +8,7 @@ from engine.local_bus.amqp_types import Described
 from engine.local_bus.frames import Attach, Transfer
 from engine.local_bus.link import ENVELOPE_BYTES_MAX, MESSAGE_BYTES_MAX, Inbound, Incoming
 from engine.local_bus.message import BATCH_FORMAT
-from engine.local_bus.queue import Queue
+from engine.local_bus.unsettled import Holder
 
 
 class Carrier:
@@ -19,12 +19,12 @@ class Carrier:
     def __init__(self) -> None:
         self.answers: list[Described] = []
 
-    def answer(self, role: bool, number: int, state: Described) -> None:
+    def answer(self, number: int, state: Described) -> None:
         self.answers.append(state)
 
     def send_flow(self, handle: int | None, count: int | None, credit: int | None, *, drain: bool = False) -> None: ...
 
-    def send_delivery(self, handle: int, tag: bytes, payload: bytes, holder: tuple[Queue, bytes] | None) -> None: ...
+    def send_delivery(self, handle: int, tag: bytes, payload: bytes, holder: Holder | None) -> None: ...
 
 
 @pytest.mark.parametrize(

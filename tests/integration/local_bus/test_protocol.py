@@ -135,16 +135,102 @@ async def test_small_frames_carry_large_messages(bus: LocalBus) -> None:
         assert b"".join(parts).endswith(payload)
 
 
-async def test_a_range_of_deliveries_is_settled_at_once_and_answered_one_by_one(bus: LocalBus) -> None:
-    async with connected(bus) as wire:
-        await put(wire, *[b"a"] * 30)
-        await wire.receive_link(1, credit=30)
-        numbers = [(await wire.until(Transfer)).performative.delivery_id for _ in range(30)]
-        wire.say(Disposition(True, numbers[0], numbers[-1], False, ACCEPTED))
-        for number in numbers:
-            settled = (await wire.until(Disposition)).performative
-            assert (settled.first, settled.last, settled.state) == (number, number, ACCEPTED)
-        assert bus.counts["readings"] == Counts(0, 0, 0, 0, 0)
+async def held(wire: Wire, count: int) -> list[int]:
+    """The numbers of `count` deliveries."""
+    await put(wire, *[b"a"] * count)
+    await wire.receive_link(1, credit=count)
+    return [(await wire.until(Transfer)).performative.delivery_id for _ in range(count)]
+
+
+async def answers(wire: Wire, count: int) -> list[tuple[int, int, int]]:
+    """First, last and outcome of the next dispositions."""
+    said = [(await wire.until(Disposition)).performative for _ in range(count)]
+    assert all((answer.role, answer.settled) == (False, True) for answer in said)
+    return [(answer.first, answer.last, answer.state.descriptor) for answer in said]
+
+
+async def is_silent(wire: Wire) -> bool:
+    """Whether the bus has nothing to say but what it is asked."""
+    wire.say(Flow(None, 10_000, 0, 10_000, None, None, None, None, None, True))
+    return isinstance((await wire.frame()).performative, Flow)
+
+
+async def test_a_range_of_deliveries_is_settled_and_answered_as_one(bus: LocalBus, wire: Wire) -> None:
+    numbers = await held(wire, 30)
+    wire.say(Disposition(True, numbers[0], numbers[-1], False, ACCEPTED))
+    assert await answers(wire, 1) == [(numbers[0], numbers[-1], 0x24)]
+    assert await is_silent(wire)
+    assert bus.counts["readings"] == Counts(0, 0, 0, 0, 0)
+
+
+async def test_deliveries_that_are_settled_one_by_one_are_answered_one_by_one(bus: LocalBus, wire: Wire) -> None:
+    numbers = await held(wire, 5)
+    wire.say(*(Disposition(True, number, None, False, ACCEPTED) for number in numbers))
+    assert await answers(wire, 5) == [(number, number, 0x24) for number in numbers]
+    assert bus.counts["readings"] == Counts(0, 0, 0, 0, 0)
+
+
+async def test_a_range_with_holes_is_answered_by_its_outcomes(bus: LocalBus, wire: Wire) -> None:
+    first = (await held(wire, 10))[0]
+    wire.say(Disposition(True, first + 2, first + 4, True, ACCEPTED))  # settled: no answer
+    wire.say(Disposition(True, first - 3, first + 12, False, ACCEPTED))
+    lost, done = 0x25, 0x24
+    assert await answers(wire, 5) == [
+        (first - 3, first - 1, lost),
+        (first, first + 1, done),
+        (first + 2, first + 4, lost),
+        (first + 5, first + 9, done),
+        (first + 10, first + 12, lost),
+    ]
+    assert await is_silent(wire)
+    assert bus.counts["readings"] == Counts(0, 0, 0, 0, 0)
+
+
+async def test_the_largest_range_costs_what_is_held_in_it(bus: LocalBus, wire: Wire) -> None:
+    numbers = await held(wire, 3)
+    started_s = asyncio.get_running_loop().time()
+    for _ in range(1_000):
+        wire.say(Disposition(True, 0, numbers[0] - 1, False, ACCEPTED))
+    wire.say(Disposition(True, 0, 2**32 - 1, False, ACCEPTED))
+    assert (await answers(wire, 1_003))[1_000:] == [
+        (0, numbers[0] - 1, 0x25),
+        (numbers[0], numbers[-1], 0x24),
+        (numbers[-1] + 1, 2**32 - 1, 0x25),
+    ]
+    assert asyncio.get_running_loop().time() - started_s < 5
+
+
+async def test_a_range_is_abandoned_and_dead_lettered_as_one(bus: LocalBus, wire: Wire) -> None:
+    numbers = await held(wire, 6)
+    abandoned, rejected = Described(ULong(0x27), [True]), Described(ULong(0x25), [])
+    wire.say(Disposition(True, numbers[0], numbers[2], False, abandoned))
+    wire.say(Disposition(True, numbers[3], numbers[5], False, rejected))
+    told = await answers(wire, 2)
+    assert sorted(told) == [(numbers[0], numbers[2], 0x27), (numbers[3], numbers[5], 0x25)]
+    assert bus.counts["readings"] == Counts(3, 0, 0, 0, 3)
+
+
+async def test_what_decides_nothing_settles_nothing(bus: LocalBus, wire: Wire) -> None:
+    """The state `received`, no state at all, and what a sender says of what it sent."""
+    numbers = await held(wire, 3)
+    wire.say(
+        Disposition(True, numbers[0], numbers[-1], False, Described(ULong(0x23), [1, 2])),
+        Disposition(True, numbers[0], numbers[-1], False, None),
+        Disposition(False, 0, 2**32 - 1, True, ACCEPTED),
+        Disposition(False, numbers[0], numbers[-1], False, ACCEPTED),
+    )
+    assert await is_silent(wire)
+    wire.say(Disposition(True, numbers[0], numbers[-1], False, ACCEPTED))
+    assert await answers(wire, 1) == [(numbers[0], numbers[-1], 0x24)]
+
+
+async def test_what_is_settled_without_an_outcome_stays_locked_until_its_time(bus: LocalBus, wire: Wire) -> None:
+    numbers = await held(wire, 3)
+    wire.say(Disposition(True, numbers[0], numbers[-1], True, None))
+    assert await is_silent(wire)
+    assert bus.counts["readings"].locked == 3
+    wire.say(Disposition(True, numbers[0], numbers[-1], False, ACCEPTED))
+    assert await answers(wire, 1) == [(numbers[0], numbers[-1], 0x25)]
 
 
 async def test_modified_without_flags_is_an_abandon(bus: LocalBus) -> None:
