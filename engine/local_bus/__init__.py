@@ -10,7 +10,8 @@ is handed on but does not end it. Seen to work with azure-servicebus 7.11.4, 7.1
 `bus_status(port, key)` asks a running one what its queues hold: active, locked, deferred, scheduled and dead-lettered
 messages. On the wire that is the operation `gasinsight:status` at the address `$management`.
 
-    server.py       listener              connection.py   SASL, open, heartbeats
+    server.py       all of it as one      door.py         listening, TLS
+    places.py       strangers, clients    connection.py   SASL, open, heartbeats
     session.py      windows, numbers      link.py         credit, transfers
     settling.py     outcomes, answers     unsettled.py    deliveries by number
     link_targets.py what a link leads to  management.py   request and answer

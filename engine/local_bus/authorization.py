@@ -23,6 +23,15 @@ class Authorization:
         self._everything = key is None
         self._expiry_s: dict[str, int] = {}  # path: seconds since 1970
 
+    @property
+    def needs_no_key(self) -> bool:
+        return self._key is None
+
+    @property
+    def has_shown_key(self) -> bool:
+        """At any time; a token of it that has expired opens nothing, but its holder is no stranger."""
+        return self._key is not None and (self._everything or bool(self._expiry_s))
+
     def accepts_password(self, response: bytes) -> bool:
         """SASL PLAIN: identity, name and password between zero bytes; the password is the key."""
         if self._key is None:

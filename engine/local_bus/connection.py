@@ -6,13 +6,20 @@ Nothing a client sends can hurt more than its own connection: what cannot be rea
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Protocol
 
 from engine.local_bus.amqp_types import Array, Symbol
 from engine.local_bus.authorization import Authorization
-from engine.local_bus.errors import FRAMING_ERROR, INTERNAL_ERROR, LIMIT_EXCEEDED, NOT_ALLOWED, AmqpError
+from engine.local_bus.errors import (
+    FRAMING_ERROR,
+    INTERNAL_ERROR,
+    LIMIT_EXCEEDED,
+    NOT_ALLOWED,
+    SERVER_BUSY,
+    UNAUTHORIZED,
+    AmqpError,
+)
 from engine.local_bus.frames import (
     AMQP_HEADER,
     EMPTY_FRAME,
@@ -37,15 +44,16 @@ from engine.local_bus.frames import (
 )
 from engine.local_bus.link import Inbound, Outbound
 from engine.local_bus.session import Session
+from engine.local_bus.sparing_log import Logs, SparingLog
 
 SESSIONS_MAX = 64
-HANDSHAKE_S_MAX = 20.0
+LINKS_MAX = 256
+STRANGER_BYTES_MAX = 64 * 1024
+GOODBYE_S_MAX = 2.0
 WRITE_BUFFER_BYTES_MAX = 1024 * 1024
 UNREAD_BYTES_MAX = 32 * 1024 * 1024
 UNSTORED_BYTES_MAX = 16 * 1024 * 1024
 HEARTBEAT_S_MIN = 0.5
-
-_logger = logging.getLogger(__name__)
 
 
 class OpensLinks(Protocol):
@@ -56,15 +64,27 @@ class OpensLinks(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """Made by the server for each socket; `on_lost` is called once at its end."""
+    """Made by the server for each socket.
+
+    `on_known` is called once the key was shown, and says whether there is a place; `on_lost` once at the end.
+    """
 
     def __init__(
-        self, targets: OpensLinks, authorization: Authorization, on_lost: Callable[[Connection], None]
+        self,
+        targets: OpensLinks,
+        authorization: Authorization,
+        logs: Logs,
+        on_known: Callable[[], bool],
+        on_lost: Callable[[Connection], None],
     ) -> None:
         self.authorization = authorization
         self.frame_bytes_max = FRAME_BYTES_MIN
         self._targets = targets
+        self._logs = logs
+        self._on_known = on_known
         self._on_lost = on_lost
+        self._is_known = False
+        self._stranger_bytes = 0
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -89,7 +109,6 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
-        self._timer = self._loop.call_later(HANDSHAKE_S_MAX, self._handshake_overdue)
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -98,12 +117,18 @@ class Connection(asyncio.Protocol):
         try:
             while self._expects():
                 pass
+            self._bound_stranger(len(data))
         except AmqpError as error:
-            _logger.warning("local bus: a client is disconnected: %s", error)
             self.close(error)
-        except Exception:
-            _logger.exception("local bus: error of its own while it served a client, which is disconnected")
-            self.close(AmqpError(INTERNAL_ERROR, "the bus failed; see its log"))
+        except Exception as error:
+            self.fail(error)
+
+    def _bound_stranger(self, size: int) -> None:
+        """Frames, halves of messages, links, tokens: all that a stranger can make us hold is made of what it sends."""
+        if not self._is_known:
+            self._stranger_bytes += size
+            if self._stranger_bytes > STRANGER_BYTES_MAX:
+                raise AmqpError(UNAUTHORIZED, f"{self._stranger_bytes} bytes came, and no key was shown")
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -119,6 +144,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._closing = True
         self._transport = None
+        self._out.clear()
         if self._timer is not None:
             self._timer.cancel()
         for session in self._sessions.values():
@@ -193,8 +219,11 @@ class Connection(asyncio.Protocol):
         accepted = init.mechanism != "PLAIN" or self.authorization.accepts_password(init.initial_response or b"")
         self.write(encode_frame(0, SaslOutcome(0 if accepted else 1), kind=TYPE_SASL))
         if not accepted:
+            self._logs.strangers.tell("a connection showed a key that is not the key of this bus")
             self._finish()
             return
+        if self.authorization.has_shown_key:
+            self._become_known()
         self._sasl_done = True
         self._expects = self._read_header
 
@@ -202,10 +231,10 @@ class Connection(asyncio.Protocol):
         if self._opened:
             raise AmqpError(NOT_ALLOWED, "open twice")
         self._opened = True
+        if self.authorization.needs_no_key:
+            self._become_known()
         frame_bytes = FRAME_BYTES_MAX if opening.max_frame_size is None else opening.max_frame_size
         self.frame_bytes_max = max(FRAME_BYTES_MIN, min(FRAME_BYTES_MAX, frame_bytes))
-        if self._timer is not None:
-            self._timer.cancel()
         self.write(encode_frame(0, Open("gasinsight-local-bus", None, FRAME_BYTES_MAX, SESSIONS_MAX - 1)))
         if opening.idle_time_out:
             self._heartbeat_s = max(HEARTBEAT_S_MIN, opening.idle_time_out / 2_000)
@@ -217,7 +246,19 @@ class Connection(asyncio.Protocol):
         session = self._sessions[channel] = Session(self, channel, begin)
         session.begin()
 
+    def put_token(self, token: str) -> None:
+        """AmqpError when it opens nothing, or when there is no place for its holder."""
+        self.authorization.put_token(token)
+        self._become_known()
+
+    def _become_known(self) -> None:
+        if not self._on_known():
+            raise AmqpError(SERVER_BUSY, "as many clients as there are places are connected; close some of them")
+        self._is_known = True
+
     def open_link(self, session: Session, attach: Attach) -> Inbound | Outbound:
+        if sum(len(each.links) for each in self._sessions.values()) >= LINKS_MAX:
+            raise AmqpError(LIMIT_EXCEEDED, f"{LINKS_MAX} links are attached on this connection")
         return self._targets.open_link(session, attach)
 
     # Writing: all of one turn of the event loop goes out in one piece
@@ -251,7 +292,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and out:
             self._transport.write(b"".join(out))
             if self._transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
-                _logger.warning("local bus: a client that does not read its answers is disconnected")
+                self._log.tell("a client that does not read its answers is disconnected")
                 self._transport.abort()
         if was_full and self.writable:
             self._wake()
@@ -280,21 +321,40 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.pause_reading()
 
+    @property
+    def _log(self) -> SparingLog:
+        return self._logs.clients if self._is_known else self._logs.strangers
+
     def close(self, error: AmqpError | None) -> None:
         """Say why, send what is still to be sent, hang up."""
         if self._closing:
             return
+        if error is not None:
+            self._log.tell(f"a client is disconnected: {error}")
         reason = None if error is None else error_value(error.condition, error.description)
         if self._opened:
             self.write(encode_frame(0, Close(reason)))
         self._finish()
 
+    def fail(self, error: Exception) -> None:
+        """Something of ours went wrong; the client is told so."""
+        self._logs.failures.tell("error of its own while it served a client, which is disconnected", error)
+        self.close(AmqpError(INTERNAL_ERROR, "the bus failed; see its log"))
+
+    def abort(self) -> bool:
+        """Hang up at once; False when there is nothing to hang up yet."""
+        self._closing = True
+        if self._transport is None:
+            return False
+        self._transport.abort()
+        return True
+
     def _finish(self) -> None:
+        """Whoever does not take what is still to be sent is left after a moment."""
         self._flush()
         self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._transport is not None:
             self._transport.close()
-
-    def _handshake_overdue(self) -> None:
-        _logger.info("local bus: a client that did not open within %s s is disconnected", HANDSHAKE_S_MAX)
-        self._finish()
+            self._timer = self._loop.call_later(GOODBYE_S_MAX, self._transport.abort)

@@ -12,6 +12,7 @@ DECODE_ERROR = "amqp:decode-error"
 FRAMING_ERROR = "amqp:connection:framing-error"
 INTERNAL_ERROR = "amqp:internal-error"
 LIMIT_EXCEEDED = "amqp:resource-limit-exceeded"
+SERVER_BUSY = "com.microsoft:server-busy"  # clients of Azure try again; after a limit that is exceeded they do not
 SIZE_EXCEEDED = "amqp:link:message-size-exceeded"
 MESSAGE_NOT_FOUND = "com.microsoft:message-not-found"
 ARGUMENT_ERROR = "com.microsoft:argument-error"

@@ -91,12 +91,23 @@ class LinkTargets:
         task.add_done_callback(self._replying.discard)
 
     async def _reply(self, session: Session, path: str, request: Request) -> None:
+        try:
+            properties, body = await self._answer(session, path, request)
+            self._send_reply(session, path, request, properties, body)
+        except AmqpError as error:
+            session.connection.close(error)
+        except Exception as error:
+            session.connection.fail(error)
+
+    async def _answer(self, session: Session, path: str, request: Request) -> tuple[dict[str, Any], Any]:
         if path == CBS:
-            properties, body = _put_token(session, request)
-        elif path == BUS_MANAGEMENT:
-            properties, body = self._answer_bus(request)
-        else:
-            properties, body = await answer_management(self._broker.find(path), request)
+            return _put_token(session, request)
+        if path == BUS_MANAGEMENT:
+            return self._answer_bus(request)
+        return await answer_management(self._broker.find(path), request)
+
+    @staticmethod
+    def _send_reply(session: Session, path: str, request: Request, properties: dict[str, Any], body: Any) -> None:
         links = [link for link in session.links.values() if isinstance(link, ReplyOutbound) and link.path == path]
         named = [link for link in links if link.address == request.reply_to]
         for link in (named or links)[:1]:
@@ -114,8 +125,10 @@ def _put_token(session: Session, request: Request) -> tuple[dict[str, Any], Any]
     try:
         if request.properties.get("operation") != "put-token" or not isinstance(request.body, str):
             raise AmqpError(UNAUTHORIZED, "$cbs takes put-token with the token as the body")
-        session.connection.authorization.put_token(request.body)
+        session.connection.put_token(request.body)
     except AmqpError as error:
+        if error.condition != UNAUTHORIZED:
+            raise
         return _cbs_status(401, error.description), None
     return _cbs_status(200, "OK"), None
 

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import socket
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from engine.clock import Clock, SystemClock
+from engine.errors import BusError
 from engine.local_bus.authorization import Authorization
 from engine.local_bus.broker import Broker
 from engine.local_bus.connection import Connection
+from engine.local_bus.door import Door, Visit
 from engine.local_bus.link_targets import LinkTargets
+from engine.local_bus.places import Places
 from engine.local_bus.queue import Counts, Rules
+from engine.local_bus.sparing_log import Logs
 
-CONNECTIONS_MAX = 256
 # azure-servicebus before 7.14 asks for segments of this size on loopback and fails with EINVAL when it is larger.
 TLS_SEGMENT_BYTES_MAX = 16_384
+BACKLOG = 128
 FILE_NAME = "local-bus.sqlite3"
-
-_logger = logging.getLogger(__name__)
 
 
 class LocalBus:
@@ -40,7 +41,7 @@ class LocalBus:
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
         tls_port: int = 5671,
-        connections_max: int = CONNECTIONS_MAX,
+        places: Places | None = None,
     ) -> None:
         self.port = port
         self.tls_port = tls_port
@@ -48,11 +49,12 @@ class LocalBus:
         self._key = key
         self._tls = tls
         self._clock = clock or SystemClock()
-        self._connections_max = connections_max
         self._broker = Broker(data_dir / FILE_NAME, queues, self._clock, rules or Rules(lock_s=lock_s))
         self._targets = LinkTargets(self._broker)
         self._connections: set[Connection] = set()
-        self._servers: list[asyncio.Server] = []
+        self._places = places or Places()
+        self._logs = Logs.made(self._clock)
+        self._door = Door(self._places, self._logs, self._connection_of)
 
     @property
     def connection_string(self) -> str:
@@ -65,27 +67,24 @@ class LocalBus:
     async def start(self) -> None:
         await self._broker.start()
         try:
-            await self._listen()
+            self._listen()
         except BaseException:
             await self.stop()
             raise
 
-    async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        plain = await loop.create_server(self._connect, self._host, self.port)
-        self._servers.append(plain)
-        self.port = plain.sockets[0].getsockname()[1]
+    def _listen(self) -> None:
+        plain = _listener(self._host, self.port)
+        self.port = plain.getsockname()[1]
+        self._door.open(plain, None)
         if self._tls is not None:
-            listener = socket.create_server((self._host, self.tls_port))
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, TLS_SEGMENT_BYTES_MAX)
-            encrypted = await loop.create_server(self._connect, sock=listener, ssl=self._tls)
-            self._servers.append(encrypted)
-            self.tls_port = encrypted.sockets[0].getsockname()[1]
+            encrypted = _listener(self._host, self.tls_port)
+            encrypted.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, TLS_SEGMENT_BYTES_MAX)
+            self.tls_port = encrypted.getsockname()[1]
+            self._door.open(encrypted, self._tls)
 
     async def stop(self) -> None:
         """Write and answer what was sent, then hang up. Locks end with the process: their messages are free."""
-        for server in self._servers:
-            server.close()
+        await self._door.close()
         for connection in self._connections:
             connection.stop_reading()
         await self._broker.flush()
@@ -93,18 +92,23 @@ class LocalBus:
             connection.close(None)
         await self._broker.stop()
 
-    def _connect(self) -> asyncio.Protocol:
-        if len(self._connections) >= self._connections_max:
-            _logger.warning("local bus: a client is turned away, %d are connected", len(self._connections))
-            return _TurnedAway()
-        connection = Connection(self._targets, Authorization(self._key, self._clock), self._connections.discard)
+    def _connection_of(self, visit: Visit) -> Connection:
+        def lost(connection: Connection) -> None:
+            self._connections.discard(connection)
+            self._places.leave(visit)
+
+        authorization = Authorization(self._key, self._clock)
+        connection = Connection(self._targets, authorization, self._logs, partial(self._places.know, visit), lost)
         self._connections.add(connection)
         return connection
 
 
-class _TurnedAway(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise BusError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
 def connection_string(port: int, key: str | None) -> str:

@@ -27,6 +27,7 @@ from engine.local_bus.frames import (
 )
 from engine.local_bus.link import Inbound
 from engine.local_bus.message import BATCH_FORMAT
+from engine.local_bus.places import Places
 from tests.integration.local_bus.wire import ACCEPTED, Wire, attach, connected, data, put
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
@@ -34,7 +35,7 @@ pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
 
 @pytest.fixture
 async def bus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[LocalBus]:
-    bus = LocalBus(tmp_path, ["readings"], 0, connections_max=12)
+    bus = LocalBus(tmp_path, ["readings"], 0, places=Places(known_max=12))
     await bus.start()
     yield bus
     assert "error of its own" not in caplog.text, "what a client says is never the bus' own error"

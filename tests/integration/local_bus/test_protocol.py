@@ -29,6 +29,7 @@ from engine.local_bus.frames import (
     Transfer,
     encode_frame,
 )
+from engine.local_bus.places import Places
 from engine.local_bus.status import bus_answers
 from engine.local_bus.store import Store
 from engine.processes.ports import free_port
@@ -40,7 +41,7 @@ pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
 
 @pytest.fixture
 async def bus(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterator[LocalBus]:
-    bus = LocalBus(tmp_path, ["readings"], 0, connections_max=12)
+    bus = LocalBus(tmp_path, ["readings"], 0, places=Places(known_max=12))
     await bus.start()
     yield bus
     assert "error of its own" not in caplog.text, "what a client says is never the bus' own error"
@@ -244,16 +245,6 @@ async def test_modified_without_flags_is_an_abandon(bus: LocalBus) -> None:
         wire.say(Flow(2, 1_000, 0, 1_000, 1, 1, 1))
         header = decode((await wire.until(Transfer)).payload)[0]
         assert header.value[4] == 1
-
-
-async def test_connections_are_limited(bus: LocalBus) -> None:
-    wires = [Wire(*await asyncio.open_connection("127.0.0.1", bus.port)) for _ in range(12)]
-    assert await Wire(*await asyncio.open_connection("127.0.0.1", bus.port)).is_closed()
-    for wire in wires:
-        wire.vanish()
-    await eventually(lambda: not bus._connections)
-    async with connected(bus):
-        pass
 
 
 async def test_nobody_is_let_in_before_the_messages_of_before_are_there(
