@@ -12,11 +12,13 @@ from functools import partial
 
 from engine import runtime
 from engine.cluster.environment import check_ray_settings
+from engine.commands.bus_tls import prepare_tls
 from engine.commands.steps import Screen
 from engine.environments import basic_environment
 from engine.errors import SettingsError
 from engine.local_bus.server import connection_string
 from engine.local_bus.status import bus_answers
+from engine.local_bus.tls import TlsOptions
 from engine.private_files import own_data_folder
 from engine.processes.children import Child, become_reaper, end_descendants
 from engine.processes.parts import LOOPBACK, absolute, bus_spec, engine_environment, web_specs, web_url
@@ -65,16 +67,17 @@ def run_web(overrides: dict[str, object]) -> None:
         end_descendants()
 
 
-def run_bus(overrides: dict[str, object]) -> None:
+def run_bus(overrides: dict[str, object], asked: TlsOptions | None = None) -> None:
     """Keeps a local bus until Ctrl-C, and tells the other commands where it is."""
     settings = absolute(load_settings(**overrides))
     data_dir = settings.data_dir
     own_data_folder(data_dir)
     runtime.claim(data_dir, "bus")
     check_free(LOOPBACK, settings.bus_port, "--port")
+    tls = prepare_tls(asked, settings)
     key = runtime.development_secret(data_dir, "bus_key")
     screen = Screen()
-    spec = bus_spec(settings, settings.bus_port, key)
+    spec = bus_spec(settings, settings.bus_port, key, tls.words if tls else ())
     limits = settings.log_limits
     child = Child(spec, data_dir / "logs", lambda what: screen.event("restart", what, what=what), limits=limits)
 
@@ -85,6 +88,8 @@ def run_bus(overrides: dict[str, object]) -> None:
             f"local bus on {LOOPBACK}:{settings.bus_port}; commands with --data-dir {data_dir} find its connection"
             f" string in {data_dir / runtime.RUNTIME_NAME}",
         )
+        if tls is not None:
+            screen.event("tls", tls.lines(key), **tls.fields(key))
 
     try:
         asyncio.run(_keep([child], partial(bus_answers, settings.bus_port, key), tell))

@@ -20,6 +20,7 @@ from engine import runtime
 from engine.all_or_nothing import missing_folders, remove_empty
 from engine.client import ClientError, GasInSight
 from engine.cluster.environment import check_ray_settings
+from engine.commands.bus_tls import BusTls, prepare_tls, remove_tls
 from engine.commands.doctor import check_secret_key
 from engine.commands.following import HubFollower, Summary
 from engine.commands.given_files import check_writable
@@ -30,6 +31,7 @@ from engine.historian.connection import translated_errors
 from engine.hub.field import FieldOptions
 from engine.local_bus.server import connection_string
 from engine.local_bus.status import bus_answers
+from engine.local_bus.tls import TlsOptions
 from engine.private_files import own_data_folder
 from engine.processes.children import Child, ChildSpec, become_reaper, end_descendants
 from engine.processes.parts import LOOPBACK, absolute, bus_spec, engine_spec, hub_environment, web_specs, web_url
@@ -54,6 +56,7 @@ class UpOptions:
     ledger: Path | None = None
     duration_s: float | None = None
     as_json: bool = False
+    tls: TlsOptions | None = None
 
 
 def run_up(options: UpOptions) -> None:
@@ -106,6 +109,7 @@ class Installation:
         self._keeping: list[asyncio.Task[None]] = []
         self._listener: socket.socket | None = None
         self._bus_port: int | None = None
+        self._tls: BusTls | None = None
         self._claimed = False
         self._published: dict[str, object] = {}
         self._hub = HubFollower(self._logs_dir / "hub.log", screen)
@@ -122,6 +126,7 @@ class Installation:
         own_data_folder(self._data_dir)
         runtime.claim(self._data_dir, "up")
         self._claimed = True
+        self._tls = prepare_tls(self._options.tls, self._settings)
         first_start = runtime.read_secret(self._data_dir, "admin_password") is None
         with self.screen.starting():
             await self._start()
@@ -148,6 +153,7 @@ class Installation:
         if self._claimed:
             runtime.withdraw(self._data_dir, "up")
         if self._missing and not self._children and not EmbeddedPostgres(self._data_dir).has_cluster():
+            remove_tls(self._settings)
             runtime.remove(self._data_dir)  # of a first start that came to nothing
             remove_empty(*self._missing)
 
@@ -160,6 +166,8 @@ class Installation:
                 self._bus_port = settings.bus_port
             else:
                 self._bus_port = free_port(LOOPBACK, settings.bus_port)
+        elif self._options.tls is not None:
+            raise SettingsError("--tls is for the local bus, and SERVICEBUS_CONNECTION_STRING names another one")
 
     async def _start(self) -> None:
         settings = self._settings
@@ -176,7 +184,7 @@ class Installation:
         if self._bus_port is not None:
             with self.screen.step("local bus"):
                 key = runtime.development_secret(self._data_dir, "bus_key")
-                spec = bus_spec(settings, self._bus_port, key)
+                spec = bus_spec(settings, self._bus_port, key, self._tls.words if self._tls else ())
                 await self._start_child(spec, partial(bus_answers, self._bus_port, key))
             self._publish(servicebus_connection_string=connection_string(self._bus_port, key))
         with self.screen.step("web server"):
@@ -260,6 +268,9 @@ class Installation:
             login_with = f"kept in {where}"
         beside = f" --data-dir {self._data_dir}" if "data_dir" in self._options.settings else ""
         bus = f"127.0.0.1:{self._bus_port}" if self._bus_port else "as set in SERVICEBUS_CONNECTION_STRING"
+        bus_key = runtime.read_secret(self._data_dir, "bus_key") or ""
+        over_tls = self._tls.lines(bus_key, "    ") if self._tls else ""
+        for_hubs = self._tls.fields(bus_key) if self._tls else {}
         text = f"""
   GasInSight runs.
 
@@ -267,7 +278,7 @@ class Installation:
     login      {settings.admin_email}
     password   {login_with}
     bus        {bus}
-    logs       {self._logs_dir}
+{over_tls}    logs       {self._logs_dir}
 
   Try in another terminal:
 
@@ -277,7 +288,7 @@ class Installation:
 
   Ctrl-C ends everything; the data stay in {self._data_dir}.
 """
-        self.screen.event("ready", text, url=self.url, email=settings.admin_email, password_file=str(where))
+        self.screen.event("ready", text, url=self.url, email=settings.admin_email, password_file=str(where), **for_hubs)
 
     async def _login_works(self) -> bool:
         """Whether the first admin is ours; in doubt it is not."""

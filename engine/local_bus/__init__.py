@@ -12,6 +12,7 @@ messages. On the wire that is the operation `gasinsight:status` at the address `
 
     server.py       all of it as one      door.py         listening, TLS
     places.py       strangers, clients    connection.py   SASL, open, heartbeats
+    tls.py          what TLS it speaks    certificates.py  made, kept, renewed
     session.py      windows, numbers      link.py         credit, transfers
     settling.py     outcomes, answers     unsettled.py    deliveries by number
     link_targets.py what a link leads to  management.py   request and answer

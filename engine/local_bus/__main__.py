@@ -13,19 +13,28 @@ import ctypes
 import logging
 import os
 import signal
-import ssl
 import sys
 from pathlib import Path
 from typing import Any
 
 from engine.errors import BAD_SETTINGS_STATUS, GasInSightError, SettingsError
 from engine.local_bus.server import LocalBus
+from engine.local_bus.tls import (
+    RENEW_EVERY_S,
+    TLS_PORT,
+    ServerTls,
+    TlsOptions,
+    load_certificate,
+    server_tls,
+)
 from engine.printable import escaped, escaped_lines
 from engine.private_files import PRIVATE_UMASK
 
 PR_SET_PDEATHSIG = 1
 # The SQLite thread asks for the interpreter a few times a group; the default of 5 ms would be most of its latency.
 SWITCH_INTERVAL_S = 0.0005
+
+_logger = logging.getLogger(__name__)
 
 
 class Lines(logging.Formatter):
@@ -65,8 +74,11 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--lock-s", type=float, default=60.0, help="how long a received message stays locked")
     parser.add_argument("--parent-death", action="store_true", help="end when the process that started this one ends")
-    parser.add_argument("--tls-certificate", type=Path, help="PEM with certificate and key: listen on --tls-port too")
-    parser.add_argument("--tls-port", type=int, default=5671)
+    parser.add_argument("--tls", action="store_true", help="listen on --tls-port too, with a certificate of its own")
+    parser.add_argument("--tls-name", action="append", default=[], help="a name for it beside those of loopback")
+    parser.add_argument("--tls-certificate", type=Path, help="a given one instead: PEM, its chain behind it")
+    parser.add_argument("--tls-key", type=Path, help="its key, if it is not in the same file")
+    parser.add_argument("--tls-port", type=int, default=TLS_PORT)
     return parser
 
 
@@ -75,6 +87,11 @@ async def _serve(options: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    asked = None
+    if options.tls:
+        names = tuple(options.tls_name)
+        asked = TlsOptions(names, options.tls_certificate, options.tls_key, options.tls_port)
+    tls = server_tls(asked, options.data_dir) if asked else None
     bus = LocalBus(
         options.data_dir,
         options.queue,
@@ -82,22 +99,27 @@ async def _serve(options: argparse.Namespace) -> None:
         host=options.host,
         key=os.environ.get("GASINSIGHT_BUS_KEY") or None,
         lock_s=options.lock_s,
-        tls=_tls(options.tls_certificate),
+        tls=tls.context if tls else None,
         tls_port=options.tls_port,
     )
     await bus.start()
     with contextlib.suppress(OSError):  # the disk of our log is full; the bus is needed all the more
         print(f"local bus listens on {options.host}:{bus.port}", flush=True)  # noqa: T201 - read by whoever started it
+    renewing = asyncio.create_task(_renew(tls, asked, options.data_dir)) if tls and asked else None
     await stopping.wait()
+    if renewing is not None:
+        renewing.cancel()
     await bus.stop()
 
 
-def _tls(certificate: Path | None) -> ssl.SSLContext | None:
-    if certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
+async def _renew(tls: ServerTls, asked: TlsOptions, data_dir: Path) -> None:
+    """For ever: a bus runs for longer than a certificate."""
+    while True:
+        await asyncio.sleep(RENEW_EVERY_S)
+        try:
+            load_certificate(tls.context, asked, data_dir)
+        except SettingsError as error:
+            _logger.warning("local bus: goes on with the certificate it has: %s", error)
 
 
 def _die_with_parent() -> None:

@@ -18,6 +18,7 @@ from engine.local_bus.link_targets import LinkTargets
 from engine.local_bus.places import Places
 from engine.local_bus.queue import Counts, Rules
 from engine.local_bus.sparing_log import Logs
+from engine.local_bus.tls import TLS_PORT
 
 # azure-servicebus before 7.14 asks for segments of this size on loopback and fails with EINVAL when it is larger.
 TLS_SEGMENT_BYTES_MAX = 16_384
@@ -40,7 +41,7 @@ class LocalBus:
         rules: Rules | None = None,
         clock: Clock | None = None,
         tls: ssl.SSLContext | None = None,
-        tls_port: int = 5671,
+        tls_port: int = TLS_PORT,
         places: Places | None = None,
     ) -> None:
         self.port = port
@@ -117,3 +118,8 @@ def connection_string(port: int, key: str | None) -> str:
         f"Endpoint=sb://localhost:{port};SharedAccessKeyName=local;"
         f"SharedAccessKey={key or 'none'};UseDevelopmentEmulator=true;"
     )
+
+
+def tls_connection_string(key: str) -> str:
+    """The same over TLS: without UseDevelopmentEmulator clients dial 5671, whatever port is in it."""
+    return f"Endpoint=sb://localhost/;SharedAccessKeyName=local;SharedAccessKey={key}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from engine.environments import ray_environment, settings_environment
 from engine.processes.children import ChildSpec
@@ -14,12 +15,17 @@ LOOPBACK = "127.0.0.1"
 PROCESS_NAME = "GASINSIGHT_PROCESS"
 
 
-def bus_spec(settings: Settings, port: int, key: str) -> ChildSpec:
+def bus_spec(settings: Settings, port: int, key: str, more: Iterable[str] = ()) -> ChildSpec:
     """The local bus with the queues of the settings; its key goes through the environment."""
-    command = [sys.executable, "-m", "engine.local_bus", "--data-dir", str(settings.data_dir / "bus")]
+    command = [sys.executable, "-m", "engine.local_bus", "--data-dir", str(bus_folder(settings))]
     for queue in settings.queues.values():
         command += ["--queue", queue]
-    return ChildSpec("bus", [*command, "--port", str(port)], {"GASINSIGHT_BUS_KEY": key})
+    return ChildSpec("bus", [*command, "--port", str(port), *more], {"GASINSIGHT_BUS_KEY": key})
+
+
+def bus_folder(settings: Settings) -> Path:
+    """Where the local bus keeps its messages and certificate."""
+    return settings.data_dir / "bus"
 
 
 def engine_spec(settings: Settings) -> ChildSpec:

@@ -10,8 +10,8 @@ import itertools
 import json
 import os
 import shutil
-import ssl
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -44,14 +44,25 @@ async def test_python_sdk(version: str, style: str, tmp_path: Path) -> None:
     python = await asyncio.to_thread(python_with_sdk, version)
     script = HERE / "clients/python_client.py"
     if version in TLS_ONLY:
-        address = next(_addresses)
-        tls = certified(address, tmp_path)
-        async with running(LocalBus(tmp_path, CHECKS, 0, host=address, key=KEY, lock_s=LOCK_S, tls=tls)):
-            endpoint = f"Endpoint=sb://{address}/;SharedAccessKeyName=local;SharedAccessKey={KEY}"
-            await check(python, script, endpoint, style, LOCK_S, tmp_path / "ca.pem")
+        async with tls_bus(tmp_path) as (endpoint, trust):
+            await check(python, script, endpoint, style, LOCK_S, trust)
     else:
         async with running(LocalBus(tmp_path, CHECKS, 0, key=KEY, lock_s=LOCK_S)) as bus:
             await check(python, script, bus.connection_string, style, LOCK_S)
+
+
+@pytest.mark.parametrize("style", ["sync", "async"])
+@pytest.mark.parametrize("version", TLS_ONLY)
+async def test_a_hub_that_is_told_nothing_trusts_its_bundle(version: str, style: str, tmp_path: Path) -> None:
+    """It asks certifi and no variable of the environment: what is appended to certifi's bundle is trusted."""
+    python = await asyncio.to_thread(python_with_sdk, version)
+    script = HERE / "clients/python_client.py"
+    async with tls_bus(tmp_path) as (endpoint, trust):
+        variables = {"SSL_CERT_FILE": str(trust), "REQUESTS_CA_BUNDLE": str(trust)}
+        with pytest.raises(AssertionError, match="CERTIFICATE_VERIFY_FAILED"):
+            await check(python, script, endpoint, style, LOCK_S, only="single", **variables)
+        bundled = with_trust(python, trust, tmp_path / "packages")
+        await check(python, script, endpoint, style, LOCK_S, PYTHONPATH=str(bundled))
 
 
 async def test_javascript_sdk(tmp_path: Path) -> None:
@@ -69,23 +80,44 @@ async def running(bus: LocalBus) -> AsyncIterator[LocalBus]:
         await bus.stop()
 
 
-def certified(address: str, folder: Path) -> ssl.SSLContext:
-    """A server's TLS with a certificate of its own in `folder`, valid for `address`."""
-    if (openssl := shutil.which("openssl")) is None:
-        pytest.skip("openssl is not installed: no certificate for clients that speak TLS only")
-    key, certificate = folder / "key.pem", folder / "ca.pem"
-    command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=local bus"]
-    command += ["-addext", f"subjectAltName=IP:{address}", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(command, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-async def check(*command: object) -> None:
-    """Run a client; every check must have run, and none may have failed."""
+@asynccontextmanager
+async def tls_bus(folder: Path) -> AsyncIterator[tuple[str, Path]]:
+    """A connection string and the file to trust of a bus with the option --tls."""
+    address = next(_addresses)
+    command = [sys.executable, "-m", "engine.local_bus", "--data-dir", str(folder), "--host", address, "--port", "0"]
+    command += ["--lock-s", str(LOCK_S), "--tls", "--tls-name", address, "--parent-death"]
+    for queue in CHECKS:
+        command += ["--queue", queue]
+    environment = {**os.environ, "GASINSIGHT_BUS_KEY": KEY}
     process = await asyncio.create_subprocess_exec(
-        *map(str, command), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *command, cwd=HERE.parents[1], env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        assert b"listens" in await asyncio.wait_for(process.stdout.readline(), 20)
+        yield f"Endpoint=sb://{address}/;SharedAccessKeyName=local;SharedAccessKey={KEY}", folder / "tls/authority.pem"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def with_trust(python: Path, trust: Path, folder: Path) -> Path:
+    """A folder of packages with certifi as that interpreter has it and a certificate more in its bundle."""
+    found = subprocess.run([python, "-m", "certifi"], check=True, capture_output=True, text=True)
+    bundle = Path(found.stdout.strip())
+    shutil.copytree(bundle.parent, folder / "certifi")
+    with (folder / "certifi" / bundle.name).open("ab") as file:
+        file.write(trust.read_bytes())
+    return folder
+
+
+async def check(*command: object, only: str | None = None, **environment: str) -> None:
+    """Run a client; every check (or the one that is named) must have run, and none may have failed."""
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command),
+        env={**os.environ, **environment, "CHECKS_ONLY": only or ""},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     try:
         out, errors = await asyncio.wait_for(process.communicate(), RUN_S_MAX)
@@ -97,7 +129,7 @@ async def check(*command: object) -> None:
     failed = "\n".join(f"{result['check']}: {result['error']}" for result in results if result["error"])
     assert not failed, failed
     assert process.returncode == 0, errors.decode()
-    assert [result["check"] for result in results] == CHECKS, errors.decode()
+    assert [result["check"] for result in results] == ([only] if only else CHECKS), errors.decode()
 
 
 def python_with_sdk(version: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,8 @@ def test_help_loads_nothing_heavy() -> None:
         (["engine"], "set DATABASE_URL and SERVICEBUS_CONNECTION_STRING"),
         (["watch", "--user", "ann@example.org"], "no password for ann@example.org"),
         (["bus", "--data-dir", "/proc/nowhere"], "cannot write in /proc/nowhere"),
+        (["bus", "--tls-port", "1"], "need --tls"),
+        (["up", "--tls-name", "bus.example"], "need --tls"),
     ],
 )
 def test_a_mistake_is_one_sentence(
@@ -144,6 +147,43 @@ def test_the_folder_of_a_file_to_be_written_must_be_there_before_anything_starts
             assert (status, out) == (2, "")
             assert f"({words[-1]}): " in err and said in err
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("word", ["bus", "up"])
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--tls-name", "no name"], "'no name' is no name for a certificate"),
+        (["--tls-certificate", "/nowhere.pem"], "cannot read /nowhere.pem: No such file or directory"),
+        ([], "is taken by another program; choose a free one with --tls-port"),
+    ],
+)
+def test_tls_that_cannot_be_had_is_told_before_anything_starts(
+    word: str,
+    options: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        tls_port = free_port("127.0.0.1", 0) if options else taken.getsockname()[1]
+        ports = ["--port", str(free_port("127.0.0.1", 0)), "--tls-port", str(tls_port)]
+        status, out, err = gasinsight(monkeypatch, capsys, word, *ports, "--tls", *options)
+    assert status == 2
+    assert "PostgreSQL" not in out
+    assert sentence in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "data/bus").exists()
+
+
+def test_tls_is_of_the_local_bus(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv(
+        "SERVICEBUS_CONNECTION_STRING", "Endpoint=sb://a.example/;SharedAccessKeyName=a;SharedAccessKey=b"
+    )
+    status, _, err = gasinsight(monkeypatch, capsys, "up", "--port", str(free_port("127.0.0.1", 0)), "--tls")
+    assert status == 2
+    assert "--tls is for the local bus, and SERVICEBUS_CONNECTION_STRING names another one" in err
 
 
 def test_an_unknown_option_is_a_usage_error(

@@ -16,7 +16,19 @@ from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import export as cli_export
 from engine.commands.cli import out_of_use as cli_out_of_use
 from engine.commands.cli import score as cli_score
-from engine.commands.cli.options import AsJson, DataDir, Password, Url, User, given
+from engine.commands.cli.options import (
+    AsJson,
+    DataDir,
+    Password,
+    Tls,
+    TlsCertificate,
+    TlsKey,
+    TlsName,
+    TlsPort,
+    Url,
+    User,
+    given,
+)
 from engine.errors import BAD_SETTINGS_STATUS, GasInSightError, SettingsError
 from engine.printable import escaped_lines
 
@@ -71,22 +83,30 @@ def up(
     faults: Faults = "demo",
     ledger: Ledger = None,
     duration_s: Seconds = None,
+    tls: Tls = False,
+    tls_name: TlsName = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_port: TlsPort = None,
     as_json: AsJson = False,
 ) -> None:
     """Run everything on this machine until Ctrl-C: database, bus, engine, web server.
 
     [dim]gasinsight up --simulate                       the demo
     gasinsight up --simulate --facilities 10 --rate 200
-    gasinsight up --port 8001 --data-dir second        a second one beside it[/]
+    gasinsight up --port 8001 --data-dir second        a second one beside it
+    gasinsight up --tls                                for hubs that know only TLS[/]
 
     DATABASE_URL, SERVICEBUS_CONNECTION_STRING and RAY_ADDRESS are used when they are set; what is missing is embedded.
     """
+    from engine.commands.bus_tls import tls_options
     from engine.commands.up import UpOptions, run_up
     from engine.hub.field import FieldOptions
 
     field = FieldOptions(facilities, sensors, rate, seed, faults)
     settings = given(data_dir=data_dir, web_port=port)
-    run_up(UpOptions(settings, simulate, field, ledger, duration_s, as_json))
+    asked = tls_options(tls, tls_name or (), tls_certificate, tls_key, tls_port)
+    run_up(UpOptions(settings, simulate, field, ledger, duration_s, as_json, asked))
 
 
 @app.command()
@@ -159,14 +179,21 @@ def engine(data_dir: DataDir = None) -> None:
 def bus(
     data_dir: DataDir = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Loopback port to listen on.")] = None,
+    tls: Tls = False,
+    tls_name: TlsName = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_port: TlsPort = None,
 ) -> None:
     """Run the local bus alone: a durable Service Bus for one machine.
 
     Its connection string is found by the other commands with the same --data-dir.
     """
     from engine.commands.alone import run_bus
+    from engine.commands.bus_tls import tls_options
 
-    run_bus(given(data_dir=data_dir, bus_port=port))
+    asked = tls_options(tls, tls_name or (), tls_certificate, tls_key, tls_port)
+    run_bus(given(data_dir=data_dir, bus_port=port), asked)
 
 
 @database.command("upgrade")

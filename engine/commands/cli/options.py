@@ -18,6 +18,15 @@ Password = Annotated[
     typer.Option(help="Better left out (it is asked for) or in GASINSIGHT_PASSWORD.", envvar="GASINSIGHT_PASSWORD"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+Tls = Annotated[bool, typer.Option("--tls", help="The local bus speaks TLS too, for hubs that know nothing else.")]
+TlsName = Annotated[
+    list[str] | None, typer.Option(help="A name for its certificate beside those of loopback.", show_default=False)
+]
+TlsCertificate = Annotated[
+    Path | None, typer.Option(help="A given certificate (PEM, its chain behind it) instead of one that is made.")
+]
+TlsKey = Annotated[Path | None, typer.Option(help="The key of that, if it is not in the same file.")]
+TlsPort = Annotated[int | None, typer.Option(min=1, max=65535, help="5671 if not given, which hubs dial.")]
 
 
 def given(**options: object) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,8 +16,10 @@ import pytest
 
 from engine import runtime
 from engine.errors import BAD_SETTINGS_STATUS
+from engine.local_bus.frames import SASL_HEADER, TYPE_SASL, SaslInit, SaslOutcome, encode_frame
 from engine.local_bus.status import bus_answers
 from engine.processes.ports import free_port
+from tests.integration.local_bus.wire import Wire
 
 ROOT = Path(__file__).parents[3]
 LOOPBACK = "127.0.0.1"
@@ -84,6 +87,27 @@ async def test_a_bus_that_is_called_ready_lets_us_in_and_only_then_others_are_to
         assert await bus_answers(port, key)
         await said(output, "local bus on")
     assert runtime.published_values(tmp_path) == {}
+
+
+@pytest.mark.bus
+async def test_a_bus_with_tls_says_all_that_a_hub_needs(tmp_path: Path) -> None:
+    port, tls_port = free_port(LOOPBACK, 0), free_port(LOOPBACK, 0)
+    words = ("bus", "--data-dir", str(tmp_path), "--port", str(port), "--tls", "--tls-port", str(tls_port))
+    async with running(*words) as output:
+        connection_string = (await said(output, "bus (TLS)")).removeprefix("bus (TLS)").strip()
+        trust = (await said(output, "trust")).removeprefix("trust").partition("(new")[0].strip()
+        assert Path(trust) == tmp_path / "bus/tls/authority.pem"
+        key = connection_string.removeprefix("Endpoint=sb://localhost/;SharedAccessKeyName=local;SharedAccessKey=")
+        believing = ssl.create_default_context(cafile=trust)
+        for name in ("localhost", "127.0.0.1", "::1"):
+            opened = await asyncio.open_connection(LOOPBACK, tls_port, ssl=believing, server_hostname=name)
+            wire = Wire(*opened)
+            wire.say(SASL_HEADER, encode_frame(0, SaslInit("PLAIN", b"\0hub\0" + key.encode()), kind=TYPE_SASL))
+            assert (await wire.until(SaslOutcome)).performative.code == 0
+            wire.vanish()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.open_connection(LOOPBACK, tls_port, ssl=ssl.create_default_context())
+        assert await bus_answers(port, key)
 
 
 @pytest.mark.postgres
