@@ -74,11 +74,12 @@ class Described(NamedTuple):
 
 
 class Array(list[Any]):
-    """Items of one type; `constructor` is the type byte of that item type."""
+    """Items of one type; `constructor` is the type byte of that item type, `body` the octets of one that was read."""
 
-    def __init__(self, constructor: int, items: list[Any] | None = None) -> None:
+    def __init__(self, constructor: int, items: list[Any] | None = None, body: bytes | None = None) -> None:
         super().__init__(items or [])
         self.constructor = constructor
+        self.body = body
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Array) and self.constructor == other.constructor and list.__eq__(self, other)

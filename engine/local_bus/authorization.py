@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from urllib.parse import parse_qsl, unquote
+import re
+from urllib.parse import unquote, unquote_plus
 
 from engine.clock import US_PER_S, Clock
 from engine.local_bus.broker import path_of
 from engine.local_bus.errors import UNAUTHORIZED, AmqpError
 
 TOKENS_MAX = 256
+PARTS_MAX = 16
+
+_SECONDS = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 class Authorization:
@@ -45,19 +49,19 @@ class Authorization:
         if self._key is None:
             return
         scheme, _, rest = token.partition(" ")
-        fields = dict(parse_qsl(rest))
-        encoded = dict(pair.partition("=")[::2] for pair in rest.split("&"))
-        if scheme != "SharedAccessSignature" or not {"sr", "sig", "se"} <= fields.keys():
+        encoded = dict(pair.partition("=")[::2] for pair in rest.split("&", PARTS_MAX))
+        if scheme != "SharedAccessSignature" or not {"sr", "sig", "se"} <= encoded.keys():
             raise AmqpError(UNAUTHORIZED, "not a shared access signature token")
         signed = f"{encoded['sr']}\n{encoded['se']}".encode()
         expected = base64.b64encode(hmac.new(self._key.encode(), signed, hashlib.sha256).digest()).decode()
         if not hmac.compare_digest(expected.encode(), unquote(encoded["sig"]).encode()):
             raise AmqpError(UNAUTHORIZED, "the token's signature does not fit the key of this bus")
-        if not fields["se"].isdecimal() or int(fields["se"]) <= self._now_s():
-            raise AmqpError(UNAUTHORIZED, f"the token has expired (se={fields['se']:.20})")
-        if len(self._expiry_s) >= TOKENS_MAX:
+        if not _SECONDS.fullmatch(encoded["se"]) or int(encoded["se"]) <= self._now_s():
+            raise AmqpError(UNAUTHORIZED, f"the token has expired (se={encoded['se']:.20})")
+        path = path_of(unquote_plus(encoded["sr"]))
+        if path not in self._expiry_s and len(self._expiry_s) >= TOKENS_MAX:
             raise AmqpError(UNAUTHORIZED, f"more than {TOKENS_MAX} tokens on one connection")
-        self._expiry_s[path_of(fields["sr"])] = int(fields["se"])
+        self._expiry_s[path] = int(encoded["se"])
 
     def check(self, address: str) -> None:
         """AmqpError unless a token that has not expired covers the address."""

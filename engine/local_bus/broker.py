@@ -74,5 +74,8 @@ class Broker:
 
 def path_of(address: str) -> str:
     """`amqps://host/Queue` and `/queue` both mean `queue`."""
-    path = urlsplit(address).path if "://" in address else address
+    try:
+        path = urlsplit(address).path if "://" in address else address
+    except ValueError:  # such as half an IPv6 address: no URL, and no queue of ours
+        path = address
     return path.strip("/").lower()

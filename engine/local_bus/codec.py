@@ -105,8 +105,8 @@ def _compound_head(buffer: bytes, at: int, wide: bool, depth: int) -> tuple[int,
         start, end = at + 2, at + 1 + size
     if end > len(buffer) or end < start:
         raise AmqpError(DECODE_ERROR, f"{size} bytes announced at byte {at}, {len(buffer) - at} are there")
-    if count > ITEMS_MAX:
-        raise AmqpError(DECODE_ERROR, f"{count} items, at most {ITEMS_MAX} are taken")
+    if count > min(ITEMS_MAX, end - start):  # none has no octet, but in an array: those could be made of nothing
+        raise AmqpError(DECODE_ERROR, f"{count} items in {end - start} bytes, at most {ITEMS_MAX} are taken")
     return count, start, end
 
 
@@ -140,8 +140,8 @@ def _map(wide: bool) -> Decoder:
 
 def _array(wide: bool) -> Decoder:
     def decode_array(buffer: bytes, at: int, depth: int) -> tuple[Array, int]:
-        count, at, end = _compound_head(buffer, at, wide, depth)
-        constructor = buffer[at]
+        count, start, end = _compound_head(buffer, at, wide, depth)
+        at, constructor = start, buffer[start]
         descriptor: Any = None
         if constructor == 0:
             descriptor, at = _decode(buffer, at + 1, depth + 1)
@@ -155,7 +155,7 @@ def _array(wide: bool) -> Decoder:
             item, at = decoder(buffer, at, depth + 1)
             items.append(item if descriptor is None else Described(descriptor, item))
         _check_end(at, end)
-        return Array(constructor, items), end
+        return Array(constructor, items, buffer[start:end]), end
 
     return decode_array
 
@@ -273,10 +273,12 @@ def _encode_described(described: Described) -> bytes:
 
 
 def _encode_array(array: Array) -> bytes:
-    pack = _ARRAY_ITEM.get(array.constructor)
-    if pack is None:
-        raise TypeError(f"arrays of type 0x{array.constructor:02x} are read only")
-    body = bytes((array.constructor,)) + b"".join(map(pack, array))
+    body = array.body
+    if body is None:
+        pack = _ARRAY_ITEM.get(array.constructor)
+        if pack is None:
+            raise TypeError(f"arrays of type 0x{array.constructor:02x} are read only")
+        body = bytes((array.constructor,)) + b"".join(map(pack, array))
     return b"\xf0" + _UINT_PAIR.pack(len(body) + 4, len(array)) + body
 
 

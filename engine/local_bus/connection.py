@@ -192,6 +192,8 @@ class Connection(asyncio.Protocol):
         performative = frame.performative
         if performative is None:
             return
+        if isinstance(performative, SaslInit) == self._sasl_done:
+            raise AmqpError(NOT_ALLOWED, f"{type(performative).__name__} at this stage")
         session = self._sessions.get(frame.channel)
         if isinstance(performative, SaslInit):
             self._on_sasl(performative)

@@ -20,6 +20,7 @@ MESSAGE_BYTES_MAX = 256 * 1024
 ENVELOPE_BYTES_MAX = 2 * 1024
 INBOUND_CREDIT = 1_000
 REPLIES_WAITING_MAX = 1_000
+REPLIES_BYTES_MAX = 8 * 1024 * 1024
 
 ACCEPTED = Described(ULong(0x24), [])
 
@@ -59,7 +60,7 @@ class Inbound:
         self._receive = receive
         self._delivery_count = attach.initial_delivery_count or 0
         self._first: Transfer | None = None
-        self._parts: list[bytes] = []
+        self._payload = bytearray()  # not a list of its parts: they may be empty, and without end
         self._size = 0
         self._credit = 0
         self._unfinished_count = 0
@@ -86,16 +87,16 @@ class Inbound:
             return
         self._size += len(payload)
         if self._size <= _bytes_max(first):
-            self._parts.append(payload)
+            self._payload += payload
         else:
-            self._parts.clear()
+            self._payload.clear()
         if not transfer.more:
             self._whole(first)
 
     def _whole(self, first: Transfer) -> None:
         if self._credit <= 0:
             raise LinkError("amqp:link:transfer-limit-exceeded", "a message was sent without credit")
-        octets, size = b"".join(self._parts), self._size
+        octets, size = bytes(self._payload), self._size
         incoming = Incoming(first.delivery_id or 0, bool(first.settled), first.message_format or 0, octets)
         self._credit -= 1
         self._end_delivery()
@@ -109,7 +110,7 @@ class Inbound:
     def _end_delivery(self) -> None:
         self._delivery_count = (self._delivery_count + 1) % SERIAL
         self._first = None
-        self._parts = []
+        self._payload = bytearray()
         self._size = 0
 
     def finish(self, incoming: Incoming, error: AmqpError | None = None) -> None:
@@ -128,7 +129,7 @@ class Inbound:
         """A delivery that is only half here is forgotten."""
         self._closed = True
         self._first = None
-        self._parts = []
+        self._payload = bytearray()
 
 
 def _bytes_max(first: Transfer) -> int:
@@ -218,17 +219,23 @@ class ReplyOutbound(Outbound):
         self.path = path
         self.address = address_of(attach.target)
         self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
 
     def send(self, payload: bytes) -> None:
-        if len(self._waiting) >= REPLIES_WAITING_MAX:
-            raise AmqpError(LIMIT_EXCEEDED, f"{REPLIES_WAITING_MAX} answers wait for credit on '{self.path}'")
+        """AmqpError when too much waits: a client that asks and does not take the answers is hung up on."""
         self._waiting.append(payload)
+        self._waiting_bytes += len(payload)
         self.on_credit()
+        if len(self._waiting) > REPLIES_WAITING_MAX or self._waiting_bytes > REPLIES_BYTES_MAX:
+            waiting = f"{len(self._waiting)} answers of {self._waiting_bytes} bytes"
+            raise AmqpError(LIMIT_EXCEEDED, f"{waiting} wait to be taken on '{self.path:.100}'")
 
     def on_credit(self) -> None:
-        while self._credit > 0 and self._waiting:
+        while self._credit > 0 and self._waiting and self._session.writable:
             self._used_credit(1)
-            self._session.send_delivery(self.handle, fresh_tokens(1)[0], self._waiting.popleft(), None)
+            payload = self._waiting.popleft()
+            self._waiting_bytes -= len(payload)
+            self._session.send_delivery(self.handle, fresh_tokens(1)[0], payload, None)
 
 
 def address_of(terminus: object) -> str | None:

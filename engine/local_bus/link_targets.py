@@ -23,6 +23,10 @@ BUS_MANAGEMENT = "$management"
 STATUS_OPERATION = "gasinsight:status"
 SESSION_FILTER = "com.microsoft:session-filter"
 FILTER_FIELD = 7
+# What is under way is bounded by its bytes (connection.py). A batch may be of thousands of messages that are nearly
+# empty, and the answer to a request of some bytes may be as large as a message.
+MESSAGE_COST_BYTES = 512
+REQUEST_COST_BYTES = 256 * 1024
 
 
 class LinkTargets:
@@ -60,7 +64,7 @@ class LinkTargets:
 
     def _put(self, session: Session, queue: Queue, link: Inbound, incoming: Incoming) -> None:
         """Accepted is said once the message is on disk."""
-        connection, size = session.connection, len(incoming.payload)
+        connection = session.connection
 
         def stored(error: BusStoreError | None) -> None:
             connection.let_go(size)
@@ -76,6 +80,7 @@ class LinkTargets:
         except AmqpError as error:
             link.finish(incoming, error)
             return
+        size = len(incoming.payload) + MESSAGE_COST_BYTES * len(contents)
         connection.hold(size)
         queue.put(contents, stored)
 
@@ -86,6 +91,7 @@ class LinkTargets:
             link.finish(incoming, error)
             return
         link.finish(incoming)
+        session.connection.hold(REQUEST_COST_BYTES)
         task = asyncio.create_task(self._reply(session, path, request))
         self._replying.add(task)
         task.add_done_callback(self._replying.discard)
@@ -98,6 +104,8 @@ class LinkTargets:
             session.connection.close(error)
         except Exception as error:
             session.connection.fail(error)
+        finally:
+            session.connection.let_go(REQUEST_COST_BYTES)
 
     async def _answer(self, session: Session, path: str, request: Request) -> tuple[dict[str, Any], Any]:
         if path == CBS:

@@ -54,7 +54,7 @@ async def _renew(queue: Queue, body: dict[str, Any]) -> Answer:
 
 async def _peek(queue: Queue, body: dict[str, Any]) -> Answer:
     start, count = body.get("from-sequence-number"), body.get("message-count")
-    if not isinstance(start, int) or not isinstance(count, int) or count < 1:
+    if not isinstance(start, int) or not isinstance(count, int) or count < 1 or start >= 1 << 63:
         raise AmqpError(ARGUMENT_ERROR, "peek-message needs from-sequence-number and a message-count of at least 1")
     peeked = await queue.peek(start, count)
     if not peeked:
@@ -78,7 +78,7 @@ async def _schedule(queue: Queue, body: dict[str, Any]) -> Answer:
     entries = body.get("messages")
     if not isinstance(entries, list) or not entries:
         raise AmqpError(ARGUMENT_ERROR, "schedule-message needs messages")
-    contents = [_scheduled_content(entry) for entry in entries]
+    contents = [_scheduled_content(entry) for entry in _bounded(entries)]
     numbers: list[int] = []
     await _done(lambda done: numbers.extend(queue.put(contents, done)))
     return 200, "OK", {"sequence-numbers": Array(0x81, numbers)}
@@ -152,14 +152,20 @@ def _tokens(body: dict[str, Any]) -> list[bytes]:
     tokens = body.get("lock-tokens")
     if not isinstance(tokens, list) or not all(isinstance(token, uuid.UUID) for token in tokens):
         raise AmqpError(ARGUMENT_ERROR, "lock-tokens must be an array of uuid")
-    return [token.bytes_le for token in tokens[:ITEMS_MAX]]
+    return [token.bytes_le for token in _bounded(tokens)]
 
 
 def _numbers(body: dict[str, Any]) -> list[int]:
     numbers = body.get("sequence-numbers")
     if not isinstance(numbers, list) or not all(isinstance(number, int) for number in numbers):
         raise AmqpError(ARGUMENT_ERROR, "sequence-numbers must be an array of long")
-    return [int(number) for number in dict.fromkeys(numbers)]
+    return [int(number) for number in dict.fromkeys(_bounded(numbers))]
+
+
+def _bounded(items: list[Any]) -> list[Any]:
+    if len(items) > ITEMS_MAX:
+        raise AmqpError(ARGUMENT_ERROR, f"{len(items)} items in one request; at most {ITEMS_MAX}")
+    return items
 
 
 def _text(value: Any) -> str | None:

@@ -16,6 +16,7 @@ from engine.local_bus.codec import decode, encode, encode_compound
 from engine.local_bus.errors import DECODE_ERROR, AmqpError
 
 BATCH_FORMAT = 0x80013700
+SCHEDULED_MS_MAX = 253_402_300_799_999  # the last millisecond of 9999, the last that clients can say
 
 HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES = 0x70, 0x71, 0x72, 0x73, 0x74
 DATA, SEQUENCE, VALUE, FOOTER = 0x75, 0x76, 0x77, 0x78
@@ -75,9 +76,8 @@ def parse_message(payload: bytes) -> Content:
 
 
 def _ttl(header: Any) -> int | None:
-    if isinstance(header, list) and len(header) > 2 and isinstance(header[2], int):
-        return header[2]
-    return None
+    """None for what is no uint of milliseconds: it is written into the header of every delivery."""
+    return int(header[2]) if isinstance(header, list) and len(header) > 2 and isinstance(header[2], UInt) else None
 
 
 def _identified(section: bytes, properties: Any) -> bytes:
@@ -95,10 +95,16 @@ def parse_batch(payload: bytes) -> list[Content]:
     while at < len(payload):
         code, body, at = _section(payload, at)
         if code == DATA:
-            contents.append(parse_message(decode(payload, body)[0]))
+            contents.append(parse_message(_bytes(decode(payload, body)[0])))
     if not contents:
         raise AmqpError(DECODE_ERROR, "a batch without messages")
     return contents
+
+
+def _bytes(value: Any) -> bytes:
+    if not isinstance(value, bytes):
+        raise AmqpError(DECODE_ERROR, f"a data section is a {type(value).__name__}")
+    return value
 
 
 def _section(payload: bytes, at: int) -> tuple[int, int, int]:
@@ -140,10 +146,18 @@ def _foreign_annotations(payload: bytes, at: int) -> tuple[int, bytes, int | Non
     scheduled = entries.get("x-opt-scheduled-enqueue-time")
     if not any(key in _OURS for key in entries):
         count, start, end = _map_span(payload, at)
-        return count, payload[start:end], scheduled if isinstance(scheduled, int) else None
+        return count, payload[start:end], _due_ms(scheduled)
     kept = {key: value for key, value in entries.items() if key not in _OURS}
     encoded = b"".join(encode(key) + encode(value) for key, value in kept.items())
-    return 2 * len(kept), encoded, scheduled if isinstance(scheduled, int) else None
+    return 2 * len(kept), encoded, _due_ms(scheduled)
+
+
+def _due_ms(scheduled: Any) -> int | None:
+    if not isinstance(scheduled, int):
+        return None
+    if scheduled > SCHEDULED_MS_MAX:
+        raise AmqpError(DECODE_ERROR, "x-opt-scheduled-enqueue-time lies after the year 9999")
+    return int(scheduled)
 
 
 def _map_span(payload: bytes, at: int) -> tuple[int, int, int]:

@@ -58,7 +58,8 @@ class Places:
         if len(mine) >= self._strangers_per_address_max:
             self._turn_out(next(iter(mine)), "newer ones of its address came")
         elif self.strangers_count >= self._strangers_max:
-            self._turn_out(next(iter(max(self._strangers.values(), key=len))), "newer ones came")
+            most = max(self._strangers.values(), key=len)
+            self._turn_out(next(iter(most)), "newer ones came")
         else:
             is_crowded = False
         overdue = partial(self._turn_out, visitor, f"{self._stranger_s_max:g} s were over")

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 from engine.clock import US_PER_S, Clock
 from engine.local_bus.alarm import Alarm
 from engine.local_bus.backlog import Backlog, Message
-from engine.local_bus.errors import MESSAGE_NOT_FOUND, AmqpError
+from engine.local_bus.errors import ARGUMENT_ERROR, LIMIT_EXCEEDED, MESSAGE_NOT_FOUND, AmqpError
 from engine.local_bus.locks import Delivery, Lock, Locks, fresh_tokens
 from engine.local_bus.message import Content, with_annotation, with_application_properties
 from engine.local_bus.store import BusStoreError, Done, Row, State, Store, StoredQueue, browse, numbered
@@ -25,6 +25,10 @@ TURN_MESSAGES_MAX = 64
 BROWSE_MESSAGES_MAX = 250
 DUE_LOOK_S_MAX = 60.0  # scheduled times are wall time, which may be set while we wait
 BROWSE_BYTES_MAX = 256 * 1024
+DEFERRED_BYTES_MAX = 4 * 1024 * 1024
+CONSUMERS_MAX = 1_000
+REASON_CHARACTERS_MAX = 4_096  # Azure's own
+CANCELLED_MAX = 1_000
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,14 @@ class Queue:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"no scheduled message has sequence number {number}")
         for number in sequence_numbers:
             self._scheduled.pop(number, None)
+        self._forget_cancelled()
         self._store.submit(done, delete=sequence_numbers)
+
+    def _forget_cancelled(self) -> None:
+        """Those that were cancelled stay in the heap until their time, which may be in the year 9999."""
+        if len(self._due) > 2 * len(self._scheduled) + CANCELLED_MAX:
+            self._due = [(due_us, number) for number, due_us in self._scheduled.items()]
+            heapq.heapify(self._due)
 
     def _schedule(self, sequence_number: int, due_us: int) -> None:
         self._scheduled[sequence_number] = due_us
@@ -182,6 +193,9 @@ class Queue:
     # Out
 
     def attach(self, consumer: Consumer) -> None:
+        """AmqpError when there are too many; each costs a look for every message that is handed out."""
+        if len(self._consumers) >= CONSUMERS_MAX:
+            raise AmqpError(LIMIT_EXCEEDED, f"{CONSUMERS_MAX} receivers are attached to '{self.name}'")
         self._consumers.append(consumer)
 
     def detach(self, consumer: Consumer) -> None:
@@ -229,10 +243,14 @@ class Queue:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"no deferred message has sequence number {number}")
         counts = {number: self._deferred.pop(number) for number in sequence_numbers}
         try:
-            messages = [Message.of(row) for row in await self._store.read(numbered(sequence_numbers))]
+            rows = await self._store.read(numbered(sequence_numbers, DEFERRED_BYTES_MAX))
+            if len(rows) < len(counts):
+                too_many = f"{len(counts)} messages are more than {DEFERRED_BYTES_MAX} bytes; ask for some at a time"
+                raise AmqpError(ARGUMENT_ERROR, too_many)
         except BaseException:
             self._deferred.update(counts)
             raise
+        messages = [Message.of(row) for row in rows]
         if peek_lock:
             return self._locks.take(messages)
         await self._written(partial(self._store.submit, delete=sequence_numbers))
@@ -356,7 +374,9 @@ class Queue:
 
 def _as_dead_letter(content: Content, source: str, reason: str | None, description: str | None) -> Content:
     explained = {"DeadLetterReason": reason, "DeadLetterErrorDescription": description}
-    content = with_application_properties(content, {name: text for name, text in explained.items() if text is not None})
+    content = with_application_properties(
+        content, {name: text[:REASON_CHARACTERS_MAX] for name, text in explained.items() if text is not None}
+    )
     return with_annotation(content, "x-opt-deadletter-source", source)
 
 

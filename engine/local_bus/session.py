@@ -113,17 +113,20 @@ class Session:
         if link is None:
             return
         if not isinstance(link, Inbound):
-            raise AmqpError(NOT_ALLOWED, f"a transfer on the receiving link '{link.name:.100}'")
+            raise AmqpError(NOT_ALLOWED, f"a transfer on the receiving link {link.name!r:.100}")
         try:
             link.transfer(transfer, payload)
         except LinkError as error:
             self._end_link(transfer.handle, error)
 
     def _on_flow(self, flow: Flow) -> None:
+        was_writable = self.writable
         if flow.next_incoming_id is not None:
             unseen = (self._next_outgoing_id - flow.next_incoming_id) % SERIAL
             self._window = flow.incoming_window - (unseen if unseen < SERIAL // 2 else 0)
         self._unblock()
+        if not was_writable and self.writable:
+            self.wake()
         link = None if flow.handle is None else self._link(flow.handle)
         if link is not None:
             link.flow(flow)
@@ -276,14 +279,11 @@ class Session:
         self.connection.write(frame)
 
     def _unblock(self) -> None:
-        """The window may have opened: what waits for it goes first, then the links are asked for more."""
-        waited = bool(self._blocked)
+        """The window may have opened: what waits for it goes first."""
         while self._blocked and self._window > 0:
             self._window -= 1
             self._next_outgoing_id = (self._next_outgoing_id + 1) % SERIAL
             self.connection.write(self._blocked.popleft())
-        if waited and self.writable:
-            self.wake()
 
     def _send(self, performative: Any) -> None:
         if not self._closed:

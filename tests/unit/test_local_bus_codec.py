@@ -275,3 +275,25 @@ def test_a_batch_is_the_messages_in_it() -> None:
 def test_a_message_no_receiver_could_read_is_refused(octets: bytes) -> None:
     with pytest.raises(AmqpError, match="decode-error"):
         parse_message(octets)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("over", [0, 1])
+def test_items_are_not_made_of_nothing(wide: bool, over: int) -> None:
+    """An array of nulls has none but its type byte; 65,536 of them in a dozen bytes, thousands of times in a frame."""
+    count = 1 + over
+    head = b"\xf0" + (5).to_bytes(4, "big") + count.to_bytes(4, "big") if wide else bytes((0xE0, 2, count))
+    if over:
+        with pytest.raises(AmqpError, match="2 items in 1 bytes"):
+            decode(head + b"\x40")
+    else:
+        assert list(decode(head + b"\x40")[0]) == [None]
+
+
+@pytest.mark.parametrize("body", ["5601", "5301", "8000000000000000ff", "00530f5001", "a10161"])
+def test_an_array_that_was_read_is_written_as_it_was(body: str) -> None:
+    octets = bytes.fromhex(body)
+    head = bytes((0xE0, 1 + len(octets), 1))
+    array, _ = decode(head + octets)
+    assert decode(encode(array))[0] == array
+    assert encode(array).endswith(octets)

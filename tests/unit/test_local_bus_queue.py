@@ -18,7 +18,7 @@ from engine.local_bus.codec import decode, encode
 from engine.local_bus.errors import AmqpError
 from engine.local_bus.locks import Delivery
 from engine.local_bus.message import Content, parse_message
-from engine.local_bus.queue import Counts, Queue, Rules
+from engine.local_bus.queue import CANCELLED_MAX, CONSUMERS_MAX, REASON_CHARACTERS_MAX, Counts, Queue, Rules
 from engine.local_bus.store import BusStoreError
 
 
@@ -398,3 +398,43 @@ async def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bus.sqlite3").write_bytes(b"not a database, but long enough to be taken for one" * 100)
     with pytest.raises(BusStoreError, match="not a database"):
         await Broker(tmp_path / "bus.sqlite3", ["Readings"], ManualClock(), Rules()).start()
+
+
+async def test_what_was_cancelled_is_not_kept_until_its_time(tmp_path: Path) -> None:
+    async with House(tmp_path) as house:
+        far_us = house.clock.now_us() + 400 * 365 * 86_400 * US_PER_S
+        (stays,) = house.queue.put([content("stays", far_us)], house.done)
+        for _ in range(5):
+            numbers = house.queue.put([content("a", far_us) for _ in range(CANCELLED_MAX)], house.done)
+            await house.settled()
+            house.queue.cancel_scheduled(numbers, house.done)
+        await house.settled()
+        assert list(house.queue._scheduled) == [stays]
+        assert len(house.queue._due) <= CANCELLED_MAX + 2
+
+
+@pytest.mark.parametrize("over", [0, 1])
+async def test_receivers_of_a_queue_are_limited(tmp_path: Path, over: int) -> None:
+    async with House(tmp_path) as house:
+        for _ in range(CONSUMERS_MAX - 1 + over):
+            house.queue.attach(Receiver(0))
+        if over:
+            with pytest.raises(AmqpError, match="1000 receivers are attached"):
+                house.queue.attach(Receiver(0))
+        else:
+            house.queue.attach(Receiver(0))
+
+
+@pytest.mark.parametrize("over", [0, 1])
+async def test_reasons_of_dead_letters_have_the_length_that_azure_gives_them(tmp_path: Path, over: int) -> None:
+    async with House(tmp_path) as house:
+        await house.put("a")
+        (held,) = await house.receive(1)
+        house.queue.dead_letter(held.token, "r" * (REASON_CHARACTERS_MAX + over), "d" * 60_000, house.done)
+        await house.settled()
+        (dead,) = await house.receive(1, house.dead_letters)
+        told = sections(dead.message.content)[0x74]
+        assert {name: len(text) for name, text in told.items()} == {
+            "DeadLetterReason": REASON_CHARACTERS_MAX,
+            "DeadLetterErrorDescription": REASON_CHARACTERS_MAX,
+        }

@@ -35,6 +35,7 @@ from engine.local_bus.frames import (
 )
 
 ACCEPTED = Described(ULong(0x24), [])
+PART_BYTES = 60_000
 
 
 class Wire:
@@ -114,7 +115,12 @@ async def connected(bus: LocalBus, **options: Any) -> AsyncIterator[Wire]:
 async def put(wire: Wire, *bodies: bytes) -> None:
     await wire.send_link(0)
     for number, body in enumerate(bodies):
-        wire.say(Transfer(0, number, struct.pack(">I", number), 0, False, False), payload=data(body))
+        payload = data(body)
+        for at in range(0, len(payload), PART_BYTES):
+            more = at + PART_BYTES < len(payload)
+            wire.say(
+                Transfer(0, number, struct.pack(">I", number), 0, False, more), payload=payload[at : at + PART_BYTES]
+            )
     last = -1
     while last + 1 < len(bodies):
         settled = (await wire.until(Disposition)).performative
