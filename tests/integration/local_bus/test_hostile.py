@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import struct
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ import pytest
 from engine.local_bus import Counts, LocalBus, bus_status
 from engine.local_bus.amqp_types import Array, Described, Int, Symbol, Timestamp, UInt, ULong
 from engine.local_bus.codec import decode, encode
+from engine.local_bus.connection import UNSTORED_BYTES_MAX
 from engine.local_bus.frames import (
     AMQP_HEADER,
     SASL_HEADER,
@@ -29,10 +31,12 @@ from engine.local_bus.frames import (
     encode_frame,
 )
 from engine.local_bus.link import REPLIES_BYTES_MAX, Inbound
+from engine.local_bus.link_targets import MESSAGE_COST_BYTES, REQUEST_COST_BYTES
 from engine.local_bus.management import ITEMS_MAX
 from engine.local_bus.message import BATCH_FORMAT, SCHEDULED_MS_MAX, Request, parse_request
 from engine.local_bus.places import Places
 from engine.local_bus.queue import DEFERRED_BYTES_MAX
+from tests.integration.local_bus.harness import eventually
 from tests.integration.local_bus.wire import ACCEPTED, Wire, attach, connected, data, put
 
 pytestmark = [pytest.mark.bus, pytest.mark.timeout(60)]
@@ -394,3 +398,46 @@ async def test_answers_that_are_not_taken_are_bounded(bus: LocalBus, wire: Wire,
         for _ in range(count):
             while (await wire.until(Transfer)).performative.more:
                 pass
+
+
+@contextlib.asynccontextmanager
+async def slow_disk(bus: LocalBus) -> AsyncIterator[None]:
+    """Nothing is stored and nothing read from the store within."""
+    bus._broker._store._writing = True
+    try:
+        yield
+    finally:
+        bus._broker._store._writing = False
+        bus._broker._store._wake()
+        await bus._broker.flush()
+
+
+async def test_a_batch_weighs_what_its_messages_do(bus: LocalBus, wire: Wire) -> None:
+    """Thousands of messages of nothing fit into one."""
+    await wire.send_link()
+    (connection,) = bus._connections
+    batch = data(b"") * 5_000
+    async with slow_disk(bus):
+        wire.say(Transfer(0, 0, b"a", BATCH_FORMAT, False, False), payload=batch)
+        await eventually(lambda: connection._unstored_bytes == len(batch) + 5_000 * MESSAGE_COST_BYTES)
+    await wire.until(Disposition)
+    assert connection._unstored_bytes == 0
+    assert bus.counts["readings"].active == 5_000
+
+
+async def test_requests_under_way_are_limited_and_the_rest_waits(bus: LocalBus, wire: Wire) -> None:
+    await put(wire, b"a")
+    await management(wire)
+    (connection,) = bus._connections
+    count = 3 * UNSTORED_BYTES_MAX // REQUEST_COST_BYTES
+    body: dict[str, object] = {"from-sequence-number": 0, "message-count": Int(1)}
+    async with slow_disk(bus):
+        for number in range(count):
+            wire.say(Transfer(5, number, b"r", 0, True, False), payload=request(number, "peek-message", body))
+            await wire.writer.drain()
+            await asyncio.sleep(0)
+        await eventually(lambda: connection._unstored_bytes > UNSTORED_BYTES_MAX)
+        assert len(bus._targets._replying) < count
+    for _ in range(count):
+        await wire.until(Transfer)
+    assert connection._unstored_bytes == 0
