@@ -10,9 +10,9 @@ import asyncpg
 
 from engine.database_url import DatabaseUrl, Host, parse
 from engine.errors import SettingsError, StoreUnavailable
+from engine.peers import PROBE_EVERY_S, PROBES_MAX, SILENT_S, UNACKNOWLEDGED_S_MAX
 
 CONNECT_S_MAX: Final = 5.0
-UNACKNOWLEDGED_S_MAX: Final = 10.0
 NO_POOLER: Final[Mapping[str, str]] = {"jit": "off"}
 """Said by every connection: a pooler in between, which would break what a session is for, refuses to take it."""
 POOLER_ADVICE: Final = (
@@ -20,10 +20,17 @@ POOLER_ADVICE: Final = (
     " DATABASE_DIRECT_URL"
 )
 _KEEPALIVE: Final = {
-    "keepalives_idle": socket.TCP_KEEPIDLE,
-    "keepalives_interval": socket.TCP_KEEPINTVL,
-    "keepalives_count": socket.TCP_KEEPCNT,
+    "keepalives_idle": (socket.TCP_KEEPIDLE, SILENT_S),
+    "keepalives_interval": (socket.TCP_KEEPINTVL, PROBE_EVERY_S),
+    "keepalives_count": (socket.TCP_KEEPCNT, PROBES_MAX),
 }
+OF_THE_SERVER: Final = {
+    "tcp_user_timeout": str(round(UNACKNOWLEDGED_S_MAX * 1000)),
+    "tcp_keepalives_idle": str(SILENT_S),
+    "tcp_keepalives_interval": str(PROBE_EVERY_S),
+    "tcp_keepalives_count": str(PROBES_MAX),
+}
+"""How PostgreSQL finds out that we are gone: until then our sessions keep what they hold, such as the lead."""
 _NEXT_HOST: Final = (
     OSError,
     TimeoutError,
@@ -56,7 +63,8 @@ async def connect(
     """A connection to the first host that takes it. Raises what asyncpg raises, or StoreUnavailable for a pooler."""
     address = address_of(database_url)
     options = address.options.get("options")
-    more["server_settings"] = {**server_settings, **({"options": options} if options else {})}
+    of_the_server = {} if address.is_pooled else OF_THE_SERVER  # a pooler's sessions are not ours to end
+    more["server_settings"] = {**of_the_server, **server_settings, **({"options": options} if options else {})}
     more["command_timeout"] = command_timeout
     if address.is_pooled:
         more["statement_cache_size"] = 0  # the next statement may meet another server
@@ -127,6 +135,5 @@ def _tune(connection: Any, address: DatabaseUrl) -> None:
     if address.options.get("keepalives") == "0":
         return
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, option in _KEEPALIVE.items():
-        if value := address.number(name):
-            peer.setsockopt(socket.IPPROTO_TCP, option, value)
+    for name, (option, usual) in _KEEPALIVE.items():
+        peer.setsockopt(socket.IPPROTO_TCP, option, address.number(name) or usual)

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 
 from engine.errors import CommitRejected, StoreUnavailable
-from engine.historian.connecting import UNACKNOWLEDGED_S_MAX, connect
+from engine.historian.connecting import connect
 from engine.historian.queries import SQL
 from engine.settings import Settings
 
@@ -90,7 +90,6 @@ def connection_options(settings: Settings) -> dict[str, Any]:
             "idle_in_transaction_session_timeout": _milliseconds(IDLE_IN_TRANSACTION_S_MAX),
             "lock_timeout": _milliseconds(LOCK_WAIT_S_MAX),
             "statement_timeout": _milliseconds(settings.commit_timeout_s),
-            "tcp_user_timeout": _milliseconds(UNACKNOWLEDGED_S_MAX),
             "timezone": "UTC",
             "jit": "off",
         },

@@ -88,6 +88,7 @@ LEAVES: Final[dict[str, str]] = {
     "engine.metrics": "nothing",
     "engine.secrecy": "nothing",
     "engine.faultpoints": "nothing",
+    "engine.peers": "nothing",
     "engine.clock": "nothing",
     "engine.errors": "nothing",
 }

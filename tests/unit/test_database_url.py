@@ -85,7 +85,8 @@ def test_every_option_has_its_fate(name: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("asyncpg.connect", connect)
     with pytest.raises(ConnectionRefusedError):
         asyncio.run(connecting.connect(example(name)))
-    expected = {"jit": "off"} | ({"options": VALUES["options"]} if name == "options" else {})
+    of_the_server = {} if name == "pgbouncer" else connecting.OF_THE_SERVER
+    expected = {"jit": "off", **of_the_server} | ({"options": VALUES["options"]} if name == "options" else {})
     assert asked["server_settings"] == expected, "asyncpg makes settings of the server of what it does not know"
     assert (f"{name}=" in asked["dsn"]) is (name in FOR_ASYNCPG)
     arguments = {key: asked.get(key) for key in ("host", "port", "user", "password", "database")}

@@ -18,12 +18,16 @@ import pytest
 from engine.database_url import OPTIONS, parse
 from engine.embedded.clients import find_client, run_client
 from engine.errors import SettingsError, StoreUnavailable
-from engine.historian.connecting import connect
+from engine.historian.connecting import OF_THE_SERVER, connect
+from engine.historian.connection import open_writer
+from engine.historian.leadership import try_lead
 from engine.historian.restored import server_major
 from engine.processes.ports import free_port
+from engine.settings import Settings
 from migrations.upgrade import current_revision, newest_revision
 from tests.integration.gasinsight import gasinsight
 from tests.integration.historian.test_database_tls import _pipe
+from web.database import Database
 
 pytestmark = pytest.mark.postgres
 ODD_PASSWORD = "p@ss:/?#[]%&=+ \N{LATIN SMALL LETTER U WITH DIAERESIS}%41"
@@ -177,11 +181,26 @@ async def test_sockets_are_set_as_libpq_sets_them(database_url: str) -> None:
         await connection.close()
         return found
 
-    usual = await of("")
-    assert usual[0] == 1 and usual[4] == 10_000
+    assert await of("") == [1, 5, 2, 3, 10_000]
     asked = "keepalives_idle=31&keepalives_interval=11&keepalives_count=4&tcp_user_timeout=7000"
     assert await of(asked) == [1, 31, 11, 4, 7000]
-    assert await of("keepalives=0&keepalives_idle=31") == [0, *usual[1:]]
+    off, idle_s, *_ = await of("keepalives=0&keepalives_idle=31")
+    assert off == 0 and idle_s != 31
+
+
+async def test_the_other_end_of_every_connection_notices_that_we_are_gone(database_url: str) -> None:
+    """A host without power says nothing; what its sessions hold would be held until the server asks."""
+    settings = Settings(_env_file=None)
+    web, writer = Database(database_url, 2, 5.0), await open_writer(database_url, settings)
+    await web.open()
+    leadership = await try_lead(database_url, settings)
+    assert leadership is not None
+    async with web.own_connection() as listener, web.bare_connection() as asker:
+        for connection in (await connect(database_url), writer, leadership._connection, listener, asker):
+            said = [await connection.fetchval(f"SHOW {name}") for name in OF_THE_SERVER]
+            assert said == ["10000", "5", "2", "3"]
+            connection.terminate()
+    await web.close()
 
 
 async def test_options_reach_the_server_and_names_of_programs_stay(database_url: str) -> None:

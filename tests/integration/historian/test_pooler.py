@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.postgres, needs_pgbouncer]
 MODES = ("session", "transaction")
 LETS_PASS = (
     "ignore_startup_parameters = jit,lock_timeout,statement_timeout,idle_in_transaction_session_timeout,"
-    "tcp_user_timeout,work_mem"
+    "tcp_user_timeout,tcp_keepalives_idle,tcp_keepalives_interval,tcp_keepalives_count,work_mem"
 )
 WHO = "SELECT current_user::text || ' ' || coalesce(current_setting('gasinsight.principal', true), '')"
 
