@@ -12,6 +12,8 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
+from engine.peers import notice_its_end
+
 READ_BYTES_MAX: Final = 256 * 1024
 PULSE_S: Final = 5.0  # how often a silent connection is looked after (its time-outs, empty frames to the other side)
 
@@ -24,6 +26,7 @@ class Pump:
         self._link = self._handler._link
         self._connection = self._handler._connection
         self._transport = self._connection._transport
+        notice_its_end(self._transport.writer.get_extra_info("socket"))  # a receiver may send nothing for hours
         self._read_frame = self._connection.listen
         self._stream = _Stream(self._transport.reader)
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -45,6 +45,7 @@ from engine.local_bus.frames import (
 from engine.local_bus.link import Inbound, Outbound
 from engine.local_bus.session import Session
 from engine.local_bus.sparing_log import Logs, SparingLog
+from engine.peers import notice_its_end
 
 SESSIONS_MAX = 64
 LINKS_MAX = 256
@@ -108,6 +109,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        notice_its_end(transport.get_extra_info("socket"))  # what it has taken is locked for it
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES_MAX)
 
     def data_received(self, data: bytes) -> None:
