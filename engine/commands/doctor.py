@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 from rich.console import Console
@@ -23,10 +23,12 @@ from engine import runtime
 from engine.bus.queue_lengths import queue_lengths
 from engine.cluster.environment import check_ray_settings
 from engine.commands.database import read_current
-from engine.diagnosis import Report, judge, limits_reached
+from engine.commands.status import newest_report
+from engine.diagnosis import Report, is_heard, judge, limits_reached
 from engine.errors import GasInSightError, SettingsError
 from engine.historian.connecting import connect_s_max
 from engine.historian.names import clashing_names
+from engine.historian.overview import read_overview
 from engine.historian.web_role import problem_with_roles
 from engine.printable import escaped_lines
 from engine.processes.ports import check_free
@@ -246,11 +248,12 @@ def _check_bus(settings: Settings, given: Settings) -> Finding:
 
 
 def _check_engine(settings: Settings) -> Iterator[Finding]:
-    """What an engine that runs says of itself and of what it waits for."""
+    """What an engine that runs, or the one for which it stands by, says of itself and of what it waits for."""
     if not {"up", "engine"} & runtime.running_components(settings.data_dir).keys():
         return
-    report, age_s = runtime.read_report(settings.data_dir)
-    for part, judged in judge(report, age_s).items():
+    stored = {} if is_heard(*runtime.read_report(settings.data_dir)) else _stored_report(settings)
+    report = newest_report(settings.data_dir, stored)
+    for part, judged in judge(report, report.get("age_s")).items():
         if judged.remark or not judged.ready:
             grade: Grade = "warning" if judged.ready else "wrong"
             yield Finding(f"engine's view of the {part}", grade, judged.detail, ADVICE[part])
@@ -267,6 +270,15 @@ def check_limits(report: Report) -> Finding:
         )
         return Finding("limits", "warning", "; ".join(reached), advice)
     return Finding("limits", "ok", f"there is room in all of {len(report.get('limits') or ())}")
+
+
+def _stored_report(settings: Settings) -> dict[str, Any]:
+    """What the engine that leads, wherever it runs, has told the database; {} while that is away."""
+    try:
+        overview = asyncio.run(read_overview(runtime.find_database_url(settings), 0))
+    except GasInSightError:
+        return {}
+    return overview.components.get("engine", {})
 
 
 def _check_ray(settings: Settings) -> Finding:

@@ -1,14 +1,18 @@
-"""The doctor on a machine whose web server runs by itself: that its port is taken is as it should be."""
+"""The doctor on a machine that has only a part of the installation: what is elsewhere is as it should be."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from engine.commands.doctor import Finding, _check_ports
+from engine import runtime
+from engine.clock import SystemClock
+from engine.commands.doctor import Finding, _check_engine, _check_ports
+from engine.historian.historian import Historian
 from engine.settings import Settings
 
 
@@ -41,3 +45,21 @@ async def test_who_has_the_web_port(body: bytes, check: str, grade: str) -> None
         settings = Settings(_env_file=None, web_port=port, servicebus_connection_string="Endpoint=sb://x/")
         findings: list[Finding] = await asyncio.to_thread(lambda: list(_check_ports(settings, settings)))
     assert [(each.check, each.grade) for each in findings] == [(check, grade)]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("leads", [True, False])
+async def test_an_engine_that_stands_by_is_well_when_its_leader_is(
+    leads: bool, database_url: str, tmp_path: Path
+) -> None:
+    settings = Settings(_env_file=None, database_url=database_url, data_dir=tmp_path)
+    runtime.claim(tmp_path, "engine")
+    if leads:
+        historian = await Historian.open(database_url, settings, SystemClock())
+        reader = {"connected": True, "last_receive_age_s": 0.0}
+        await historian.write_engine_status("engine", {"state": "running", "readers": {"sensor-data-queue": reader}})
+        await historian.close()
+    findings: list[Finding] = await asyncio.to_thread(lambda: list(_check_engine(settings)))
+    runtime.withdraw(tmp_path, "engine")
+    told = [(each.check, each.grade) for each in findings]
+    assert told == [("engine", "ok")] if leads else ("engine's view of the engine", "wrong") in told
