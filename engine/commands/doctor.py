@@ -7,6 +7,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import sys
@@ -26,7 +27,7 @@ from engine.commands.database import read_current
 from engine.commands.status import newest_report
 from engine.diagnosis import Report, is_heard, judge, limits_reached
 from engine.errors import GasInSightError, SettingsError
-from engine.historian.connecting import connect_s_max
+from engine.historian.connecting import address_of, connect_s_max
 from engine.historian.names import clashing_names
 from engine.historian.overview import read_overview
 from engine.historian.web_role import problem_with_roles
@@ -46,6 +47,9 @@ ADVICE = {
     "bus": "nothing is lost: the readers connect again by themselves once the bus answers",
     "engine": "what hangs or dies is started again by itself; when it lasts, read engine.log and engine-actors.log",
 }
+ENDPOINT = re.compile(r"Endpoint=sb://\[?([^/;\]]+?)\]?(?::\d+)?(?=[/;]|$)", re.IGNORECASE)
+LOOPBACK = re.compile(r"localhost|127\.[\d.]+|::1|/.*")
+"""Also the folder of a Unix socket."""
 MARKS = {"ok": ("ok     ", "green"), "warning": ("warning", "yellow"), "wrong": ("wrong  ", "red")}
 
 
@@ -107,6 +111,7 @@ def _findings(overrides: dict[str, object]) -> Iterator[Finding]:
     yield _check_bus(settings, given)
     yield from _check_engine(settings)
     yield _check_ray(settings)
+    yield from _check_reach(settings)
     yield from _check_ports(settings, given)
 
 
@@ -297,6 +302,21 @@ def _check_ray(settings: Settings) -> Finding:
     except (OSError, ValueError) as error:
         return Finding("Ray", "wrong", f"{settings.ray_address}: {error}", "start it, or correct RAY_ADDRESS")
     return Finding("Ray", "ok", f"{settings.ray_address} answers")
+
+
+def _check_reach(settings: Settings) -> Iterator[Finding]:
+    """On a cluster historians and readers may be on any node, and connect from there."""
+    if settings.ray_is_private:
+        return
+    bus = settings.servicebus_connection_string
+    named = {
+        "DATABASE_URL": [host.name for host in address_of(settings.postgresql_url or "postgresql:///").hosts],
+        "SERVICEBUS_CONNECTION_STRING": ENDPOINT.findall(bus.get_secret_value()) if bus else [],
+    }
+    for name, hosts in named.items():
+        if here := next(filter(LOOPBACK.fullmatch, hosts), None):
+            found = f"names {here}, which is another machine on each node of the Ray cluster"
+            yield Finding(name, "warning", found, "where there are other nodes, give an address that all of them reach")
 
 
 def _check_ports(settings: Settings, given: Settings) -> Iterator[Finding]:

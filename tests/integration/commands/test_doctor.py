@@ -11,7 +11,7 @@ import pytest
 
 from engine import runtime
 from engine.clock import SystemClock
-from engine.commands.doctor import Finding, _check_engine, _check_ports
+from engine.commands.doctor import Finding, _check_engine, _check_ports, _check_reach
 from engine.historian.historian import Historian
 from engine.settings import Settings
 
@@ -63,3 +63,28 @@ async def test_an_engine_that_stands_by_is_well_when_its_leader_is(
     runtime.withdraw(tmp_path, "engine")
     told = [(each.check, each.grade) for each in findings]
     assert told == [("engine", "ok")] if leads else ("engine's view of the engine", "wrong") in told
+
+
+@pytest.mark.parametrize(
+    ("database", "bus", "told"),
+    [
+        ("postgresql://gas@db.example.org/gas", "sb://ns.servicebus.windows.net/", []),
+        ("postgresql://gas@10.0.0.1,10.0.0.2/gas", "sb://10.0.0.1:5672", []),
+        ("postgresql://gas@127.0.0.1:5432/gas", "sb://ns.servicebus.windows.net/", ["DATABASE_URL"]),
+        ("postgresql://gas@/gas?host=/run/postgresql", "sb://localhost:5672", None),
+        ("postgresql://gas@[::1]/gas", "sb://[::1]:5672", None),
+        ("postgresql://gas@localhost.example.org/gas", "sb://localhost", ["SERVICEBUS_CONNECTION_STRING"]),
+    ],
+)
+def test_what_only_this_machine_reaches_is_told_on_a_cluster(database: str, bus: str, told: list[str] | None) -> None:
+    def found(ray_address: str) -> list[str]:
+        settings = Settings(
+            _env_file=None,
+            database_url=database,
+            servicebus_connection_string=f"Endpoint={bus};SharedAccessKeyName=local;SharedAccessKey=key",
+            ray_address=ray_address,
+        )
+        return [each.check for each in _check_reach(settings)]
+
+    assert found("10.0.0.1:6379") == (["DATABASE_URL", "SERVICEBUS_CONNECTION_STRING"] if told is None else told)
+    assert found("local") == []
