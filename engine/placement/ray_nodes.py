@@ -36,7 +36,8 @@ ACTOR_OPTIONS: Final[dict[str, Any]] = {
 class Watchtower:
     """Looks at the nodes now and then; one is lost when it refuses us twice in a row, or is silent three times.
 
-    A machine that is only slow is silent at most; should it be taken for lost by mistake, it gets its share again.
+    A machine that is only slow is silent at most; should it be taken for lost by mistake, it gets its share again. One
+    that has never answered us is not counted on: who begins to lead may do so because it is gone.
     """
 
     def __init__(self) -> None:
@@ -72,9 +73,9 @@ class Watchtower:
             writer.close()
             self._doubts[node_id] = 0
         except TimeoutError:
-            self._doubts[node_id] = self._doubts.get(node_id, 0) + DOUBTS_MAX // 3
+            self._doubts[node_id] = self._doubts.get(node_id, DOUBTS_MAX) + DOUBTS_MAX // 3
         except OSError:
-            self._doubts[node_id] = self._doubts.get(node_id, 0) + DOUBTS_MAX // 2
+            self._doubts[node_id] = self._doubts.get(node_id, DOUBTS_MAX) + DOUBTS_MAX // 2
         return self._doubts[node_id] < DOUBTS_MAX
 
 
