@@ -10,6 +10,7 @@ SEEDS  ?= 2000
 MINUTES ?= 30
 SEED   ?= 1
 OUTAGE_S ?= 180
+CUT_S   ?= 300
 FUZZ_S ?= 300
 HOSTILE_S ?= 60
 ARGS   ?=
@@ -24,7 +25,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo check test test-long setup lint audit format test-rust test-unit test-parts test-wholes test-faults chaos test-compat test-outages test-hostile test-fuzz fuzz-native examples bench pictures docs release clean
+.PHONY: help demo check test test-long setup lint audit format test-rust test-unit test-parts test-wholes test-faults chaos test-compat test-outages test-hosts test-hostile test-fuzz fuzz-native examples bench pictures docs release clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -38,7 +39,7 @@ check: setup lint ## minutes: style and types, unit tests, some fault runs and a
 
 test: setup lint test-rust test-parts test-wholes ## run every check and test
 
-test-long: test-faults test-fuzz test-outages test-hostile test-compat chaos ## hours: what is left out of `make test` or is short in it
+test-long: test-faults test-fuzz test-outages test-hosts test-hostile test-compat chaos ## hours: what is left out of `make test` or is short in it
 
 setup: $(VENV)/.ready ## make or refresh the project's own environment in .venv
 
@@ -96,6 +97,9 @@ test-outages: setup ## each part taken away for as long as you like (OUTAGE_S=18
 
 test-hostile: setup ## a good client beside each kind of abuse, for as long as you like (HOSTILE_S=60)
 	HOSTILE_S=$(HOSTILE_S) $(BIN)/pytest -s tests/hostile
+
+test-hosts: setup ## three hosts with a network that fails, as namespaces (CUT_S=300); needs root, else it is left out
+	CUT_S=$(CUT_S) $(BIN)/pytest -s tests/hosts
 
 test-fuzz: setup ## the REST interface by its own description, as each role (FUZZ_S=300 SEED=1)
 	FUZZ_S=$(FUZZ_S) SEED=$(SEED) $(BIN)/pytest tests/acceptance/test_web_fuzz.py
