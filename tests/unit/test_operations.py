@@ -21,6 +21,7 @@ from web.exposition import OWN_HELP
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+RAY = DEPLOY / "systemd/gasinsight-ray.service"
 DOCUMENT = (DEPLOY.parent / "docs/operations.md").read_text()
 
 
@@ -51,7 +52,7 @@ def test_each_alert_says_what_it_means_and_is_in_the_document() -> None:
         assert f"`{rule['alert']}`" in DOCUMENT
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.parametrize("unit", [unit for unit in UNITS if unit != RAY], ids=lambda unit: unit.stem)
 def test_units_start_commands_and_give_settings_that_exist(unit: Path) -> None:
     service = settings_of(unit)["Service"]
     program, command = service["ExecStart"].split()
@@ -66,11 +67,19 @@ def test_units_start_commands_and_give_settings_that_exist(unit: Path) -> None:
     assert {name.upper() for name in credentials} <= names
 
 
+def test_the_unit_of_a_ray_node_starts_ray_as_the_document_says() -> None:
+    program, *words = settings_of(RAY)["Service"]["ExecStart"].split()
+    assert program == "/opt/gasinsight/bin/ray"
+    assert f"ray {' '.join(words[:-1])} " in DOCUMENT
+    assert words[-1] == "$RAY_START" and "RAY_START=" in DOCUMENT
+    assert "ray_token:/etc/gasinsight/secrets/ray_token" in RAY.read_text()
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd on this machine")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_systemd_understands_the_units(unit: Path, tmp_path: Path) -> None:
     here = tmp_path / unit.name
-    here.write_text(unit.read_text().replace("/opt/gasinsight/bin/gasinsight", sys.executable))
+    here.write_text(re.sub(r"/opt/gasinsight/bin/\w+", sys.executable, unit.read_text()))
     checked = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(here)], capture_output=True, text=True, check=False
     )
