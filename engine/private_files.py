@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from engine.errors import FolderBusy, SettingsError
+from engine.printable import escaped
 
 PRIVATE_UMASK: Final = 0o077
 LOCK_S_MAX: Final = 30.0
@@ -79,7 +80,7 @@ def locked(path: Path) -> Iterator[None]:
                 raise FolderBusy(f"{_holder(lock)} has held {path} for more than {LOCK_S_MAX:g} s; end it, or wait")
             if waited_s > LOCK_SILENT_S and not told:
                 told = True
-                sys.stderr.write(f"waiting for {path}, which {_holder(lock)} holds\n")
+                sys.stderr.write(escaped(f"waiting for {path}, which {_holder(lock)} holds") + "\n")
             time.sleep(LOCK_LOOK_S)
         yield
 

@@ -74,7 +74,7 @@ LEAVES: Final[dict[str, str]] = {
     "engine.messages": "engine.clock engine.errors engine.model engine.printable native",
     "engine.diagnosis": "engine.metrics engine.runtime",
     "engine.runtime": "engine.all_or_nothing engine.errors engine.private_files engine.settings",
-    "engine.private_files": "engine.errors",
+    "engine.private_files": "engine.errors engine.printable",
     "engine.environments": "engine.faultpoints engine.settings",
     "engine.logs": "engine.printable engine.settings engine.turning_log",
     "engine.retries": "engine.clock",

@@ -106,11 +106,15 @@ def paths_in(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 BESIDE = {"backup": ["backup.dump"], "restore": ["recording.csv"], "drain": ["node"], "score": ["recording.csv"]}
 BESIDE |= {"api-key create": ["key", "--view", "North"], "api-key revoke": ["1"]}
+BESIDE |= {f"{kind} {deed}": ["an id"] for kind in ("facility", "sensor") for deed in ("retire", "remove")}
 PATHS = list(paths_in(typer.main.get_command(cli.app)))
 
 
 def test_all_commands_with_files_are_found() -> None:
-    assert {option for _, option in PATHS} == {None, "--data-dir", "--ledger", "--truth", "--out"}
+    assert {option for _, option in PATHS} == {
+        *(None, "--data-dir", "--ledger", "--truth", "--out"),
+        *("--tls-certificate", "--tls-key"),
+    }
     assert len(PATHS) > 20
 
 
@@ -128,7 +132,11 @@ def test_a_file_or_folder_that_cannot_be_is_a_sentence(
     beside = [*BESIDE.get(" ".join(words), []), option, bad] if option else [bad]
     if words[0] in {"up", "web"}:
         beside += ["--port", str(free_port("127.0.0.1", 0))]
-    monkeypatch.setenv("SERVICEBUS_CONNECTION_STRING", "" if option == "--data-dir" else "Endpoint=sb://127.0.0.1:1/")
+    if option is not None and option.startswith("--tls-"):
+        beside += ["--tls", "--tls-port", str(free_port("127.0.0.1", 0))]
+        beside += ["--tls-certificate", bad] if option == "--tls-key" else []
+    is_local = option == "--data-dir" or "--tls" in beside
+    monkeypatch.setenv("SERVICEBUS_CONNECTION_STRING", "" if is_local else "Endpoint=sb://127.0.0.1:1/")
     if words == ("backup",) and option is None:
         monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
     status, out, err = gasinsight(monkeypatch, capsys, *words, *beside)

@@ -48,9 +48,10 @@ PRINTERS = {
     "engine/commands/status.py",
     "engine/commands/status_view.py",
     "engine/commands/steps.py",
-    "engine/commands/watch.py",
     "engine/local_bus/__main__.py",
+    "engine/private_files.py",
     "web/auth/first_admin.py",
+    "web/main.py",
 }
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOSTILE_TEXTS = st.one_of(st.just(HOSTILE), st.text(st.characters(exclude_categories=()), max_size=30))
