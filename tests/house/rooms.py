@@ -52,6 +52,7 @@ ROOMS: Final[dict[str, str]] = {
     "migrations.versions": "engine.historian",
     "engine.bus": "engine.facility engine.historian engine.placement leaves native",
     "engine.facility": "engine.historian engine.placement leaves native",
+    "engine.notebook": "engine.exports leaves",
     "engine.exports": "engine.historian leaves native",
     "engine.historian": "engine.placement leaves",
     "engine.placement": "leaves",

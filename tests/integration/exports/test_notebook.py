@@ -1,0 +1,119 @@
+"""Lazy frames over a real database and a real server: what a query needs is read, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import polars as pl
+import pytest
+import pytest_asyncio
+
+from engine.exports import reading
+from engine.exports.selection import SelectionRefused
+from engine.notebook import Database, Server, facilities, scan_alarms, scan_records, scan_rollups, sensors
+from engine.notebook.sources import NotRead
+from tests.integration.web.harness import Web, web_server
+
+pytestmark = pytest.mark.postgres
+TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+YESTERDAY = TODAY - timedelta(days=1)
+
+
+@pytest_asyncio.fixture
+async def web(database_url: str, tmp_path: Path) -> AsyncIterator[Web]:
+    async with web_server(database_url, tmp_path) as running:
+        for facility_id in ("north", "south"):
+            await running.facility(facility_id)
+            for name in ("a", "b"):
+                number = await running.sensor(f"{facility_id} {name}", facility_id)
+                await running.readings(number, *[(YESTERDAY + timedelta(hours=n), f"{n}.5") for n in range(48)])
+        await running.alert("north", await running.database.fetchval("SELECT min(sensor_no) FROM sensors"), "Problem")
+        yield running
+
+
+async def collected(frame: pl.LazyFrame, statements: list[str] | None = None) -> pl.DataFrame:
+    as_it_is = reading._copy
+
+    async def told(connection: Any, statement: str, *rest: Any) -> None:
+        if statements is not None:
+            statements.append(statement)
+        await as_it_is(connection, statement, *rest)
+
+    with patch("engine.exports.reading._copy", told):
+        return await asyncio.to_thread(frame.collect)
+
+
+async def test_only_the_columns_times_and_sensors_of_the_query_are_read(web: Web, database_url: str) -> None:
+    statements: list[str] = []
+    query = scan_records(source=Database(database_url)).filter(
+        pl.col("sensor_id") == "south b",
+        pl.col("tracked_at") >= TODAY,
+        pl.col("tracked_at") < TODAY + timedelta(hours=2),
+    )
+    found = await collected(query.select("value"), statements)
+    assert found["value"].to_list() == [24.5, 25.5]
+    number = await web.database.fetchval("SELECT sensor_no FROM sensors WHERE id = 'south b'")
+    of_readings = [statement for statement in statements if "FROM sensor_records" in statement]
+    assert of_readings == [
+        f"SELECT sensor_no, tracked_at, value FROM sensor_records WHERE sensor_no = ANY('{{{number}}}'::int[])"
+        f" AND tracked_at >= '{TODAY:%Y-%m-%d} 00:00:00.000000+00'"
+        f" AND tracked_at < '{TODAY:%Y-%m-%d} 02:00:00.000000+00'"
+    ]
+    plan = await web.database.fetch(f"EXPLAIN {of_readings[0]}")
+    touched = {word for row in plan for word in row[0].split() if word.startswith("sensor_records_")}
+    assert {name.removesuffix("_pkey") for name in touched} == {f"sensor_records_{TODAY:%Y%m%d}"}
+
+
+async def test_a_condition_that_nothing_can_meet_reads_nothing(web: Web, database_url: str) -> None:
+    statements: list[str] = []
+    never = scan_records(end="2026-01-01", source=Database(database_url)).filter(pl.col("tracked_at") > TODAY)
+    assert (await collected(never, statements)).is_empty()
+    assert statements == []
+
+
+@pytest.mark.parametrize("by", ["database", "server"])
+async def test_both_ways_give_the_same(web: Web, database_url: str, by: str) -> None:
+    key = (await web.api_key("notebook", ("north", "View"), ("south", "View")))["key"]
+    server = Server(f"http://127.0.0.1:{web.port}", key)
+    source: Any = Database(database_url) if by == "database" else server
+    found = await collected(scan_records("north", YESTERDAY, TODAY, source=source))
+    assert found["tracked_at"].to_list() == [YESTERDAY + timedelta(hours=n) for n in range(24)] * 2
+    assert (await collected(scan_records(source=source).filter(pl.col("value") > 46).select(pl.len()))).item() == 8
+    assert (await collected(scan_records(sensor=["north a", "south a"], source=source).head(3))).height == 3
+    assert (await asyncio.to_thread(lambda: sensors("south", source=source)))["sensor_id"].to_list() == [
+        "south a",
+        "south b",
+    ]
+    assert (await asyncio.to_thread(lambda: facilities(source=source)))["facility_id"].to_list() == ["north", "south"]
+    assert (await collected(scan_alarms("north", source=source)))["message"].to_list() == ["Problem"]
+    assert (await collected(scan_rollups("north", source=source))).height == 0
+
+
+async def test_a_key_sees_its_facility_and_nothing_else(web: Web) -> None:
+    server = Server(f"http://127.0.0.1:{web.port}", (await web.api_key("notebook", ("north", "View")))["key"])
+    assert (await collected(scan_records(source=server)))["facility_id"].unique().to_list() == ["north"]
+    with pytest.raises(NotRead, match="403: Not enough permissions"):
+        await collected(scan_records("south", source=server))
+    with pytest.raises(NotRead, match="401: "):
+        await collected(scan_records(source=Server(server.url, "gik_x_y")))
+
+
+async def test_an_id_that_is_none_is_told(web: Web, database_url: str) -> None:
+    with pytest.raises(SelectionRefused, match="there is no facility 'nroth'"):
+        await collected(scan_records("nroth", source=Database(database_url)))
+
+
+async def test_who_has_enough_leaves_no_transaction(web: Web, database_url: str) -> None:
+    with patch("engine.exports.pieces.PIECE_ROWS", 1):
+        assert (await collected(scan_records(source=Database(database_url)).head(1))).height == 1
+    asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gasinsight-export'"
+    for _ in range(200):
+        if await web.database.fetchval(asked) == 0:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("a session of the query is still there")
