@@ -57,6 +57,7 @@ lint: setup ## style, types, the native stub, Rust lints, licences and sources o
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy $(wildcard examples/*.py)
 	$(BIN)/python -m mypy.stubtest native._native
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
@@ -121,8 +122,9 @@ test-compat: setup ## other Service Bus clients on the local bus; installs them 
 bench: setup ## print the tables of every benchmark (ARGS="latency" for one)
 	@exec $(BIN)/python -m bench $(ARGS)
 
-pictures: setup ## draw the pictures of docs/detection.md anew
+pictures: setup ## draw the pictures of docs/ anew
 	@$(BIN)/python -m bench.pictures
+	@$(BIN)/python -m bench.week_picture
 
 docs: setup ## write the tables that docs/ takes from the code
 	$(BIN)/python scripts/write_tables.py

@@ -85,7 +85,7 @@ def draw(picture: Picture, course: Course, path: Path) -> None:
     hours, said = course.hours[shown], course.said
     expected, band, score = said.expected[shown], said.band[shown], np.nan_to_num(said.score[shown])
     figure, (above, below) = pyplot.subplots(
-        2, 1, sharex=True, figsize=(9, 4.6), height_ratios=(2, 1), roster="constrained"
+        2, 1, sharex=True, figsize=(9, 4.6), height_ratios=(2, 1), layout="constrained"
     )
     above.set_title(picture.title, loc="left", fontsize=11)
     above.fill_between(hours, expected - band, expected + band, color=BAND, linewidth=0, label="expected")
