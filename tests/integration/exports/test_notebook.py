@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from engine.notebook.sources import NotRead
 from tests.integration.web.harness import Web, web_server
 
 pytestmark = pytest.mark.postgres
+ROOT = Path(__file__).parents[3]
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 YESTERDAY = TODAY - timedelta(days=1)
 
@@ -117,3 +119,15 @@ async def test_who_has_enough_leaves_no_transaction(web: Web, database_url: str)
             return
         await asyncio.sleep(0.05)
     raise AssertionError("a session of the query is still there")
+
+
+async def test_the_example_of_the_document_runs(web: Web, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    await web.facility("ridge-1")
+    await web.sensor("TT-4", "ridge-1")
+    key = (await web.api_key("notebook", ("ridge-1", "View")))["key"]
+    (program,) = re.findall(r"```py\n(.*?)```", (ROOT / "docs/data-science.md").read_text(), re.DOTALL)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    for said, meant in (("https://gas.example.org", f"http://127.0.0.1:{web.port}"), ("gik_…", key)):
+        assert said in program
+        program = program.replace(said, meant)
+    await asyncio.to_thread(exec, compile(program, "docs/data-science.md", "exec"), {})

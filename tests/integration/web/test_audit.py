@@ -46,12 +46,14 @@ AUDITED = {
     "POST /api-keys": Action.KEY_CREATED,
     "DELETE /api-keys/{key_id}": Action.KEY_REVOKED,
     "POST /auth/password": Action.PASSWORD_CHANGED,
+    "POST /export-jobs": Action.EXPORT_CREATED,
 }
 NOT_AUDITED = {
     "POST /auth/token": "signing in changes nothing that others see; it is counted and logged",
     "POST /auth/refresh-token": "goes on with a login; only the re-use of a token is audited",
     "POST /auth/logout": "ends one's own login; ending all of them is audited",
     "POST /auth/oidc/token": "signs in, like POST /auth/token",
+    "DELETE /export-jobs/{job_id}": "takes away one's own file; making it is audited",
     "POST /ws/tickets": "a ticket of 30 s for one's own right",
 }
 SECRETS = (ADMIN_PASSWORD, "a name of twenty letters and more", "$argon2", "gik_")
