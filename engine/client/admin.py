@@ -66,7 +66,7 @@ class Admin:
 
     async def retire_facility(self, facility_id: str) -> Facility:
         """Out of use; its history stays. A later setup brings it back. Refused when it is already."""
-        return await self._client.send(Facility, "POST", f"/facilities/{quoted(facility_id)}/retire")
+        return await self._client.send(Facility, "POST", f"/retire/facility/{quoted(facility_id)}")
 
     async def remove_facility(self, facility_id: str) -> Facility:
         """For good, with its sensors, permissions and all its data."""
@@ -74,7 +74,7 @@ class Admin:
 
     async def retire_sensor(self, sensor_id: str) -> Sensor:
         """Out of use; its history stays. A later activation brings it back. Refused when it is already."""
-        return await self._client.send(Sensor, "POST", f"/sensors/{quoted(sensor_id)}/retire")
+        return await self._client.send(Sensor, "POST", f"/retire/sensor/{quoted(sensor_id)}")
 
     async def remove_sensor(self, sensor_id: str) -> Sensor:
         """For good, with all its data."""

@@ -32,6 +32,7 @@ noun = Noun("exports", "Stored data as files, for data scientists")
 SENT_AT_ONCE_S_MAX = 3600.0
 RETRY_AFTER_S = "5"
 S_PER_HOUR = 3600.0
+MANY_IDS_BYTES_MAX = 256 * 1024
 _RANGE = re.compile(r"bytes=([0-9]{1,15})-([0-9]{1,15})?")
 READ_SEEN = "SELECT count(*) FROM facilities WHERE id = ANY($1::text[])"
 
@@ -66,7 +67,7 @@ async def export_at_once(call: Call, dataset: str, query: ExportQuery) -> Respon
     return _file_response(about, body())
 
 
-@noun.post("/export-jobs", Need.USER, ExportJob, statuses=(404, 429))
+@noun.post("/export-jobs", Need.USER, ExportJob, statuses=(404, 429), body_bytes_max=MANY_IDS_BYTES_MAX)
 async def create_export_job(call: Call, body: NewExport) -> ExportJob:
     """It goes on by itself; ask for it until its `state` is `done`, then fetch its file."""
     wanted = Wanted(
@@ -100,7 +101,7 @@ async def read_export_job(call: Call, job_id: str) -> ExportJob:
     return _job(_own(call, job_id))
 
 
-@noun.get("/export-jobs/{job_id}/file", Need.USER, File, statuses=(403, 404, 409, 416))
+@noun.get("/export-files/{job_id}", Need.USER, File, statuses=(403, 404, 409, 416))
 async def read_export_file(call: Call, job_id: str) -> Response:
     """The same bytes each time; `Range: bytes=N-` goes on where a download broke off."""
     about = _own(call, job_id)

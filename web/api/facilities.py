@@ -68,7 +68,7 @@ async def update_facility(call: Call, facility_id: str, body: FacilityChanges) -
     return await _read(call, facility_id)
 
 
-@noun.post("/facilities/{facility_id}/retire", Need.ADMIN, Facility, statuses=(401, 403, 404, 409))
+@noun.post("/retire/facility/{facility_id}", Need.ADMIN, Facility, statuses=(401, 403, 404, 409))
 async def retire_facility(call: Call, facility_id: str) -> Facility:
     """Out of use: its alarms end, its history stays, and what comes for it has no effect. A setup that is dated later,
     and then its activations, bring it back.

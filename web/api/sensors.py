@@ -113,7 +113,7 @@ async def update_sensor(call: Call, sensor_id: str, body: SensorChanges) -> Sens
     return await _read(call, sensor_id)
 
 
-@noun.post("/sensors/{sensor_id}/retire", Need.ADMIN, Sensor, statuses=(401, 403, 404, 409))
+@noun.post("/retire/sensor/{sensor_id}", Need.ADMIN, Sensor, statuses=(401, 403, 404, 409))
 async def retire_sensor(call: Call, sensor_id: str) -> Sensor:
     """Out of use: its alarms end, its history stays, and what comes for it has no effect. An activation that is dated
     later brings it back.

@@ -9,8 +9,8 @@ from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from web.wire.times import TIME_IN_PATTERN, ContractTime, end_moment, first_moment
 
-IDS_MAX = 1000
-COLUMNS_MAX = 100
+IDS_MAX = 200
+COLUMNS_MAX = 30
 KEEP_HOURS_MAX = 168
 
 _TIME_IN = WithJsonSchema({"type": "string", "pattern": TIME_IN_PATTERN})
@@ -19,6 +19,7 @@ End = Annotated[datetime, BeforeValidator(lambda text: end_moment(str(text))), _
 FileFormat = Literal["parquet", "arrow", "csv", "ndjson"]
 DatasetName = Literal["records", "rollups", "alarms", "alerts", "sensors", "facilities", "detection"]
 Id = Annotated[str, Field(min_length=1, max_length=1024)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class ExportQuery(BaseModel):
@@ -40,7 +41,7 @@ class NewExport(BaseModel):
     sensor_ids: list[Id] = Field(default_factory=list, max_length=IDS_MAX)
     start_date: Start | None = None
     end_date: End | None = None
-    columns: list[Id] = Field(default_factory=list, max_length=COLUMNS_MAX, description="default: all")
+    columns: list[Name] = Field(default_factory=list, max_length=COLUMNS_MAX, description="default: all")
     format: FileFormat = "parquet"
     keep_hours: int = Field(24, ge=1, le=KEEP_HOURS_MAX, description="how long the file can be fetched")
 

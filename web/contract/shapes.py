@@ -33,6 +33,7 @@ Email = Annotated[
 ]
 Color = Annotated[str, WithJsonSchema({"type": "string", "pattern": "^#[0-9a-f]{6}$"})]
 PASSWORD_CHARACTERS_MAX = 1024
+RETIRED = "out of use since then, and only then here; its history stays"
 Password = Annotated[str, StringConstraints(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=500), Readable]
 
@@ -184,7 +185,7 @@ class FacilitySummary(BaseModel):
 class Facility(FacilitySummary):
     location_id: int
     location: Location
-    retired_at: ContractTime | None = Field(None, description="out of use since then; its history stays")
+    retired_at: ContractTime | None = Field(None, exclude_if=lambda at: at is None, description=RETIRED)
 
 
 class FacilityChanges(BaseModel):
@@ -216,7 +217,7 @@ class Sensor(SensorSummary):
     location_id: int | None
     location: Location | None
     latest: Reading | None = Field(None, description="the newest reading, if asked for with `latest=true`")
-    retired_at: ContractTime | None = Field(None, description="out of use since then; its history stays")
+    retired_at: ContractTime | None = Field(None, exclude_if=lambda at: at is None, description=RETIRED)
 
 
 class SensorChanges(BaseModel):

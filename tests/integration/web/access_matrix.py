@@ -30,8 +30,8 @@ PAGES = {"/", "/docs", "/redoc", "/openapi.json", "/favicon.ico", "/static/{name
 OTHERWISE = {"GET /readyz": 503, "POST /auth/password": 400}
 # What takes away what the other cases are about comes last, in this order; each is admitted once a place.
 LAST = (
-    "POST /sensors/{sensor_id}/retire",
-    "POST /facilities/{facility_id}/retire",
+    "POST /retire/sensor/{sensor_id}",
+    "POST /retire/facility/{facility_id}",
     "DELETE /sensors/{sensor_id}",
     "DELETE /facilities/{facility_id}",
 )

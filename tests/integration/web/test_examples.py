@@ -104,9 +104,9 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
 ]
 # After the refusals, which are about the same.
 LAST_REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
-    ("POST /sensors/{sensor_id}/retire", {"sensor_id": SENSOR}, {}, None),
+    ("POST /retire/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, None),
     ("DELETE /sensors/{sensor_id}", {"sensor_id": SENSOR}, {}, None),
-    ("POST /facilities/{facility_id}/retire", {"facility_id": FACILITY}, {}, None),
+    ("POST /retire/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),
     ("DELETE /facilities/{facility_id}", {"facility_id": FACILITY}, {}, None),
 ]
 

@@ -64,6 +64,10 @@ async def ended(web: Web, headers: dict[str, str], job_id: str) -> dict[str, Any
     raise AssertionError("the export does not end")
 
 
+def file_of(path: str) -> str:
+    return path.replace("/export-jobs/", "/export-files/")
+
+
 def kept(web: Web) -> list[str]:
     folder = web.settings.data_dir / "exports"
     return sorted(place.name for place in folder.iterdir()) if folder.exists() else []
@@ -188,8 +192,8 @@ async def test_a_job_is_made_fetched_again_to_the_byte_and_taken_away(web: Web) 
     assert (made["state"], made["rows"], made["facility_ids"], made["problem"]) == ("done", 96, ["north"], None)
     await web.database.execute("UPDATE sensor_records SET value = 0")
     path = f"/export-jobs/{made['id']}"
-    first = await web.client.get(f"{path}/file", headers=headers)
-    again = await web.client.get(f"{path}/file", headers=headers)
+    first = await web.client.get(file_of(path), headers=headers)
+    again = await web.client.get(file_of(path), headers=headers)
     assert len(first.content) == made["bytes"] == int(first.headers["Content-Length"])
     assert first.content == again.content
     assert pl.read_parquet(io.BytesIO(first.content)).height == 96
@@ -202,7 +206,7 @@ async def test_a_job_is_made_fetched_again_to_the_byte_and_taken_away(web: Web) 
 async def test_a_broken_download_goes_on_where_it_broke(web: Web) -> None:
     headers = await web.admin()
     made = await job(web, headers)
-    path = f"/export-jobs/{made['id']}/file"
+    path = f"/export-files/{made['id']}"
     whole = (await web.client.get(path, headers=headers)).content
     part = await web.client.get(path, headers={**headers, "Range": "bytes=100-"})
     assert (part.status_code, part.content) == (206, whole[100:])
@@ -224,10 +228,10 @@ async def test_a_job_is_its_makers_alone_and_ends_with_the_right(web: Web) -> No
     path = f"/export-jobs/{made['id']}"
     for method in ("GET", "DELETE"):
         assert (await web.client.request(method, path, headers=others)).status_code == 404
-    assert (await web.client.get(f"{path}/file", headers=await web.admin())).status_code == 404
-    assert (await web.client.get(f"{path}/file", headers=headers)).status_code == 200
+    assert (await web.client.get(file_of(path), headers=await web.admin())).status_code == 404
+    assert (await web.client.get(file_of(path), headers=headers)).status_code == 200
     await web.database.execute("DELETE FROM permissions WHERE user_id = $1", user_id)
-    assert (await web.client.get(f"{path}/file", headers=headers)).status_code == 403
+    assert (await web.client.get(file_of(path), headers=headers)).status_code == 403
 
 
 async def test_a_running_job_can_be_followed_and_cancelled(web: Web) -> None:
@@ -236,7 +240,7 @@ async def test_a_running_job_can_be_followed_and_cancelled(web: Web) -> None:
         answer = await web.client.post("/export-jobs", headers=headers, json={"dataset": "records", "format": "csv"})
         path = f"/export-jobs/{answer.json()['id']}"
         assert (await web.client.get(path, headers=headers)).json()["state"] == "running"
-        part = await web.client.get(f"{path}/file", headers={**headers, "Range": "bytes=5-"})
+        part = await web.client.get(file_of(path), headers={**headers, "Range": "bytes=5-"})
         assert part.status_code == 409
         assert (await web.client.delete(path, headers=headers)).status_code == 200
     await until_quiet(web)
@@ -273,7 +277,7 @@ async def test_what_has_no_room_fails_and_says_so(web: Web) -> None:
         made = await job(web, headers)
     assert made["state"] == "failed"
     assert made["problem"] == "exports have 10000 MB together, and this one needs more"
-    answer = await web.client.get(f"/export-jobs/{made['id']}/file", headers=headers)
+    answer = await web.client.get(f"/export-files/{made['id']}", headers=headers)
     assert (answer.status_code, made["problem"] in answer.json()["detail"]) == (409, True)
 
 

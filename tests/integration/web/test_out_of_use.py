@@ -18,9 +18,9 @@ CLOSED_S_MAX = 5.0
 @pytest.mark.parametrize(
     ("request_", "closed"),
     [
-        ("POST /sensors/s/retire", ("/ws/sensor-data/s",)),
+        ("POST /retire/sensor/s", ("/ws/sensor-data/s",)),
         ("DELETE /sensors/s", ("/ws/sensor-data/s",)),
-        ("POST /facilities/f/retire", ("/ws/sensor-data/s", "/ws/sensor-data/t", "/ws/facility-data/f")),
+        ("POST /retire/facility/f", ("/ws/sensor-data/s", "/ws/sensor-data/t", "/ws/facility-data/f")),
         ("DELETE /facilities/f", ("/ws/sensor-data/s", "/ws/sensor-data/t", "/ws/facility-data/f")),
     ],
 )
@@ -56,15 +56,13 @@ async def test_a_retired_facility_keeps_its_history_and_says_since_when(database
         await web.sensor("s", "f")
         admin = await web.admin()
         before = (await web.client.get("/facilities/f", headers=admin)).json()
-        assert before["retired_at"] is None
-        retired = (await web.client.post("/facilities/f/retire", headers=admin)).json()
-        assert retired["retired_at"] is not None
-        assert {**retired, "retired_at": None, "status": before["status"]} == before
-        assert retired["status"] == "Offline"
+        assert "retired_at" not in before
+        retired = (await web.client.post("/retire/facility/f", headers=admin)).json()
+        assert {**before, "status": "Offline", "retired_at": retired["retired_at"]} == retired
         assert (await web.client.get("/facilities/f", headers=admin)).json() == retired
         sensor = (await web.client.get("/sensors/s", headers=admin)).json()
-        assert (sensor["status"], sensor["retired_at"]) == ("Inactive", None)
-        again = await web.client.post("/facilities/f/retire", headers=admin)
+        assert (sensor["status"], "retired_at" in sensor) == ("Inactive", False)
+        again = await web.client.post("/retire/facility/f", headers=admin)
         assert (again.status_code, again.json()) == (409, {"detail": "The facility is retired already"})
         records = {"start_date": "2026-11-20 00:00:00"}
         assert (await web.client.get("/sensor-records/s", headers=admin, params=records)).status_code == 200
@@ -75,9 +73,9 @@ async def test_a_retired_sensor_keeps_its_status_and_may_be_renamed(database_url
         await web.facility("f")
         await web.sensor("s", "f")
         admin = await web.admin()
-        retired = (await web.client.post("/sensors/s/retire", headers=admin)).json()
+        retired = (await web.client.post("/retire/sensor/s", headers=admin)).json()
         assert retired["status"] == "Inactive" and retired["retired_at"] is not None
-        assert (await web.client.post("/sensors/s/retire", headers=admin)).status_code == 409
+        assert (await web.client.post("/retire/sensor/s", headers=admin)).status_code == 409
         kept = await web.client.put("/sensors/s", headers=admin, json={"status": "Active"})
         assert kept.status_code == 409
         named = await web.client.put("/sensors/s", headers=admin, json={"name": "New", "status": "Inactive"})
