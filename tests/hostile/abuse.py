@@ -32,6 +32,7 @@ LARGE_GRID = (
     b"GET /sensor-records/s?start_date=2026-11-01&end_date=2026-11-17&freq=15S HTTP/1.1\r\nHost: x\r\n"
     b"Authorization: Bearer %s\r\n\r\n"
 )
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
 ALARMS = """
 INSERT INTO alarm_events (id, facility_id, alarm_key, rule, rule_version, transition, event_time, recorded_at, priority,
                           alert_type, message, explanation, late, actor, reason)
@@ -144,7 +145,7 @@ async def large_grids(port: int, done: Done) -> None:
 
     async def one() -> None:
         while True:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=ANSWER_BYTES_MAX)
             writer.write(raw)
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             size = next((line for line in head.lower().splitlines() if line.startswith("content-length")), None)
