@@ -86,7 +86,7 @@ class _Run:
         target = recordings.target_of(recording, options.source, options.out)
         if target in self._scored:
             raise FrameRefused(f"its scores would replace those of {_near(self._scored[target].path)}: rename one")
-        frame, remarks = recording.read(as_received=options.as_received)
+        frame, remarks, *_ = recording.read(as_received=options.as_received)
         per_row = size / max(frame.height, 1)
         with refusing("cannot be scored"):
             scored = score_frame(

@@ -33,8 +33,10 @@ class Cells:
     """A column as numbers."""
 
     numbers: pl.Series
+    texts: pl.Series
+    """The words in place of some, where they stood."""
     words: dict[str, int] = field(default_factory=dict)
-    """What stood in place of some, and how often."""
+    """The same, and how often."""
     has_decimal_commas: bool = False
     may_group_by_points: bool = False
     """It has points, and each could group thousands."""
@@ -60,6 +62,7 @@ def cells_of(texts: pl.Series, separator: str) -> Cells:
     with_point = written.filter(written.str.contains(".", literal=True).fill_null(value=False))
     return Cells(
         numbers,
+        texts.zip_with(is_word, pl.Series([None], dtype=pl.String)),
         dict(zip(words[texts.name], words["count"], strict=True)),
         has_decimal_commas,
         bool(len(with_point)) and bool(with_point.str.contains(GROUPING_POINT).all()),

@@ -19,8 +19,9 @@ from urllib.parse import unquote
 import polars as pl
 
 from engine.offline import files
-from engine.offline.files import SCORED, Table, has_suffix
+from engine.offline.files import SCORED, has_suffix
 from engine.offline.refusals import FrameRefused
+from engine.offline.tables import Table
 
 HIDDEN: Final = (".", "_")
 MARKS: Final = ("_SUCCESS", "_metadata", "_common_metadata")
@@ -56,9 +57,9 @@ def read_parts(folder: Path, parts: Iterable[Path], *, as_received: bool) -> Tab
     frames, keys = [], []
     remarks: list[str] = []
     for part in parts:
-        within = _keys_of(part.relative_to(folder))
+        within = keys_of(part.relative_to(folder))
         try:
-            frame, told = files.read(part)
+            frame, told, *_ = files.read(part)
         except FrameRefused as error:
             raise FrameRefused(f"its part {part.relative_to(folder)}: {error}") from error
         sensor = within.pop("sensor_id", None)
@@ -79,6 +80,12 @@ def read_parts(folder: Path, parts: Iterable[Path], *, as_received: bool) -> Tab
     return Table(whole, [f"one data set of {len(frames)} parts", *remarks])
 
 
+def keys_of(part: Path) -> dict[str, str]:
+    """What the names of the folders say that a part lies in."""
+    found = (KEY.fullmatch(folder) for folder in part.parts[:-1])
+    return {match[1]: unquote(match[2]) for match in found if match}
+
+
 def _refuse_table(folder: Path, names: list[str]) -> None:
     kind = next((kind for name, kind in LOGS.items() if name in names), None)
     if kind is None and "metadata" in names and any((folder / "metadata").glob("*.metadata.json")):
@@ -91,11 +98,6 @@ def _files_below(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(HIDDEN)]
         yield from (Path(parent, name) for name in names if _may_be_part(name))
-
-
-def _keys_of(part: Path) -> dict[str, str]:
-    found = (KEY.fullmatch(folder) for folder in part.parts[:-1])
-    return {match[1]: unquote(match[2]) for match in found if match}
 
 
 def _may_be_part(name: str) -> bool:

@@ -17,6 +17,7 @@ import polars as pl
 from engine.offline.cells import Cells, NoNumber, cells_of
 from engine.offline.refusals import FrameRefused
 from engine.offline.shapes import may_be_sensor
+from engine.offline.tables import Table
 from engine.offline.times import times_of
 
 SEPARATORS: Final = ";\t|,"
@@ -27,11 +28,16 @@ MARKS: Final = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 BYTES_LOOKED_AT: Final = 512
+NEVER_NUMBERS: Final = ("facility_id", "sensor_id", "text")
+"""Columns whose cells are text, whatever they look like: 007 is another id than 7."""
 WORDS_TOLD_MAX: Final = 8
 
 
-def read_text(raw: bytes) -> tuple[pl.DataFrame, list[str]]:
-    """The table, and what is to be told of it. Raises FrameRefused."""
+def read_text(raw: bytes, *, as_written: bool = False) -> Table:
+    """The table, and what is to be told of it. Raises FrameRefused.
+
+    `as_written` is for who looks at times and words row by row: times are text, and words no remark.
+    """
     text, remarks = _decoded(raw)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     separator, table = _separator(text.lstrip("\n"))
@@ -43,15 +49,16 @@ def read_text(raw: bytes) -> tuple[pl.DataFrame, list[str]]:
     for name, place in zip(names, texts.columns[1:], strict=True):
         column = texts[place]
         if name == "tracked_at":
-            columns[name] = times_of(column, texts["line"])
+            columns[name] = column if as_written else times_of(column, texts["line"])
         elif name or column.null_count() < len(column):  # else it comes of a separator at the end of each line
-            is_fed = name == "value" or ("value" not in names and may_be_sensor(name))
-            cells = None if name == "sensor_id" else _numbers(column, name, texts["line"], separator, is_fed)
+            is_fed = name == "value" or ("value" not in names and may_be_sensor(name) and name not in NEVER_NUMBERS)
+            cells = None if name in NEVER_NUMBERS else _numbers(column, name, texts["line"], separator, is_fed)
             columns[name] = column if cells is None else cells.numbers
             if cells is not None:
                 found[name] = cells
     _refuse_doubtful_points(found)
-    return pl.DataFrame(columns), remarks + _told(found)
+    words = {name: cells.texts for name, cells in found.items() if cells.words}
+    return Table(pl.DataFrame(columns), remarks if as_written else remarks + _told(found), words, texts["line"])
 
 
 def _decoded(raw: bytes) -> tuple[str, list[str]]:

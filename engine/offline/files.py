@@ -10,13 +10,14 @@ import gzip
 import os
 import zlib
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import IO, Final
 
 import polars as pl
 
 from engine.all_or_nothing import draft_of, folders_of
 from engine.offline.delimited import read_text
 from engine.offline.refusals import FrameRefused, refusing
+from engine.offline.tables import Table
 
 PARQUET: Final = (".parquet", ".pq", ".parq")
 TEXT: Final = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
@@ -39,17 +40,12 @@ _OTHER_KINDS: Final = {
 _ZONES_ANY: Final = "POLARS_IGNORE_TIMEZONE_PARSE_ERROR"
 
 
-class Table(NamedTuple):
-    frame: pl.DataFrame
-    remarks: list[str]
-
-
 def has_suffix(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
     return name.lower().endswith(suffixes)
 
 
-def read(path: Path) -> Table:
-    """Raises FrameRefused."""
+def read(path: Path, *, as_written: bool = False) -> Table:
+    """Raises FrameRefused. `as_written`: see read_text."""
     with refusing("cannot be read"), path.open("rb") as file:
         head = file.read(16)
         file.seek(0)
@@ -57,8 +53,8 @@ def read(path: Path) -> Table:
         if head.startswith(_PARQUET_MAGIC):
             return Table(_read_parquet(file), [])
         if head.startswith(_GZIP_MAGIC):
-            return Table(*read_text(_unpacked(file)))
-        return Table(*read_text(file.read()))
+            return read_text(_unpacked(file), as_written=as_written)
+        return read_text(file.read(), as_written=as_written)
 
 
 def write(scored: pl.DataFrame, target: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from engine.offline import files
 from engine.offline.datasets import parts_of, read_parts
-from engine.offline.files import SCORED, SUFFIXES, Table
+from engine.offline.files import SCORED, SUFFIXES
 from engine.offline.refusals import FrameRefused
+from engine.offline.tables import Table
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,20 @@ def test_a_sensor_that_never_spoke_is_no_mistake_and_notes_are_no_numbers(tmp_pa
     assert long.remarks == []
 
 
+def test_ids_and_texts_stay_as_they_are_written(tmp_path: Path) -> None:
+    lines = ("facility_id,sensor_id,tracked_at,value,text", "01,007,2026-11-23T10:15:00Z,21.5,21.50")
+    read = files.read(saved(tmp_path, table(*lines)))
+    assert read.frame.drop("tracked_at").rows() == [("01", "007", 21.5, "21.50")]
+
+
+def test_as_written_times_and_words_stand_beside_their_lines(tmp_path: Path) -> None:
+    lines = ("tracked_at;a;b", "2026-11-23T10:15:00Z;1,5;Bad", "", "soon;;2")
+    read = files.read(saved(tmp_path, table(*lines)), as_written=True)
+    assert read.frame.rows() == [("2026-11-23T10:15:00Z", 1.5, None), ("soon", None, 2.0)]
+    assert {name: words.to_list() for name, words in read.words.items()} == {"b": ["Bad", None]}
+    assert (read.remarks, read.lines is not None and read.lines.to_list()) == ([], [2, 4])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
