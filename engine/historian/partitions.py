@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 import asyncpg
@@ -16,6 +17,14 @@ DAYS_AHEAD = 7
 _DAY_US = 86_400 * US_PER_S
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"  # others queue behind a waiting lock: give up early, come again
 MOVE_S_MAX = 600.0
+_PUT_OFF = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.CheckViolationError,
+    asyncpg.DuplicateTableError,
+    asyncpg.UniqueViolationError,
+)
+"""Busy, or a commit has just put another reading of that day into the default partition, or somebody else makes it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -40,16 +49,22 @@ async def make_partitions(connection: Any, now_us: int, retention_days: int) -> 
     oldest_us = now_us - retention_days * _DAY_US
     stray = await connection.fetch(SQL["partition_days_missing"], oldest_us, now_us + DAYS_AHEAD * _DAY_US)
     wanted |= {row["day"] for row in stray if row["day"] > day_of(oldest_us)}
-    made = []
-    for day in sorted(wanted - present):
+    put_off = await make_days(connection, wanted - present)
+    for day, reason in put_off.items():
+        _log.info("partition_put_off", partition=partition_name(day), reason=reason)
+    return [partition_name(day) for day in sorted(wanted - present - put_off.keys())]
+
+
+async def make_days(connection: Any, days: Collection[dt.date]) -> dict[dt.date, str]:
+    """Those of these days that have no partition; which are put off, and why."""
+    present = {row["day"] for row in await connection.fetch(SQL["partitions"])}
+    put_off = {}
+    for day in sorted(set(days) - present):
         try:
             await _make_partition(connection, day)
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.CheckViolationError) as error:
-            # Busy, or a commit has just put another reading of that day into the default partition.
-            _log.info("partition_put_off", partition=partition_name(day), reason=str(error))
-        else:
-            made.append(partition_name(day))
-    return made
+        except _PUT_OFF as error:
+            put_off[day] = str(error)
+    return put_off
 
 
 async def _make_partition(connection: Any, day: dt.date) -> None:
