@@ -6,6 +6,7 @@ from pathlib import Path
 from engine.commands.settings import markdown_table
 from engine.database_url import OPTIONS
 from engine.exports.datasets import DATASETS
+from engine.imports.reasons import SENTENCES
 from tests.house import chapter
 from tests.house.here import shipped
 
@@ -61,6 +62,11 @@ def data_sets() -> list[str]:
     return lines[:-1]
 
 
+def reasons_of_imports() -> list[str]:
+    """Why a row is refused."""
+    return ["| refused as | |", "|---|---|", *(f"| `{reason.value}` | {text} |" for reason, text in SENTENCES.items())]
+
+
 def documents() -> dict[Path, str]:
     """The documents with tables from the code, each as it should be."""
     tables = (
@@ -70,6 +76,7 @@ def documents() -> dict[Path, str]:
         (ROOT / "docs/ARCHITECTURE.md", "rooms", chapter.rooms(shipped())),
         (ROOT / "docs/ARCHITECTURE.md", "leaves", chapter.leaves(shipped())),
         (ROOT / "docs/exports.md", "data sets", data_sets()),
+        (ROOT / "docs/imports.md", "reasons", reasons_of_imports()),
         (DECISIONS / "README.md", "list", decisions()),
     )
     texts: dict[Path, str] = {}

@@ -14,6 +14,7 @@ ONLY_IN: Final[dict[str, tuple[str, ...]]] = {
     ),
     "asyncpg": (
         "engine.historian",
+        "engine.imports.storing",
         "migrations.upgrade",
         "web.database",
         "web.history.grid_readings",
@@ -24,7 +25,7 @@ ONLY_IN: Final[dict[str, tuple[str, ...]]] = {
     "alembic": ("migrations", "migrations.versions"),
     "sqlite3": ("engine.local_bus.store",),
     "azure": ("engine.bus.service_bus", "engine.bus.queue_lengths", "engine.hub.simulator"),
-    "polars": ("engine.offline", "engine.exports", "engine.notebook", "engine.client.frames"),
+    "polars": ("engine.offline", "engine.exports", "engine.imports", "engine.notebook", "engine.client.frames"),
     "quart": ("web.app", "web.api", "web.serving", "web.edge.requests"),
     "hypercorn": ("web.edge",),
     "typer": ("engine.commands.cli",),

@@ -45,7 +45,7 @@ ROOMS: Final[dict[str, str]] = {
     "engine.commands.cli": "engine.commands engine.hub leaves",
     "engine.commands": (
         "engine.cluster migrations engine.bus engine.historian engine.processes engine.embedded engine.local_bus"
-        " engine.hub engine.offline engine.exports engine.client leaves native"
+        " engine.hub engine.imports engine.offline engine.exports engine.client leaves native"
     ),
     "engine.cluster": "migrations engine.bus engine.facility engine.historian engine.placement leaves",
     "migrations": "engine.historian leaves",
@@ -53,6 +53,7 @@ ROOMS: Final[dict[str, str]] = {
     "engine.bus": "engine.facility engine.historian engine.placement leaves native",
     "engine.facility": "engine.historian engine.placement leaves native",
     "engine.notebook": "engine.exports leaves",
+    "engine.imports": "engine.offline engine.exports engine.historian leaves native",
     "engine.exports": "engine.historian leaves native",
     "engine.historian": "engine.placement leaves",
     "engine.placement": "leaves",

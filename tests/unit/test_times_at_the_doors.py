@@ -20,6 +20,7 @@ from engine.commands.cli.app import app as cli
 from engine.errors import InputRefused
 from engine.exports import moments
 from engine.exports.selection import SelectionRefused
+from engine.imports.moments import Zone, moments_of
 from engine.offline import FrameRefused, files
 from engine.offline.shapes import readings_of
 from tests.house.here import shipped
@@ -90,6 +91,16 @@ def frame(text: str) -> int:
         raise Refused(None, str(error)) from error
 
 
+def imported(zone: Zone | None) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        moments = moments_of(pl.Series([text]), pl.Series([""]), zone)
+        if moments.reason[0] is not None:
+            raise Refused(moments.reason[0], moments.detail[0])
+        return int(moments.at_us[0])
+
+    return read
+
+
 def option(read: Callable[[str], int]) -> Callable[[str], int]:
     def told(text: str) -> int:
         try:
@@ -108,6 +119,8 @@ DOORS: dict[str, Callable[[str], int]] = {
     **REST_DOORS,
     **COMMAND_DOORS,
     "file": frame,
+    "import": imported(None),
+    "import --zone": imported(Zone("UTC")),
 }
 
 

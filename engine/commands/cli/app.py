@@ -14,6 +14,7 @@ import typer
 from engine.commands.cli import api_key as cli_api_key
 from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import export as cli_export
+from engine.commands.cli import importing as cli_importing
 from engine.commands.cli import out_of_use as cli_out_of_use
 from engine.commands.cli import score as cli_score
 from engine.commands.cli.options import (
@@ -57,6 +58,7 @@ app.add_typer(cli_out_of_use.facility, name="facility")
 app.add_typer(cli_out_of_use.sensor, name="sensor")
 app.command("score")(cli_score.score)
 app.command("export")(cli_export.export)
+app.command("import")(cli_importing.import_)
 
 Seconds = Annotated[
     float | None, typer.Option("--for", metavar="SECONDS", min=0, help="End by itself after this time.")
