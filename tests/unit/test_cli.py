@@ -41,6 +41,10 @@ def gasinsight(
 ) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["gasinsight", *words])
     monkeypatch.setenv("COLUMNS", "200")
+    for module in ("engine.commands.up", "engine.commands.alone"):
+        # What descends from this process are other tests' servers.
+        monkeypatch.setattr(f"{module}.become_reaper", lambda: None)
+        monkeypatch.setattr(f"{module}.end_descendants", lambda: None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     printed = capsys.readouterr()
@@ -105,6 +109,7 @@ def paths_in(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 
 BESIDE = {"backup": ["backup.dump"], "restore": ["recording.csv"], "drain": ["node"], "score": ["recording.csv"]}
+BESIDE |= {"import": ["recording.csv", "--dry-run"]}
 BESIDE |= {"api-key create": ["key", "--view", "North"], "api-key revoke": ["1"]}
 BESIDE |= {f"{kind} {deed}": ["an id"] for kind in ("facility", "sensor") for deed in ("retire", "remove")}
 PATHS = list(paths_in(typer.main.get_command(cli.app)))
