@@ -4,6 +4,7 @@ decoded = decode(bodies, received_at_us, future_s_max)     bodies to one batch a
 effects = core.apply("batch", decoded.batch(i))            a facility's state moves; effects say what to do
 score_series(at_us, values, expected_interval_s)           the same scores of a series in numpy columns
 core.snapshot() / FacilityCore.restore(...)                the state as bytes and back, to the bit
+downsample_minmax(at_us, values, points_max)                which rows a chart needs; `downsample_lttb` by its shape
 parse_time(text)                                            the one reader of times
 first_control(text), escape_controls(text)                   what is no text to read, and how it is shown
 CopyDecoder([(name, kind), ...])                            PostgreSQL's binary COPY to Arrow
@@ -24,6 +25,7 @@ from native._native import (
     INTERVAL_S_MAX,
     JSON_DEPTH_MAX,
     PHYSICAL_MAX,
+    POINTS_MIN,
     REASON_NAMES,
     SETTING_MAX,
     TIME_US_END,
@@ -52,6 +54,8 @@ from native._native import (
     batch_rows,
     decode,
     detection_defaults,
+    downsample_lttb,
+    downsample_minmax,
     encode_batch,
     escape_controls,
     first_control,
@@ -68,6 +72,7 @@ __all__ = [
     "INTERVAL_S_MAX",
     "JSON_DEPTH_MAX",
     "PHYSICAL_MAX",
+    "POINTS_MIN",
     "REASON_NAMES",
     "SETTING_MAX",
     "TIME_US_END",
@@ -97,6 +102,8 @@ __all__ = [
     "batch_rows",
     "decode",
     "detection_defaults",
+    "downsample_lttb",
+    "downsample_minmax",
     "encode_batch",
     "escape_controls",
     "first_control",

@@ -14,6 +14,7 @@ __all__ = [
     "INTERVAL_S_MAX",
     "JSON_DEPTH_MAX",
     "PHYSICAL_MAX",
+    "POINTS_MIN",
     "REASON_NAMES",
     "SETTING_MAX",
     "TIME_US_END",
@@ -42,6 +43,8 @@ __all__ = [
     "batch_rows",
     "decode",
     "detection_defaults",
+    "downsample_lttb",
+    "downsample_minmax",
     "encode_batch",
     "escape_controls",
     "first_control",
@@ -73,6 +76,9 @@ BUDGET_DAYS_MAX: float
 
 PHYSICAL_MAX: float
 """The widest physical range that a sensor type has reaches from -PHYSICAL_MAX to PHYSICAL_MAX."""
+
+POINTS_MIN: int
+"""Fewest points that a line can be reduced to: its ends, and an extreme each way."""
 
 TIME_US_FIRST: int
 """The first moment that is accepted: the beginning of 1970."""
@@ -561,3 +567,17 @@ def score_facility(
     `types` and `tuning_json` are of each sensor; a `tuning_json` alone is of all. Sensor -1 is nobody's: its row is no
     reading, in it only time passes.
     """
+
+def downsample_minmax(
+    at_us: npt.NDArray[np.int64], values: npt.NDArray[np.float64], points_max: int
+) -> npt.NDArray[np.int64]:
+    """Rows, in order, that keep the first, the last, and of each equal span of time the smallest and largest value.
+
+    The columns must be contiguous, times in order; values that are not finite are never chosen. Works without the GIL.
+    Raises PayloadError.
+    """
+
+def downsample_lttb(
+    at_us: npt.NDArray[np.int64], values: npt.NDArray[np.float64], points_max: int
+) -> npt.NDArray[np.int64]:
+    """The same by largest triangle three buckets: of each equal number of rows the one that bends the line most."""

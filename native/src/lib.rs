@@ -18,6 +18,7 @@ pub mod core;
 pub mod decode;
 pub mod detection;
 pub mod detector;
+pub mod downsample;
 pub mod effects;
 pub mod entry;
 mod explain;

@@ -5,6 +5,7 @@ mod batches;
 mod copy;
 mod core;
 mod decode;
+mod downsample;
 mod effects;
 mod errors;
 mod facility_score;
@@ -28,5 +29,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     alarms::register(module)?;
     facility_score::register(module)?;
     series::register(module)?;
+    downsample::register(module)?;
     copy::register(module)
 }
