@@ -104,6 +104,7 @@ def questions(sensor_no: int, user_id: int) -> list[Question]:
         grid("1 day at 15T", timedelta(days=1), timedelta(minutes=15), 50, 100, freq="15T"),
         grid("1 year at 1D", YEAR, timedelta(days=1), 100, 40, freq="1D"),
         grid("1 year, max_points=2000", YEAR, timedelta(hours=5), 100, 40, max_points="2000"),
+        grid("1 year by minmax", YEAR, timedelta(hours=5), 300, 20, max_points="2000", downsample="minmax"),
         grid("1 year at 15T", YEAR, timedelta(minutes=15), 1500, 8, freq="15T"),
         Question("alerts", "/alerts", {}, [(LIST_ALERTS, [*rights, AFTER_ALL_IDS, 0, 100])], 30, 100),
         Question(

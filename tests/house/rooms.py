@@ -35,7 +35,7 @@ ROOMS: Final[dict[str, str]] = {
     "web.engine_report": "web.database leaves",
     "web.preparation": "web.auth web.database migrations leaves",
     "web.auth": "web.database web.wire leaves",
-    "web.history": "web.database web.wire leaves",
+    "web.history": "web.database web.wire leaves native",
     "web.exports": "engine.exports engine.historian leaves",
     "web.edge": "leaves native",
     "web.database": "engine.historian leaves",

@@ -201,6 +201,7 @@ SHAPES: dict[str, Shape] = {
     },
 }
 MAY_HAVE_MORE = {
+    "GridRecord": {"n", "good_fraction"},
     "Facility": {"retired_at"},
     "Sensor": {"latest", "retired_at"},
     "Alert": {"explanation"},

@@ -7,8 +7,8 @@ from tests.house.here import shipped
 BEYOND_THE_CALLER = {
     "web.api.auth",  # who signs in, with the hash of the password
     "web.api.exports",  # writes in the audit log of a GET, whose own transaction only reads
-    "web.api.oidc",  # the same
-    "web.api.records",  # which rollups are stale
+    "web.api.histories",  # which rollups are stale
+    "web.api.oidc",  # as exports
 }
 
 

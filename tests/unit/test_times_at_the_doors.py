@@ -26,7 +26,7 @@ from engine.offline.shapes import readings_of
 from tests.house.here import shipped
 from tests.times_table import BAD, OUT_OF_RANGE, READ
 from tests.unit.test_bad_input_entities import KINDS, body
-from web.api.records import RecordsQuery
+from web.api.histories import RecordsQuery
 from web.app import NOUNS
 from web.contract.declare import Endpoint
 from web.contract.export_shapes import ExportQuery, NewExport

@@ -12,13 +12,13 @@ from web.history.grid_readings import SMALL_SCALE, Cell, Cells
 
 
 def cells(values: list[float], scale: float = 1.0) -> Cells:
-    rows = [Cell(n, 1, 1, value * scale, value, value, n, None) for n, value in enumerate(values)]
+    rows = [Cell(n, 1, 1, 1, value * scale, value, value, n, None) for n, value in enumerate(values)]
     return Cells(0, rows, scale)
 
 
 def test_nothing_has_no_mean() -> None:
     summary = Summary()
-    summary.add(Cells(0, [Cell(0, 3, 0, 0.0, 0.0, 0.0, 0, "OPEN")], 1.0))
+    summary.add(Cells(0, [Cell(0, 3, 0, 0, 0.0, 0.0, 0.0, 0, "OPEN")], 1.0))
     assert (summary.mean, summary.lowest, summary.highest) == (None, None, None)
 
 

@@ -229,9 +229,12 @@ class SensorChanges(BaseModel):
 class GridRecord(BaseModel):
     sensor_id: str
     tracked_at: str = Field(
-        description="whole seconds, UTC, with Z", json_schema_extra={"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}
+        description="UTC, with Z; of a cell whole seconds, with `downsample` the reading's own time",
+        json_schema_extra={"pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$"},
     )
     data: str | None = Field(description="null where there is no data")
+    n: int | None = Field(None, description="readings of the cell with a number, if asked for with `with=n`")
+    good_fraction: float | None = Field(None, description="if asked for; null where the cell has no reading")
 
 
 class Analytics(BaseModel):

@@ -1,4 +1,4 @@
-"""Stored readings as a chart asks for them: the grid, which rollups serve it, and the query.
+"""Stored readings as a chart asks for them: the grid, which rollups serve it, the query, and lines of few points.
 
-May import: database, wire, leaves.
+May import: database, wire, leaves, native.
 """

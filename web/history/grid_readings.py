@@ -23,9 +23,11 @@ from web.history.rollup_choice import RAW, WIDTHS_US, Grid, Stretches, Times, ch
 from web.wire.times import from_us, to_us
 
 # $4 step, $5 scale: 1, or a small power of two when a sum would overflow
+# good: numeric, and none of the flags text (2), non-finite (4), out of physical range (128), as rollups have it
 _SUMS = """
        count(*) AS readings,
        count(value) AS numbers,
+       count(value) FILTER (WHERE flags & 134 = 0) AS good,
        sum(value * $5::float8) AS total,
        min(value) AS lowest,
        max(value) AS highest,
@@ -58,8 +60,8 @@ READ_ROLLUPS = """
 SELECT stretch.start_at, stretch.end_at, found.*
   FROM unnest($2::timestamptz[], $3::timestamptz[]) stretch (start_at, end_at)
  CROSS JOIN LATERAL (
-     SELECT sum(readings)::int8 AS readings, sum(n)::int8 AS numbers, sum(sum * $5::float8) AS total,
-            min(min) AS lowest, max(max) AS highest
+     SELECT sum(readings)::int8 AS readings, sum(n)::int8 AS numbers, sum(good)::int8 AS good,
+            sum(sum * $5::float8) AS total, min(min) AS lowest, max(max) AS highest
        FROM reading_rollups
       WHERE sensor_no = $1 AND width_s = $4 AND bucket >= stretch.start_at AND bucket < stretch.end_at
  ) found
@@ -69,8 +71,8 @@ READ_STRETCHES = """
 SELECT stretch.start_at, stretch.end_at, found.*
   FROM unnest($2::timestamptz[], $3::timestamptz[]) stretch (start_at, end_at)
  CROSS JOIN LATERAL (
-     SELECT count(*) AS readings, count(value) AS numbers, sum(value * $4::float8) AS total,
-            min(value) AS lowest, max(value) AS highest
+     SELECT count(*) AS readings, count(value) AS numbers, count(value) FILTER (WHERE flags & 134 = 0) AS good,
+            sum(value * $4::float8) AS total, min(value) AS lowest, max(value) AS highest
        FROM sensor_records
       WHERE sensor_no = $1 AND tracked_at >= stretch.start_at AND tracked_at < stretch.end_at
  ) found
@@ -127,6 +129,7 @@ class Cell:
     start_us: int
     readings: int
     numbers: int
+    good: int
     total: float
     lowest: float
     highest: float
@@ -136,6 +139,7 @@ class Cell:
     def add(self, row: Any) -> None:
         self.readings += row["readings"]
         self.numbers += row["numbers"]
+        self.good += row["good"]
         if row["numbers"]:
             self.total += row["total"]
             self.lowest = min(self.lowest, row["lowest"])
@@ -211,6 +215,7 @@ def _cells(t0_us: int, rows: list[Any], scale: float) -> Cells:
             to_us(row["start_at"]),
             row["readings"],
             row["numbers"],
+            row["good"],
             row["total"],
             row["lowest"],
             row["highest"],
@@ -234,7 +239,7 @@ async def _from_rollups(database: Queries, marks: Queries, asked: Asked, part: G
         for row in found:
             start_us = part.t0_us + (to_us(row["start_at"]) - part.t0_us) // part.step_us * part.step_us
             if start_us not in cells:
-                cells[start_us] = Cell(start_us, 0, 0, 0.0, math.inf, -math.inf, start_us + part.step_us - 1, None)
+                cells[start_us] = Cell(start_us, 0, 0, 0, 0.0, math.inf, -math.inf, start_us + part.step_us - 1, None)
             cells[start_us].add(row)
         ordered = [cells[start_us] for start_us in sorted(cells)]
         await _look_at_last(connection, number, window, ordered)

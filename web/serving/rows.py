@@ -32,10 +32,11 @@ def _end_of_list() -> bytes:
 class Rows:
     """An answer that a handler gives.
 
-    weight   how many rows it costs at most
-    pieces   JSON objects with commas between them
-    head     what JSON has before the rows, and `tail` after them
-    headers  further ones, which web pages may read
+    weight        how many rows it costs at most
+    pieces        JSON objects with commas between them; an empty one is a pause, in which others have their turn
+    head          what JSON has before the rows, and `tail` after them
+    headers       further ones, which web pages may read
+    more_columns  of this answer as CSV, beside those of its table
     """
 
     weight: int
@@ -43,6 +44,7 @@ class Rows:
     head: bytes = b"["
     tail: Callable[[], bytes] = _end_of_list
     headers: dict[str, str] = field(default_factory=dict)
+    more_columns: tuple[str, ...] = ()
 
     @property
     def is_large(self) -> bool:
@@ -54,9 +56,12 @@ class Rows:
             if piece:
                 yield before + piece
                 before = b","
+            else:
+                yield b""
         yield self.tail() if before == b"," else before + self.tail()
 
     async def as_csv(self, table: Table) -> AsyncIterator[bytes]:
+        table = Table(table.columns + self.more_columns)
         before = table.head()
         async for piece in self.pieces:
             yield before + table.lines(b"[" + piece + b"]")
@@ -95,7 +100,8 @@ async def _in_turns(bodies: AsyncIterator[bytes], mine: UnderWay, turns: Turns, 
             body = await anext(bodies, None)
         if body is None:
             return
-        yield body
+        if body:
+            yield body
         await asyncio.sleep(0)  # a client that reads fast would keep the loop to itself
 
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.integration.web.harness import Web, web_server
-from web.api import records
+from web.api import histories
 from web.history import slices
 
 pytestmark = pytest.mark.postgres
@@ -104,7 +104,7 @@ async def test_the_grid_is_the_contracts_definition(web: Web, seed: int, monkeyp
     chance = random.Random(seed)
     if seed % 2:
         monkeypatch.setattr(slices, "SLICE_CELLS", chance.randint(1, 20))
-        monkeypatch.setattr(records, "PIECE_ROWS", chance.randint(1, 9))
+        monkeypatch.setattr(histories, "PIECE_ROWS", chance.randint(1, 9))
     expected_interval_s = chance.choice([1, 15, 60, 90])
     number = await web.sensor("s", "f", freq=f"{expected_interval_s}S", expected_interval_s=expected_interval_s)
     at, readings = DAY + timedelta(seconds=chance.uniform(0, 500)), {}

@@ -1,0 +1,229 @@
+"""The readings that draw the same line as all of a range: few enough for a chart, none of its peaks lost.
+
+Of a short range all readings are read and the core chooses. Of a longer one PostgreSQL gives the smallest and the
+largest of each cell, from rollups where they serve; the core chooses among those, and what it chose is looked up, so
+that each point is a reading at its own time in both ways (docs/decisions/0081).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.clock import US_PER_S
+from native import downsample_lttb, downsample_minmax
+from web.database import Queries
+from web.history.analytics import LARGE_VALUE, Summary
+from web.history.grid import Window
+from web.history.grid_readings import PLAN_FOR_WINDOW, PLAN_ONCE, SMALL_SCALE, Asked, Cell, Cells, about_sensor
+from web.history.slices import read_slices
+from web.wire.numbers import reading_text
+from web.wire.times import from_us, to_us
+
+Times = NDArray[np.int64]
+Values = NDArray[np.float64]
+_CHOOSE: Final = {"minmax": downsample_minmax, "lttb": downsample_lttb}
+READINGS_MAX = 20_000
+"""Of a range that is read whole: some milliseconds for PostgreSQL, and on the loop."""
+LOOKED_UP_AT_ONCE = 500
+NARROW_WIDTHS_US = (3600 * US_PER_S, 60 * US_PER_S)
+
+READ_NUMBERS = """
+SELECT (extract(epoch FROM tracked_at) * 1000000)::int8 AS at_us, value, text_value
+  FROM sensor_records
+ WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3 AND value IS NOT NULL
+ ORDER BY tracked_at
+ LIMIT $4
+"""
+READ_NARROWER = """
+SELECT wanted.place, found.bucket
+  FROM unnest($2::timestamptz[], $3::timestamptz[], $4::float8[]) WITH ORDINALITY
+       wanted (start_at, end_at, value, place)
+ CROSS JOIN LATERAL (
+     SELECT bucket
+       FROM reading_rollups
+      WHERE sensor_no = $1 AND width_s = $5 AND bucket >= wanted.start_at AND bucket <= wanted.end_at - $6::interval
+        AND (min = wanted.value OR max = wanted.value)
+      ORDER BY bucket
+      LIMIT 1
+ ) found
+"""
+READ_READING = """
+SELECT wanted.place, found.*
+  FROM unnest($2::timestamptz[], $3::timestamptz[], $4::float8[]) WITH ORDINALITY
+       wanted (start_at, end_at, value, place)
+ CROSS JOIN LATERAL (
+     SELECT tracked_at, value, text_value
+       FROM sensor_records
+      WHERE sensor_no = $1 AND tracked_at >= wanted.start_at AND tracked_at < wanted.end_at AND value = wanted.value
+      ORDER BY tracked_at
+      LIMIT 1
+ ) found
+"""
+READ_END = """
+SELECT tracked_at, value, text_value
+  FROM sensor_records
+ WHERE sensor_no = $1 AND tracked_at >= $2 AND tracked_at < $3 AND value IS NOT NULL
+ ORDER BY tracked_at {direction}
+ LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reduced:
+    """To how many points, and how: `minmax` or `lttb`."""
+
+    points_max: int
+    method: str
+
+    def rows(self, at_us: Times, values: Values) -> Times:
+        """Which rows are kept."""
+        return _CHOOSE[self.method](at_us, values, self.points_max)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A reading with a number; `text` as it was received."""
+
+    at_us: int
+    value: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """The first reading in [start, end) that has this value."""
+
+    start_us: int
+    end_us: int
+    value: float
+
+
+async def read_line(
+    database: Queries, marks: Queries, asked: Asked, reduced: Reduced, summary: Summary
+) -> AsyncIterator[list[Point]]:
+    """The points in order of time, and before them empty lists, between which others may have their turn.
+
+    `marks` is as `read_part` has it; `summary` is told of all readings.
+    """
+    if asked.readings <= READINGS_MAX:
+        rows = await _numbers(database, asked)
+        if len(rows) <= READINGS_MAX:
+            yield _chosen(rows, reduced, summary)
+            return
+    cells: list[Cell] = []
+    async for part in read_slices(database, marks, asked):
+        summary.add(part.cells)
+        cells += [cell for cell in part.cells.rows if cell.numbers]
+        yield []
+    if not cells:
+        return
+    first, last = await _ends(database, asked, cells)
+    points = {first.at_us: first, last.at_us: last}
+    sought = _sought(asked.window, cells, (first, last), reduced)
+    for start in range(0, len(sought), LOOKED_UP_AT_ONCE):
+        for point in await _look_up(database, asked.sensor_no, sought[start : start + LOOKED_UP_AT_ONCE]):
+            points[point.at_us] = point
+        yield []
+    yield [points[at_us] for at_us in sorted(points)]
+
+
+async def _numbers(database: Queries, asked: Asked) -> list[Any]:
+    window = asked.window
+    async with about_sensor(database, asked.sensor_no, PLAN_FOR_WINDOW) as connection:
+        found: list[Any] = await connection.fetch(
+            READ_NUMBERS, asked.sensor_no, from_us(window.start_us), from_us(window.end_us), READINGS_MAX + 1
+        )
+    return found
+
+
+def _chosen(rows: list[Any], reduced: Reduced, summary: Summary) -> list[Point]:
+    at_us = np.fromiter((row["at_us"] for row in rows), dtype=np.int64, count=len(rows))
+    values = np.fromiter((row["value"] for row in rows), dtype=np.float64, count=len(rows))
+    if not rows:
+        return []
+    lowest, highest = float(values.min()), float(values.max())
+    scale = SMALL_SCALE if max(abs(lowest), abs(highest)) > LARGE_VALUE else 1.0
+    total = math.fsum((values * scale).tolist())
+    whole = Cell(int(at_us[0]), len(rows), len(rows), 0, total, lowest, highest, int(at_us[-1]), None)
+    summary.add(Cells(whole.start_us, [whole], scale))
+    chosen = [rows[place] for place in reduced.rows(at_us, values).tolist()]
+    return [Point(row["at_us"], row["value"], reading_text(row["value"], row["text_value"])) for row in chosen]
+
+
+async def _ends(database: Queries, asked: Asked, cells: list[Cell]) -> tuple[Point, Point]:
+    """The first reading with a number, and the last."""
+    found = []
+    async with about_sensor(database, asked.sensor_no, PLAN_ONCE) as connection:
+        for cell, direction in ((cells[0], "ASC"), (cells[-1], "DESC")):
+            bounds_us = _bounds_us(asked.window, cell)
+            statement = READ_END.format(direction=direction)
+            row = await connection.fetchrow(statement, asked.sensor_no, *map(from_us, bounds_us))
+            found.append(_point(row))
+    return found[0], found[1]
+
+
+def _sought(window: Window, cells: list[Cell], ends: tuple[Point, Point], reduced: Reduced) -> list[Sought]:
+    """Which extremes of which cells the line goes through."""
+    first, last = ends
+    starts_us = np.array([cell.start_us for cell in cells], dtype=np.int64)
+    pairs = np.array([(cell.lowest, cell.highest) for cell in cells])
+    at_us = np.concatenate(([first.at_us], np.repeat(starts_us, 2).clip(first.at_us, last.at_us), [last.at_us]))
+    values = np.concatenate(([first.value], pairs.ravel(), [last.value]))
+    chosen = reduced.rows(at_us, values)[1:-1] - 1
+    return [
+        Sought(*_bounds_us(window, cells[place // 2]), float(pairs[place // 2, place % 2])) for place in chosen.tolist()
+    ]
+
+
+async def _look_up(database: Queries, sensor_no: int, sought: list[Sought]) -> list[Point]:
+    """Through the rollups, which tell in which hour and minute; where those are not of today, among all readings."""
+    async with about_sensor(database, sensor_no, PLAN_ONCE) as connection:
+        narrowed = sought
+        for width_us in NARROW_WIDTHS_US:
+            narrowed = await _narrowed(connection, sensor_no, narrowed, width_us)
+        found = await _readings(connection, sensor_no, narrowed)
+        missing = [place for place in range(len(sought)) if place not in found and narrowed[place] != sought[place]]
+        if missing:
+            again = await _readings(connection, sensor_no, [sought[place] for place in missing])
+            found |= {missing[place]: point for place, point in again.items()}
+    return list(found.values())
+
+
+async def _narrowed(connection: Any, sensor_no: int, sought: list[Sought], width_us: int) -> list[Sought]:
+    places = [place for place, one in enumerate(sought) if one.end_us - one.start_us > width_us]
+    if not places:
+        return sought
+    columns = _columns([sought[place] for place in places])
+    width = timedelta(microseconds=width_us)
+    narrowed = list(sought)
+    for place, bucket in await connection.fetch(READ_NARROWER, sensor_no, *columns, width_us // US_PER_S, width):
+        at = places[place - 1]
+        narrowed[at] = Sought(to_us(bucket), to_us(bucket) + width_us, sought[at].value)
+    return narrowed
+
+
+async def _readings(connection: Any, sensor_no: int, sought: list[Sought]) -> dict[int, Point]:
+    """By their place."""
+    found = await connection.fetch(READ_READING, sensor_no, *_columns(sought))
+    return {row["place"] - 1: _point(row) for row in found}
+
+
+def _columns(sought: list[Sought]) -> tuple[list[datetime], list[datetime], list[float]]:
+    starts, ends = [from_us(one.start_us) for one in sought], [from_us(one.end_us) for one in sought]
+    return starts, ends, [one.value for one in sought]
+
+
+def _bounds_us(window: Window, cell: Cell) -> tuple[int, int]:
+    start_us = max(cell.start_us, window.start_us)
+    return start_us, min(cell.start_us + window.step_us, window.end_us + 1)
+
+
+def _point(row: Any) -> Point:
+    return Point(to_us(row["tracked_at"]), row["value"], reading_text(row["value"], row["text_value"]))
