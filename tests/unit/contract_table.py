@@ -226,6 +226,7 @@ ADDITIVE = {
     "GET /api-keys/{key_id}",
     "DELETE /api-keys/{key_id}",
     *(f"{method} /detection/{what}" for method in ("GET", "PUT", "DELETE") for what in DETECTION),
+    "GET /sensor-records",
     "GET /exports/{dataset}",
     "POST /export-jobs",
     "GET /export-jobs",

@@ -27,6 +27,7 @@ from tests.house.here import shipped
 from tests.times_table import BAD, OUT_OF_RANGE, READ
 from tests.unit.test_bad_input_entities import KINDS, body
 from web.api.histories import RecordsQuery
+from web.api.records import SeveralQuery
 from web.app import NOUNS
 from web.contract.declare import Endpoint
 from web.contract.export_shapes import ExportQuery, NewExport
@@ -39,9 +40,13 @@ ONLY_REST_READS = {*DAYS, "2026-11-22T12:15:00 02:00"}
 RANGE = ("start_date", "end_date")
 WITH_RANGES: dict[str, type[BaseModel]] = {
     "/sensor-records/{sensor_id}": RecordsQuery,
+    "/sensor-records": SeveralQuery,
     "/exports/{dataset}": ExportQuery,
     "/export-jobs": NewExport,
 }
+TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
+    *((path, shape, name) for path, shape in WITH_RANGES.items() for name in RANGE),
+]
 OPTIONS_OF_EXPORT = {"start": moments.start_us, "end": moments.end_us}
 
 
@@ -76,7 +81,10 @@ def reading(text: str) -> int:
 def query(shape: type[BaseModel], name: str) -> Callable[[str], int]:
     def read(text: str) -> int:
         try:
-            asked = shape.model_validate({"dataset": "records", "start_date": "2026-11-22T10:15:00", name: text})
+            more = {"sensor_id": ["s"]} if shape is SeveralQuery else {}
+            asked = shape.model_validate(
+                {"dataset": "records", "start_date": "2026-11-22T10:15:00", **more, name: text}
+            )
         except ValidationError as error:
             raise Refused(None, str(error)) from error
         return to_us(getattr(asked, name))
@@ -111,7 +119,7 @@ def option(read: Callable[[str], int]) -> Callable[[str], int]:
     return told
 
 
-REST_DOORS = {f"{path} {name}": query(shape, name) for path, shape in WITH_RANGES.items() for name in RANGE}
+REST_DOORS = {f"{path} {name}": query(shape, name) for path, shape, name in TIMES_OF_REST}
 COMMAND_DOORS = {f"export --{name}": option(read) for name, read in OPTIONS_OF_EXPORT.items()}
 DOORS: dict[str, Callable[[str], int]] = {
     **{kind: entity(kind) for kind in KINDS},
@@ -152,7 +160,7 @@ def test_no_other_parameter_or_field_of_rest_is_a_time() -> None:
         for shape in (endpoint.query, endpoint.body, endpoint.form, endpoint.secret_query)
         for name in times_of(shape)
     }
-    assert found == {(path, name) for path in WITH_RANGES for name in RANGE}
+    assert found == {(path, name) for path, _, name in TIMES_OF_REST}
 
 
 def endpoints() -> Iterator[Endpoint]:

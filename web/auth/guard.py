@@ -22,18 +22,18 @@ SELECT id, username, email, role, sessions_valid_from,
   FROM users
  WHERE id = $1
 """
-READ_FACILITY_RIGHT = """
+READ_FACILITY_RIGHTS = """
 SELECT f.id AS facility_id,
        array(SELECT permission_type FROM facility_rights r WHERE r.facility_id = f.id AND r.principal = $2) AS rights
   FROM facilities f
- WHERE f.id = $1
+ WHERE f.id = ANY($1::text[])
 """
-READ_SENSOR_RIGHT = """
+READ_SENSOR_RIGHTS = """
 SELECT s.facility_id,
        array(SELECT permission_type FROM facility_rights r WHERE r.facility_id = s.facility_id AND r.principal = $2)
            AS rights
   FROM sensors s
- WHERE s.id = $1
+ WHERE s.id = ANY($1::text[])
 """
 
 
@@ -136,20 +136,26 @@ class Guard:
 
     async def require_facility(self, caller: Caller, need: Need, facility_id: str) -> str:
         """The facility's id; NotFound or NotPermitted otherwise."""
-        return await self._require(caller, need, READ_FACILITY_RIGHT, facility_id, "Facility")
+        (found,) = await self._require(caller, need, READ_FACILITY_RIGHTS, {facility_id}, "Facility")
+        return found
 
     async def require_sensor(self, caller: Caller, need: Need, sensor_id: str) -> str:
         """The id of the sensor's facility; NotFound or NotPermitted otherwise."""
-        return await self._require(caller, need, READ_SENSOR_RIGHT, sensor_id, "Sensor")
+        (found,) = await self._require(caller, need, READ_SENSOR_RIGHTS, {sensor_id}, "Sensor")
+        return found
 
-    async def _require(self, caller: Caller, need: Need, sql: str, wanted_id: str, what: str) -> str:
-        if "\x00" in wanted_id:  # PostgreSQL has no such text, so nothing can have this id
+    async def require_sensors(self, caller: Caller, need: Need, sensor_ids: set[str]) -> None:
+        """Of all of them; NotFound when there is one that does not exist, else NotPermitted."""
+        await self._require(caller, need, READ_SENSOR_RIGHTS, sensor_ids, "Sensor")
+
+    async def _require(self, caller: Caller, need: Need, sql: str, wanted_ids: set[str], what: str) -> list[str]:
+        """The facilities of what is wanted."""
+        if any("\x00" in wanted_id for wanted_id in wanted_ids):  # PostgreSQL has no such text, so nothing has this id
             raise NotFound(what)
-        right = await self._database.in_turns_of(caller.principal).row(sql, wanted_id, caller.principal)
-        if right is None:
+        rights = await self._database.in_turns_of(caller.principal).rows(sql, list(wanted_ids), caller.principal)
+        if len(rights) < len(wanted_ids):
             raise NotFound(what)
         admitted = {"View", "Edit"} if need is Need.VIEW else {"Edit"}
-        if not caller.is_admin and admitted.isdisjoint(right["rights"]):
+        if not caller.is_admin and any(admitted.isdisjoint(right["rights"]) for right in rights):
             raise NotPermitted
-        facility_id: str = right["facility_id"]
-        return facility_id
+        return [right["facility_id"] for right in rights]

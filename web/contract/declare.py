@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
@@ -69,6 +69,12 @@ class Endpoint:
     table: Table | None
     is_list: bool
     body_bytes_max: int
+
+    @property
+    def repeated(self) -> frozenset[str]:
+        """Parameters of the query that may be given several times."""
+        fields = {} if self.query is None else self.query.model_fields
+        return frozenset(name for name, one in fields.items() if get_origin(one.annotation) is list)
 
     @property
     def rule(self) -> str:

@@ -250,6 +250,14 @@ class Grid(BaseModel):
     analytics: Analytics
 
 
+class GridOfSensor(Grid):
+    sensor_id: str
+
+
+class Grids(BaseModel):
+    grids: list[GridOfSensor]
+
+
 class Alert(BaseModel):
     """`explanation` is what `message` says and more, for programs."""
 

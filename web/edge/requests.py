@@ -45,12 +45,14 @@ def admit_body(bytes_max: int) -> None:
     _bounded_body().admit(bytes_max)
 
 
-def query_fields() -> dict[str, str]:
-    """The query's parameters, first of each name; empty ones count as absent."""
-    fields = {name: text for name, text in request.args.items() if text != ""}
-    for name, text in fields.items():
+def query_fields(repeated: frozenset[str]) -> dict[str, str | list[str]]:
+    """The query's parameters, of `repeated` names all, else the first of each; empty ones count as absent."""
+    for name, text in request.args.items(multi=True):
         if "\x00" in text:
             raise NotUsable.of("query", name, "must not hold a NUL character")
+    fields: dict[str, str | list[str]] = {name: text for name, text in request.args.items() if text != ""}
+    for name in repeated:
+        fields[name] = [text for text in request.args.getlist(name) if text != ""]
     return fields
 
 

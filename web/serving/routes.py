@@ -68,7 +68,7 @@ def _view(endpoint: Endpoint, services: Services) -> Callable[..., Awaitable[Res
         facility_id = await _guarded_facility(endpoint, services, caller, path)
         inputs: dict[str, object] = {}
         if endpoint.query is not None:
-            inputs["query"] = _checked(endpoint.query, query_fields(), "query")
+            inputs["query"] = _checked(endpoint.query, query_fields(endpoint.repeated), "query")
         admit_body(min(endpoint.body_bytes_max, services.settings.body_bytes_max))
         if endpoint.body is not None:
             inputs["body"] = _checked(endpoint.body, await read_json(), "body")
@@ -112,6 +112,10 @@ async def _guarded_facility(
         return None
     if caller is None:
         raise NotAuthenticated("Not authenticated")
+    if "sensor_id" in endpoint.repeated:
+        sensor_ids = {sensor_id for sensor_id in request.args.getlist("sensor_id") if sensor_id}
+        await services.guard.require_sensors(caller, endpoint.need, sensor_ids)
+        return None
     if "sensor_id" in path:
         return await services.guard.require_sensor(caller, endpoint.need, path["sensor_id"])
     facility_id = path.get("facility_id") or request.args.get("facility_id")

@@ -253,6 +253,7 @@ class Walker:
         known = {
             "user_id": 1,
             "facility_id": place,
+            "sensor_id": f"{place} sensor",
             "start_date": "2026-11-20 00:00:00",
             "end_date": "2026-11-21 00:00:00",
             "facility_ids": [],

@@ -84,6 +84,7 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
         None,
     ),
     ("GET /sensor-records/{sensor_id}", {"sensor_id": SENSOR}, RANGE, None),
+    ("GET /sensor-records", {}, RANGE | {"sensor_id": [SENSOR, OTHER_SENSOR]}, None),
     ("GET /alerts", {}, {"page": 1, "page_size": 10}, None),
     ("GET /alerts/recent", {}, {"limit": 20}, None),
     ("GET /alerts/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),

@@ -111,8 +111,8 @@ async def web(database_url: str, tmp_path: Path) -> AsyncIterator[Web]:
 def no_guard(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everybody is an Admin to the web server, and every facility admits everybody."""
 
-    async def admit(self: Guard, caller: Any, need: Any, sql: str, wanted_id: str, what: str) -> str:
-        return wanted_id.removesuffix(" sensor")
+    async def admit(self: Guard, caller: Any, need: Any, sql: str, wanted_ids: set[str], what: str) -> list[str]:
+        return [wanted_id.removesuffix(" sensor") for wanted_id in wanted_ids]
 
     monkeypatch.setattr(Guard, "_require", admit)
     for kind in (Person, Program):
