@@ -227,6 +227,7 @@ ADDITIVE = {
     "DELETE /api-keys/{key_id}",
     *(f"{method} /detection/{what}" for method in ("GET", "PUT", "DELETE") for what in DETECTION),
     "GET /sensor-records",
+    "GET /sensor-readings/{sensor_id}",
     "GET /exports/{dataset}",
     "POST /export-jobs",
     "GET /export-jobs",

@@ -27,6 +27,7 @@ from tests.house.here import shipped
 from tests.times_table import BAD, OUT_OF_RANGE, READ
 from tests.unit.test_bad_input_entities import KINDS, body
 from web.api.histories import RecordsQuery
+from web.api.readings import ReadingsQuery
 from web.api.records import SeveralQuery
 from web.app import NOUNS
 from web.contract.declare import Endpoint
@@ -41,11 +42,13 @@ RANGE = ("start_date", "end_date")
 WITH_RANGES: dict[str, type[BaseModel]] = {
     "/sensor-records/{sensor_id}": RecordsQuery,
     "/sensor-records": SeveralQuery,
+    "/sensor-readings/{sensor_id}": ReadingsQuery,
     "/exports/{dataset}": ExportQuery,
     "/export-jobs": NewExport,
 }
 TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
     *((path, shape, name) for path, shape in WITH_RANGES.items() for name in RANGE),
+    ("/sensor-readings/{sensor_id}", ReadingsQuery, "after"),
 ]
 OPTIONS_OF_EXPORT = {"start": moments.start_us, "end": moments.end_us}
 

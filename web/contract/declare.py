@@ -50,6 +50,7 @@ class Endpoint:
     form          what the handler reads by `read_fields`: a form or a JSON object
     table         how the answer is CSV for those who ask for it
     is_list       the answer is a part of a list: its headers tell the total, and where the next part is
+    has_next      a header tells where the next part is; nobody counts how many there are
     secret_query  what the edge takes out of the query and the handler reads by `secret_parameter`, instead of the form
     body_bytes_max  of what is sent, whether it is read or not
     """
@@ -68,6 +69,7 @@ class Endpoint:
     secret_query: type[BaseModel] | None
     table: Table | None
     is_list: bool
+    has_next: bool
     body_bytes_max: int
 
     @property
@@ -123,8 +125,19 @@ class Noun:
         secret_query: type[BaseModel] | None = None,
         table: Table | None = None,
         is_list: bool = False,
+        has_next: bool = False,
     ) -> Declare:
-        return self._route("GET", path, need, answer, statuses, secret_query=secret_query, table=table, is_list=is_list)
+        return self._route(
+            "GET",
+            path,
+            need,
+            answer,
+            statuses,
+            secret_query=secret_query,
+            table=table,
+            is_list=is_list,
+            has_next=has_next,
+        )
 
     def post(
         self,
@@ -159,6 +172,7 @@ class Noun:
         secret_query: type[BaseModel] | None = None,
         table: Table | None = None,
         is_list: bool = False,
+        has_next: bool = False,
         body_bytes_max: int = FEW_FIELDS_BYTES_MAX,
     ) -> Declare:
         def declare(handler: Handler) -> Handler:
@@ -181,6 +195,7 @@ class Noun:
                     secret_query=secret_query,
                     table=table,
                     is_list=is_list,
+                    has_next=has_next,
                     body_bytes_max=body_bytes_max,
                 )
             )

@@ -51,16 +51,19 @@ HEADERS = {
     429: {"Retry-After": {"schema": {"type": "string"}}},
     503: {"Retry-After": {"schema": {"type": "string"}}},
 }
+NEXT_HEADERS = {
+    "Link": {
+        "description": 'the next part, if there is one: `<…>; rel="next"`',
+        "schema": {"type": "string"},
+    },
+}
 LIST_HEADERS = {
     "X-Total-Count": {
         "required": True,
         "description": "how many there are, in this part of the list and outside of it",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
-    "Link": {
-        "description": 'the next part, if there is one: `<…>; rel="next"`',
-        "schema": {"type": "string"},
-    },
+    **NEXT_HEADERS,
 }
 
 
@@ -154,8 +157,9 @@ def _success(endpoint: Endpoint, components: dict[str, Any], example: dict[str, 
     if endpoint.answer is Redirect:
         location = {"Location": {"required": True, "schema": {"type": "string"}}}
         return {"302": {"description": "The browser goes on", "headers": location}}
-    headers = {"headers": LIST_HEADERS} if endpoint.is_list else {}
-    return {"200": {"description": "OK", "content": _content(endpoint, components, example), **headers}}
+    headers = LIST_HEADERS if endpoint.is_list else NEXT_HEADERS if endpoint.has_next else None
+    told = {} if headers is None else {"headers": headers}
+    return {"200": {"description": "OK", "content": _content(endpoint, components, example), **told}}
 
 
 def _content(endpoint: Endpoint, components: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:

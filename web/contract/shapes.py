@@ -258,6 +258,13 @@ class Grids(BaseModel):
     grids: list[GridOfSensor]
 
 
+class Readings(BaseModel):
+    """Some of a sensor's readings, in order of time."""
+
+    readings: list[Reading]
+    next: str | None = Field(description="what `after` the next ones are; null: there are none now")
+
+
 class Alert(BaseModel):
     """`explanation` is what `message` says and more, for programs."""
 

@@ -122,7 +122,11 @@ async def _pieces(slices: AsyncIterator[Sequence[Any]], shape: Shape) -> AsyncIt
 def _headers(part: Part, asked: int, total: int) -> dict[str, str]:
     headers = {TOTAL: str(total)}
     if part.next_query and asked and part.offset + asked < total:
-        kept = [(name, text) for name, text in request.args.items(multi=True) if name not in _PAGING]
-        target = f"{quote(request.path)}?{urlencode([*kept, *part.next_query])}"
-        headers["Link"] = f'<{target}>; rel="next"'
+        headers["Link"] = next_link(_PAGING, part.next_query)
     return headers
+
+
+def next_link(replaced: frozenset[str], following: Iterable[tuple[str, object]]) -> str:
+    """This request, but for the parameters that say which part is asked for."""
+    kept = [(name, text) for name, text in request.args.items(multi=True) if name not in replaced]
+    return f'<{quote(request.path)}?{urlencode([*kept, *following])}>; rel="next"'

@@ -56,6 +56,7 @@ NEW_KEY = {
 OF_TYPE = {"sensor_type": "Temperature", "budget_days": 60, "physical_low": -40, "physical_high": 120}
 OF_SENSOR = {"budget_days": 5, "warming_readings": 1000}
 RANGE = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "freq": "15S", "aggregation": "mean"}
+PART = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "order": "asc", "limit": 2}
 # In this order, by the first Admin: route, path, query, body.
 REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("POST /users", {}, {}, NEW_USER),
@@ -85,6 +86,7 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ),
     ("GET /sensor-records/{sensor_id}", {"sensor_id": SENSOR}, RANGE, None),
     ("GET /sensor-records", {}, RANGE | {"sensor_id": [SENSOR, OTHER_SENSOR]}, None),
+    ("GET /sensor-readings/{sensor_id}", {"sensor_id": SENSOR}, PART, None),
     ("GET /alerts", {}, {"page": 1, "page_size": 10}, None),
     ("GET /alerts/recent", {}, {"limit": 20}, None),
     ("GET /alerts/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),
