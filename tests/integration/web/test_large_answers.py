@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from tests.integration.web.harness import Web, web_server
+from web.api import histories
 from web.edge import connections as listening
 from web.history.grid import CELLS_MAX
 from web.serving import underway
+from web.serving.rows import PIECE_ROWS
 
 pytestmark = pytest.mark.postgres
 
@@ -140,3 +143,44 @@ async def test_one_caller_does_not_get_every_connection(web: Web) -> None:
         async with asyncio.timeout(1.5):
             assert (await web.client.get("/facilities", headers=admin)).status_code == 200
     assert {(await task).status_code for task in waiting} <= {200, 503}
+
+
+@pytest.mark.parametrize(
+    ("who", "charts"), [("another caller", 1), ("the same caller", 1), ("another caller", 10), ("the same caller", 10)]
+)
+async def test_a_small_answer_does_not_wait_for_eight_large_ones(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str, charts: int
+) -> None:
+    """Of one chart each, or of ten. While a small request is under way, no more than a twentieth of them is made."""
+    pieces, cells = [0], CELLS_MAX // 5
+    spelled = histories._records
+
+    def counted(*cells: Any) -> bytes:
+        pieces[0] += 1
+        return spelled(*cells)
+
+    monkeypatch.setattr(histories, "_records", counted)
+    async with web_server(database_url, tmp_path, large_answers_per_caller_max=8) as web:
+        await web.facility("f")
+        names = ["s", *(f"s{n}" for n in range(1, charts))]
+        for name in names:
+            await web.readings(await web.sensor(name, "f"), (T0, "24.60"))
+        chart = grid(cells // charts)
+        if charts > 1:
+            chart = chart.replace("/s?", "?") + "".join(f"&sensor_id={name}" for name in names)
+        _, kim, _ = await web.user("kim", ("f", "View"))
+        _, lea, _ = await web.user("lea", ("f", "View"))
+        small = kim if who == "the same caller" else lea
+        large = [asyncio.create_task(web.client.get(chart, headers=kim, timeout=60)) for _ in range(8)]
+        while pieces[0] < len(large):
+            await asyncio.sleep(0.01)
+        made = []
+        for path in ("/facilities", grid(100), "/sensors/s", grid(250)) * 3:
+            before = pieces[0]
+            assert (await web.client.get(path, headers=small)).status_code == 200
+            made.append(pieces[0] - before)
+        assert not any(task.done() for task in large), "they were under way all the time"
+        assert {(await task).status_code for task in large} == {200}
+    whole = len(large) * cells / PIECE_ROWS
+    assert pieces[0] >= whole
+    assert max(made) < whole / 20, made
