@@ -130,7 +130,7 @@ class SensorSummary(Shape):
 
 
 class StoredReading(Shape):
-    """The newest reading of a sensor; `score`: how unusual it is, None where nothing judged it."""
+    """A reading as it is kept; `score`: how unusual it is, None where nothing judged it."""
 
     tracked_at: Time
     data: str
@@ -193,11 +193,16 @@ class FacilityDetection(Shape):
 
 
 class Record(Shape):
-    """One cell of the grid, from `tracked_at` on; `data` is None where there is nothing to show."""
+    """One cell of the grid, from `tracked_at` on; `data` is None where there is nothing to show.
+
+    With `downsample` a reading at its own time. `n` and `good_fraction` are known only with `counts`.
+    """
 
     sensor_id: str
     tracked_at: Time
     data: str | None
+    n: int | None = None
+    good_fraction: float | None = None
 
     @property
     def value(self) -> float | None:
@@ -215,6 +220,21 @@ class Analytics(Shape):
 class Records(Shape):
     records: list[Record]
     analytics: Analytics
+
+
+class RecordsOfSensor(Records):
+    sensor_id: str
+
+
+class RecordsOfSensors(Shape):
+    grids: list[RecordsOfSensor]
+
+
+class StoredReadings(Shape):
+    """A part; `next` is where the one after it begins, None when there is none now."""
+
+    readings: list[StoredReading]
+    next: str | None
 
 
 class ViewSays(Shape):

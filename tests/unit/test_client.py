@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -26,6 +27,7 @@ from engine.client import (
 )
 from engine.client.backoff import WAIT_S_MAX, BackOff
 from engine.client.gasinsight import PAGE_ROWS
+from engine.client.history import SENSORS_AT_ONCE
 
 URL = "http://plant.example"
 ME = {"id": 1, "username": "kim", "email": "k@p.org", "created_at": "2026-01-01T00:00:00", "last_login": None}
@@ -109,6 +111,31 @@ async def test_a_part_of_a_list_says_how_many_there_are_and_pages_end_with_the_l
         answer, asked = answers(httpx.Response(200, json=full, headers=headers), httpx.Response(200, json=[]))
         assert len(await client(answer).facilities()) == PAGE_ROWS
         assert len(asked) == calls
+
+
+async def test_parts_of_readings_are_asked_for_until_there_is_none_now() -> None:
+    one = {"tracked_at": "2026-01-01T00:00:00.5", "data": "1.50", "score": None, "flags": 0}
+    answer, asked = answers(
+        httpx.Response(200, json={"readings": [one], "next": "2026-01-01T00:00:00.5Z"}),
+        httpx.Response(200, json={"readings": [], "next": None}),
+    )
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    assert [reading.value async for reading in client(answer).stored_readings("s/1", start)] == [1.5]
+    assert [request.url.params.get("after") for request in asked] == [None, "2026-01-01T00:00:00.5Z"]
+    assert asked[1].url.raw_path.startswith(b"/sensor-readings/s%2F1?start_date=2026-01-01T00")
+
+
+async def test_sensors_are_asked_for_twenty_at_a_time() -> None:
+    empty = {"records": [], "analytics": {"mean": None, "min": None, "max": None}}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        some = request.url.params.get_list("sensor_id")
+        assert len(some) <= SENSORS_AT_ONCE == 20
+        return httpx.Response(200, json={"grids": [{"sensor_id": one, **empty} for one in some]})
+
+    names = [f"s{n}" for n in range(41)]
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    assert list(await client(answer).records_of(names, start, max_points=9)) == names
 
 
 async def test_what_only_reads_is_tried_three_times(waits: list[float]) -> None:

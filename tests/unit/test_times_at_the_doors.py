@@ -15,7 +15,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 import native
-from engine.client.gasinsight import _spelled
+from engine.client.history import spelled
 from engine.commands.cli.app import app as cli
 from engine.errors import InputRefused
 from engine.exports import moments
@@ -204,10 +204,10 @@ def test_the_times_of_a_file_are_read_whatever_kind_of_file(tmp_path: Path) -> N
 
 def test_what_the_client_spells_is_read_as_it_was_meant() -> None:
     for _, us in READ:
-        assert native.parse_time(_spelled(from_us(us))) == us
+        assert native.parse_time(spelled(from_us(us))) == us
     with pytest.raises(ValueError, match="has no zone"):
-        _spelled(datetime(2026, 1, 1))
-    assert _spelled(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
+        spelled(datetime(2026, 1, 1))
+    assert spelled(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
 
 
 def test_there_is_no_other_reader_of_times() -> None:

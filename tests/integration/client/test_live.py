@@ -89,6 +89,27 @@ async def test_what_a_user_reads_and_changes(web: Web, gis: GasInSight) -> None:
     assert (await gis.dashboard("g")).metrics.total_sensors == 0
 
 
+async def test_history_of_few_points_of_several_sensors_and_reading_by_reading(
+    web: Web, gis: GasInSight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = await web.database.fetchval("SELECT sensor_no FROM sensors")
+    await web.readings(number, *((T0 + timedelta(seconds=15 * n), f"{n % 7}.50") for n in range(50)))
+    await web.sensor("other", "f")
+    end = T0 + timedelta(minutes=20)
+    line = await gis.records("s/1", T0, end, max_points=10, downsample="minmax")
+    assert 6 <= len(line.records) <= 10 and {0.5, 6.5} <= {record.value for record in line.records}
+    cell, *_, last = (await gis.records("s/1", T0, end, freq="1T", counts=True)).records
+    assert (cell.n, cell.good_fraction, last.n, last.good_fraction) == (4, 1.0, 0, None)
+    monkeypatch.setattr(gasinsight, "SENSORS_AT_ONCE", 1)
+    several = await gis.records_of(["other", "s/1"], T0, end, freq="1T", aggregation="max")
+    assert list(several) == ["other", "s/1"] and several["other"].records == []
+    assert several["s/1"].records == (await gis.records("s/1", T0, end, freq="1T", aggregation="max")).records
+    stored = [reading async for reading in gis.stored_readings("s/1", T0, end)]
+    assert [reading.data for reading in stored] == [f"{n % 7}.50" for n in range(50)]
+    backwards = [reading async for reading in gis.stored_readings("s/1", T0, newest_first=True)]
+    assert backwards == stored[::-1]
+
+
 async def test_every_alert_comes_once_also_when_new_ones_push_the_pages(
     web: Web, gis: GasInSight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
