@@ -97,9 +97,15 @@ def _engine(report: Report, age_s: float | None) -> Judgement:
         wrong.insert(0, f"the disk of its data folder is full: {free_bytes / 1024**2:.0f} MB free, make room")
     if state != "running":
         wrong.insert(0, f"{state}, reported {age_s:.0f} s ago")
-    rebuilt = "" if wrong else _rebuilt(report)
-    said = "; ".join(wrong) or f"running, reported {age_s:.0f} s ago{rebuilt}"
-    return Judgement(not wrong, said, remark=bool(rebuilt))
+    remarks = "" if wrong else _rebuilt(report) + _strays(report)
+    said = "; ".join(wrong) or f"running, reported {age_s:.0f} s ago{remarks}"
+    return Judgement(not wrong, said, remark=bool(remarks))
+
+
+def _strays(report: Report) -> str:
+    """Ends when they have been moved, which the engine tries every minute."""
+    strays = report.get("stray_readings") or 0
+    return f"; {strays} readings lie in the default partition (log: maintenance says why)" if strays else ""
 
 
 def limits_reached(report: Report) -> list[str]:

@@ -3,6 +3,8 @@
 received, decoded, before_complete, between_completes, completed   in the reader
 before_score, scored, committed, at_checkpoint, loaded             in the facility
 in_commit                                                          in the historian, inside the transaction
+floors_raised, strays_set_aside, day_filled, day_dropped, rows_expired, day_copied, day_swapped, rollups_expired
+                                                                   in a maintenance run, most inside a transaction
 
 A process started with GASINSIGHT_FAULTPOINTS=<folder> can be told from outside: who reaches point NAME and finds a file
 <folder>/NAME takes it (it becomes <folder>/NAME.<pid>) and does what its text says, `kill` or `pause SECONDS`.
@@ -36,6 +38,20 @@ POINTS: Final = frozenset(
     }
 )
 
+MAINTENANCE_POINTS: Final = frozenset(
+    {
+        "floors_raised",
+        "strays_set_aside",
+        "day_filled",
+        "day_dropped",
+        "rows_expired",
+        "day_copied",
+        "day_swapped",
+        "rollups_expired",
+    }
+)
+"""Reached when something is due, hourly at most: a plan of blows that wants to hit something chooses of POINTS."""
+
 Handler = Callable[[str], Awaitable[None]]
 
 _handler: Handler | None = None
@@ -64,7 +80,7 @@ class _Orders:
     """One order a file, obeyed by the first process that takes it: renaming is atomic, and cheap when there is none."""
 
     def __init__(self, folder: Path) -> None:
-        self._paths = {name: str(folder / name) for name in POINTS}
+        self._paths = {name: str(folder / name) for name in POINTS | MAINTENANCE_POINTS}
 
     async def obey(self, name: str) -> None:
         taken = f"{self._paths[name]}.{os.getpid()}"

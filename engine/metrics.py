@@ -28,6 +28,7 @@ ACTOR_RESTARTS: Final = "gasinsight_actor_restarts_total"
 FENCED_WRITES: Final = "gasinsight_fenced_writes_total"
 RELOADS: Final = "gasinsight_reloads_total"
 REBUILDS: Final = "gasinsight_rebuilds_total"
+STRAY_READINGS: Final = "gasinsight_stray_readings"
 
 HELP: Final[dict[str, str]] = {
     MESSAGES: "Bus messages by queue and by what became of them",
@@ -46,6 +47,7 @@ HELP: Final[dict[str, str]] = {
     FENCED_WRITES: "Outcomes refused because a newer incarnation owns the facility",
     RELOADS: "Facilities loaded from checkpoint and commit log, by reason",
     REBUILDS: "Facilities rebuilt from stored readings, because checkpoint or commit log could not be read",
+    STRAY_READINGS: "Readings in the default partition, whose day has no partition of its own (at most 10000 counted)",
 }
 
 SECONDS_BOUNDS: Final = tuple(

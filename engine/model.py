@@ -309,10 +309,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CommitAnswer:
-    """`not_stored`: (sensor_no, tracked_at_us) of readings that were there already (duplicates and conflicts).
+    """`not_stored`: (sensor_no, tracked_at_us) of readings that were there already (duplicates and conflicts), or that
+    were set aside.
 
     `conflicts`: how many readings met a stored one of the same time with another value, for the first time.
     `not_parked`: how many rows were refused instead, by reason.
+    `set_aside`: how many are of before the retention, and dead letters now.
     """
 
     verdict: Verdict
@@ -320,6 +322,7 @@ class CommitAnswer:
     not_stored: frozenset[tuple[int, int]] = field(default_factory=frozenset)
     conflicts: int = 0
     not_parked: Mapping[str, int] = field(default_factory=dict)
+    set_aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import native
 from engine.database_url import parse
 from engine.errors import SettingsError
 from engine.printable import control_in
+from engine.retention import DAYS_MAX, Retention, days_by_type
 from engine.secrecy import PASSWORD_CHARACTERS_MIN
 from engine.turning_log import LogLimits
 
@@ -106,7 +107,19 @@ class Settings(BaseSettings):
     )
     stale_s_min: float = Field(60.0, gt=0, le=native.SETTING_MAX, description="shortest silence that counts as stale")
     parked_days_max: float = Field(7.0, gt=0, description="parked input older than this becomes a dead letter")
-    retention_days: int = Field(400, ge=1, description="days of readings that are kept")
+    retention_days: int = Field(400, ge=1, le=DAYS_MAX, description="days of readings that are kept")
+    retention_days_by_type: str = Field(
+        "", description="comma-separated types of sensors with days of their own, as GasDetection=3650,Vibration=90"
+    )
+    minute_rollups_days: int | None = Field(
+        None, ge=1, le=DAYS_MAX, description="days of rollups of a minute that are kept; none: all"
+    )
+    hour_rollups_days: int | None = Field(
+        None, ge=1, le=DAYS_MAX, description="days of rollups of an hour that are kept; none: all"
+    )
+    day_rollups_days: int | None = Field(
+        None, ge=1, le=DAYS_MAX, description="days of rollups of a day that are kept; none: all"
+    )
 
     # What a sender on the bus may make
     facilities_max: int = Field(1_000, ge=1, description="facilities; setups of more are refused")
@@ -206,12 +219,29 @@ class Settings(BaseSettings):
         "admin_password",
         "password_characters_min",
         "ray_address",
+        "minute_rollups_days",
+        "hour_rollups_days",
+        "day_rollups_days",
         mode="before",
     )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         """`KEY=` in a `.env` means: not set."""
         return None if value == "" else value
+
+    @field_validator("retention_days_by_type")
+    @classmethod
+    def _days_of_types(cls, text: str) -> str:
+        days_by_type(text)
+        return text
+
+    @model_validator(mode="after")
+    def _wider_stays_longer(self) -> Settings:
+        if contradiction := self.retention.contradiction():
+            raise ValueError(
+                f"MINUTE_ROLLUPS_DAYS, HOUR_ROLLUPS_DAYS or DAY_ROLLUPS_DAYS is too short: {contradiction}"
+            )
+        return self
 
     @field_validator("admin_email")
     @classmethod
@@ -264,6 +294,13 @@ class Settings(BaseSettings):
         if self.password_characters_min is not None or self.environment == "development":
             return self.password_characters_min
         return PASSWORD_CHARACTERS_MIN
+
+    @property
+    def retention(self) -> Retention:
+        """How long readings and rollups are kept."""
+        rollups = {60: self.minute_rollups_days, 3600: self.hour_rollups_days, 86_400: self.day_rollups_days}
+        given = {width_s: days for width_s, days in rollups.items() if days is not None}
+        return Retention(self.retention_days, days_by_type(self.retention_days_by_type), given)
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:

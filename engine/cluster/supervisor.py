@@ -23,6 +23,7 @@ from engine.clock import Clock, pause
 from engine.cluster.historians import HistorianWatch
 from engine.cluster.private_ray import NAMESPACE, kill_leftovers
 from engine.cluster.services import Services
+from engine.cluster.strays import StrayWatch, maintain
 from engine.errors import ClusterUnavailable, SettingsError, StoreError, StoreUnavailable
 from engine.historian.actor import historian_name
 from engine.historian.audit_head import read_head, remember
@@ -76,6 +77,7 @@ class Supervisor:
         self._intake_incarnation: str | None = None
         self._intake_status: dict[str, Any] = {}
         self._silent_checks = 0
+        self._strays = StrayWatch(historian, self._metrics)
         self._news: ConfigurationNews | None = None
         self._limits: list[Usage] = []
         self._state = "starting"
@@ -104,6 +106,7 @@ class Supervisor:
             self._every(SWEEP_S, self._sweep),
             self._every(PURGE_S, self._purge),
             self._every(SWEEP_S, self._remember_audit),
+            self._every(SWEEP_S, self._strays.look),
             self._every(HOURLY_S, self._keep_house),
             self._every(CHECK_S, self._follow_changes),
         ]
@@ -247,6 +250,7 @@ class Supervisor:
             },
             "troubles": self._troubles(),
             "limits": [asdict(usage) for usage in self._limits],
+            "stray_readings": self._strays.readings,
             "disk_free_bytes": shutil.disk_usage(self._settings.data_dir).free,
             "restarting": [slot for slot, host in hosts.items() if host is None],
             "metrics": self._ledger.total(),
@@ -326,15 +330,12 @@ class Supervisor:
             news.close()
 
     async def _keep_house(self) -> None:
-        made = await self._historian.make_partitions()
-        dropped = await self._historian.drop_old_partitions()
+        await maintain(self._historian)
         moved = await self._historian.move_refused()
         expired = await self._historian.expire_parked()
         await self._historian.forget_drained([node.node_id for node in self._nodes if node.alive])
         log.info(
             "housekeeping",
-            partitions_made=len(made),
-            partitions_dropped=dropped,
             parked_expired=expired,
             refused_moved=moved,
         )

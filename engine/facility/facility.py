@@ -360,6 +360,8 @@ class Facility:
             self._metrics.add(DEAD_LETTERS, reason=letter.reason)
         for reason, rows in self._gone.counts.items():
             self._metrics.add(IGNORED, rows, reason=reason)
+        if answer.set_aside:
+            self._metrics.add(DEAD_LETTERS, answer.set_aside, reason="before_retention")
 
     def _publish(self, effects: Sequence[native.Effects], answer: CommitAnswer, rows: int) -> None:
         if not rows:

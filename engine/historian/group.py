@@ -35,7 +35,7 @@ async def write_group(
         return answers
     await _change_entities(connection, kept, now_us)
     refused = await _move_parked(connection, kept, tallies, now_us)
-    before, conflicts = await _store_readings(connection, kept, now_us)
+    before, conflicts, old = await _store_readings(connection, kept, now_us)
     await _append_log(connection, kept, now_us)
     for outcome in kept:
         answers[outcome.facility_id] = CommitAnswer(
@@ -43,6 +43,7 @@ async def write_group(
             not_stored=frozenset(before.get(outcome.facility_id, ())),
             conflicts=conflicts.get(outcome.facility_id, 0),
             not_parked=Counter(each.reason for each in refused if each.facility_id == outcome.facility_id),
+            set_aside=old.get(outcome.facility_id, 0),
         )
     events = [
         (outcome.facility_id, event)
@@ -219,27 +220,34 @@ def _digest(parts: Sequence[str]) -> bytes:
 
 async def _store_readings(
     connection: Any, outcomes: Sequence[Outcome], now_us: int
-) -> tuple[dict[str, set[tuple[int, int]]], dict[str, int]]:
-    """COPY and store; by facility what was there before, and how many of those differ for the first time."""
+) -> tuple[dict[str, set[tuple[int, int]]], dict[str, int], dict[str, int]]:
+    """COPY and store. By facility: what was there before or is of before the retention, how many of those that were
+    there differ for the first time, and how many are of before the retention.
+    """
     rows = sum(outcome.rows for outcome in outcomes)
     if not rows and not any(outcome.copy_rows for outcome in outcomes):
-        return {}, {}
+        return {}, {}, {}
     staged = await connection.copy_to_table("staging", source=_copy_stream(outcomes), format="binary")
     if staged != f"COPY {rows}":
         raise ContentRefused(f"{staged} where the outcomes say {rows} rows")
-    stranger = await connection.fetchval(SQL["staged_unknown_sensor"])
-    if stranger is not None:
-        raise ContentRefused(f"no sensor has number {stranger}")
     marks = [(outcome.facility_id, minute) for outcome in outcomes for minute in outcome.dirty_minutes]
+    seen = await connection.fetchrow(SQL["staged_look"], min((minute for _, minute in marks), default=None))
+    if seen["stranger"] is not None:
+        raise ContentRefused(f"no sensor has number {seen['stranger']}")
+    before: dict[str, set[tuple[int, int]]] = {}
+    old: Counter[str] = Counter()
+    if seen["may_be_old"]:
+        for row in await connection.fetch(SQL["staged_old_set_aside"], now_us):
+            before.setdefault(row["facility_id"], set()).add((row["sensor_no"], row["tracked_at"]))
+            old[row["facility_id"]] += 1
     await connection.execute(SQL["minutes_mark"], [mark[0] for mark in marks], [mark[1] for mark in marks])
     stored = await connection.execute(SQL["readings_store"])
-    if stored == f"INSERT 0 {rows}":
-        return {}, {}
-    before: dict[str, set[tuple[int, int]]] = {}
+    if stored == f"INSERT 0 {rows - old.total()}":
+        return before, {}, old
     for row in await connection.fetch(SQL["readings_not_stored"]):
         before.setdefault(row["facility_id"], set()).add((row["sensor_no"], row["tracked_at"]))
     conflicts = await connection.fetch(SQL["conflicts_record"], now_us)
-    return before, {row["facility_id"]: row["conflicts"] for row in conflicts}
+    return before, {row["facility_id"]: row["conflicts"] for row in conflicts}, old
 
 
 async def _copy_stream(outcomes: Sequence[Outcome]) -> AsyncIterator[bytes]:

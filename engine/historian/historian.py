@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from engine.clock import US_PER_S, Clock
-from engine.historian import audit, loading, partitions, removals, rollups
+from engine.historian import audit, loading, maintenance, removals, rollups
 from engine.historian.audit_head import Head
 from engine.historian.connecting import connect_s_max, open_pool
 from engine.historian.connection import (
@@ -172,13 +172,18 @@ class Historian:
         async with self._connection("reading the end of the audit log") as connection:
             return await audit.newest(connection, remembered)
 
-    async def make_partitions(self) -> list[str]:
-        async with self._connection("making partitions") as connection:
-            return await partitions.make_partitions(connection, self._clock.now_us(), self._settings.retention_days)
+    async def maintain(self) -> list[maintenance.Did]:
+        done: list[maintenance.Did] = []
+        async with (
+            translated_errors("looking after the partitions"),
+            maintenance.opened(self._database_url, self._settings) as connection,
+        ):
+            await maintenance.maintain(connection, self._settings.retention, self._clock.now_us(), done.append)
+        return done
 
-    async def drop_old_partitions(self) -> list[str]:
-        async with self._connection("dropping old partitions") as connection:
-            return await partitions.drop_old_partitions(connection, self._clock.now_us(), self._settings.retention_days)
+    async def stray_readings(self, at_most: int) -> int:
+        async with self._connection("counting strays") as connection:
+            return int(await connection.fetchval(SQL["strays_count"], at_most))
 
     async def expire_parked(self) -> int:
         now_us = self._clock.now_us()

@@ -1,31 +1,45 @@
-"""One partition of `sensor_records` a UTC day: made ahead, filled up from the default partition, dropped by age."""
+"""One partition of `sensor_records` a UTC day: made, filled from the default partition, thinned out, dropped.
+
+Each step is one transaction that waits for no lock longer than a moment, for the commits queue behind it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-from collections.abc import Collection
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import asyncpg
-import structlog
 
 from engine.clock import US_PER_S
+from engine.faultpoints import reached
 from engine.historian.queries import SQL
 
-DAYS_BACK = 1
-DAYS_AHEAD = 7
-_DAY_US = 86_400 * US_PER_S
-_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"  # others queue behind a waiting lock: give up early, come again
-MOVE_S_MAX = 600.0
-_PUT_OFF = (
-    asyncpg.LockNotAvailableError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.CheckViolationError,
-    asyncpg.DuplicateTableError,
-    asyncpg.UniqueViolationError,
-)
-"""Busy, or a commit has just put another reading of that day into the default partition, or somebody else makes it."""
-_log = structlog.get_logger(__name__)
+LOCK_WAIT_MS_MAX: Final = 200
+TRIES_MAX: Final = 5
+TRY_AGAIN_S: Final = 0.5
+ROWS_AT_ONCE: Final = 10_000
+EMPTY_SHARE_MIN: Final = 0.2
+"""Of a day, from which on its place is given back."""
+GIVEN_BACK_BYTES_MIN: Final = 1024**2
+_PAGE_FILLED: Final = 0.97  # what rows can take of their pages, heads and gaps left out
+_BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
+
+
+class PutOff(Exception):
+    """A step could not be done now and has changed nothing; it is for the next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A partition. `readings`: as PostgreSQL estimates them, None before it has counted."""
+
+    name: str
+    day: dt.date
+    bytes: int
+    readings: int | None
 
 
 def partition_name(day: dt.date) -> str:
@@ -41,70 +55,137 @@ def start_us(day: dt.date) -> int:
     return round(dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp()) * US_PER_S
 
 
-async def make_partitions(connection: Any, now_us: int, retention_days: int) -> list[str]:
-    """Yesterday to a week ahead, and every day within the retention whose readings lie in the default partition."""
-    today = day_of(now_us)
-    present = {row["day"] for row in await connection.fetch(SQL["partitions"])}
-    wanted = {today + dt.timedelta(days=days) for days in range(-DAYS_BACK, DAYS_AHEAD + 1)}
-    oldest_us = now_us - retention_days * _DAY_US
-    stray = await connection.fetch(SQL["partition_days_missing"], oldest_us, now_us + DAYS_AHEAD * _DAY_US)
-    wanted |= {row["day"] for row in stray if row["day"] > day_of(oldest_us)}
-    put_off = await make_days(connection, wanted - present)
-    for day, reason in put_off.items():
-        _log.info("partition_put_off", partition=partition_name(day), reason=reason)
-    return [partition_name(day) for day in sorted(wanted - present - put_off.keys())]
+async def days(connection: Any) -> list[Day]:
+    """Every day that has a partition, oldest first."""
+    return [
+        Day(row["name"], row["day"], row["bytes"], row["readings"]) for row in await connection.fetch(SQL["partitions"])
+    ]
 
 
-async def make_days(connection: Any, days: Collection[dt.date]) -> dict[dt.date, str]:
+async def make_days(connection: Any, wanted: Collection[dt.date]) -> dict[dt.date, str]:
     """Those of these days that have no partition; which are put off, and why."""
-    present = {row["day"] for row in await connection.fetch(SQL["partitions"])}
+    present = {day.day for day in await days(connection)}
     put_off = {}
-    for day in sorted(set(days) - present):
+    for day in sorted(set(wanted) - present):
         try:
-            await _make_partition(connection, day)
-        except _PUT_OFF as error:
+            await make_day(connection, day)
+        except PutOff as error:
             put_off[day] = str(error)
     return put_off
 
 
-async def _make_partition(connection: Any, day: dt.date) -> None:
-    """Beside the parent, filled with what the default partition has of it, then attached.
+async def make_day(connection: Any, day: dt.date) -> int:
+    """Beside the parent, filled with what the default partition has of it, then attached; how many were moved.
 
     Attaching locks out neither readers nor writers of the other partitions, unlike CREATE TABLE … PARTITION OF.
     """
     name = partition_name(day)
-    first, end = (f"{moment:%Y-%m-%d} 00:00:00+00" for moment in (day, day + dt.timedelta(days=1)))
-    async with connection.transaction():
-        await connection.execute(_LOCK_TIMEOUT)
-        await connection.execute(f"SET LOCAL statement_timeout = '{MOVE_S_MAX:.0f}s'")
+    moved = 0
+
+    async def make() -> None:
+        nonlocal moved
         await connection.execute(f"CREATE TABLE {name} (LIKE sensor_records INCLUDING ALL)")
-        await connection.execute(
-            f"WITH moved AS (DELETE FROM sensor_records_default WHERE tracked_at >= '{first}' AND tracked_at < '{end}' "  # noqa: S608
-            f"RETURNING *) INSERT INTO {name} SELECT * FROM moved",
-            timeout=MOVE_S_MAX,
+        filled = await connection.execute(
+            f"WITH moved AS (DELETE FROM sensor_records_default WHERE {_within(day)} RETURNING *) "  # noqa: S608
+            f"INSERT INTO {name} SELECT * FROM moved"
         )
-        await connection.execute(
-            f"ALTER TABLE sensor_records ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{end}')",
-            timeout=MOVE_S_MAX,
-        )
+        moved = int(filled.rpartition(" ")[2])
+        await reached("day_filled")
+        await connection.execute(_attaching(name, day))
+
+    await _in_passing(connection, make)
+    return moved
 
 
-async def drop_old_partitions(connection: Any, now_us: int, retention_days: int) -> list[str]:
-    """Days that lie wholly before the retention, and readings that old in the default partition."""
-    oldest_us = now_us - retention_days * _DAY_US
-    dropped = []
-    for row in await connection.fetch(SQL["partitions"]):
-        if row["day"] >= day_of(oldest_us):
-            continue
+async def drop_day(connection: Any, name: str) -> None:
+    """Detached and dropped at once: there is no day that is neither here nor gone."""
+
+    async def drop() -> None:
+        await connection.execute(f"ALTER TABLE sensor_records DETACH PARTITION {name}")
+        await connection.execute(f"DROP TABLE {name}")
+        await reached("day_dropped")
+
+    await _in_passing(connection, drop)
+
+
+async def expire_rows(connection: Any, name: str, sensor_nos: Sequence[int]) -> AsyncIterator[int]:
+    """Remove the readings of these sensors from a day, in pieces; yields how many each piece had."""
+    piece = (
+        f"DELETE FROM {name} WHERE ctid = ANY (ARRAY("  # noqa: S608
+        f"SELECT ctid FROM {name} WHERE sensor_no = $1 LIMIT {ROWS_AT_ONCE}))"
+    )
+    for sensor_no in sensor_nos:
+        removed = ROWS_AT_ONCE
+        while removed == ROWS_AT_ONCE:
+            removed = int((await connection.execute(piece, sensor_no)).rpartition(" ")[2])
+            await reached("rows_expired")
+            yield removed
+
+
+async def give_back(connection: Any, day: Day) -> int:
+    """Write a day anew without the room of removed readings, where that is worth it; the bytes that this freed.
+
+    Nothing waits while the readings are copied. Then writers of late readings into this very day wait until they are
+    counted, and everybody for the moment in which one table takes the place of the other. VACUUM FULL would lock
+    readers out all the time, and who reads every day with them; plain VACUUM gives back nothing amid a table.
+    """
+    used, size = await connection.fetchrow(
+        f"SELECT coalesce(sum(pg_column_size(stored) + 4), 0)::int8, pg_relation_size('{day.name}') "  # noqa: S608
+        f"FROM {day.name} stored"
+    )
+    if size * _PAGE_FILLED - used < max(GIVEN_BACK_BYTES_MIN, EMPTY_SHARE_MIN * size):
+        await connection.execute(f"VACUUM {day.name}")
+        return 0
+
+    async def write_anew() -> None:
+        anew, bounds = f"{day.name}_anew", _within(day.day)
+        await connection.execute(f"CREATE TABLE {anew} (LIKE sensor_records INCLUDING ALL)")
+        copied = await connection.execute(f"INSERT INTO {anew} SELECT * FROM {day.name}")  # noqa: S608
+        # Proven now, beside the parent, so that attaching reads nothing under its lock.
+        await connection.execute(f"ALTER TABLE {anew} ADD CONSTRAINT of_its_day CHECK ({bounds})")
+        await reached("day_copied")
+        await connection.execute(f"LOCK TABLE {day.name} IN SHARE MODE")
+        if await connection.fetchval(f"SELECT count(*) FROM {day.name}") != int(copied.rpartition(" ")[2]):  # noqa: S608
+            raise PutOff("late readings of that day came meanwhile")
+        await connection.execute(f"ALTER TABLE sensor_records DETACH PARTITION {day.name}")
+        await connection.execute(f"DROP TABLE {day.name}")
+        await connection.execute(f"ALTER TABLE {anew} RENAME TO {day.name}")
+        await connection.execute(f"ALTER INDEX {anew}_pkey RENAME TO {day.name}_pkey")
+        await connection.execute(_attaching(day.name, day.day))
+        await connection.execute(f"ALTER TABLE {day.name} DROP CONSTRAINT of_its_day")
+        await reached("day_swapped")
+
+    await _in_passing(connection, write_anew)
+    await connection.execute(f"VACUUM (ANALYZE) {day.name}")
+    return day.bytes - int(await connection.fetchval(f"SELECT pg_total_relation_size('{day.name}')"))
+
+
+def _bounds(day: dt.date) -> tuple[str, str]:
+    first, end = (f"{moment:%Y-%m-%d} 00:00:00+00" for moment in (day, day + dt.timedelta(days=1)))
+    return first, end
+
+
+def _within(day: dt.date) -> str:
+    first, end = _bounds(day)
+    return f"tracked_at >= '{first}' AND tracked_at < '{end}'"
+
+
+def _attaching(name: str, day: dt.date) -> str:
+    first, end = _bounds(day)
+    return f"ALTER TABLE sensor_records ATTACH PARTITION {name} FOR VALUES FROM ('{first}') TO ('{end}')"
+
+
+async def _in_passing(connection: Any, work: Callable[[], Awaitable[None]]) -> None:
+    """`work` in one transaction, some times if others are in its way; raises PutOff when they stay there."""
+    for pause_s in (TRY_AGAIN_S,) * (TRIES_MAX - 1) + (None,):
         try:
             async with connection.transaction():
-                await connection.execute(_LOCK_TIMEOUT)
-                await connection.execute(f"ALTER TABLE sensor_records DETACH PARTITION {row['name']}")
-                await connection.execute(f"DROP TABLE {row['name']}")
-        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-            _log.info("partition_drop_put_off", partition=row["name"], reason=str(error))
+                await connection.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT_MS_MAX}ms'")
+                await work()
+        except (*_BUSY, asyncpg.CheckViolationError) as error:
+            # The latter: a commit has just put another reading of that day into the default partition.
+            if pause_s is None:
+                raise PutOff(str(error)) from error
+            await asyncio.sleep(pause_s)
         else:
-            dropped.append(row["name"])
-    while await connection.execute(SQL["default_readings_expire"], start_us(day_of(oldest_us))) != "DELETE 0":
-        pass
-    return dropped
+            return

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from engine.historian.maintenance import Did
 from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
 
 
@@ -110,7 +111,8 @@ class HistorianPort(Protocol):
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         """Write all of `outcome` or nothing, together with whatever else arrives in the same few milliseconds.
 
-        COMMITTED  durable. `not_stored` holds the readings that were in the database before this commit.
+        COMMITTED  durable. `not_stored` holds the readings that were in the database before this commit, and those of
+                   before the retention, which are dead letters instead (`set_aside`).
         FENCED     a newer incarnation has loaded the facility; this one must stop. Nothing written.
         REJECTED   PostgreSQL refuses this content and would again. Nothing written; other facilities unharmed.
         UNKNOWN    load again to learn what is so: the connection died during COMMIT, or (reason starts with
@@ -171,11 +173,11 @@ class HousekeepingPort(Protocol):
     async def try_lead(self) -> LeadershipPort | None:
         """Become the one leader of this database; None when there is one."""
 
-    async def make_partitions(self) -> list[str]:
-        """Create the coming days' partitions (and those of days that landed in the default one); the names made."""
+    async def maintain(self) -> list[Did]:
+        """Partitions made ahead, strays moved into days of their own, what is older than the retention removed."""
 
-    async def drop_old_partitions(self) -> list[str]:
-        """Drop readings older than `retention_days`; the names dropped."""
+    async def stray_readings(self, at_most: int) -> int:
+        """How many readings lie in the default partition, having no day of their own yet."""
 
     async def expire_parked(self) -> int:
         """Turn parked rows older than `parked_days_max` into dead letters; how many."""

@@ -63,10 +63,34 @@ WHERE id = $1 AND facility_id = $2;
 -- name: facility_close
 UPDATE facilities SET closed_at = $2 WHERE id = $1 AND retired_at IS NOT NULL;
 
--- name: staged_unknown_sensor
--- One sensor number among the staged readings that no sensor has; sensor_records carries no foreign key.
-SELECT sensor_no FROM (SELECT DISTINCT sensor_no FROM staging) staged
-WHERE NOT EXISTS (SELECT FROM sensors WHERE sensors.sensor_no = staged.sensor_no) LIMIT 1;
+-- name: staged_look
+-- One sensor number among the staged readings that no sensor has; sensor_records carries no foreign key. And whether
+-- any reading may be of before the retention: $1 is the oldest staged minute.
+SELECT (
+    SELECT sensor_no FROM (SELECT DISTINCT sensor_no FROM staging) staged
+    WHERE NOT EXISTS (SELECT FROM sensors WHERE sensors.sensor_no = staged.sensor_no) LIMIT 1
+) AS stranger, coalesce($1::timestamptz < (SELECT max(kept_from) FROM retention_floors), false) AS may_be_old;
+
+-- name: staged_old_set_aside
+-- Readings of before their type's retention become dead letters instead; in one order for everybody.
+WITH old AS (
+    DELETE FROM staging USING sensors, retention_floors floor
+    WHERE sensors.sensor_no = staging.sensor_no AND floor.sensor_type = sensors.type
+        AND staging.tracked_at < floor.kept_from
+    RETURNING sensors.facility_id, sensors.id AS sensor_id, sensors.type, floor.kept_from, staging.sensor_no,
+        staging.tracked_at, coalesce(staging.text_value, staging.value::text, '') AS data
+), kept AS (
+    INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, digest, recorded_at)
+    SELECT 'row', '', 'before_retention', format('readings of %s are kept from %s on', type, to_char(kept_from, 'YYYY-MM-DD')),
+        json_build_object('sensor_id', sensor_id,
+            'tracked_at', to_char(tracked_at, 'YYYY-MM-DD"T"HH24:MI:SS.US'), 'data', data)::text,
+        facility_id, sensor_id,
+        sha256(convert_to(concat_ws('|', 'before_retention', sensor_no, extract(epoch FROM tracked_at), data), 'UTF8'))
+            AS digest, $1::timestamptz
+    FROM old ORDER BY digest
+    ON CONFLICT (digest) DO NOTHING
+)
+SELECT facility_id, sensor_no, tracked_at FROM old;
 
 -- name: readings_store
 -- In the order of arrival: of two readings with the same time the first one stays.
@@ -374,21 +398,80 @@ LEFT JOIN sensors ON sensors.id = parked.sensor_id AND sensors.facility_id = par
 WHERE kind = 'activation' OR (kind IN ('reading', 'deactivation') AND sensors.id IS NOT NULL)
 ORDER BY parked.facility_id;
 
+-- == retention =========================================================================================================
+
+-- name: maintenance_turn
+-- Of the session: whoever dies lets the next one go on.
+SELECT pg_try_advisory_lock(hashtext('gasinsight maintenance'));
+
 -- name: partitions
--- Days (UTC) that have a partition of their own.
-SELECT child.relname AS name, to_date(right(child.relname, 8), 'YYYYMMDD') AS day
+-- Days (UTC) that have a partition of their own. Readings are estimated, null as long as nobody has counted.
+SELECT child.relname AS name, to_date(right(child.relname, 8), 'YYYYMMDD') AS day,
+    pg_total_relation_size(child.oid) AS bytes, nullif(child.reltuples, -1)::int8 AS readings
 FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
 WHERE inhparent = 'sensor_records'::regclass AND child.relname ~ '^sensor_records_\d{8}$' ORDER BY name;
 
--- name: partition_days_missing
--- Days whose readings lie in the default partition.
-SELECT DISTINCT (tracked_at AT TIME ZONE 'UTC')::date AS day FROM sensor_records_default
-WHERE tracked_at >= $1 AND tracked_at < $2 ORDER BY day;
+-- name: stray_days
+-- Days before $1 whose readings lie in the default partition.
+SELECT (tracked_at AT TIME ZONE 'UTC')::date AS day, count(*) AS readings FROM sensor_records_default
+WHERE tracked_at < $1 GROUP BY day ORDER BY day;
 
--- name: default_readings_expire
--- In pieces, so that no commit waits long.
-DELETE FROM sensor_records_default WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM sensor_records_default WHERE tracked_at < $1 LIMIT 10000));
+-- name: strays_count
+-- At most $1: what a look every minute may cost.
+SELECT count(*) FROM (SELECT FROM sensor_records_default LIMIT $1) strays;
+
+-- name: old_strays_stage
+-- Readings that came after their time, without a day of their own, for staged_old_set_aside. In pieces, so that no
+-- commit waits long.
+WITH old AS (
+    DELETE FROM sensor_records_default WHERE ctid = ANY (ARRAY(
+        SELECT stray.ctid FROM sensor_records_default stray JOIN sensors USING (sensor_no)
+        JOIN retention_floors floor ON floor.sensor_type = sensors.type AND stray.tracked_at < floor.kept_from LIMIT $1))
+    RETURNING *
+)
+INSERT INTO staging (sensor_no, tracked_at, value, text_value, score, flags)
+SELECT sensor_no, tracked_at, value, text_value, score, flags FROM old;
+
+-- name: old_strays_count
+SELECT count(*) FROM sensor_records_default stray JOIN sensors USING (sensor_no)
+JOIN unnest($1::text[], $2::timestamptz[]) floor (sensor_type, kept_from)
+    ON floor.sensor_type = sensors.type AND stray.tracked_at < floor.kept_from;
+
+-- name: floors_get
+SELECT sensor_type, settled_to, cleared_to FROM retention_floors;
+
+-- name: floors_raise
+-- Never down: what has been removed does not come back.
+INSERT INTO retention_floors (sensor_type, kept_from, settled_to, cleared_to)
+SELECT sensor_type, kept_from, 'epoch', 'epoch'
+FROM unnest($1::text[], $2::timestamptz[]) floor (sensor_type, kept_from)
+ON CONFLICT (sensor_type) DO UPDATE SET kept_from = greatest(retention_floors.kept_from, excluded.kept_from);
+
+-- name: rollup_mark_newest
+SELECT max(id) FROM rollup_dirty;
+
+-- name: rollup_marks_left
+SELECT EXISTS (SELECT FROM rollup_dirty WHERE id <= $1);
+
+-- name: floors_settled
+UPDATE retention_floors SET settled_to = kept_from;
+
+-- name: floors_cleared
+UPDATE retention_floors SET cleared_to = greatest(cleared_to, least(settled_to, $1::timestamptz));
+
+-- name: sensors_of_types
+SELECT sensor_no FROM sensors WHERE type = ANY($1::text[]) ORDER BY sensor_no;
+
+-- name: rollups_expire
+-- In pieces, so that no pass of the rollups waits long.
+DELETE FROM reading_rollups WHERE ctid = ANY (ARRAY(
+    SELECT old.ctid FROM sensors CROSS JOIN LATERAL (
+        SELECT ctid FROM reading_rollups
+        WHERE reading_rollups.sensor_no = sensors.sensor_no AND width_s = $1::int4 AND bucket < $2 LIMIT $3
+    ) old LIMIT $3));
+
+-- name: rollups_old_count
+SELECT count(*) FROM sensors JOIN reading_rollups USING (sensor_no) WHERE width_s = $1::int4 AND bucket < $2;
 
 -- name: rollup_turn
 SELECT pg_try_advisory_xact_lock(hashtext('gasinsight rollups'));
@@ -398,12 +481,13 @@ DELETE FROM rollup_dirty WHERE id = ANY (ARRAY(SELECT id FROM rollup_dirty ORDER
 RETURNING facility_id, minute;
 
 -- name: rollup_minutes
--- From the readings themselves, in time order. Only magnitudes whose squares a double holds count as numbers.
+-- From the readings themselves, in time order; not where these have been removed. Only magnitudes whose squares a double holds count as numbers.
 -- good: numeric, and none of the flags text (2), non-finite (4), out of physical range (128).
 INSERT INTO reading_rollups (sensor_no, width_s, bucket, n, sum, sum_sq, min, max, first, last, readings, good)
 SELECT sensors.sensor_no, 60, dirty.bucket, minute.*
 FROM unnest($1::text[], $2::timestamptz[]) dirty (facility_id, bucket)
 JOIN sensors USING (facility_id)
+LEFT JOIN retention_floors floor ON floor.sensor_type = sensors.type
 CROSS JOIN LATERAL (
     SELECT count(number), sum(number ORDER BY tracked_at), sum(square ORDER BY tracked_at), min(number), max(number),
         (array_agg(number ORDER BY tracked_at) FILTER (WHERE number IS NOT NULL))[1],
@@ -420,7 +504,7 @@ CROSS JOIN LATERAL (
         ) numbers
     ) squares
 ) minute
-WHERE minute.readings > 0
+WHERE minute.readings > 0 AND (floor.settled_to IS NULL OR dirty.bucket >= floor.settled_to)
 ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
     min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
     readings = excluded.readings, good = excluded.good;
@@ -431,6 +515,7 @@ INSERT INTO reading_rollups (sensor_no, width_s, bucket, n, sum, sum_sq, min, ma
 SELECT sensors.sensor_no, $3::int4, dirty.bucket, wide.*
 FROM unnest($1::text[], $2::timestamptz[]) dirty (facility_id, bucket)
 JOIN sensors USING (facility_id)
+LEFT JOIN retention_floors floor ON floor.sensor_type = sensors.type
 CROSS JOIN LATERAL (
     SELECT sum(n)::int4, sum(sum ORDER BY bucket), sum(sum_sq ORDER BY bucket), min(min), max(max),
         (array_agg(first ORDER BY bucket) FILTER (WHERE n > 0))[1],
@@ -440,7 +525,7 @@ CROSS JOIN LATERAL (
     WHERE narrow.sensor_no = sensors.sensor_no AND width_s = $4::int4
         AND bucket >= dirty.bucket AND bucket < dirty.bucket + make_interval(secs => $3::int4)
 ) wide
-WHERE wide.readings > 0
+WHERE wide.readings > 0 AND (floor.settled_to IS NULL OR dirty.bucket >= floor.settled_to)
 ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
     min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
     readings = excluded.readings, good = excluded.good;

@@ -285,6 +285,17 @@ sensor_records = Table(
     postgresql_partition_by="RANGE (tracked_at)",
 )
 
+# From when on readings are kept, by type of sensor: a commit sets aside what is older. Rollups of before `settled_to`
+# change no more, for their readings may be gone; readings of before `cleared_to` are.
+retention_floors = Table(
+    "retention_floors",
+    metadata,
+    Column("sensor_type", Text, primary_key=True),
+    Column("kept_from", Time, nullable=False),
+    Column("settled_to", Time, nullable=False),
+    Column("cleared_to", Time, nullable=False),
+)
+
 reading_conflicts = Table(
     "reading_conflicts",
     metadata,

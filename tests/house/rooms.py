@@ -80,7 +80,10 @@ LEAVES: Final[dict[str, str]] = {
     "engine.environments": "engine.faultpoints engine.settings",
     "engine.logs": "engine.printable engine.settings engine.turning_log",
     "engine.retries": "engine.clock",
-    "engine.settings": ("engine.database_url engine.errors engine.printable engine.secrecy engine.turning_log native"),
+    "engine.settings": (
+        "engine.database_url engine.errors engine.printable engine.retention engine.secrecy engine.turning_log native"
+    ),
+    "engine.retention": "engine.model",
     "engine.printable": "native",
     "engine.turning_log": "nothing",
     "engine.database_url": "nothing",

@@ -101,6 +101,13 @@ def test_a_slow_database_is_a_remark_and_no_reason_to_leave() -> None:
     assert judge(report(commits={"took_s": 2.1}), 1.0)["database"].ready
 
 
+def test_readings_without_a_day_of_their_own_are_a_remark_until_they_have_one() -> None:
+    hit = report(stray_readings=7)
+    assert judge(hit, 1.0)["engine"].ready
+    assert "7 readings lie in the default partition" in told(hit)
+    assert told(report(stray_readings=0)) == told(report())
+
+
 def test_rebuilt_facilities_are_a_remark_too() -> None:
     rebuilt = report(metrics={"counters": {REBUILDS: {"": 3}}})
     assert judge(rebuilt, 1.0)["engine"].ready

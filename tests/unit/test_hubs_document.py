@@ -36,7 +36,12 @@ NOT_SHOWN: dict[str, bytes | dict[str, str]] = {
     "text_too_long": {"facility_name": "n" * 513, "address": "a" * 2049},
     "data_too_long": {"data": "1" * 257},
 }
-NOT_BY_DECODERS = {"too_large": "tried in Rust", "rejected": "by the inquiry", "poisoned": "by the inquiry"}
+NOT_BY_DECODERS = {
+    "too_large": "tried in Rust",
+    "before_retention": "by the commit",
+    "rejected": "by the inquiry",
+    "poisoned": "by the inquiry",
+}
 
 
 def between(name: str) -> str:
@@ -155,7 +160,7 @@ def test_no_reason_is_missing() -> None:
     of_entities = re.search(r"Reasons: ([\s\w,]+)\.", messages.__doc__ or "")
     assert of_readings is not None and of_entities is not None
     known = {word for found in (of_readings, of_entities) for word in re.findall(r"\w+", found[1])}
-    assert {row[0].strip("`") for row in REASONS} == known | {"rejected", "poisoned"}
+    assert {row[0].strip("`") for row in REASONS} == known | {"before_retention", "rejected", "poisoned"}
 
 
 def test_refusals_are_those_of_the_settings() -> None:

@@ -48,7 +48,9 @@ Start here: [bold]gasinsight up --simulate[/] runs everything on this machine wi
 Settings come from the environment and [bold].env[/] (DATABASE_URL, SERVICEBUS_CONNECTION_STRING, …); what they do not
 name is embedded by [bold]up[/].""",
 )
-database = typer.Typer(no_args_is_help=True, help="Look after the database's schema.")
+database = typer.Typer(
+    no_args_is_help=True, help="Look after the database: its schema, and what is kept in it how long."
+)
 app.add_typer(database, name="db")
 keys = typer.Typer(no_args_is_help=True, help="Make keys that sign tokens (ALGORITHM=EdDSA).")
 app.add_typer(keys, name="keys")
@@ -220,6 +222,23 @@ def database_check(data_dir: DataDir = None) -> None:
     from engine.commands.database import run_check
 
     sys.exit(run_check(given(data_dir=data_dir)))
+
+
+@database.command("maintain")
+def database_maintain(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what is due, and change nothing.")] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the coming days' partitions, move strays into theirs, remove what is older than the retention.
+
+    The engine does the same by itself every hour; beside each other they take turns. Ends with how large the days are.
+
+    [dim]gasinsight db maintain --dry-run[/]
+    """
+    from engine.commands.maintain import run_maintain
+
+    run_maintain(given(data_dir=data_dir), dry_run, as_json)
 
 
 @keys.command("new")

@@ -140,3 +140,20 @@ async def committed(historian: HistorianPort, wanted: Outcome) -> CommitAnswer:
     answer = await historian.commit(wanted)
     assert answer.verdict is Verdict.COMMITTED, answer
     return answer
+
+
+async def facility_of_types(
+    historian: HistorianPort, facility_id: str, types: Sequence[SensorType]
+) -> tuple[FacilityState, list[int]]:
+    """One sensor of each type, as the first two commits."""
+    state, _ = await facility_with_sensors(historian, facility_id)
+    numbers, changes = [], []
+    for sensor_type in types:
+        sensor_id = f"{facility_id}-{sensor_type}"
+        sensor_no = await historian.reserve_sensor(sensor_id, facility_id)
+        assert sensor_no is not None
+        numbers.append(sensor_no)
+        of_type = replace(activation(facility_id, sensor_id), type=sensor_type)
+        changes.append(EntityChange("insert_sensor", sensor_id, activation=of_type, sensor_no=sensor_no))
+    await committed(historian, replace(outcome(state, 2), changes=tuple(changes)))
+    return state, numbers

@@ -1,9 +1,8 @@
-"""Partitions, rollups, parked rows that grow old, strays and leadership, beside running commits."""
+"""Rollups, parked rows that grow old, strays and leadership, beside running commits."""
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import math
 import random
 from collections import defaultdict
@@ -17,7 +16,6 @@ import pytest_asyncio
 
 from engine.clock import US_PER_S, ManualClock, SystemClock
 from engine.historian.historian import Historian
-from engine.historian.partitions import day_of, partition_name, start_us
 from engine.historian.port import Parking
 from engine.model import EntityChange, ParkedItem
 from engine.settings import Settings
@@ -42,7 +40,7 @@ def clock() -> ManualClock:
 
 @pytest_asyncio.fixture
 async def historian(database_url: str, clock: ManualClock) -> AsyncIterator[Historian]:
-    settings = Settings(database_url=database_url, group_commit_wait_ms=0, retention_days=20, parked_days_max=7)
+    settings = Settings(database_url=database_url, group_commit_wait_ms=0, parked_days_max=7)
     opened = await Historian.open(database_url, settings, clock)
     yield opened
     await opened.close()
@@ -53,73 +51,6 @@ async def database(database_url: str) -> AsyncIterator[Any]:
     opened = await asyncpg.connect(database_url)
     yield opened
     await opened.close()
-
-
-# --- partitions -------------------------------------------------------------------------------------------------------
-
-
-def names(first_day: int, last_day: int) -> list[str]:
-    return [partition_name(day_of(T0_US + day * DAY_US)) for day in range(first_day, last_day + 1)]
-
-
-async def test_partitions_are_made_ahead_once(historian: Historian, clock: ManualClock) -> None:
-    assert await historian.make_partitions() == names(9, 17)
-    assert await historian.make_partitions() == []
-    await clock.advance(2 * 86_400)
-    assert await historian.make_partitions() == names(18, 19)
-
-
-async def test_readings_in_the_default_partition_move_into_their_day(historian: Historian, database: Any) -> None:
-    state, (sensor_no,) = await facility_with_sensors(historian, "f")
-    ages_us = [0, 3 * DAY_US, 3 * DAY_US + 5, 500 * DAY_US]
-    rows: list[Reading] = [(sensor_no, T0_US + 8 * DAY_US - age_us, 1.0, None) for age_us in ages_us]
-    await committed(historian, outcome(state, 2, rows))
-    made = await historian.make_partitions()
-    assert made == [*names(4, 5), *names(8, 17)]  # 3 days + 5 us before is the day before; 500 days is beyond retention
-    homes = await database.fetch("SELECT tableoid::regclass::text AS home FROM sensor_records ORDER BY tracked_at")
-    assert [row["home"] for row in homes] == ["sensor_records_default", *names(4, 5), *names(8, 8)]
-    assert (await committed(historian, outcome(state, 3, rows))).not_stored == {(row[0], row[1]) for row in rows}
-
-
-async def test_partitions_can_be_made_while_commits_run(
-    historian: Historian, clock: ManualClock, database: Any
-) -> None:
-    state, (sensor_no,) = await facility_with_sensors(historian, "f")
-
-    async def commit_on() -> None:
-        for commit_no in range(2, 40):
-            at_us = T0_US + (commit_no % 10) * DAY_US + commit_no
-            await committed(historian, outcome(state, commit_no, [(sensor_no, at_us, 1.0, None)]))
-
-    async def make_on() -> None:
-        for _ in range(6):
-            await historian.make_partitions()
-
-    await asyncio.gather(commit_on(), make_on())
-    await historian.make_partitions()
-    assert await database.fetchval("SELECT count(*) FROM sensor_records") == 38
-    assert await database.fetchval("SELECT count(*) FROM sensor_records_default") == 0
-
-
-async def test_old_partitions_and_old_readings_of_the_default_one_are_dropped(
-    historian: Historian, clock: ManualClock, database: Any
-) -> None:
-    state, (sensor_no,) = await facility_with_sensors(historian, "f")
-    days = [-1000, -20, 0, 9]
-    rows: list[Reading] = [(sensor_no, T0_US + day * DAY_US, float(day), None) for day in days]
-    await committed(historian, outcome(state, 2, rows))
-    await historian.make_partitions()
-    assert await historian.drop_old_partitions() == []
-    assert await database.fetchval("SELECT array_agg(value ORDER BY value) FROM sensor_records") == [0.0, 9.0]
-    await clock.advance(11 * 86_400)  # now day 21: the retention reaches back to day 1
-    assert await historian.drop_old_partitions() == names(0, 0)
-    assert await database.fetchval("SELECT array_agg(value) FROM sensor_records") == [9.0]
-
-
-def test_days_are_utc() -> None:
-    assert day_of(start_us(dt.date(2026, 3, 29))) == dt.date(2026, 3, 29)
-    assert day_of(start_us(dt.date(2026, 3, 29)) - 1) == dt.date(2026, 3, 28)
-    assert day_of(-1) == dt.date(1969, 12, 31)
 
 
 # --- rollups ----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from engine.errors import StoreUnavailable
 from engine.historian.connection import prepare_connection
-from engine.historian.partitions import make_partitions
+from engine.historian.partitions import make_day, partition_name
 from engine.historian.schema import metadata
 from engine.historian.web_role import MAKE_WEB_ROLE, problem_with_roles
 from migrations import upgrade
@@ -311,12 +311,12 @@ async def test_a_partition_made_later_is_behind_the_wall_too(web: Web, database:
     later = datetime.now(UTC) + timedelta(days=30)
     engine = await asyncpg.connect(web.settings.database_url)
     await prepare_connection(engine)
-    made = await make_partitions(engine, round(later.timestamp() * 1e6), 3650)
+    await make_day(engine, later.date())
     await engine.close()
     await web.database.execute("INSERT INTO sensor_records SELECT sensor_no, $1, 3, NULL, 0, 0 FROM sensors", later)
     viewer = database.bound_to(f"user:{user_id}", read_only=True)
     assert len(await viewer.rows("SELECT * FROM sensor_records WHERE tracked_at = $1", later)) == 1
-    for partition in (made[0], "sensor_records_default"):
+    for partition in (partition_name(later.date()), "sensor_records_default"):
         with pytest.raises(NotPermitted):
             await viewer.rows(f"SELECT * FROM {partition}")
 
