@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +28,9 @@ from engine.commands.status import newest_report
 from engine.diagnosis import Report, is_heard, judge, limits_reached
 from engine.errors import GasInSightError, SettingsError
 from engine.historian.connecting import address_of, connect_s_max
+from engine.historian.maintenance import STRAYS_COUNTED_MAX
 from engine.historian.names import clashing_names
+from engine.historian.odd_readings import odd_readings
 from engine.historian.overview import read_overview
 from engine.historian.web_role import problem_with_roles
 from engine.printable import escaped_lines
@@ -42,6 +44,7 @@ PYTHON_MIN = (3, 11)
 DISK_BYTES_MIN = 2 * 1024**3
 MEMORY_BYTES_MIN = 2 * 1024**3
 ANSWER_S_MAX = 5.0
+SENSORS_TOLD_MAX = 5
 ADVICE = {
     "database": "nothing is lost: the engine keeps its messages and goes on by itself once PostgreSQL takes commits",
     "bus": "nothing is lost: the readers connect again by themselves once the bus answers",
@@ -107,7 +110,10 @@ def _findings(overrides: dict[str, object]) -> Iterator[Finding]:
     yield _check_folder(settings.data_dir.absolute())
     yield _check_memory()
     yield from _check_running(settings)
-    yield _check_database(settings, given)
+    database = _check_database(settings, given)
+    yield database
+    if settings.postgresql_url is not None and database.grade != "wrong":
+        yield from _check_readings(settings.postgresql_url)
     yield _check_bus(settings, given)
     yield from _check_engine(settings)
     yield _check_ray(settings)
@@ -227,6 +233,40 @@ def _check_roles(name: str, database_url: str) -> Finding | None:
     except GasInSightError as error:
         return Finding(name, "wrong", str(error), "start it, or correct DATABASE_URL")
     return None if problem is None else Finding(name, "wrong", *problem)
+
+
+def _check_readings(database_url: str) -> Iterator[Finding]:
+    """Readings that came where none were expected: told here, for each looks well by itself."""
+    try:
+        odd = asyncio.run(odd_readings(database_url))
+    except GasInSightError as error:
+        yield Finding("readings", "wrong", str(error), "look at the log of PostgreSQL")
+        return
+    if odd.strays:
+        found = f"{odd.strays} have no partition of their own day (counted up to {STRAYS_COUNTED_MAX})"
+        yield Finding(
+            "readings", "warning", found, "the engine moves them within a minute; `gasinsight db maintain` says why not"
+        )
+    if odd.before_retention:
+        found = f"of before the retention, set aside in seven days: {_by_sensor(odd.before_retention)}"
+        yield Finding(
+            "readings",
+            "warning",
+            found,
+            "set the clock of the hub, or raise RETENTION_DAYS; GET /dead-letters has them",
+        )
+    if odd.before_sensor:
+        found = f"stored of days before the sensor was activated: {_by_sensor(odd.before_sensor)}"
+        yield Finding(
+            "readings", "warning", found, "nothing, if the hub sent what it had measured before; else set its clock"
+        )
+
+
+def _by_sensor(found: Mapping[str, int]) -> str:
+    """The worst, and how many more there are."""
+    told = [f"{sensor_id} {readings}" for sensor_id, readings in list(found.items())[:SENSORS_TOLD_MAX]]
+    more = len(found) - len(told)
+    return ", ".join(told) + (f" and {more} more sensors" if more else "")
 
 
 def _check_embedded() -> Finding:

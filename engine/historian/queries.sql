@@ -473,6 +473,17 @@ DELETE FROM reading_rollups WHERE ctid = ANY (ARRAY(
 -- name: rollups_old_count
 SELECT count(*) FROM sensors JOIN reading_rollups USING (sensor_no) WHERE width_s = $1::int4 AND bucket < $2;
 
+-- name: letters_before_retention
+SELECT sensor_id, count(*) AS readings FROM dead_letters
+WHERE recorded_at > clock_timestamp() - interval '7 days' AND reason = 'before_retention'
+GROUP BY sensor_id ORDER BY readings DESC, sensor_id;
+
+-- name: readings_before_sensors
+-- Of days that lie wholly before the activation.
+SELECT sensors.id AS sensor_id, sum(readings)::int8 AS readings FROM sensors JOIN reading_rollups USING (sensor_no)
+WHERE width_s = 86400 AND bucket + interval '1 day' <= installed_at
+GROUP BY sensors.id ORDER BY readings DESC, sensor_id;
+
 -- name: rollup_turn
 SELECT pg_try_advisory_xact_lock(hashtext('gasinsight rollups'));
 
