@@ -135,7 +135,7 @@ def test_a_file_or_folder_that_cannot_be_is_a_sentence(
     (tmp_path / "recording.csv").write_text("tracked_at,value\n2026-11-22T10:00:00,1\n2026-11-22T10:00:15,1\n")
     bad = str(tmp_path / "a-file" / "below")
     beside = [*BESIDE.get(" ".join(words), []), option, bad] if option else [bad]
-    if words[0] in {"up", "web"}:
+    if words[0] in {"up", "web", "bus"}:
         beside += ["--port", str(free_port("127.0.0.1", 0))]
     if option is not None and option.startswith("--tls-"):
         beside += ["--tls", "--tls-port", str(free_port("127.0.0.1", 0))]

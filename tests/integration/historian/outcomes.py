@@ -151,7 +151,7 @@ async def facility_of_types(
     for sensor_type in types:
         sensor_id = f"{facility_id}-{sensor_type}"
         sensor_no = await historian.reserve_sensor(sensor_id, facility_id)
-        assert sensor_no is not None
+        assert isinstance(sensor_no, int)
         numbers.append(sensor_no)
         of_type = replace(activation(facility_id, sensor_id), type=sensor_type)
         changes.append(EntityChange("insert_sensor", sensor_id, activation=of_type, sensor_no=sensor_no))
