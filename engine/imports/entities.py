@@ -90,7 +90,8 @@ async def _make_facility(connection: Any, row: Row, place: int | None) -> None:
     facility_id = row["facility_id"]
     await connection.execute(SQL["facility_lock"], facility_id)  # whoever parks something for it takes turns with us
     await connection.execute(_FACILITY, facility_id, row["name"], row["type"], row["status"], row["created_at"], place)
-    await connection.execute(SQL["epoch_insert"], facility_id)
+    standing = await connection.fetchrow(SQL["facility_standing"], facility_id)
+    await connection.execute(SQL["epoch_insert"], facility_id, standing["epoch"] + 1)
 
 
 async def _make_sensor(connection: Any, row: Row, place: int | None) -> None:
