@@ -14,6 +14,9 @@ IDLE_S_MAX: Final = 600
 """A reader that nobody asks for so long is ended by PostgreSQL: whoever took it is gone."""
 
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+# Before the snapshot is taken, and to the end: a day that is dropped, or written anew by whoever gives its room back,
+# would have no rows for an older snapshot, and nobody would be told. They put it off while we read.
+_KEEP_DAYS: Final = "LOCK TABLE sensor_records IN ACCESS SHARE MODE"
 _SETTINGS: Final = (
     "SET LOCAL TIME ZONE 'UTC'; SET LOCAL statement_timeout = 0; SET LOCAL work_mem = '64MB';"
     f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_S_MAX}s'"
@@ -34,7 +37,7 @@ async def open_snapshot(database_url: str, words: str = "", connections: int = C
     sees with its caller's eyes. Raises what `connect` raises."""
     async with AsyncExitStack() as stack:
         planner = await _open(stack, database_url)
-        await planner.execute(f"{_BEGIN}; {_SETTINGS}")
+        await planner.execute(f"{_BEGIN}; {_SETTINGS}; {_KEEP_DAYS}")
         token = await planner.fetchval("SELECT pg_export_snapshot()")
         readers = []
         for _ in range(connections):

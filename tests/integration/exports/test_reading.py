@@ -125,6 +125,21 @@ async def test_what_is_stored_meanwhile_is_not_in_it(database_url: str, database
             assert sum([frame.height async for frame in frames]) == len(rows)
 
 
+async def test_a_day_stays_while_it_may_be_read(database_url: str, database: Any) -> None:
+    """Dropped or written anew it would be empty for the snapshot, and the export would lack it without a word."""
+    await stored(database)
+    detach = f"ALTER TABLE sensor_records DETACH PARTITION sensor_records_{TODAY:%Y%m%d}"
+    await database.execute("SET lock_timeout = '200ms'")
+    async with open_snapshot(database_url):
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await database.execute(detach)
+        await database.execute("INSERT INTO sensor_records SELECT sensor_no, now(), 1, NULL, NULL, 0 FROM sensors")
+    await until_none(
+        lambda: database.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%export'")
+    )
+    await database.execute(detach)
+
+
 async def test_who_may_see_one_facility_reads_that_one(database_url: str, database: Any) -> None:
     rows = await stored(database)
     user = await database.fetchval(
