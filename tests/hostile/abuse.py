@@ -10,11 +10,16 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 
 import asyncpg
+from azure.servicebus import ServiceBusMessage
+
+from tests.integration.local_bus.harness import client_of, running_bus
 
 Done = Counter[str]
 
@@ -32,6 +37,7 @@ LARGE_GRID = (
     b"GET /sensor-records/s?start_date=2026-11-01&end_date=2026-11-17&freq=15S HTTP/1.1\r\nHost: x\r\n"
     b"Authorization: Bearer %s\r\n\r\n"
 )
+FLOOD_BODY = b'{"facility_id": "f", "sensor_id": "s", "tracked_at": "2026-11-20T10:00:00Z", "data": "99"}'
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 ALARMS = """
 INSERT INTO alarm_events (id, facility_id, alarm_key, rule, rule_version, transition, event_time, recorded_at, priority,
@@ -139,6 +145,29 @@ async def alarms(port: int, done: Done) -> None:
         await asyncio.sleep(0.1)
 
 
+async def bus_flood(_: int, done: Done) -> None:
+    """A sender with the key fills the bus of this machine, while strangers take its connections."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with running_bus(Path(folder)) as bus:
+
+            async def stranger() -> None:
+                while True:
+                    with suppress(OSError):
+                        _, writer = await asyncio.open_connection("127.0.0.1", bus.port)
+                        writer.write(b"AMQP\x03\x01\x00\x00" + b"\x00" * 512)
+                        await asyncio.sleep(0.2)
+                        writer.transport.abort()
+                        done["strangers"] += 1
+
+            async def sender() -> None:
+                async with client_of(bus) as client, client.get_queue_sender("readings") as readings:
+                    while True:
+                        await readings.send_messages([ServiceBusMessage(FLOOD_BODY) for _ in range(100)])
+                        done["messages"] += 100
+
+            await asyncio.gather(sender(), *(stranger() for _ in range(AT_ONCE)))
+
+
 async def large_grids(port: int, done: Done) -> None:
     """Four at a time, of nearly as many cells as there may be, each read to its end."""
     raw = LARGE_GRID % os.environ["ACCESS_TOKEN"].encode()
@@ -167,6 +196,7 @@ KINDS: dict[str, Callable[[int, Done], Awaitable[None]]] = {
     "slow heads and bodies": slow,
     "never reading": never_reading,
     "alarms": alarms,
+    "bus flood": bus_flood,
     "large grids": large_grids,
 }
 
