@@ -15,8 +15,8 @@ from web.auth.places import place_of
 from web.errors import HttpRefusal
 
 WAITING_MAX = 64
-OF_PLACE_MAX = 16  # an office whose people all sign in at the same moment waits less than half a second
-OF_ACCOUNT_MAX = 4
+OF_PLACE_MAX = 32  # an office whose people all sign in at the same moment waits less than a second
+OF_ACCOUNT_MAX = 8  # the screens of a room that share one, when the power is back
 """With those that are being hashed."""
 
 
