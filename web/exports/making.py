@@ -24,14 +24,16 @@ from web.exports.kept import About, Kept, State, Wanted, size_of
 
 TELL_S: Final = 0.5
 RUNNING_MAX: Final = 3
-"""In one process; each has three connections and a thread."""
-RUNNING_PER_CALLER_MAX: Final = 2
+"""In one process; each has three connections and a thread. Others wait for their turn."""
+UNDER_WAY_MAX: Final = 20
+UNDER_WAY_PER_CALLER_MAX: Final = 2
+"""Running or waiting."""
 
 log = structlog.get_logger(__name__)
 
 
 class TooManyExports(GasInSightError):
-    """As many as may run at once are running."""
+    """As many are under way as may be."""
 
 
 class ExportTooLarge(GasInSightError):
@@ -53,6 +55,7 @@ class Exports:
         self._clock = clock
         self._bytes_max = bytes_max
         self._running: dict[str, _Running] = {}
+        self._turns = asyncio.Semaphore(RUNNING_MAX)
 
     async def begin(self, principal: str, wanted: Wanted, keep_s: float) -> About:
         """Find what is wanted, and go on making it after this returns.
@@ -99,10 +102,10 @@ class Exports:
 
     def _admit(self, principal: str) -> None:
         own = sum(running.about.principal == principal for running in self._running.values())
-        if own >= RUNNING_PER_CALLER_MAX or len(self._running) >= RUNNING_MAX:
+        if own >= UNDER_WAY_PER_CALLER_MAX or len(self._running) >= UNDER_WAY_MAX:
             raise TooManyExports(
-                f"{len(self._running)} exports are running, {own} of them yours;"
-                f" at most {RUNNING_MAX} and {RUNNING_PER_CALLER_MAX} run at once"
+                f"{own} exports of yours are under way and {len(self._running)} in all;"
+                f" at most {UNDER_WAY_PER_CALLER_MAX} and {UNDER_WAY_MAX} may be"
             )
 
     async def _find(self, principal: str, wanted: Wanted) -> Selection:
@@ -118,7 +121,8 @@ class Exports:
         with file:
             telling = asyncio.create_task(self._tell(about, file, asyncio.current_task()))
             try:
-                await self._fill(about, selection, file)
+                async with self._turns:
+                    await self._fill(about, selection, file)
                 about.state = State.DONE
             except asyncio.CancelledError:
                 await asyncio.to_thread(self.kept.remove, about.id)

@@ -261,14 +261,25 @@ async def test_as_many_as_may_run_at_once_and_no_more(web: Web) -> None:
     with patch("engine.exports.reading._copy", _slowly()), patch("engine.exports.pieces.PIECE_ROWS", 1):
         made = [
             await web.client.post("/export-jobs", headers=headers, json={"dataset": "records"})
-            for _ in range(making.RUNNING_PER_CALLER_MAX + 1)
+            for _ in range(making.UNDER_WAY_PER_CALLER_MAX + 1)
         ]
-        assert [answer.status_code for answer in made] == [200] * making.RUNNING_PER_CALLER_MAX + [429]
+        assert [answer.status_code for answer in made] == [200] * making.UNDER_WAY_PER_CALLER_MAX + [429]
         assert made[-1].headers["Retry-After"] == "5"
-        assert "at most 3 and 2 run at once" in made[-1].json()["detail"]
+        assert "2 exports of yours are under way" in made[-1].json()["detail"]
         for answer in made[:-1]:
             await web.client.delete(f"/export-jobs/{answer.json()['id']}", headers=headers)
     await until_quiet(web)
+
+
+async def test_who_comes_when_all_turns_are_taken_waits_for_one(web: Web) -> None:
+    callers = [(await web.user(f"user{n}", ("north", "View")))[1] for n in range(making.RUNNING_MAX + 1)]
+    with patch("engine.exports.reading._copy", _slowly()):
+        made = [
+            await web.client.post("/export-jobs", headers=headers, json={"dataset": "records"}) for headers in callers
+        ]
+        assert [answer.status_code for answer in made] == [200] * len(callers)
+        for headers, answer in zip(callers, made, strict=True):
+            assert (await ended(web, headers, answer.json()["id"]))["state"] == "done"
 
 
 async def test_what_has_no_room_fails_and_says_so(web: Web) -> None:
