@@ -62,10 +62,20 @@ async def send(port: int, raw: bytes, patience_s: float) -> None:
     writer.transport.abort()
 
 
+async def until_quiet(log: Path) -> None:
+    """A line is written after its answer was sent, on a busy machine a good while after."""
+    size, same = -1, 0
+    while same < 3:
+        await asyncio.sleep(0.05)
+        now = log.stat().st_size
+        size, same = now, same + 1 if now == size else 0
+
+
 async def lines_of(log: Path, port: int, raw: bytes, patience_s: float) -> list[str]:
+    await until_quiet(log)
     before = log.stat().st_size
     await send(port, raw, patience_s)
-    await asyncio.sleep(0.05)
+    await until_quiet(log)
     return log.read_bytes()[before:].decode(errors="replace").split("\n")[:-1]
 
 
