@@ -209,6 +209,8 @@ def _asked(options: ExportOptions) -> Asked:
 
 def _out(options: ExportOptions) -> Path:
     if options.out is not None:
+        if options.as_folder and options.out == TO_STDOUT:
+            raise SettingsError("a folder by facility and day has no place on standard output: name one")
         if options.as_folder or options.out == TO_STDOUT:
             return options.out
         if options.out.is_dir():

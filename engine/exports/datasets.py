@@ -1,6 +1,6 @@
 """What can be exported: tables with their columns, static, so that no catalogue is asked.
 
-`docs/data-science.md` shows them; `make docs` writes the tables there.
+`docs/exports.md` shows them; `make docs` writes the tables there.
 """
 
 from __future__ import annotations

@@ -84,6 +84,7 @@ def test_rows_on_standard_output_stand_alone(database_url: str) -> None:
         (["-o", "{}"], "is a folder: name a file in it"),
         (["-o", "/dev/null", "--format", "csv"], "is neither a file nor a new name"),
         (["--format", "xlsx"], "there is no format 'xlsx'; there are parquet, arrow, csv, ndjson"),
+        (["--hive", "-o", "-"], "has no place on standard output"),
         (["--hive", "--format", "csv"], "is of Parquet files, not of csv"),
         (["alarms", "--hive"], "is for records, not for alarms"),
         (["--hive", "--columns", "facility_id,value"], "needs the column tracked_at"),
