@@ -14,6 +14,8 @@ BASIC: Final = frozenset(
     | {"SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "TZDIR"}
 )
 BASIC_PREFIX: Final = "LC_"
+OF_POSTGRES: Final = frozenset(("SSLKEYLOGFILE",))
+OF_POSTGRES_PREFIX: Final = "PG"
 FOR_SETTINGS: Final = frozenset(("SECRETS_DIR", "CREDENTIALS_DIRECTORY"))
 OUTWARDS: Final = frozenset(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"))
 
@@ -34,6 +36,13 @@ def basic_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in BASIC or name.startswith(BASIC_PREFIX)}
 
 
+def postgres_environment() -> dict[str, str]:
+    """What an address of a database may leave to the environment, for whoever connects: PGUSER, PGSSLMODE, …"""
+    return {
+        name: value for name, value in os.environ.items() if name in OF_POSTGRES or name.startswith(OF_POSTGRES_PREFIX)
+    }
+
+
 def ray_environment() -> dict[str, str]:
     """For whoever is part of a Ray or joins one: its own variables, its token among them."""
     return {name: value for name, value in os.environ.items() if name.startswith("RAY_") or name == FAULTPOINTS}
@@ -41,7 +50,8 @@ def ray_environment() -> dict[str, str]:
 
 def settings_environment(program: str) -> dict[str, str]:
     """What `program` (a word of SECRETS) reads of its settings in the environment, and where else it finds them."""
-    return {
+    connects = program in SECRETS["database_url"]
+    return (postgres_environment() if connects else {}) | {
         name: value
         for name, value in os.environ.items()
         if name in FOR_SETTINGS or name.upper() in OUTWARDS or _is_setting_of(program, name.lower())
@@ -49,8 +59,11 @@ def settings_environment(program: str) -> dict[str, str]:
 
 
 def forget_settings() -> None:
-    """Once they are read: what we start from now on, Ray and its actors, inherits none of them."""
-    kept = basic_environment() | ray_environment()
+    """Once they are read: what we start from now on, Ray and its actors, inherits none of them.
+
+    Actors connect to the database, and are told its address: what that leaves to the environment stays.
+    """
+    kept = basic_environment() | ray_environment() | postgres_environment()
     os.environ.clear()
     os.environ.update(kept)
 

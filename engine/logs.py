@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import sys
+import threading
 from collections.abc import MutableMapping
 from typing import Any, Final, TextIO, cast
 
@@ -108,14 +109,16 @@ class _Turning:
 
     def __init__(self, log: TurningLog) -> None:
         self._log = log
-        self._line = ""
+        self._begun = threading.local()  # loggers write a line and its end by themselves, each with a lock of its own
+        self._turn = threading.Lock()
 
     def write(self, text: str) -> int:
         """A line is written whole, so that none of another process comes between."""
-        self._line += text
-        whole, newline, self._line = self._line.rpartition("\n")
+        begun: str = getattr(self._begun, "line", "")
+        whole, newline, self._begun.line = (begun + text).rpartition("\n")
         if newline:
-            self._log.write((whole + newline).encode())
+            with self._turn:
+                self._log.write((whole + newline).encode())
         return len(text)
 
     def flush(self) -> None:

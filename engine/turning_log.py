@@ -62,14 +62,17 @@ class TurningLog:
         self._follow()
         if 0 < os.fstat(self._descriptor).st_size > self._limits.bytes_max - more:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # of those who find this out together one turns it over
-            if self._is_current():
-                for number in range(self._limits.kept, 0, -1):
-                    with suppress(FileNotFoundError):
-                        self._numbered(number - 1).replace(self._numbered(number))
+            try:
+                if self._is_current():
+                    for number in range(self._limits.kept, 0, -1):
+                        with suppress(FileNotFoundError):
+                            self._numbered(number - 1).replace(self._numbered(number))
+            finally:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
             self._follow()
 
     def _follow(self) -> None:
-        """To the present file of this name, which also ends a lock of ours on the one before."""
+        """To the present file of this name."""
         if not self._is_current():
             fresh = self._open()
             os.close(self._descriptor)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from engine.all_or_nothing import draft_of, folders_of, unwound_by_signals
-from engine.commands.steps import Screen
+from engine.commands.steps import Screen, forget_reader
 from engine.errors import SettingsError
 from engine.exports import moments
 from engine.exports.datasets import DATASETS, RECORDS, Column, Dataset, schema_of
@@ -68,7 +68,7 @@ def run_export(overrides: dict[str, object], options: ExportOptions) -> None:
     except SelectionRefused as error:
         raise SettingsError(str(error)) from error
     except _ReaderGone:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still flushes at its end
+        forget_reader()
     export.tell(time.monotonic() - started_s)
 
 
@@ -168,8 +168,7 @@ def _told_of_disk(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _draft_folder(out: Path) -> Iterator[Path]:
-    draft = out.with_name(f".{out.name}.draft")
-    shutil.rmtree(draft, ignore_errors=True)
+    draft = out.with_name(f".{out.name}.{os.getpid()}.draft")
     draft.mkdir()
     try:
         yield draft

@@ -25,6 +25,7 @@ from engine.commands.login import Login, LoginOptions, find_login, told_errors
 from engine.commands.steps import Screen, forget_reader, print_line
 from engine.commands.watch_view import Board
 from engine.errors import SettingsError
+from engine.printable import escaped
 
 LOOK_AGAIN_S = 10.0
 REDRAW_S = 0.5
@@ -171,7 +172,7 @@ class _Watch:
     def _say(self, text: str) -> None:
         """A line for people where there is no terminal to draw on."""
         if not self._draws and not self._options.as_json:
-            print_line(text)
+            print_line(escaped(text))
 
     async def _draw(self) -> None:
         with Live(console=self._screen.console, screen=True, auto_refresh=False) as live:

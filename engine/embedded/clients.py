@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from engine.database_url import parse
 from engine.embedded.binaries import program_folders
-from engine.environments import basic_environment
+from engine.environments import basic_environment, postgres_environment
 from engine.errors import SettingsError, StoreUnavailable
 
 
@@ -39,7 +38,7 @@ def run_client(program: Path, database_url: str, arguments: Sequence[str], doing
     address = parse(database_url)
     if "sslpassword" in address.options:
         raise SettingsError(f"{doing}: {program.name} would show sslpassword to others; give it a key without")
-    environment = basic_environment() | {name: value for name, value in os.environ.items() if name.startswith("PG")}
+    environment = basic_environment() | postgres_environment()
     if address.password:
         environment["PGPASSWORD"] = address.password
     ran = subprocess.run(  # noqa: S603 - a program that was found, an argument list, no shell

@@ -13,6 +13,7 @@ from engine.exports.datasets import UTC_TIME
 
 ROW_GROUP_ROWS: Final = 100_000
 Frames: TypeAlias = Iterator[pl.DataFrame]
+_IO_TROUBLE: Final = "underlying IO error"  # as the writer of Parquet says it; the others raise OSError themselves
 _TIME_AS_TEXT: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
@@ -41,9 +42,11 @@ class Format:
 
         try:
             self.sink(register_io_source(source, schema=schema), file)
-        except Exception:
+        except Exception as error:
             if problem:
                 raise problem[0] from None
+            if isinstance(error, pl.exceptions.ComputeError) and _IO_TROUBLE in str(error):
+                raise OSError(str(error).partition(_IO_TROUBLE)[2].strip(" :")) from error
             raise
 
 

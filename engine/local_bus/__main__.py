@@ -117,7 +117,9 @@ async def _renew(tls: ServerTls, asked: TlsOptions, data_dir: Path) -> None:
     while True:
         await asyncio.sleep(RENEW_EVERY_S)
         try:
-            load_certificate(tls.context, asked, data_dir)
+            trust, is_new = load_certificate(tls.context, asked, data_dir)
+            if is_new:
+                _logger.warning("local bus: there is a new authority, every hub must be given %s", trust)
         except SettingsError as error:
             _logger.warning("local bus: goes on with the certificate it has: %s", error)
 

@@ -75,6 +75,8 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
             raise SettingsError(f"cannot read {path}: {error.strerror}") from error
     _check_dates(certificate)
     try:
+        # First where nobody is served: a context that takes a certificate and not its key answers nobody any more.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
         context.load_cert_chain(certificate, key, password=_no_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":

@@ -108,7 +108,8 @@ class Child:
 
     async def keep(self) -> None:
         """Restart the process whenever it ends, returns after `stop`. Raises ChildFailed when it failed too often, and
-        SettingsError, with its own word, when it says that it would always.
+        SettingsError, with its own word, when it says at its first start that it would always. What worked once and is
+        refused later, a certificate on a full disk, may pass, and is tried again like any failure.
         """
         failures = 0
         while True:
@@ -117,11 +118,12 @@ class Child:
             if self._stopping.is_set():
                 return
             failures = 1 if time.monotonic() - started_s > STEADY_S else failures + 1
-            if failures > FAILURES_MAX or status == BAD_SETTINGS_STATUS:
+            was_never_up = self.restarts == 0 and failures == 1 and time.monotonic() - started_s <= STEADY_S
+            if failures > FAILURES_MAX or (status == BAD_SETTINGS_STATUS and was_never_up):
                 raise self.failure(f"ended {failures} times in a row", status)
             pause_s = RESTART_PAUSES_S[min(failures - 1, len(RESTART_PAUSES_S) - 1)]
             self._report(f"{self.name} ended with {describe_status(status)}; it starts again in {pause_s:g} s")
-            self._end_session()
+            await self._end_session()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause_s)
                 return
@@ -139,7 +141,7 @@ class Child:
                 process.terminate()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), self._spec.stop_s)
-        self._end_session()
+        await self._end_session()
         await process.wait()
         await self._finish_log()
 
@@ -154,11 +156,11 @@ class Child:
         ended = "" if status is None else f", at last with {describe_status(status)}"
         return ChildFailed(f"{self.name} {what}{ended}; {self.log_path} ends with:\n{last_lines(self.log_path)}")
 
-    def _end_session(self) -> None:
+    async def _end_session(self) -> None:
         """End what the child left behind in its session, whose number is the child's pid."""
         if self._process is None:
             return
-        end_session(self._process.pid)
+        await asyncio.to_thread(end_session, self._process.pid)
         if self._undertaker is not None:
             self._undertaker.let_go(self._process.pid)
 

@@ -29,10 +29,10 @@ def living() -> Iterator[Listed]:
         if not entry.name.isdigit():
             continue
         try:
-            state, parent, _, session = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            state, parent, _, session = (entry / "stat").read_bytes().rpartition(b")")[2].split()[:4]
         except OSError:  # ended meanwhile
             continue
-        if state != "Z":
+        if state != b"Z":
             yield Listed(int(entry.name), int(parent), int(session))
 
 

@@ -20,7 +20,13 @@ def full_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "environ",
         {name.upper(): f"of {name}" for name in Settings.model_fields}
         | {"PATH": "/bin", "LC_ALL": "C", "SECRETS_DIR": "/run/secrets", "secret_key": "in small letters"}
-        | {"AWS_SECRET_ACCESS_KEY": "x", "GASINSIGHT_PASSWORD": "x", "PGPASSWORD": "x", "RAY_AUTH_TOKEN": "x"},
+        | {
+            "AWS_SECRET_ACCESS_KEY": "x",
+            "GASINSIGHT_PASSWORD": "x",
+            "PGPASSWORD": "x",
+            "PGSSLMODE": "verify-full",
+            "RAY_AUTH_TOKEN": "x",
+        },
     )
 
 
@@ -37,7 +43,11 @@ def test_a_program_gets_its_settings_and_no_secret_of_others(program: str) -> No
     assert {name for name in SECRETS if name.upper() in given} == {n for n, who in SECRETS.items() if program in who}
     assert ("secret_key" in given) == (program == "web")
     assert set(Settings.model_fields) - set(SECRETS) <= {name.lower() for name in given}
-    assert not {"AWS_SECRET_ACCESS_KEY", "GASINSIGHT_PASSWORD", "PGPASSWORD"} & set(given)
+    assert not {"AWS_SECRET_ACCESS_KEY", "GASINSIGHT_PASSWORD"} & set(given)
+    # What DATABASE_URL leaves out comes from there, for those who connect.
+    assert {name for name in given if name.startswith("PG")} == (
+        set() if program == "hub" else {"PGPASSWORD", "PGSSLMODE"}
+    )
     assert given["SECRETS_DIR"] == "/run/secrets"
 
 
@@ -48,4 +58,4 @@ def test_what_any_program_gets_holds_nothing_of_ours() -> None:
 
 def test_what_ray_is_started_from_has_forgotten_the_settings() -> None:
     forget_settings()
-    assert set(os.environ) == {"PATH", "LC_ALL", "RAY_AUTH_TOKEN", "RAY_ADDRESS"}
+    assert set(os.environ) == {"PATH", "LC_ALL", "RAY_AUTH_TOKEN", "RAY_ADDRESS", "PGPASSWORD", "PGSSLMODE"}

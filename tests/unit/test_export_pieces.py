@@ -166,6 +166,13 @@ def test_what_went_wrong_while_reading_is_raised_as_it_was() -> None:
         FORMATS["parquet"].write(broken(), readings(1, 1)[0].schema, io.BytesIO())
 
 
+@pytest.mark.parametrize("kind", FORMATS.values(), ids=FORMATS)
+def test_a_disk_that_is_full_is_said_as_the_disk_says_it(kind: Format) -> None:
+    frames = readings(1, 3)
+    with pytest.raises(OSError, match="No space left on device"), Path("/dev/full").open("wb", buffering=0) as full:
+        kind.write(iter(frames), frames[0].schema, full)
+
+
 def test_a_folder_has_a_file_a_facility_and_day_that_polars_finds(tmp_path: Path) -> None:
     frames = readings(1, 3)
     assert write_folder(tmp_path / "out", iter(frames)) == 6

@@ -23,14 +23,19 @@ from engine.local_bus.certificates import (
     KeptCertificate,
     keep_certificate,
 )
-from engine.local_bus.tls import TlsOptions, server_tls
+from engine.local_bus.tls import TlsOptions, load_certificate, server_tls
 
 
 def shake_hands(server_file: Path, trust: Path, name: str) -> None:
     """A whole handshake in memory; ssl.SSLError when the client does not believe the server."""
-    server_context, client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=trust)
-    client_context.verify_flags |= ssl.VERIFY_X509_STRICT
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_context.load_cert_chain(server_file)
+    shake_hands_with(server_context, trust, name)
+
+
+def shake_hands_with(server_context: ssl.SSLContext, trust: Path, name: str) -> None:
+    client_context = ssl.create_default_context(cafile=trust)
+    client_context.verify_flags |= ssl.VERIFY_X509_STRICT
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = server_context.wrap_bio(to_server, to_client, server_side=True)
     client = client_context.wrap_bio(to_client, to_server, server_hostname=name)
@@ -221,6 +226,20 @@ def test_options_of_tls_need_it() -> None:
     ):
         with pytest.raises(SettingsError, match="need --tls"):
             tls_options(False, *rest)
+
+
+def test_a_renewal_that_fails_leaves_what_is_served(tmp_path: Path) -> None:
+    """The certificate is new and the key beside it not yet: hubs still shake hands with the one of before."""
+    one, other = (keep_certificate(tmp_path / name, ("bus.plant.example",)) for name in ("one", "other"))
+    chain, key = tmp_path / "given.pem", tmp_path / "given.key"
+    chain.write_bytes(one.server.read_bytes())
+    key.write_bytes(one.server.read_bytes())
+    options = TlsOptions(certificate=chain, key=key)
+    tls = server_tls(options, tmp_path)
+    chain.write_bytes(certificate(other.server).public_bytes(serialization.Encoding.PEM))
+    with pytest.raises(SettingsError, match="is not the key of the certificate"):
+        load_certificate(tls.context, options, tmp_path)
+    shake_hands_with(tls.context, one.trust, "bus.plant.example")
 
 
 def test_a_key_of_another_kind_in_our_folder_is_replaced(tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from engine.commands.following import HubFollower
 from engine.commands.steps import Screen
+from engine.logs import open_actor_log
+from engine.settings import Settings
 from engine.turning_log import LogLimits, LogPump, TurningLog
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +22,25 @@ def lines_of(path: Path, kept: int) -> list[str]:
     """Of all files, the oldest line first."""
     files = [Path(f"{path}.{number}") for number in range(kept, 0, -1)]
     return "".join(file.read_text() for file in [*files, path] if file.exists()).splitlines()
+
+
+def test_two_loggers_of_one_process_lose_and_mix_no_line(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, log_bytes_max=65_536, log_files_kept=90, ray_address=None)
+    log = open_actor_log(settings)
+    assert log is not None
+
+    def write(letter: str) -> None:
+        for number in range(2_000):
+            log.write(f"{letter} {number}")
+            log.write("\n")
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    written = lines_of(tmp_path / "logs/engine-actors.log", 90)
+    assert sorted(written) == sorted(f"{letter} {number}" for letter in "abcd" for number in range(2_000))
 
 
 @pytest.mark.parametrize("piece", [1, 7, 100, 5_000])

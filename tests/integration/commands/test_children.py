@@ -105,6 +105,38 @@ async def test_a_child_whose_settings_are_bad_is_not_tried_again(tmp_path: Path)
     assert (child.restarts, told) == (0, [])
 
 
+async def test_settings_that_were_good_once_are_tried_again(tmp_path: Path) -> None:
+    """A certificate on a full disk passes; everything else goes on meanwhile."""
+    marker = tmp_path / "began"
+    script = (
+        f"import pathlib, time; m = pathlib.Path({str(marker)!r}); n = len(m.read_text()) if m.exists() else 0\n"
+        f"m.write_text('x' * (n + 1))\n"
+        f"if n == 0: raise SystemExit(1)\n"
+        f"if n == 1: raise SystemExit({BAD_SETTINGS_STATUS})\n"
+        "time.sleep(60)"
+    )
+    told: list[str] = []
+    child = Child(spec(script), tmp_path, told.append)
+    await child.start()
+    keeping = asyncio.create_task(child.keep())
+    await until(lambda: marker.exists() and len(marker.read_text()) == 3)
+    await child.stop()
+    await keeping
+    assert child.restarts == 2
+    assert len(told) == 2
+
+
+def test_a_process_whose_name_is_no_text_is_listed_like_any(tmp_path: Path) -> None:
+    """The kernel cuts names at fifteen bytes, and anybody may choose one."""
+    rename = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'\\xff\\xc3', 0, 0, 0)"
+    script = f"{rename}; print('up', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as odd:
+        assert odd.stdout is not None
+        odd.stdout.readline()
+        assert odd.pid in descendants(os.getpid())
+        odd.kill()
+
+
 async def test_a_stubborn_child_is_killed_with_its_session(tmp_path: Path) -> None:
     script = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], process_group=0); {STUBBORN}"
     child = Child(spec(script, stop_s=0.3), tmp_path, lambda _: None)
