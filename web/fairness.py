@@ -67,6 +67,8 @@ class Turns:
             ):
                 await come
         except TimeoutError as error:
+            if come.done() and not come.cancelled():
+                return  # it came in the moment in which the wait was over: it is counted, and taken
             if self._running[who] >= self._each_max:
                 raise TooManyRequests(retry_after_s()) from error
             raise too_much() from error

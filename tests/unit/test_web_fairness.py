@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -55,6 +56,29 @@ async def test_so_many_at_a_time_of_one_caller_and_of_all() -> None:
     assert line.begun[4:] == []
     await line.end("a1")
     assert line.begun[4:] == ["a3"]
+
+
+async def test_a_turn_that_comes_as_the_wait_is_over_is_taken_and_not_lost() -> None:
+    """The loop is busy while both fall due: the turn is handed over first, the timer fires next."""
+    turns = Turns(each_max=1, all_max=1, waiting_each_max=10, wait_s_max=WAIT_S)
+    for _ in range(20):
+        await turns.take("a")
+        waiting = asyncio.create_task(turns.take("b"))
+        await asyncio.sleep(WAIT_S / 2 - 0.005)  # it waits for between a half and all of it
+
+        def be_busy() -> None:
+            time.sleep(WAIT_S)
+            asyncio.get_running_loop().call_soon(turns.give_back, "a")
+
+        asyncio.get_running_loop().call_soon(be_busy)
+        try:
+            await waiting
+        except HttpRefusal:
+            pass
+        else:
+            turns.give_back("b")
+        await settled()
+        assert not turns._running, "nobody has a turn that nobody gives back"
 
 
 async def test_callers_go_round_however_many_requests_each_has() -> None:

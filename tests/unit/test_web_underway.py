@@ -119,3 +119,12 @@ async def test_a_large_answer_lets_small_ones_go_first_and_then_goes_on(monkeypa
     small.end()
     await large.let_small_ones_go_first()
     assert slept == [SMALL_FIRST_S]
+
+
+def test_the_answer_to_a_change_is_never_refused() -> None:
+    """It has happened by then, and who is told to come back does it again."""
+    budget = Budget(1, BYTES_MAX)
+    asked = [begun(budget, "user:1") for _ in range(4)]
+    asked[0].begins(REQUEST_BYTES)
+    with pytest.raises(TooManyRequests):
+        asked[0].begins(REQUEST_BYTES + 1)

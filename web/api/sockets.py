@@ -82,14 +82,15 @@ async def _admitted(services: Services) -> Caller:
     no other. It retries with an old token every 5 s, so an expired one is refused before the database is asked.
     """
     ticket, token = (secret_parameter(_scope(), name) for name in ("ticket", "token"))
+    stranger = client_key(client_address(_scope()))
     try:
         if ticket is not None:
             caller = await services.tickets.redeem(ticket)
         else:
-            caller = await services.guard.caller(token)
+            caller = await services.guard.caller(token, stranger)
     except NotAuthenticated as refusal:
         if ticket is not None or is_key(token or ""):  # these have cost a query
-            services.rates.take(client_key(client_address(_scope())))
+            services.rates.take(stranger)
         raise NotPermitted from refusal
     services.rates.take(caller.principal)
     return caller

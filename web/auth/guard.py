@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from web.auth.keys import is_key, public_part, verify_key
+from web.auth.keys import is_key, verify_key
 from web.auth.tokens import Claims, Tokens
 from web.database import Database
 from web.errors import NotAuthenticated, NotFound, NotPermitted
@@ -106,14 +106,17 @@ class Guard:
         self._database = database
         self._tokens = tokens
 
-    async def caller(self, bearer: str | None) -> Caller:
+    async def caller(self, bearer: str | None, stranger: str) -> Caller:
         """Who calls; NotAuthenticated without a good token or key, or when the user or this login has ended, or the one
         who impersonates is no Admin any more.
+
+        stranger  whose turn it is at the database until it is known who calls: by address, for anybody can write
+                  something that looks like a key
         """
         if bearer is None:
             raise NotAuthenticated("Not authenticated")
         if is_key(bearer):
-            key = await verify_key(self._database.in_turns_of(public_part(bearer)), bearer)
+            key = await verify_key(self._database.in_turns_of(stranger), bearer)
             return Program(principal=key_principal(key.key_id), name=key.name, key_id=key.key_id)
         return await self.person(self._tokens.verify(bearer, "access"))
 
@@ -143,6 +146,10 @@ class Guard:
         """The id of the sensor's facility; NotFound or NotPermitted otherwise."""
         (found,) = await self._require(caller, need, READ_SENSOR_RIGHTS, {sensor_id}, "Sensor")
         return found
+
+    async def require_facilities(self, caller: Caller, need: Need, facility_ids: set[str]) -> None:
+        """Of all of them; NotFound when there is one that does not exist, else NotPermitted."""
+        await self._require(caller, need, READ_FACILITY_RIGHTS, facility_ids, "Facility")
 
     async def require_sensors(self, caller: Caller, need: Need, sensor_ids: set[str]) -> None:
         """Of all of them; NotFound when there is one that does not exist, else NotPermitted."""

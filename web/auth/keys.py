@@ -65,11 +65,6 @@ def is_key(bearer: str) -> bool:
     return bearer.startswith(PREFIX)
 
 
-def public_part(bearer: str) -> str:
-    """What tells one key from another and opens nothing."""
-    return bearer[: len(PREFIX) + 2 * PUBLIC_ID_BYTES]
-
-
 async def verify_key(database: Queries, text: str) -> LiveKey:
     """NotAuthenticated unless it is a key of ours that lives. Notes its use, once a minute at most."""
     match = _TEXT.fullmatch(text)

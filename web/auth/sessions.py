@@ -45,6 +45,8 @@ SELECT t.id, t.family, t.used_at, t.expires_at, t.impersonated_by, t.reused_at,
    FOR KEY SHARE OF u FOR UPDATE OF t
 """
 # Who waited here for another refresh sees that the token is used, and not the one that was added: ask again.
+FOLLOWED_MAX = 10_000
+"""Refreshes that a late token may lie behind, each a hash on the loop: 30 days of one every five minutes are 8,640."""
 LOCK_NEWEST = """
 SELECT id, token_hash, issued_at, used_at, issued_to,
        (SELECT count(*) FROM refresh_tokens WHERE family = $1 AND id > $2) AS steps
@@ -149,6 +151,8 @@ class Sessions:
             await connection.execute(REVOKE_FAMILY, held["family"])
             await _audit(connection, Action.REFRESH_REUSED, claims, browser)
             return None
+        if newest["steps"] > FOLLOWED_MAX:
+            raise NotAuthenticated
         of_newest = _followed(claims, newest["steps"])
         if token_hash(of_newest.token_id) != newest["token_hash"]:
             raise NotAuthenticated  # one between has been forgotten: refresh tokens live shorter than they did

@@ -9,6 +9,8 @@ from hypercorn.logging import AccessLogAtoms, Logger
 from web.edge.printing import printable
 
 LOGGED_KEY = "gasinsight.logged"
+MADE_OF_OTHERS = frozenset("af")
+"""Agent and referrer, which hypercorn takes from atoms of headers: escaped there."""
 
 
 class AccessLog(Logger):
@@ -28,4 +30,6 @@ class AccessLog(Logger):
 class _PrintableAtoms(AccessLogAtoms):
     def __getitem__(self, key: str) -> str:
         value: Any = super().__getitem__(key)
-        return printable(value) if isinstance(value, str) else value
+        is_done = key in MADE_OF_OTHERS or not isinstance(value, str)
+        told: str = value if is_done else printable(value)
+        return told

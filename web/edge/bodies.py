@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from web.edge.rates import RateLimits
@@ -119,7 +119,8 @@ class BoundedBody:
     async def _next(self) -> Message:
         if self.is_complete:
             return await self._receive()
-        with self._unfinished.one(self._who):
+        # What is only taken so that the request can end is bounded already, and must not be refused.
+        with nullcontext() if self._is_draining else self._unfinished.one(self._who):
             message = await self._receive()
         self._pieces += 1
         self._bytes += len(message.get("body", b""))

@@ -89,10 +89,11 @@ def _view(endpoint: Endpoint, services: Services) -> Callable[..., Awaitable[Res
 async def _admitted(endpoint: Endpoint, services: Services) -> Caller | None:
     if endpoint.need is Need.NOTHING:
         return None
+    stranger = client_key(client_address(request.scope))
     try:
-        caller = await services.guard.caller(_bearer_token())
+        caller = await services.guard.caller(_bearer_token(), stranger)
     except NotAuthenticated:
-        services.rates.take(client_key(client_address(request.scope)))
+        services.rates.take(stranger)
         raise
     services.rates.take(caller.principal)
     under_way(request.scope).belongs_to(caller.principal)
@@ -113,8 +114,11 @@ async def _guarded_facility(
     if caller is None:
         raise NotAuthenticated("Not authenticated")
     if "sensor_id" in endpoint.repeated:
-        sensor_ids = {sensor_id for sensor_id in request.args.getlist("sensor_id") if sensor_id}
-        await services.guard.require_sensors(caller, endpoint.need, sensor_ids)
+        named = {name: {one for one in request.args.getlist(name) if one} for name in ("facility_id", "sensor_id")}
+        if named["facility_id"]:
+            await services.guard.require_facilities(caller, endpoint.need, named["facility_id"])
+        if named["sensor_id"]:
+            await services.guard.require_sensors(caller, endpoint.need, named["sensor_id"])
         return None
     if "sensor_id" in path:
         return await services.guard.require_sensor(caller, endpoint.need, path["sensor_id"])

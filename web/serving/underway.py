@@ -78,8 +78,12 @@ class UnderWay:
         self.hold(REQUEST_BYTES)
 
     def begins(self, size: int) -> None:
-        """A body of so many bytes is about to be sent. Whoever has nothing else under way may have it."""
-        if self._budget.held(self._who) > self._bytes:
+        """A body of so many bytes is about to be sent. Whoever has nothing else under way may have it.
+
+        A small one is in what each request holds from its beginning: the answer to a change, which has happened by now
+        and must not be done again, is never refused.
+        """
+        if size > REQUEST_BYTES and self._budget.held(self._who) > self._bytes:
             self._budget.check(self._who, size)
 
     async def begin_large(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import pytest
@@ -198,6 +199,19 @@ async def test_a_chain_with_a_gap_ends(house: House, access_life_s: float, forgo
     async with asyncio.timeout(10):
         with pytest.raises(NotAuthenticated):
             await house.refresh(first.refresh_token)
+
+
+@access_lives
+async def test_a_token_is_followed_so_far_and_no_further(house: House, access_life_s: float) -> None:
+    """Each step is a hash on the event loop, and whoever refreshes all the time makes them."""
+    first = newest = await house.sign_in()
+    for _ in range(4):
+        await house.clock.advance(REUSE_S + 1)
+        newest = await house.refresh(newest.refresh_token)
+    with patch("web.auth.sessions.FOLLOWED_MAX", 3), pytest.raises(NotAuthenticated):
+        await house.refresh(first.refresh_token)
+    with patch("web.auth.sessions.FOLLOWED_MAX", 4):
+        assert await house.refresh(first.refresh_token), "four steps lie between it and the newest"
 
 
 @access_lives
