@@ -199,11 +199,9 @@ class BoundDatabase(Queries):
         self._database = database
         self._principal = principal
         # One round trip. It takes no parameters, hence the check above; COMMIT and ROLLBACK undo both SETs.
-        self._begin = (
-            f"BEGIN{' READ ONLY' if read_only else ''};{database.words_of_each_transaction}"
-            f" SET LOCAL ROLE {WEB_ROLE};"
-            f" SET LOCAL gasinsight.principal = '{principal or ''}'"
-        )
+        self.words = f"SET LOCAL ROLE {WEB_ROLE}; SET LOCAL gasinsight.principal = '{principal or ''}'"
+        """What makes a transaction, on any connection, see with the caller's eyes."""
+        self._begin = f"BEGIN{' READ ONLY' if read_only else ''};{database.words_of_each_transaction} {self.words}"
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Any]:

@@ -23,7 +23,7 @@ from engine.exports import moments
 from engine.exports.datasets import DATASETS, RECORDS, Column, Dataset, schema_of
 from engine.exports.folders import NEEDED, write_folder
 from engine.exports.formats import FORMATS, Format, Frames
-from engine.exports.reading import count_about, read
+from engine.exports.reading import read
 from engine.exports.selection import WHOLE_US, Asked, SelectionRefused, find
 from engine.exports.snapshot import open_snapshot
 from engine.exports.writing import in_thread
@@ -108,14 +108,16 @@ class _Export:
     async def run(self, url: str, target: Path) -> None:
         async with translated_errors("cannot export"), open_snapshot(url) as snapshot:
             selection = await find(snapshot.planner, self._asked)
-            total = await count_about(snapshot, selection) if self._dataset is RECORDS else None
-            task = self.bar.add_task(self._dataset.name, total=total)
+            task = self.bar.add_task(self._dataset.name, total=None)
 
             def on_rows(rows: int) -> None:
                 self._rows += rows
                 self.bar.advance(task, rows)
 
-            async with aclosing(read(snapshot, self._dataset, selection, self._columns)) as frames:
+            def expect(rows: int) -> None:
+                self.bar.update(task, total=rows)
+
+            async with aclosing(read(snapshot, self._dataset, selection, self._columns, expect)) as frames:
                 await in_thread(frames, self._work(target), on_rows)
 
     def tell(self, took_s: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,35 +31,44 @@ SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS day
 """
 _DAYS_BY_DEFAULT: Final = """
 SELECT (tracked_at AT TIME ZONE 'UTC')::date AS day, count(*) AS readings FROM sensor_records_default
- WHERE sensor_no = ANY($1::int[]) GROUP BY 1
+ WHERE sensor_no = ANY($1::int[]) AND tracked_at >= $2::text::timestamptz AND tracked_at < $3::text::timestamptz
+ GROUP BY 1
 """
 _DAYS_ROLLED_UP: Final = """
 SELECT (bucket AT TIME ZONE 'UTC')::date AS day, sum(readings)::float8 AS readings FROM reading_rollups
- WHERE width_s = 86400 AND sensor_no = ANY($1::int[]) GROUP BY 1
+ WHERE width_s = 86400 AND sensor_no = ANY($1::int[])
+   AND bucket > $2::text::timestamptz - interval '1 day' AND bucket < $3::text::timestamptz
+ GROUP BY 1
 """
 
 
 def read(
-    snapshot: Snapshot, dataset: Dataset, selection: Selection, columns: Sequence[Column]
+    snapshot: Snapshot,
+    dataset: Dataset,
+    selection: Selection,
+    columns: Sequence[Column],
+    expect: Callable[[int], object] = lambda _: None,
 ) -> AsyncGenerator[pl.DataFrame, None]:
-    """At most SLICE_ROWS rows each. Memory is that of a piece a connection, however long the range."""
+    """At most SLICE_ROWS rows each. Memory is that of a piece a connection, however long the range.
+
+    `expect` is told about how many readings there will be, before the first; of other data sets nobody knows.
+    """
     if dataset is RECORDS:
-        return _read_records(snapshot, selection, columns)
+        return _read_records(snapshot, selection, columns, expect)
     return _read_table(snapshot.readers[0], dataset, selection, columns)
 
 
-async def count_about(snapshot: Snapshot, selection: Selection) -> int:
-    """Readings of the selection, about: for a bar."""
-    pieces = await _days_of(snapshot.planner, selection)
+def _about_how_many(days: Mapping[int, float], selection: Selection) -> int:
     start_us, end_us = selection.asked.start_us, selection.asked.end_us
-    parts = ((min(end_us, day + DAY_US) - max(start_us, day)) / DAY_US * rows for day, rows in pieces.items())
+    parts = ((min(end_us, day + DAY_US) - max(start_us, day)) / DAY_US * rows for day, rows in days.items())
     return round(sum(max(0.0, part) for part in parts))
 
 
 async def _read_records(
-    snapshot: Snapshot, selection: Selection, columns: Sequence[Column]
+    snapshot: Snapshot, selection: Selection, columns: Sequence[Column], expect: Callable[[int], object]
 ) -> AsyncGenerator[pl.DataFrame, None]:
     days = await _days_of(snapshot.planner, selection)
+    expect(_about_how_many(days, selection))
     pieces = divide(days, selection.readings_a_day, selection.asked.start_us, selection.asked.end_us)
     reading = _Reading(selection, columns)
     async with aclosing(_in_order(snapshot.readers, pieces, reading)) as found:
@@ -70,16 +79,16 @@ async def _read_records(
 
 async def _days_of(planner: Any, selection: Selection) -> dict[int, float]:
     """Every day that may have readings of the selection, and about how many: those rolled up, else as expected."""
-    numbers = selection.numbers.tolist()
+    about = (selection.numbers.tolist(), _moment(selection.asked.start_us), _moment(selection.asked.end_us))
     rows: dict[int, float] = {}
     expected = float(selection.readings_a_day.sum())
     for row in await planner.fetch(_DAYS_OF_PARTITIONS):
         rows[_day_us(row["day"])] = expected
-    for row in await planner.fetch(_DAYS_ROLLED_UP, numbers):
+    for row in await planner.fetch(_DAYS_ROLLED_UP, *about):
         day_us = _day_us(row["day"])
         if day_us in rows and day_us + DAY_US <= _now_us():  # what is not over yet grows
             rows[day_us] = row["readings"]
-    for row in await planner.fetch(_DAYS_BY_DEFAULT, numbers):
+    for row in await planner.fetch(_DAYS_BY_DEFAULT, *about):
         rows[_day_us(row["day"])] = row["readings"]
     return rows
 

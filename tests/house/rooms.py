@@ -36,7 +36,7 @@ ROOMS: Final[dict[str, str]] = {
     "web.preparation": "web.auth web.database migrations leaves",
     "web.auth": "web.database web.wire leaves",
     "web.history": "web.database web.wire leaves native",
-    "web.exports": "engine.exports engine.historian leaves",
+    "web.exports": "engine.exports leaves",
     "web.edge": "leaves native",
     "web.database": "engine.historian leaves",
     "web.wire": "leaves native",

@@ -5,6 +5,7 @@ An export sees with its caller's eyes, and whoever fetches the file later must s
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -13,7 +14,7 @@ from quart import Response, request
 
 from engine.exports.datasets import DATASETS
 from engine.exports.formats import FORMATS
-from engine.exports.selection import SelectionRefused
+from engine.exports.selection import SelectionRefused, find
 from web.audit import Action, audit
 from web.auth.guard import Need
 from web.contract.declare import File, Noun
@@ -21,7 +22,7 @@ from web.contract.export_shapes import ExportJob, ExportQuery, NewExport
 from web.errors import HttpRefusal, NotFound, NotUsable
 from web.exports.following import follow
 from web.exports.kept import About, State, Wanted
-from web.exports.making import TooManyExports
+from web.exports.making import TooManyExports, asked_for
 from web.serving.call import Call
 from web.serving.lists import TOTAL
 from web.serving.rows import Rows
@@ -45,8 +46,8 @@ async def export_at_once(call: Call, dataset: str, query: ExportQuery) -> Respon
         raise NotFound("Dataset")
     wanted = Wanted(
         dataset=dataset,
-        facility_ids=[text for text in request.args.getlist("facility_id") if text],
-        sensor_ids=[text for text in request.args.getlist("sensor_id") if text],
+        facility_ids=query.facility_id,
+        sensor_ids=query.sensor_id,
         start_us=None if query.start_date is None else to_us(query.start_date),
         end_us=None if query.end_date is None else to_us(query.end_date),
         columns=[name.strip() for name in query.columns.split(",")] if query.columns else [],
@@ -54,6 +55,9 @@ async def export_at_once(call: Call, dataset: str, query: ExportQuery) -> Respon
     )
     about = await _begun(call, wanted, SENT_AT_ONCE_S_MAX, "query")
     exports = call.services.exports
+    if request.method == "HEAD":
+        await exports.cancel(about.id)
+        return _file_response(about, b"")
     file = exports.kept.open(about.id)
 
     async def body() -> AsyncGenerator[bytes, None]:
@@ -85,7 +89,8 @@ async def create_export_job(call: Call, body: NewExport) -> ExportJob:
 @noun.get("/export-jobs", Need.USER, list[ExportJob], is_list=True)
 async def list_export_jobs(call: Call) -> Rows:
     """The caller's own, the newest first; always all."""
-    own = [about for about in call.services.exports.kept.all() if about.principal == call.caller.principal]
+    kept = await asyncio.to_thread(lambda: list(call.services.exports.kept.all()))
+    own = [about for about in kept if about.principal == call.caller.principal]
     own.sort(key=lambda about: -about.created_us)
 
     async def pieces() -> AsyncGenerator[bytes, None]:
@@ -98,13 +103,13 @@ async def list_export_jobs(call: Call) -> Rows:
 @noun.get("/export-jobs/{job_id}", Need.USER, ExportJob, statuses=(404,))
 async def read_export_job(call: Call, job_id: str) -> ExportJob:
     """How far it is."""
-    return _job(_own(call, job_id))
+    return _job(await _own(call, job_id))
 
 
 @noun.get("/export-files/{job_id}", Need.USER, File, statuses=(403, 404, 409, 416))
 async def read_export_file(call: Call, job_id: str) -> Response:
     """The same bytes each time; `Range: bytes=N-` goes on where a download broke off."""
-    about = _own(call, job_id)
+    about = await _own(call, job_id)
     if about.state is State.FAILED:
         raise HttpRefusal(409, f"The export failed: {about.problem}")
     if await call.database.value(READ_SEEN, about.facilities) != len(about.facilities):
@@ -123,14 +128,14 @@ async def read_export_file(call: Call, job_id: str) -> Response:
         response.headers["Content-Length"] = str(end - start)
     if is_part:
         response.status_code = 206
-        response.headers["Content-Range"] = f"bytes {start}-{(end or about.bytes) - 1}/{about.bytes}"
+        response.headers["Content-Range"] = f"bytes {start}-{(about.bytes if end is None else end) - 1}/{about.bytes}"
     return response
 
 
 @noun.delete("/export-jobs/{job_id}", Need.USER, ExportJob, statuses=(404,))
 async def delete_export_job(call: Call, job_id: str) -> ExportJob:
     """Ended if it is running, and its file is gone."""
-    about = _own(call, job_id)
+    about = await _own(call, job_id)
     await call.services.exports.cancel(about.id)
     return _job(about)
 
@@ -138,7 +143,10 @@ async def delete_export_job(call: Call, job_id: str) -> ExportJob:
 async def _begun(call: Call, wanted: Wanted, keep_s: float, where: str) -> About:
     services = call.services
     try:
-        about = await services.exports.begin(call.caller.principal, wanted, keep_s)
+        async with call.database.transaction() as connection:
+            selection = await find(connection, asked_for(wanted))
+        words = call.database.words
+        about = await services.exports.begin(call.caller.principal, words, wanted, selection, keep_s)
     except SelectionRefused as error:
         if str(error).startswith("there is no"):
             raise HttpRefusal(404, str(error)[0].upper() + str(error)[1:]) from error
@@ -147,14 +155,18 @@ async def _begun(call: Call, wanted: Wanted, keep_s: float, where: str) -> About
         raise NotUsable.of(where, "columns", str(error)) from error
     except TooManyExports as error:
         raise HttpRefusal(429, str(error)[0].upper() + str(error)[1:], {"Retry-After": RETRY_AFTER_S}) from error
-    async with services.database.transaction() as connection:
-        after = wanted.model_dump(exclude_none=True)
-        await audit(connection, call.actor, Action.EXPORT_CREATED, f"export:{about.id}", after=after)
+    try:
+        async with services.database.transaction() as connection:
+            after = wanted.model_dump(exclude_none=True)
+            await audit(connection, call.actor, Action.EXPORT_CREATED, f"export:{about.id}", after=after)
+    except BaseException:  # nobody takes anything that is not written down
+        await services.exports.cancel(about.id)
+        raise
     return about
 
 
-def _own(call: Call, job_id: str) -> About:
-    about = call.services.exports.kept.find(job_id)
+async def _own(call: Call, job_id: str) -> About:
+    about = await asyncio.to_thread(call.services.exports.kept.find, job_id)
     if about is None or about.principal != call.caller.principal:
         raise NotFound("Export job")
     return about
@@ -179,7 +191,7 @@ def _asked_range(about: About) -> tuple[int, int | None, bool]:
     return start, end, True
 
 
-def _file_response(about: About, body: AsyncGenerator[bytes, None]) -> Response:
+def _file_response(about: About, body: AsyncGenerator[bytes, None] | bytes) -> Response:
     kind = FORMATS[about.wanted.format]
     response = Response(body, content_type=kind.mime_type)
     response.headers["Content-Disposition"] = f'attachment; filename="{about.wanted.dataset}{kind.suffix}"'

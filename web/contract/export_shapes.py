@@ -25,8 +25,8 @@ Name = Annotated[str, Field(min_length=1, max_length=64)]
 class ExportQuery(BaseModel):
     """From `start_date` on, before `end_date`; times without a zone are UTC, a bare day as an end is meant whole."""
 
-    facility_id: str | None = Field(None, description="only of it; may be given several times")
-    sensor_id: str | None = Field(None, description="only of it; may be given several times")
+    facility_id: list[Id] = Field(default_factory=list, max_length=IDS_MAX, description="only of these")
+    sensor_id: list[Id] = Field(default_factory=list, max_length=IDS_MAX, description="only of these")
     start_date: Start | None = None
     end_date: End | None = None
     columns: str | None = Field(None, description="only these, with commas between them; default: all")

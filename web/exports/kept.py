@@ -20,7 +20,10 @@ from typing import IO, Final
 from pydantic import BaseModel, ValidationError
 
 from engine.all_or_nothing import draft_of
+from engine.clock import US_PER_S
 
+UNREADABLE_US: Final = 3600 * US_PER_S
+"""So old is no folder that somebody is just making."""
 ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -71,9 +74,9 @@ class Kept:
         """Its data, to be written and held open by who writes it."""
         place = self._folder / about.id
         place.mkdir(0o700, parents=True)
-        self.tell(about)
         file = (place / "data").open("xb", buffering=0)
         fcntl.flock(file, fcntl.LOCK_EX)
+        self.tell(about)
         return file
 
     def tell(self, about: About) -> None:
@@ -109,10 +112,17 @@ class Kept:
         shutil.rmtree(self._folder / export_id, ignore_errors=True)
 
     def sweep(self, now_us: int) -> None:
-        """Those whose time is over, and what is left of those that were never whole."""
-        for about in self.all():
-            if about.expires_us <= now_us:
+        """Take away those whose time is over and what nobody can read, and the bytes of those that failed."""
+        for place in list(self._folder.iterdir()) if self._folder.is_dir() else []:
+            about = self.find(place.name)
+            if about is None:
+                if place.stat().st_mtime * US_PER_S < now_us - UNREADABLE_US:
+                    shutil.rmtree(place, ignore_errors=True)
+            elif about.expires_us <= now_us:
                 self.remove(about.id)
+            elif about.state is State.FAILED and about.bytes:
+                with (place / "data").open("wb"):
+                    self.tell(about.model_copy(update={"bytes": 0}))
 
     def _is_abandoned(self, export_id: str) -> bool:
         with self.open(export_id) as file:

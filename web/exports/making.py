@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import IO, Final
 
@@ -12,14 +12,12 @@ import structlog
 
 from engine.clock import US_PER_S, Clock
 from engine.errors import GasInSightError
-from engine.exports.datasets import DATASETS, RECORDS, schema_of
+from engine.exports.datasets import DATASETS, schema_of
 from engine.exports.formats import FORMATS, Frames
-from engine.exports.reading import count_about, read
-from engine.exports.selection import WHOLE_US, Asked, Selection, find
+from engine.exports.reading import read
+from engine.exports.selection import WHOLE_US, Asked, Selection
 from engine.exports.snapshot import open_snapshot
 from engine.exports.writing import in_thread
-from engine.historian.connecting import connect
-from engine.historian.web_role import WEB_ROLE
 from web.exports.kept import About, Kept, State, Wanted, size_of
 
 TELL_S: Final = 0.5
@@ -57,15 +55,13 @@ class Exports:
         self._running: dict[str, _Running] = {}
         self._turns = asyncio.Semaphore(RUNNING_MAX)
 
-    async def begin(self, principal: str, wanted: Wanted, keep_s: float) -> About:
-        """Find what is wanted, and go on making it after this returns.
+    async def begin(self, principal: str, words: str, wanted: Wanted, selection: Selection, keep_s: float) -> About:
+        """Go on making it after this returns. `words` make a transaction see with the caller's eyes.
 
-        Raises SelectionRefused, ValueError for a column, TooManyExports.
+        Raises ValueError for a column, TooManyExports.
         """
-        self._admit(principal)
         DATASETS[wanted.dataset].chosen(wanted.columns)
-        selection = await self._find(principal, wanted)
-        self._admit(principal)  # others may have come meanwhile
+        self._admit(principal)
         now_us = self._clock.now_us()
         about = About(
             id=uuid.uuid4().hex,
@@ -76,7 +72,7 @@ class Exports:
             expires_us=now_us + round(keep_s * US_PER_S),
         )
         file = self.kept.make(about)
-        task = asyncio.create_task(self._make(about, selection, file), name=f"export {about.id}")
+        task = asyncio.create_task(self._make(about, words, selection, file), name=f"export {about.id}")
         self._running[about.id] = _Running(about, task)
         task.add_done_callback(lambda _: self._running.pop(about.id, None))
         return about
@@ -108,81 +104,85 @@ class Exports:
                 f" at most {UNDER_WAY_PER_CALLER_MAX} and {UNDER_WAY_MAX} may be"
             )
 
-    async def _find(self, principal: str, wanted: Wanted) -> Selection:
-        connection = await connect(self._url)
-        try:
-            async with connection.transaction(readonly=True):
-                await connection.execute(_as_caller(principal))
-                return await find(connection, _asked(wanted))
-        finally:
-            connection.terminate()
-
-    async def _make(self, about: About, selection: Selection, file: IO[bytes]) -> None:
+    async def _make(self, about: About, words: str, selection: Selection, file: IO[bytes]) -> None:
+        is_over = asyncio.Event()
         with file:
-            telling = asyncio.create_task(self._tell(about, file, asyncio.current_task()))
+            telling = asyncio.create_task(self._tell(about, file, is_over, asyncio.current_task()))
             try:
                 async with self._turns:
-                    await self._fill(about, selection, file)
+                    await self._fill(about, words, selection, file)
                 about.state = State.DONE
             except asyncio.CancelledError:
+                await _ended(telling, is_over)
                 await asyncio.to_thread(self.kept.remove, about.id)
                 raise
             except Exception as error:
                 log.exception("export_failed", export=about.id)
                 about.state, about.problem = State.FAILED, _told(error)
-            finally:
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
+                file.truncate(0)  # it is good for nothing, and the room is everybody's
+            await _ended(telling, is_over)
             about.bytes = size_of(file)
-            try:
-                self.kept.tell(about)
-            except FileNotFoundError:
-                return  # taken away
+            with suppress(FileNotFoundError):  # taken away
+                await asyncio.to_thread(self.kept.tell, about)
 
-    async def _fill(self, about: About, selection: Selection, file: IO[bytes]) -> None:
+    async def _fill(self, about: About, words: str, selection: Selection, file: IO[bytes]) -> None:
         wanted = about.wanted
         dataset = DATASETS[wanted.dataset]
         columns = dataset.chosen(wanted.columns)
-        room = self._bytes_max - sum(other.bytes for other in self.kept.all() if other.id != about.id)
+        room = self._bytes_max - await asyncio.to_thread(self._bytes_of_ended)
 
         def count(rows: int) -> None:
             about.rows += rows
-            if size_of(file) > room:
+            others = sum(running.about.bytes for running in list(self._running.values()) if running.about is not about)
+            if size_of(file) + others > room:
                 raise ExportTooLarge(f"exports have {self._bytes_max // 10**6} MB together, and this one needs more")
+
+        def expect(rows: int) -> None:
+            about.rows_expected = rows
 
         def write(frames: Frames) -> None:
             FORMATS[wanted.format].write(frames, schema_of(columns), file)
 
-        async with open_snapshot(self._url, _as_caller(about.principal)) as snapshot:
-            if dataset is RECORDS:
-                about.rows_expected = await count_about(snapshot, selection)
-            async with aclosing(read(snapshot, dataset, selection, columns)) as frames:
-                await in_thread(frames, write, count)
+        async with (
+            open_snapshot(self._url, words) as snapshot,
+            aclosing(read(snapshot, dataset, selection, columns, expect)) as frames,
+        ):
+            await in_thread(frames, write, count)
 
-    async def _tell(self, about: About, file: IO[bytes], making: asyncio.Task[None] | None) -> None:
-        while True:
-            await asyncio.sleep(TELL_S)
+    def _bytes_of_ended(self) -> int:
+        return sum(other.bytes for other in self.kept.all() if other.id not in self._running)
+
+    async def _tell(
+        self, about: About, file: IO[bytes], is_over: asyncio.Event, making: asyncio.Task[None] | None
+    ) -> None:
+        """Now and then until it is over; and notice that nobody wants it any more: then it was taken away."""
+        while not is_over.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(is_over.wait(), TELL_S)
+                return
             about.bytes = size_of(file)
             try:
                 await asyncio.to_thread(self.kept.tell, about)
-            except FileNotFoundError:  # taken away: nobody wants it any more
+            except FileNotFoundError:
                 if making is not None:
                     making.cancel()
                 return
 
 
-def _asked(wanted: Wanted) -> Asked:
+async def _ended(telling: asyncio.Task[None], is_over: asyncio.Event) -> None:
+    """Two must not write at the same time of how far an export is, nor one while it is taken away."""
+    is_over.set()
+    await telling
+
+
+def asked_for(wanted: Wanted) -> Asked:
+    """Raises SelectionRefused for a range that holds nothing."""
     return Asked(
         tuple(wanted.facility_ids),
         tuple(wanted.sensor_ids),
         WHOLE_US[0] if wanted.start_us is None else wanted.start_us,
         WHOLE_US[1] if wanted.end_us is None else wanted.end_us,
     )
-
-
-def _as_caller(principal: str) -> str:
-    """What makes a transaction see with its eyes (web/database.py has the same for statements)."""
-    return f"SET LOCAL ROLE {WEB_ROLE}; SET LOCAL gasinsight.principal = '{principal}'"
 
 
 def _told(error: Exception) -> str:

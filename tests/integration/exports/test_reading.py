@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from bench.site import insert_sensors
 from engine.exports.datasets import DATASETS, RECORDS, schema_of
-from engine.exports.reading import count_about, read
+from engine.exports.reading import read
 from engine.exports.selection import Asked, SelectionRefused, find
 from engine.exports.snapshot import open_snapshot
 from engine.historian.web_role import WEB_ROLE
@@ -217,6 +217,9 @@ async def test_about_how_many_readings_there_are(database_url: str, database: An
         "INSERT INTO reading_rollups (sensor_no, width_s, bucket, n, readings, good) VALUES ($1, 86400, $2, 9, 40, 9)",
         [(number, yesterday) for number in numbers.values()],
     )
+    told: list[int] = []
     async with open_snapshot(database_url) as snapshot:
         selection = await find(snapshot.planner, Asked(start_us=us(yesterday), end_us=us(TODAY)))
-        assert await count_about(snapshot, selection) == 160 == sum(row[2].date() == yesterday.date() for row in rows)
+        async with aclosing(read(snapshot, RECORDS, selection, RECORDS.columns, told.append)) as frames:
+            found = sum([frame.height async for frame in frames])
+    assert told == [found] == [160] == [sum(row[2].date() == yesterday.date() for row in rows)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -138,8 +139,10 @@ async def test_who_may_view_one_facility_gets_that_one_and_nothing_else(web: Web
         found = pl.read_parquet(io.BytesIO((await export(web, headers, dataset)).content))
         assert found["facility_id"].unique().to_list() == ["north"], dataset
     assert (await export(web, headers, facility_id="south")).status_code == 403
-    assert (await export(web, headers, facility_id=["north", "south"])).status_code == 404
-    assert (await export(web, headers, sensor_id="south a")).status_code == 404
+    assert (await export(web, headers, facility_id=["north", "south"])).status_code == 403
+    assert (await export(web, headers, facility_id=["south", "east"])).status_code == 404
+    assert (await export(web, headers, sensor_id=["north a", "south a"])).status_code == 403
+    assert (await export(web, headers, sensor_id="north c")).status_code == 404
     refused = await web.client.post(
         "/export-jobs", headers=headers, json={"dataset": "records", "facility_ids": ["south"]}
     )
@@ -172,6 +175,21 @@ async def test_who_goes_away_leaves_neither_file_nor_transaction(web: Web) -> No
         async with web.client.stream("GET", "/exports/records", headers=headers, params={"format": "csv"}) as answer:
             async for _ in answer.aiter_bytes():
                 break
+    await until_quiet(web)
+
+
+async def test_what_cannot_be_written_down_is_not_taken(web: Web) -> None:
+    headers = await web.admin()
+    await web.database.execute("ALTER FUNCTION audit_append(text) RENAME TO audit_append_away")
+    with patch("engine.exports.reading._copy", _slowly()):
+        assert (await export(web, headers)).status_code >= 500
+        assert (await web.client.post("/export-jobs", headers=headers, json={"dataset": "records"})).status_code >= 500
+    await until_quiet(web)
+
+
+async def test_who_asks_for_the_head_alone_leaves_nothing(web: Web) -> None:
+    answer = await web.client.head("/exports/records", headers=await web.admin())
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, File.TYPES[0])
     await until_quiet(web)
 
 
@@ -284,9 +302,12 @@ async def test_who_comes_when_all_turns_are_taken_waits_for_one(web: Web) -> Non
 
 async def test_what_has_no_room_fails_and_says_so(web: Web) -> None:
     headers = await web.admin()
-    with patch("web.exports.making.size_of", return_value=10_001 * 10**6):
-        made = await job(web, headers)
+    with patch.object(making, "size_of", return_value=10_001 * 10**6):
+        answer = await web.client.post("/export-jobs", headers=headers, json={"dataset": "records", "format": "csv"})
+        made = await ended(web, headers, answer.json()["id"])
     assert made["state"] == "failed"
+    data = web.settings.data_dir / "exports" / made["id"] / "data"
+    assert data.stat().st_size == 0, "the room is for others"
     assert made["problem"] == "exports have 10000 MB together, and this one needs more"
     answer = await web.client.get(f"/export-files/{made['id']}", headers=headers)
     assert (answer.status_code, made["problem"] in answer.json()["detail"]) == (409, True)
@@ -300,6 +321,24 @@ async def test_an_export_whose_time_is_over_is_taken_away(web: Web, database_url
     about.write_text(about.read_text().replace('"expires_us":', '"expires_us":1,"was":'))
     async with web_server(database_url, tmp_path):
         await until_quiet(web)
+
+
+async def test_what_failed_and_what_nobody_can_read_is_swept(web: Web, database_url: str, tmp_path: Path) -> None:
+    made = await job(web, await web.admin())
+    folder = tmp_path / "exports"
+    about = folder / made["id"] / "about.json"
+    about.write_text(about.read_text().replace('"state":"done"', '"state":"running"'))
+    for name in ("torn", "fresh"):
+        (folder / name).mkdir()
+        (folder / name / "about.json").write_text("{")
+    os.utime(folder / "torn", (0, 0))
+    async with web_server(database_url, tmp_path):
+        deadline_s = time.monotonic() + 20
+        while (folder / "torn").exists() or (folder / made["id"] / "data").stat().st_size:
+            assert time.monotonic() < deadline_s
+            await asyncio.sleep(0.05)
+    assert (folder / "fresh").exists()
+    assert '"state":"failed"' in about.read_text()
 
 
 async def test_an_export_whose_server_ended_is_not_running_for_ever(web: Web) -> None:
