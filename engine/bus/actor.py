@@ -164,7 +164,7 @@ class IntakeActor:
         """Every `tick_s`: see that each facility in the database has a process, and tell it how far we have read."""
         while True:
             try:
-                await self._directory.follow(await self._historian.facility_ids())
+                await self._directory.follow(self._historian.facility_ids())
             except StoreUnavailable as error:
                 log.info("facilities_not_listed", error=str(error))
             tick = asyncio.create_task(self._directory.tick(self._watermark_us() or 0))

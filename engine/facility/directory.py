@@ -81,10 +81,15 @@ class Directory:
             if facility_id not in self._slot_of:
                 self._place(facility_id, self._slot_with_room())
 
-    async def follow(self, facility_ids: Sequence[str]) -> None:
-        """These facilities exist, and no others: whoever is not among them is asked, and forgotten if it is gone."""
+    async def follow(self, listing: Awaitable[Sequence[str]]) -> None:
+        """These facilities exist, and no others: whoever is not among them is asked, and forgotten if it is gone.
+
+        One that came to be while they were listed is not among them, and not asked.
+        """
+        known = set(self._slot_of)
+        facility_ids = await listing
         self.add_known(facility_ids)
-        for facility_id in sorted(self._slot_of.keys() - set(facility_ids)):
+        for facility_id in sorted(known - set(facility_ids)):
             await self.reload(facility_id)
 
     def slot_of(self, facility_id: str) -> int | None:

@@ -84,7 +84,7 @@ class FacilityHost:
 
     async def command(self, facility_id: str, payload: bytes) -> Answer:
         """A person's command to one facility."""
-        return await _answer(facility_id, self._facility(facility_id).command(payload))
+        return self._noted_one(facility_id, await _answer(facility_id, self._facility(facility_id).command(payload)))
 
     async def watch(
         self, facility_id: str, cursor: Cursor | None, wait_s: float

@@ -58,10 +58,13 @@ class Withdrawal:
         assert run._directory is not None
         try:
             await run._directory.reclaim_fenced()
-            listed = set(await run.world.historian.facility_ids())
-            await run._directory.follow([each for each in run.plan.facilities if each in listed])
+            await run._directory.follow(self._listed(run))
         except GasInSightError:
             return
+
+    async def _listed(self, run: Run) -> list[str]:
+        listed = set(await run.world.historian.facility_ids())
+        return [each for each in run.plan.facilities if each in listed]
 
     def kill(self, run: Run, point: str, process: Process | None) -> None:
         if not self.is_done or self.deaths or point != self.point:

@@ -113,7 +113,7 @@ async def test_a_facility_that_is_gone_is_forgotten_and_its_input_has_no_effect_
     assert starter.historian.readings == {} and starter.historian.parking == {}
     reason = f"{deed}d_facility"
     assert {letter.reason for letter in starter.historian.dead_letters} == {reason}
-    await directory.follow(await starter.historian.facility_ids())
+    await directory.follow(starter.historian.facility_ids())
     assert directory.slot_of("f") is None
 
     later = replace(setup(), tracked_at_us=T0_US + 200 * US_PER_S)
@@ -123,15 +123,38 @@ async def test_a_facility_that_is_gone_is_forgotten_and_its_input_has_no_effect_
     assert list(starter.historian.readings.values()) == ["22"]
 
 
+async def listed() -> list[str]:
+    return []
+
+
 async def test_a_facility_that_is_not_listed_any_more_is_asked_and_forgotten(starter: Starter) -> None:
     directory = directory_of(starter)
     await directory.apply("f", [setup()])
     starter.historian.remove("f", T0_US + 100 * US_PER_S)
-    await directory.follow([])
+    await directory.follow(listed())
     assert directory.slot_of("f") is None
     await directory.apply("g", [setup("g")])
-    await directory.follow([])
+    await directory.follow(listed())
     assert directory.slot_of("g") == 0, "it was made since the list was read"
+
+
+async def test_a_facility_made_while_they_are_listed_is_not_asked(starter: Starter) -> None:
+    directory = directory_of(starter)
+    asked: list[str] = []
+    reload = directory.reload
+
+    async def noted(facility_id: str) -> Answer:
+        asked.append(facility_id)
+        return await reload(facility_id)
+
+    async def slow_list() -> list[str]:
+        await directory.apply("g", [setup("g")])
+        return []
+
+    directory.reload = noted  # type: ignore[method-assign]
+    await directory.apply("f", [setup()])
+    await directory.follow(slow_list())
+    assert asked == ["f"]
 
 
 async def test_as_many_facilities_as_there_may_be_and_one_alert_for_the_rest(starter: Starter) -> None:

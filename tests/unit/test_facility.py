@@ -69,6 +69,19 @@ async def test_a_retired_facility_ends_its_alarms_closes_and_is_gone(historian: 
     assert len(historian.readings) == 2
 
 
+async def test_a_sensor_retired_before_a_core_is_rebuilt_ends_its_alarm(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation("a"), activation("b")])
+    await facility.ingest(batch(("a", 1, "99"), ("a", 16, "99")))
+    await facility.checkpoint()
+    held = historian.checkpoints["f"]
+    historian.checkpoints["f"] = replace(held, state=held.state[:-1])
+    historian.retire("f", T0_US + 100 * US_PER_S, "a")
+    await facility.load(again=True)
+    await facility.ingest(batch(("b", 110, "21")))
+    assert [event.transition for _, event in historian.events if event.rule == "high"] == ["activated", "returned"]
+
+
 async def test_a_removed_facility_is_gone(historian: FakeHistorian) -> None:
     facility = facility_on(historian)
     await facility.apply([activation()])
