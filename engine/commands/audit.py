@@ -29,8 +29,7 @@ def run_verify(overrides: dict[str, object], expected_head: str | None, as_json:
     if check.problem is None:
         text = f"the chain is whole: {text}\n{_past(remembered)}"
         if settings.data_dir.is_dir():
-            set_back = "" if remembered is None else remembered.set_back
-            remember(settings.data_dir, url, Head(check.rows, check.head, now_text(), set_back))
+            remember(settings.data_dir, url, Head(check.rows, check.head, now_text()))
     else:
         text = f"BROKEN: {check.problem}\n{text} up to there"
     Screen(as_json).event(

@@ -41,8 +41,10 @@ def read_head(data_dir: Path, database_url: str) -> Head | None:
 
 
 def remember(data_dir: Path, database_url: str, head: Head) -> None:
-    """From now on what comes must continue this."""
-    heads = {**_read(data_dir), _name(database_url): asdict(head)}
+    """From now on what comes must continue this. What a restore put aside stays told, until another one is."""
+    heads = dict(_read(data_dir))
+    before = heads.get(_name(database_url), {})
+    heads[_name(database_url)] = asdict(head) | ({} if head.set_back else {"set_back": before.get("set_back", "")})
     path = data_dir / HEADS_NAME
     try:
         with draft_of(path) as draft, new_file(draft, 0o600) as file:
