@@ -39,6 +39,5 @@ class StrayWatch:
 
 
 async def maintain(historian: HousekeepingPort) -> None:
-    """A run of maintenance, each of its steps in the log."""
-    for did in await historian.maintain():
-        log.info("maintenance", **asdict(did))
+    """A run of maintenance, each of its steps in the log when it is done."""
+    await historian.maintain(lambda did: log.info("maintenance", **asdict(did)))

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from engine import runtime
 from engine.bus.queue_lengths import queue_lengths
+from engine.clock import SystemClock
 from engine.cluster.environment import check_ray_settings
 from engine.commands.database import read_current
 from engine.commands.status import newest_report
@@ -113,7 +114,7 @@ def _findings(overrides: dict[str, object]) -> Iterator[Finding]:
     database = _check_database(settings, given)
     yield database
     if settings.postgresql_url is not None and database.grade != "wrong":
-        yield from _check_readings(settings.postgresql_url)
+        yield from _check_readings(settings.postgresql_url, SystemClock().now_us())
     yield _check_bus(settings, given)
     yield from _check_engine(settings)
     yield _check_ray(settings)
@@ -235,10 +236,10 @@ def _check_roles(name: str, database_url: str) -> Finding | None:
     return None if problem is None else Finding(name, "wrong", *problem)
 
 
-def _check_readings(database_url: str) -> Iterator[Finding]:
+def _check_readings(database_url: str, now_us: int) -> Iterator[Finding]:
     """Readings that came where none were expected: told here, for each looks well by itself."""
     try:
-        odd = asyncio.run(odd_readings(database_url))
+        odd = asyncio.run(odd_readings(database_url, now_us))
     except GasInSightError as error:
         yield Finding("readings", "wrong", str(error), "look at the log of PostgreSQL")
         return

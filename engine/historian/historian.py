@@ -172,18 +172,18 @@ class Historian:
         async with self._connection("reading the end of the audit log") as connection:
             return await audit.newest(connection, remembered)
 
-    async def maintain(self) -> list[maintenance.Did]:
-        done: list[maintenance.Did] = []
+    async def maintain(self, told: maintenance.Told) -> None:
         async with (
             translated_errors("looking after the partitions"),
             maintenance.opened(self._database_url, self._settings) as connection,
         ):
-            await maintenance.maintain(connection, self._settings.retention, self._clock.now_us(), done.append)
-        return done
+            await maintenance.maintain(connection, self._settings.retention, self._clock.now_us(), told)
 
     async def stray_readings(self, at_most: int) -> int:
         async with self._connection("counting strays") as connection:
-            return int(await connection.fetchval(SQL["strays_count"], at_most))
+            return int(
+                await connection.fetchval(SQL["strays_count"], at_most, maintenance.ahead_us(self._clock.now_us()))
+            )
 
     async def expire_parked(self) -> int:
         now_us = self._clock.now_us()

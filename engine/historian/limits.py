@@ -149,6 +149,8 @@ async def review(connection: Any, tallies: Tallies, now_us: int) -> list[Usage]:
     used = {usage.limit: usage.used for usage in usages}
     for standing in await connection.fetch(SQL["limit_alarms"], INSTALLATION):
         limit = standing["rule"]
+        if limit not in WHAT:  # of a program that knows another maximum
+            continue
         bound = _Bound(limit, standing["alarm_key"].partition(":")[2], tallies.most(limit))
         if limit in PER_FACILITY:
             sql = SQL["parked_count_of"] if limit.startswith("parked") else SQL["sensors_count_of"]

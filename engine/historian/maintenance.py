@@ -69,10 +69,14 @@ class Plan:
     """What has to be done. `thin`: days that stay, with the types of sensors whose readings go."""
 
     make: tuple[tuple[dt.date, int], ...]
-    old_strays: int
     drop: tuple[Day, ...]
     thin: tuple[tuple[Day, tuple[str, ...]], ...]
     rollups: tuple[tuple[int, dt.date], ...]
+
+
+def ahead_us(now_us: int) -> int:
+    """Readings from here on have no day yet, and get one when it comes nearer."""
+    return start_us(day_of(now_us) + dt.timedelta(days=DAYS_AHEAD))
 
 
 @asynccontextmanager
@@ -111,8 +115,9 @@ async def planned(connection: Any, retention: Retention, now_us: int, told: Told
     wanted = _wanted_floors(retention, now_us)
     floors = {each: max(day, floors.get(each, day)) for each, day in wanted.items()}
     plan = await _plan(connection, retention, now_us, floors, cleared)
-    if plan.old_strays:
-        told(Did("set_aside", "sensor_records_default", rows=plan.old_strays))
+    starts = [start_us(day) for day in floors.values()]
+    if old_strays := await connection.fetchval(SQL["old_strays_count"], list(floors), starts):
+        told(Did("set_aside", "sensor_records_default", rows=old_strays))
     for made, rows in plan.make:
         told(Did("made", partition_name(made), rows=rows))
     for day in plan.drop:
@@ -173,7 +178,7 @@ async def _plan(connection: Any, retention: Retention, now_us: int, floors: Floo
     own = {each.day for each in present}
     ahead = {today + dt.timedelta(days=number): 0 for number in range(-DAYS_BACK, DAYS_AHEAD + 1)}
     oldest = min(floors.values(), default=None)
-    strays = await connection.fetch(SQL["stray_days"], start_us(today + dt.timedelta(days=DAYS_AHEAD)))
+    strays = await connection.fetch(SQL["stray_days"], ahead_us(now_us))
     wanted = ahead | {row["day"]: row["readings"] for row in strays if oldest is None or row["day"] >= oldest}
     gone = [each for each in present if oldest is not None and each.day < oldest]
     thin = []
@@ -181,13 +186,15 @@ async def _plan(connection: Any, retention: Retention, now_us: int, floors: Floo
         types = [name for name, day in floors.items() if cleared.get(name, each.day) <= each.day < day]
         if types and each not in gone:
             thin.append((each, tuple(types)))
-    starts = [start_us(day) for day in floors.values()]
     return Plan(
         make=tuple((day, rows) for day, rows in sorted(wanted.items()) if day not in own),
-        old_strays=await connection.fetchval(SQL["old_strays_count"], list(floors), starts),
         drop=tuple(gone),
         thin=tuple(thin),
-        rollups=tuple(retention.rollups_from(today).items()),
+        # None whose readings are still to be rolled up: what is wider would be made anew of what is left.
+        rollups=tuple(
+            (width_s, first if oldest is None else min(first, oldest))
+            for width_s, first in retention.rollups_from(today).items()
+        ),
     )
 
 

@@ -24,6 +24,10 @@ ROWS_AT_ONCE: Final = 10_000
 EMPTY_SHARE_MIN: Final = 0.2
 """Of a day, from which on its place is given back."""
 GIVEN_BACK_BYTES_MIN: Final = 1024**2
+# Which readings there are, not only how many: while some come others may go. A reading never changes.
+_CONTENT: Final = """
+SELECT count(*), coalesce(sum((hashint4(sensor_no) # hashfloat8(date_part('epoch', tracked_at)))::int8), 0) FROM {}
+"""
 _PAGE_FILLED: Final = 0.97  # what rows can take of their pages, heads and gaps left out
 _BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
@@ -140,13 +144,14 @@ async def give_back(connection: Any, day: Day) -> int:
     async def write_anew() -> None:
         anew, bounds = f"{day.name}_anew", _within(day.day)
         await connection.execute(f"CREATE TABLE {anew} (LIKE sensor_records INCLUDING ALL)")
-        copied = await connection.execute(f"INSERT INTO {anew} SELECT * FROM {day.name}")  # noqa: S608
+        await connection.execute(f"INSERT INTO {anew} SELECT * FROM {day.name}")  # noqa: S608
+        copied = await connection.fetchrow(_CONTENT.format(anew))
         # Proven now, beside the parent, so that attaching reads nothing under its lock.
         await connection.execute(f"ALTER TABLE {anew} ADD CONSTRAINT of_its_day CHECK ({bounds})")
         await reached("day_copied")
         await connection.execute(f"LOCK TABLE {day.name} IN SHARE MODE")
-        if await connection.fetchval(f"SELECT count(*) FROM {day.name}") != int(copied.rpartition(" ")[2]):  # noqa: S608
-            raise PutOff("late readings of that day came meanwhile")
+        if await connection.fetchrow(_CONTENT.format(day.name)) != copied:
+            raise PutOff("readings of that day came or went meanwhile")
         await connection.execute(f"ALTER TABLE sensor_records DETACH PARTITION {day.name}")
         await connection.execute(f"DROP TABLE {day.name}")
         await connection.execute(f"ALTER TABLE {anew} RENAME TO {day.name}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from engine.historian.maintenance import Did
+from engine.historian.maintenance import Told
 from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
 
 
@@ -173,11 +173,13 @@ class HousekeepingPort(Protocol):
     async def try_lead(self) -> LeadershipPort | None:
         """Become the one leader of this database; None when there is one."""
 
-    async def maintain(self) -> list[Did]:
-        """Partitions made ahead, strays moved into days of their own, what is older than the retention removed."""
+    async def maintain(self, told: Told) -> None:
+        """Partitions made ahead, strays moved into days of their own, what is older than the retention removed; each
+        step is told when it is done.
+        """
 
     async def stray_readings(self, at_most: int) -> int:
-        """How many readings lie in the default partition, having no day of their own yet."""
+        """How many readings lie in the default partition though they should have a day of their own."""
 
     async def expire_parked(self) -> int:
         """Turn parked rows older than `parked_days_max` into dead letters; how many."""

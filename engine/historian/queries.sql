@@ -417,8 +417,8 @@ SELECT (tracked_at AT TIME ZONE 'UTC')::date AS day, count(*) AS readings FROM s
 WHERE tracked_at < $1 GROUP BY day ORDER BY day;
 
 -- name: strays_count
--- At most $1: what a look every minute may cost.
-SELECT count(*) FROM (SELECT FROM sensor_records_default LIMIT $1) strays;
+-- At most $1: what a look every minute may cost. Without those from $2 on, whose days are not made yet.
+SELECT count(*) FROM (SELECT FROM sensor_records_default WHERE tracked_at < $2 LIMIT $1) strays;
 
 -- name: old_strays_stage
 -- Readings that came after their time, without a day of their own, for staged_old_set_aside. In pieces, so that no

@@ -9,7 +9,7 @@ import structlog
 
 from engine.cluster.strays import StrayWatch
 from engine.errors import StoreUnavailable
-from engine.historian.maintenance import Did
+from engine.historian.maintenance import Did, Told
 from engine.historian.port import HousekeepingPort
 from engine.metrics import STRAY_READINGS, Metrics
 
@@ -24,12 +24,13 @@ class Store:
     async def stray_readings(self, at_most: int) -> int:
         return min(self.strays, at_most)
 
-    async def maintain(self) -> list[Did]:
+    async def maintain(self, told: Told) -> None:
         if self.away:
             raise StoreUnavailable("away")
         self.runs += 1
         self.strays = min(self.strays, self.stays)
-        return [Did("put_off", "sensor_records_20260101", why="busy")] if self.strays else []
+        if self.strays:
+            told(Did("put_off", "sensor_records_20260101", why="busy"))
 
 
 async def test_each_hit_is_told_once_and_ends() -> None:

@@ -68,6 +68,12 @@ def names(first_day: int, last_day: int) -> list[str]:
     return [partition_name(day_of(T0_US + day * DAY_US)) for day in range(first_day, last_day + 1)]
 
 
+async def maintained(historian: Historian) -> list[Did]:
+    did: list[Did] = []
+    await historian.maintain(did.append)
+    return did
+
+
 def done(did: Sequence[Did], what: str) -> list[str]:
     return [each.name for each in did if each.what == what]
 
@@ -76,10 +82,10 @@ def done(did: Sequence[Did], what: str) -> list[str]:
 
 
 async def test_partitions_are_made_ahead_once(historian: Historian, clock: ManualClock) -> None:
-    assert done(await historian.maintain(), "made") == names(9, 17)
-    assert await historian.maintain() == []
+    assert done(await maintained(historian), "made") == names(9, 17)
+    assert await maintained(historian) == []
     await clock.advance(2 * 86_400)
-    assert done(await historian.maintain(), "made") == names(18, 19)
+    assert done(await maintained(historian), "made") == names(18, 19)
 
 
 async def test_strays_move_into_their_day_and_are_told_until_then(historian: Historian, database: Any) -> None:
@@ -88,7 +94,7 @@ async def test_strays_move_into_their_day_and_are_told_until_then(historian: His
     rows: list[Reading] = [(sensor_no, T0_US + 8 * DAY_US - age_us, 1.0, None) for age_us in ages_us]
     await committed(historian, outcome(state, 2, rows))
     assert (await historian.stray_readings(10), await historian.stray_readings(2)) == (4, 2)
-    did = await historian.maintain()
+    did = await maintained(historian)
     assert done(did, "made") == [*names(4, 5), *names(8, 17)]  # 3 days + 5 us before is the day before
     assert [each.rows for each in did if each.what == "made"][:3] == [1, 1, 1]
     assert [each.rows for each in did if each.what == "set_aside"] == [1]  # 500 days is beyond the retention
@@ -108,10 +114,10 @@ async def test_partitions_can_be_made_while_commits_run(historian: Historian, da
 
     async def maintain_on() -> None:
         for _ in range(6):
-            await historian.maintain()
+            await maintained(historian)
 
     await asyncio.gather(commit_on(), maintain_on())
-    await historian.maintain()
+    await maintained(historian)
     assert await database.fetchval("SELECT count(*) FROM sensor_records") == 38
     assert await database.fetchval("SELECT count(*) FROM sensor_records_default") == 0
 
@@ -141,15 +147,15 @@ async def test_a_day_goes_when_no_type_needs_it_and_shorter_types_go_before(
         query = "SELECT array_agg(value ORDER BY value) FROM sensor_records WHERE sensor_no = $1"
         return list(await database.fetchval(query, sensor_no) or [])
 
-    did = await historian.maintain()  # day 10: Vibration is kept from day 5 on
+    did = await maintained(historian)  # day 10: Vibration is kept from day 5 on
     assert (await kept(gas), await kept(vibration), await kept(noise)) == ([3, 4, 5, 9], [5, 9], [3, 4, 5, 9])
     assert done(did, "dropped") == []
     await clock.advance(14 * 86_400)  # day 24: Noise from day 4 on
-    did = await historian.maintain()
+    did = await maintained(historian)
     assert (await kept(gas), await kept(vibration), await kept(noise)) == ([3, 4, 5, 9], [], [4, 5, 9])
     assert (done(did, "dropped"), done(did, "expired")) == ([], [*names(3, 3), *names(5, 5), *names(9, 9)])
     await clock.advance(20 * 86_400)  # day 44: the gas detector from day 4 on
-    did = await historian.maintain()
+    did = await maintained(historian)
     assert (await kept(gas), await kept(noise)) == ([4, 5, 9], [])
     assert done(did, "dropped") == names(3, 3)
     rollups = "SELECT count(*) FROM reading_rollups WHERE sensor_no = $1 AND width_s = 60"
@@ -158,7 +164,7 @@ async def test_a_day_goes_when_no_type_needs_it_and_shorter_types_go_before(
 
 async def test_what_is_older_than_its_type_is_kept_becomes_a_dead_letter(historian: Historian, database: Any) -> None:
     state, (gas, vibration) = await facility_of_types(historian, "f", [SensorType.GAS_DETECTION, SensorType.VIBRATION])
-    await historian.maintain()
+    await maintained(historian)
     first_us = T0_US + 5 * DAY_US
     rows: list[Reading] = [(no, at_us, 1.5, None) for no in (gas, vibration) for at_us in (first_us - 1, first_us)]
     rows.append((gas, 0, None, "1970"))
@@ -189,12 +195,12 @@ async def test_rollups_outlive_their_readings_and_late_ones_do_not_spoil_them(
     historian: Historian, settings: Settings, clock: ManualClock, database: Any
 ) -> None:
     state, (vibration,) = await facility_of_types(historian, "f", [SensorType.VIBRATION])
-    await historian.maintain()
+    await maintained(historian)
     at_us = T0_US + 9 * DAY_US
     rows: list[Reading] = [(vibration, at_us + second * US_PER_S, 2.0, None) for second in range(30)]
     await committed(historian, outcome(state, 3, rows))
     await clock.advance(6 * 86_400)
-    assert [each.rows for each in await historian.maintain() if each.what == "expired"] == [30]
+    assert [each.rows for each in await maintained(historian) if each.what == "expired"] == [30]
     await committed(historian, outcome(state, 4, [(vibration, at_us + 31 * US_PER_S, 9.0, None)]))
     while await historian.rollup_pass():
         pass
@@ -202,7 +208,7 @@ async def test_rollups_outlive_their_readings_and_late_ones_do_not_spoil_them(
     shorter = settings.model_copy(update={"minute_rollups_days": 40, "hour_rollups_days": 41})
     other = await Historian.open(str(settings.database_url), shorter, clock)
     await clock.advance(34 * 86_400)  # day 50: minutes from day 10 on, hours from day 9 on
-    assert [(each.name, each.rows) for each in await other.maintain() if each.what == "rollups_expired"] == [
+    assert [(each.name, each.rows) for each in await maintained(other) if each.what == "rollups_expired"] == [
         ("60 s", 1)
     ]
     assert await database.fetchval("SELECT array_agg(width_s ORDER BY width_s) FROM reading_rollups") == [3600, 86_400]
@@ -216,9 +222,9 @@ async def test_a_day_waits_until_its_rollups_are_computed(
     await keep_one_reading(historian, clock)
     async with database.transaction():
         await database.execute("SELECT pg_advisory_xact_lock(hashtext('gasinsight rollups'))")  # another pass
-        did = await historian.maintain()
+        did = await maintained(historian)
     assert (done(did, "put_off"), done(did, "dropped")) == (["retention"], [])
-    assert done(await historian.maintain(), "dropped") == names(0, 0)
+    assert done(await maintained(historian), "dropped") == names(0, 0)
 
 
 async def test_what_a_long_reader_holds_is_put_off_and_dropped_later(
@@ -229,17 +235,17 @@ async def test_what_a_long_reader_holds_is_put_off_and_dropped_later(
     await keep_one_reading(historian, clock)
     async with database.transaction():
         await database.fetch("SELECT FROM sensor_records LIMIT 1")
-        did = await historian.maintain()
+        did = await maintained(historian)
     assert done(did, "dropped") == []
     assert set(names(0, 0)) <= set(done(did, "put_off"))
-    assert done(await historian.maintain(), "dropped") == names(0, 0)
+    assert done(await maintained(historian), "dropped") == names(0, 0)
 
 
 async def keep_one_reading(historian: Historian, clock: ManualClock) -> None:
     """Of day 0, which nobody keeps any longer at the end; its rollups are still to be computed."""
     state, (sensor_no,) = await facility_with_sensors(historian, "f")
     await committed(historian, outcome(state, 2, [(sensor_no, T0_US, 1.0, None)]))
-    await historian.maintain()
+    await maintained(historian)
     await committed(historian, outcome(state, 3, [(sensor_no, T0_US + 1, 1.0, None)]))
     await clock.advance(31 * 86_400)
 
@@ -273,20 +279,20 @@ async def expire_a_part(
     historian: Historian, clock: ManualClock, database: Any, *, expired: int, kept: int, is_given_back: bool
 ) -> None:
     _, (vibration,) = await facility_of_types(historian, "f", [SensorType.VIBRATION])
-    await historian.maintain()
+    await maintained(historian)
     (day,) = names(9, 9)
     await filled(database, day, [vibration], expired)
     await filled(database, day, [vibration + 1], kept)
     await clock.advance(6 * 86_400)
     before = await database.fetchval("SELECT pg_total_relation_size($1::text::regclass)", day)
-    did = await historian.maintain()
+    did = await maintained(historian)
     after = await database.fetchval("SELECT pg_total_relation_size($1::text::regclass)", day)
     assert done(did, "expired") == [day]
     freed = [each.bytes for each in did if each.what == "given_back"]
     assert freed == ([before - after] if is_given_back else [])
     assert (after <= before - 1024**2) is is_given_back
     assert await database.fetchval("SELECT count(*) FROM sensor_records") == kept
-    assert done(await historian.maintain(), "given_back") == []
+    assert done(await maintained(historian), "given_back") == []
 
 
 # --- beside others ----------------------------------------------------------------------------------------------------
@@ -297,7 +303,7 @@ async def test_two_runs_take_turns(historian: Historian, settings: Settings, clo
     async with maintenance.opened(settings.database_url, settings) as first:
         told: list[Did] = []
         await maintenance.maintain(first, settings.retention, clock.now_us(), told.append)
-        second = asyncio.create_task(historian.maintain())
+        second = asyncio.create_task(maintained(historian))
         await asyncio.sleep(0.3)
         assert not second.done()
     did = await second
@@ -340,7 +346,7 @@ async def test_commits_wait_but_a_moment_for_what_retention_does(
     waits_s.clear()
     await clock.advance(15 * 86_400)
     started_s = time.monotonic()
-    did = await historian.maintain()
+    did = await maintained(historian)
     took_s = time.monotonic() - started_s
     resting.set()
     await committing

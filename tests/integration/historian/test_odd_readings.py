@@ -16,14 +16,15 @@ from engine.settings import Settings
 from tests.integration.historian.outcomes import T0_US, Reading, committed, facility_of_types, outcome
 
 DAY_US = 86_400 * US_PER_S
+NOW_US = T0_US + 10 * DAY_US
 
 
 @pytest.mark.postgres
 async def test_odd_readings_are_told_by_sensor(database_url: str) -> None:
     settings = Settings(_env_file=None, group_commit_wait_ms=0, retention_days=20, retention_days_by_type="Vibration=5")
-    historian = await Historian.open(database_url, settings, ManualClock(T0_US + 10 * DAY_US))
+    historian = await Historian.open(database_url, settings, ManualClock(NOW_US))
     state, (gas, vibration) = await facility_of_types(historian, "f", [SensorType.GAS_DETECTION, SensorType.VIBRATION])
-    await historian.maintain()
+    await historian.maintain(lambda _: None)
     early: list[Reading] = [(gas, T0_US - 5 * DAY_US + number, 1.0, None) for number in range(3)]
     last: Reading = (gas, T0_US - 1, 1.0, None)  # of the day before the activation, which is at midnight
     old: list[Reading] = [(vibration, T0_US + number, 1.0, None) for number in range(2)]
@@ -33,15 +34,15 @@ async def test_odd_readings_are_told_by_sensor(database_url: str) -> None:
     database = await asyncpg.connect(database_url)
     await database.execute("UPDATE dead_letters SET recorded_at = clock_timestamp()")
     await database.close()
-    assert await odd_readings(database_url) == OddReadings(5, {"f-Vibration": 2}, {"f-GasDetection": 4})
-    findings = await asyncio.to_thread(lambda: [each.found for each in _check_readings(database_url)])
+    assert await odd_readings(database_url, NOW_US) == OddReadings(5, {"f-Vibration": 2}, {"f-GasDetection": 4})
+    findings = await asyncio.to_thread(lambda: [each.found for each in _check_readings(database_url, NOW_US)])
     assert findings == [
         "5 have no partition of their own day (counted up to 10000)",
         "of before the retention, set aside in seven days: f-Vibration 2",
         "stored of days before the sensor was activated: f-GasDetection 4",
     ]
-    await historian.maintain()
-    assert (await odd_readings(database_url)).strays == 0
+    await historian.maintain(lambda _: None)
+    assert (await odd_readings(database_url, NOW_US)).strays == 0
     await historian.close()
 
 
