@@ -17,8 +17,8 @@ from engine.secrecy import PASSWORD_CHARACTERS_MIN
 from engine.settings import Settings
 from web.auth import passwords as module
 from web.auth.first_admin import check_admin_password
+from web.auth.password_line import Asker
 from web.auth.passwords import BCRYPT_BYTES_MAX, CHARACTERS_MAX, Passwords, check_new_password
-from web.auth.turns import Asker
 from web.errors import NotUsable
 
 CHEAP = argon2.PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)

@@ -1,4 +1,4 @@
-"""Turns at the threads that hash: limits on both sides, places and accounts in turn, nobody's turn is lost."""
+"""The line for the threads that hash: limits on both sides, places and accounts in turn, nobody's turn is lost."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from web.auth.turns import OF_ACCOUNT_MAX, OF_PLACE_MAX, WAITING_MAX, Asker, Turns
+from web.auth.password_line import OF_ACCOUNT_MAX, OF_PLACE_MAX, WAITING_MAX, Asker, PasswordLine
 from web.errors import HttpRefusal
 
 AT_ONCE = 2
@@ -17,7 +17,7 @@ class Line:
     """Askers who come, in the order in which they get their turns."""
 
     def __init__(self) -> None:
-        self.turns = Turns(AT_ONCE)
+        self.turns = PasswordLine(AT_ONCE)
         self.order: list[Asker] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -103,10 +103,10 @@ async def test_one_right_password_in_sixty_four_loops_keeps_nobody_out(line: Lin
 async def test_who_goes_away_takes_no_turn(line: Line) -> None:
     chance = random.Random(5)
     for _ in range(200):
-        turns = Turns(AT_ONCE)
+        turns = PasswordLine(AT_ONCE)
         holding: list[Asker] = []
 
-        async def work(asker: Asker, turns: Turns = turns, holding: list[Asker] = holding) -> None:
+        async def work(asker: Asker, turns: PasswordLine = turns, holding: list[Asker] = holding) -> None:
             await turns.come(asker)
             try:
                 assert len(holding) < AT_ONCE

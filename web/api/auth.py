@@ -9,9 +9,9 @@ from quart import request
 
 from web.audit import Action, audit
 from web.auth.guard import Need, user_principal
+from web.auth.password_line import Asker
 from web.auth.passwords import check_new_password
 from web.auth.sessions import Subject, TokenPairText, end_all_sessions
-from web.auth.turns import Asker
 from web.contract.declare import Noun
 from web.contract.shapes import (
     Detail,

@@ -9,9 +9,9 @@ import asyncpg
 from web.audit import Action, audit, changes
 from web.auth.guard import Need, user_principal
 from web.auth.names import hold_names, take_turn
+from web.auth.password_line import Asker
 from web.auth.passwords import check_new_password
 from web.auth.sessions import end_all_sessions
-from web.auth.turns import Asker
 from web.contract.declare import Noun
 from web.contract.shapes import NewUser, Paging, User, UserChanges, UserPage
 from web.errors import HttpRefusal, NotFound

@@ -15,8 +15,8 @@ from engine.settings import Settings
 from web.audit import SYSTEM, Action, Actor, audit
 from web.auth.guard import user_principal
 from web.auth.names import hold_names, take_turn
+from web.auth.password_line import Asker
 from web.auth.passwords import Passwords
-from web.auth.turns import Asker
 from web.database import Database
 from web.errors import HttpRefusal
 

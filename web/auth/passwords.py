@@ -22,7 +22,7 @@ import bcrypt
 
 from engine.secrecy import weakness_of_password
 from engine.settings import Settings
-from web.auth.turns import Asker, Turns
+from web.auth.password_line import Asker, PasswordLine
 from web.errors import NotUsable
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class Passwords:
     def __init__(self, hasher: argon2.PasswordHasher | None = None) -> None:
         self._hasher = hasher or argon2.PasswordHasher()  # RFC 9106, the profile for little memory
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords", initializer=_step_back)
-        self._turns = Turns(THREADS)
+        self._line = PasswordLine(THREADS)
         # Made ahead: an unknown user must not take longer, not even the first one.
         self._nobodys_hash = self._threads.submit(self._hasher.hash, "nobody has this password")
 
@@ -110,15 +110,15 @@ class Passwords:
         return Verification(True, self._hash(password) if outdated else None)
 
     async def _in_thread(self, asker: Asker, work: Callable[..., T], *arguments: str) -> T:
-        await self._turns.come(asker)
+        await self._line.come(asker)
         try:
             future = self._threads.submit(work, *arguments)
         except RuntimeError:  # closed
-            self._turns.leave(asker)
+            self._line.leave(asker)
             raise
         # The turn lasts as long as the thread works, also for who does not wait for it any more.
         loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: _call_soon(loop, self._turns.leave, asker))
+        future.add_done_callback(lambda _: _call_soon(loop, self._line.leave, asker))
         return await asyncio.wrap_future(future)
 
 

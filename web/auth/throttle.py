@@ -6,8 +6,8 @@ strangers lock nobody out. An account is the normal form of the name that was ty
 waits learns nothing of it, nor which address belongs to which user name. The counts are in PostgreSQL, so they hold
 across processes; what was typed is kept as a hash only, because people type passwords into the wrong field.
 
-Attempts that run at the same moment are not counted yet: the line for passwords (`Turns`) bounds those. Past what is
-free they come one after the other.
+Attempts that run at the same moment are not counted yet: the line for passwords (`PasswordLine`) bounds those. Past
+what is free they come one after the other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.clock import Clock
-from web.auth.turns import Asker
+from web.auth.password_line import Asker
 from web.database import Database
 from web.errors import HttpRefusal
 

@@ -30,8 +30,8 @@ from tests.integration.web.harness import (
 from tests.integration.web.test_hostile import ORIGIN, Relay
 from web.app import create_app
 from web.auth.first_admin import LOCK, LOCK_KEY
+from web.auth.password_line import Asker
 from web.auth.passwords import Passwords
-from web.auth.turns import Asker
 
 pytestmark = pytest.mark.postgres
 

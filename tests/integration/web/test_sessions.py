@@ -21,8 +21,8 @@ from websockets.exceptions import ConnectionClosed
 from tests.integration.web.harness import ADMIN_EMAIL, CHEAP, Web, bearer, settings_for, web_server
 from tests.token_mutants import Forge, hmac_signer
 from web.auth.first_admin import create_first_admin
+from web.auth.password_line import OF_ACCOUNT_MAX
 from web.auth.passwords import Passwords
-from web.auth.turns import OF_ACCOUNT_MAX
 from web.database import Database
 
 pytestmark = [pytest.mark.postgres, pytest.mark.filterwarnings("ignore:EdDSA is deprecated")]

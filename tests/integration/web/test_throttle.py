@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from engine.clock import ManualClock
 from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, web_server
+from web.auth.password_line import Asker
 from web.auth.passwords import Passwords, Verification
 from web.auth.throttle import (
     FORGET,
@@ -25,7 +26,6 @@ from web.auth.throttle import (
     KNOWN,
     Throttle,
 )
-from web.auth.turns import Asker
 from web.database import Database
 from web.errors import HttpRefusal
 

@@ -33,7 +33,7 @@ class Asker:
         return cls(place_of(address), normal_name(name))
 
 
-class Turns:
+class PasswordLine:
     """`at_once` work, the others wait in line."""
 
     def __init__(self, at_once: int) -> None:
