@@ -492,7 +492,8 @@ DELETE FROM rollup_dirty WHERE id = ANY (ARRAY(SELECT id FROM rollup_dirty ORDER
 RETURNING facility_id, minute;
 
 -- name: rollup_minutes
--- From the readings themselves, in time order; not where these have been removed. Only magnitudes whose squares a double holds count as numbers.
+-- From the readings themselves, in time order; not where these have been removed. Only magnitudes whose squares a
+-- double holds count as numbers.
 -- good: numeric, and none of the flags text (2), non-finite (4), out of physical range (128).
 INSERT INTO reading_rollups (sensor_no, width_s, bucket, n, sum, sum_sq, min, max, first, last, readings, good)
 SELECT sensors.sensor_no, 60, dirty.bucket, minute.*

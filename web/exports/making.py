@@ -26,6 +26,8 @@ RUNNING_MAX: Final = 3
 UNDER_WAY_MAX: Final = 20
 UNDER_WAY_PER_CALLER_MAX: Final = 2
 """Running or waiting."""
+ROOM_SHARE_MAX: Final = 0.5
+"""Of the room, for what one caller keeps: whoever comes next finds some."""
 
 log = structlog.get_logger(__name__)
 
@@ -129,13 +131,12 @@ class Exports:
         wanted = about.wanted
         dataset = DATASETS[wanted.dataset]
         columns = dataset.chosen(wanted.columns)
-        room = self._bytes_max - await asyncio.to_thread(self._bytes_of_ended)
+        ended = await asyncio.to_thread(self._ended)
 
         def count(rows: int) -> None:
             about.rows += rows
-            others = sum(running.about.bytes for running in list(self._running.values()) if running.about is not about)
-            if size_of(file) + others > room:
-                raise ExportTooLarge(f"exports have {self._bytes_max // 10**6} MB together, and this one needs more")
+            others = [*ended, *(running.about for running in self._running.copy().values())]
+            self._check_room(about, size_of(file), [other for other in others if other.id != about.id])
 
         def expect(rows: int) -> None:
             about.rows_expected = rows
@@ -149,8 +150,19 @@ class Exports:
         ):
             await in_thread(frames, write, count)
 
-    def _bytes_of_ended(self) -> int:
-        return sum(other.bytes for other in self.kept.all() if other.id not in self._running)
+    def _ended(self) -> list[About]:
+        return [other for other in self.kept.all() if other.id not in self._running]
+
+    def _check_room(self, about: About, bytes_now: int, others: list[About]) -> None:
+        mb_max = self._bytes_max // 10**6
+        if bytes_now + sum(other.bytes for other in others) > self._bytes_max:
+            raise ExportTooLarge(f"exports have {mb_max} MB together, and this one needs more")
+        own = sum(other.bytes for other in others if other.principal == about.principal)
+        if bytes_now + own > self._bytes_max * ROOM_SHARE_MAX:
+            raise ExportTooLarge(
+                f"one caller's exports have {mb_max * ROOM_SHARE_MAX:.0f} of {mb_max} MB, and this one needs more;"
+                " delete some with DELETE /export-jobs/{id}"
+            )
 
     async def _tell(
         self, about: About, file: IO[bytes], is_over: asyncio.Event, making: asyncio.Task[None] | None

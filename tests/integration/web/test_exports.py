@@ -313,6 +313,22 @@ async def test_what_has_no_room_fails_and_says_so(web: Web) -> None:
     assert (answer.status_code, made["problem"] in answer.json()["detail"]) == (409, True)
 
 
+async def test_one_caller_keeps_at_most_half_of_the_room(web: Web) -> None:
+    headers, other = await web.admin(), (await web.user("sparing", ("north", "View")))[1]
+    room = web.settings.exports_mb_max * 10**6
+    with patch.object(making, "size_of", return_value=room // 4):
+        first = await job(web, headers, format="csv")
+        second = await job(web, headers, format="csv")
+    with patch.object(making, "size_of", return_value=1):
+        third = await job(web, headers, format="csv")
+        assert (await job(web, other, format="csv"))["state"] == "done"
+    assert [each["state"] for each in (first, second, third)] == ["done", "done", "failed"]
+    assert third["problem"].startswith("one caller's exports have 5000 of 10000 MB")
+    for each in (first, second):
+        await web.client.delete(f"/export-jobs/{each['id']}", headers=headers)
+    assert (await job(web, headers, format="csv"))["state"] == "done"
+
+
 async def test_an_export_whose_time_is_over_is_taken_away(web: Web, database_url: str, tmp_path: Path) -> None:
     headers = await web.admin()
     made = await job(web, headers, keep_hours=1)
