@@ -222,21 +222,25 @@ FACILITIES: Final = Dataset(
 
 DETECTION: Final = Dataset(
     "detection",
-    "what is set of the detection, beside its defaults",
+    "what is and was set of the detection, beside its defaults: each version, from when to when",
     (
         Column("facility_id", "text", "the facility", "d.facility_id"),
         Column("sensor_type", "text", "for all sensors of this type; null for one sensor", "d.sensor_type"),
         Column("sensor_id", "text", "for this sensor; null for a type", "d.sensor_id"),
+        Column("version", "int32", "counts what was set for this sensor or type, from 1", "d.version"),
+        Column("from", "time", "when it was set; null: before versions were kept", "d.from_at"),
+        Column("until", "time", "when it was set anew or taken back; null while it holds", "d.until_at"),
+        Column("set_by", "text", "who did, as in the audit log: `user:5`, `key:2`; null: not known", "d.set_by"),
         Column("budget_days", "float64", "days in which one false alarm may come", "d.budget_days", "days"),
         Column("warming_readings", "int32", "readings before the first say", "d.warming_readings"),
         Column("physical_low", "float64", "nothing below it is measured", "d.physical_low", "of the sensor"),
         Column("physical_high", "float64", "nothing above it is measured", "d.physical_high", "of the sensor"),
         Column("is_on", "bool", "whether it may speak", "d.is_on"),
     ),
-    ("facility_id", "sensor_type", "sensor_id"),
-    "detection_settings d LEFT JOIN sensors s ON s.id = d.sensor_id",
+    ("facility_id", "sensor_type", "sensor_id", "version"),
+    "detection_versions d LEFT JOIN sensors s ON s.id = d.sensor_id",
     "(s.sensor_no = ANY({numbers}) OR (d.sensor_id IS NULL AND d.facility_id = ANY($1::text[])))",
-    order='d.facility_id COLLATE "C", d.sensor_type COLLATE "C", d.sensor_id COLLATE "C"',
+    order='d.facility_id COLLATE "C", d.sensor_type COLLATE "C", d.sensor_id COLLATE "C", d.version',
 )
 
 DATASETS: Final[Mapping[str, Dataset]] = {

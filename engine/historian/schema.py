@@ -270,6 +270,29 @@ detection_settings = Table(
     CheckConstraint("num_nonnulls(physical_low, physical_high) <> 1 AND physical_low < physical_high", name="physical"),
 )
 
+# Every row that ever stood above, by its subject; written by a trigger there. `until_at` is NULL while it holds,
+# `from_at` where it held before versions were kept, `set_by` where nobody signed in did it.
+detection_versions = Table(
+    "detection_versions",
+    metadata,
+    _identity(BigInteger),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), nullable=False),
+    Column("sensor_type", Text),
+    Column("sensor_id", Text, ForeignKey("sensors.id", ondelete="CASCADE")),
+    Column("version", Integer, nullable=False),
+    Column("from_at", Time),
+    Column("until_at", Time),
+    Column("set_by", Text),
+    Column("budget_days", Double),
+    Column("warming_readings", Integer),
+    Column("physical_low", Double),
+    Column("physical_high", Double),
+    Column("is_on", Boolean),
+    UniqueConstraint("facility_id", "sensor_type", "version"),
+    UniqueConstraint("sensor_id", "version"),
+    CheckConstraint("num_nonnulls(sensor_type, sensor_id) = 1", name="subject"),
+)
+
 # --- readings ---------------------------------------------------------------------------------------------------------
 
 # Partitioned by UTC day (engine/historian/partitions.py); no foreign key: the commit checks sensor_no set-wise.
