@@ -13,11 +13,10 @@ from engine.exports import moments
 from engine.exports.datasets import ALARMS, FACILITIES, RECORDS, ROLLUPS, SENSORS, Dataset, schema_of
 from engine.exports.selection import WHOLE_US, Asked
 from engine.notebook.pushdown import about_only, time_bounds
-from engine.notebook.sources import Database, Source
+from engine.notebook.sources import IDS, Database, Source
 
 Ids: TypeAlias = str | Iterable[str] | None
 Time: TypeAlias = str | datetime | None
-_IDS = ("facility_id", "sensor_id")
 
 
 def scan_records(
@@ -31,7 +30,7 @@ def scan_records(
     source            `Server(url, key)`, or `Database(url)`; default: the database of DATABASE_URL or running here
 
     Rows and columns that the query does not need are not read. Nothing is read before it is collected; raises
-    SelectionRefused then, for an id that cannot be seen.
+    SelectionRefused or, of a server, NotRead then, for an id that cannot be seen.
     """
     return _scan(RECORDS, _asked(facility, sensor, start, end), source)
 
@@ -101,9 +100,9 @@ def _narrowed(dataset: Dataset, asked: Asked, predicate: pl.Expr, origin: Source
     if start_us >= end_us:
         return None
     sensor_ids = asked.sensor_ids
-    conditions = about_only(predicate, set(_IDS)) if dataset in {RECORDS, ROLLUPS} else []
+    conditions = about_only(predicate, set(IDS)) if dataset in {RECORDS, ROLLUPS} else []
     if conditions:
-        known = pl.concat(origin.frames(SENSORS, Asked(asked.facility_ids, asked.sensor_ids), _IDS))
+        known = pl.concat(origin.frames(SENSORS, Asked(asked.facility_ids, asked.sensor_ids), IDS))
         sensor_ids = tuple(known.filter(*conditions)["sensor_id"])
         if not sensor_ids:
             return None

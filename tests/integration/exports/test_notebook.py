@@ -16,9 +16,10 @@ import pytest_asyncio
 
 from engine.exports import reading
 from engine.exports.selection import SelectionRefused
-from engine.notebook import Database, Server, facilities, scan_alarms, scan_records, scan_rollups, sensors
+from engine.notebook import Database, Server, facilities, scan_alarms, scan_records, scan_rollups, sensors, sources
 from engine.notebook.sources import NotRead
 from tests.integration.web.harness import Web, web_server
+from web.edge.request_limits import QUERY_BYTES_MAX, QUERY_FIELDS_MAX
 
 pytestmark = pytest.mark.postgres
 ROOT = Path(__file__).parents[3]
@@ -103,6 +104,67 @@ async def test_a_key_sees_its_facility_and_nothing_else(web: Web) -> None:
         await collected(scan_records("south", source=server))
     with pytest.raises(NotRead, match="401: "):
         await collected(scan_records(source=Server(server.url, "gik_x_y")))
+
+
+def test_what_fits_into_a_query_is_what_the_server_takes() -> None:
+    assert (sources.QUERY_BYTES_MAX, sources.QUERY_FIELDS_MAX) == (QUERY_BYTES_MAX, QUERY_FIELDS_MAX)
+
+
+BESIDES = len(["format", "columns"])
+
+
+@pytest.mark.parametrize("by", ["condition", "argument"])
+@pytest.mark.parametrize(
+    ("sensors_wanted", "id_bytes", "is_named"),
+    [
+        (QUERY_FIELDS_MAX - BESIDES, 3, True),
+        (QUERY_FIELDS_MAX - BESIDES + 1, 3, False),
+        (8, 1_000, True),
+        (9, 1_000, False),
+    ],
+)
+async def test_more_sensors_than_a_request_may_name_are_chosen_here(
+    web: Web, database_url: str, sensors_wanted: int, id_bytes: int, is_named: bool, by: str
+) -> None:
+    ids = [f"{number:0{id_bytes}}" for number in range(110)]
+    for sensor_id in ids:
+        await web.readings(await web.sensor(sensor_id, "south"), (YESTERDAY, "1.5"))
+    key = (await web.api_key("notebook", ("north", "View"), ("south", "View")))["key"]
+    server = Server(f"http://127.0.0.1:{web.port}", key)
+    wanted, statements = ids[:sensors_wanted], list[str]()
+    query = scan_records(sensor=wanted if by == "argument" else None, source=server)
+    if by == "condition":
+        query = query.filter(pl.col("sensor_id").is_in(wanted))
+    found = await collected(query.select("value", "sensor_id"), statements)
+    assert found["sensor_id"].to_list() == wanted
+    of_readings = [statement for statement in statements if "FROM sensor_records" in statement]
+    assert of_readings and all("'north'" not in statement for statement in of_readings)
+    numbers = {
+        number for each in of_readings for number in re.findall(r"[0-9]+", each.split("ANY('{")[1].split("}")[0])
+    }
+    assert len(numbers) == (sensors_wanted if is_named else len(ids) + 2), "all of its facility, and of no other"
+    with pytest.raises(NotRead, match="no sensor 'absent'"):
+        await collected(scan_records(sensor=[*wanted, "absent"], source=server))
+
+
+async def test_more_facilities_than_a_request_may_name_are_chosen_here(web: Web) -> None:
+    ids = [f"many {number:03}" for number in range(QUERY_FIELDS_MAX)]
+    for facility_id in ids:
+        await web.facility(facility_id)
+        await web.readings(await web.sensor(f"{facility_id} a", facility_id), (YESTERDAY, "1.5"))
+    key = (await web.api_key("notebook", *((facility_id, "View") for facility_id in ["north", *ids])))["key"]
+    server = Server(f"http://127.0.0.1:{web.port}", key)
+    found = await collected(scan_records(ids, source=server).select("facility_id"))
+    assert found["facility_id"].to_list() == ids
+    with pytest.raises(NotRead, match="no facility 'south'"):
+        await collected(scan_records(["south", *ids], source=server))
+
+
+async def test_where_there_are_no_sensors_there_is_nothing(web: Web) -> None:
+    await web.facility("empty")
+    key = (await web.api_key("notebook", ("empty", "View")))["key"]
+    query = scan_records("empty", source=Server(f"http://127.0.0.1:{web.port}", key))
+    assert (await collected(query.filter(pl.col("sensor_id") == "a"))).is_empty()
 
 
 async def test_an_id_that_is_none_is_told(web: Web, database_url: str) -> None:
