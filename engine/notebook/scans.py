@@ -27,7 +27,8 @@ def scan_records(
     facility, sensor  an id or several; default: all that may be seen
     start, end        a datetime, or text as over REST: UTC without a zone, the end not included, a bare day as an end
                       meant whole
-    source            `Server(url, key)`, or `Database(url)`; default: the database of DATABASE_URL or running here
+    source            `Server(url, key)`, `Database(url)`, or an `Archive` before one of them; default: the database of
+                      DATABASE_URL or running here
 
     Rows and columns that the query does not need are not read. Nothing is read before it is collected; raises
     SelectionRefused or, of a server, NotRead then, for an id that cannot be seen.
