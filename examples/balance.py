@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 
 from engine.notebook import scan_records
-from shared import options_of
+from shared import options_of, run
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     )
     whole = {"in": len(options.into), "out": len(options.out)}
     complete = hours.filter(pl.col("sensors") == pl.col("side").replace_strict(whole))  # a silent meter is no flow of 0
-    balance = complete.pivot("side", index="hour", values="value").drop_nulls().sort("hour")
+    balance = complete.pivot("side", on_columns=["in", "out"], index="hour", values="value").drop_nulls().sort("hour")
     if balance.is_empty():
         print("there is no hour in which all of these sensors reported")
         return
@@ -53,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

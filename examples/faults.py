@@ -8,7 +8,7 @@ import polars as pl
 
 from engine.notebook import labelled, scan_alarms, scan_records
 from native import Flag
-from shared import options_of
+from shared import options_of, run
 
 LIMITS = ["high", "low"]
 AHEAD = timedelta(minutes=30)
@@ -53,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

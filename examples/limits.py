@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from engine.notebook import scan_records
-from shared import options_of
+from shared import options_of, run
 
 
 def main() -> None:
@@ -18,6 +19,8 @@ def main() -> None:
         ("--or", {"type": float, "required": True, "dest": "other", "help": "another one"}),
         ("--days", {"type": int, "default": 30, "help": "how far back"}),
     )
+    if options.above == options.other:
+        sys.exit(f"both limits are {options.above:g}: give two that differ")
     now = datetime.now(UTC)
     start = now - timedelta(days=options.days)
     values = (
@@ -26,8 +29,13 @@ def main() -> None:
         .drop_nulls()
         .collect()
     )
+    if values.is_empty():
+        sys.exit(f"{options.sensor} has no numbers of the last {options.days} days")
     found = {limit: excursions(values, limit) for limit in (options.above, options.other)}
     for limit, each in found.items():
+        if each.is_empty():
+            print(f"above {limit:g}: no excursion")
+            continue
         longest, highest = each.select((pl.col("end") - pl.col("start")).max(), pl.col("highest").max()).row(0)
         print(f"above {limit:g}: {each.height} excursions, the longest {longest}, the highest {highest}")
     lower, higher = sorted(found)
@@ -54,4 +62,4 @@ def excursions(values: pl.DataFrame, limit: float) -> pl.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,10 +1,13 @@
-"""What the examples ask on the command line alike."""
+"""What the examples ask on the command line alike, and how they say what is in the way."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Callable
 
+from engine.errors import GasInSightError
 from engine.notebook import Database, Server
 
 
@@ -18,3 +21,11 @@ def options_of(about: str | None, *arguments: tuple[str, dict[str, object]]) -> 
     found = parser.parse_args()
     found.source = Server(found.server, found.key) if found.server else Database()
     return found
+
+
+def run(example: Callable[[], None]) -> None:
+    """A database or server that does not give what is asked for is told in a sentence."""
+    try:
+        example()
+    except GasInSightError as error:
+        sys.exit(str(error))

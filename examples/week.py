@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 
 from engine.notebook import scan_records, sensors
 from native import Flag
-from shared import options_of
+from shared import options_of, run
 
 DAYS = 7
 
@@ -41,6 +42,8 @@ def main() -> None:
     )
     with pl.Config(tbl_rows=-1):
         print(types.join(summary, on="sensor_id", how="left"))
+    if options.picture and hourly.is_empty():
+        sys.exit(f"{options.facility} has no numbers of the last {DAYS} days, so there is nothing to draw")
     if options.picture:
         draw(hourly, options.picture)
 
@@ -62,4 +65,4 @@ def draw(hourly: pl.DataFrame, picture: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -25,6 +25,7 @@ SENSORS = {
     "in-2": ("north", "Flow", 600),
     "out-1": ("north", "Flow", 600),
     "p-1": ("north", "Pressure", 600),
+    "e-1": ("empty", "Pressure", 600),
 }
 
 
@@ -59,7 +60,7 @@ async def stored(database_url: str) -> str:
     return database_url
 
 
-async def said(url: str, script: str, *arguments: str) -> str:
+async def said(url: str, script: str, *arguments: str, refuses: bool = False) -> str:
     def run() -> str:
         done = subprocess.run(
             [sys.executable, str(ROOT / "examples" / script), *arguments],
@@ -69,8 +70,9 @@ async def said(url: str, script: str, *arguments: str) -> str:
             check=False,
             timeout=120,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == refuses, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stderr if refuses else done.stdout
 
     return await asyncio.to_thread(run)
 
@@ -78,7 +80,7 @@ async def said(url: str, script: str, *arguments: str) -> str:
 async def test_a_week_is_loaded_and_drawn(stored: str, tmp_path: Path) -> None:
     picture = tmp_path / "week.png"
     text = await said(stored, "week.py", "--facility", "north", "--picture", str(picture))
-    assert all(sensor_id in text for sensor_id in SENSORS)
+    assert all((sensor_id in text) == (place == "north") for sensor_id, (place, _, _) in SENSORS.items())
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
@@ -99,6 +101,27 @@ async def test_a_balance_that_does_not_close_is_told(stored: str) -> None:
     text = await said(stored, "balance.py", "--in", "in-1", "in-2", "--out", "out-1")
     assert "48 hours with all sensors; 1 do not close within 0.02" in text
     assert "30.0" in text
+
+
+async def test_what_is_in_the_way_is_said_in_a_sentence(stored: str, tmp_path: Path) -> None:
+    for script, arguments, sentence in (
+        ("limits.py", ("--sensor", "p-1", "--above", "60", "--or", "60"), "both limits are 60: give two that differ"),
+        ("limits.py", ("--sensor", "p-2", "--above", "60", "--or", "70"), "there is no sensor 'p-2'"),
+        ("limits.py", ("--sensor", "e-1", "--above", "60", "--or", "70"), "e-1 has no numbers of the last 30 days"),
+        ("week.py", ("--facility", "nroth"), "there is no facility 'nroth'"),
+        ("week.py", ("--facility", "empty", "--picture", str(tmp_path / "week.png")), "so there is nothing to draw"),
+        ("faults.py", ("--facility", "nroth"), "there is no facility 'nroth'"),
+        ("balance.py", ("--in", "in-1", "--out", "out-2"), "there is no sensor 'out-2'"),
+        ("week.py", ("--facility", "north", "--server", "http://127.0.0.1:9"), "did not give all of it"),
+    ):
+        assert sentence in await said(stored, script, *arguments, refuses=True)
+
+
+async def test_where_there_are_no_readings_an_example_says_so(stored: str) -> None:
+    assert "e-1" in await said(stored, "week.py", "--facility", "empty")
+    assert "0 violations of limits" in await said(stored, "faults.py", "--facility", "empty")
+    assert "no hour in which all" in await said(stored, "balance.py", "--in", "e-1", "--out", "in-1")
+    assert "above 90: no excursion" in await said(stored, "limits.py", "--sensor", "p-1", "--above", "90", "--or", "60")
 
 
 async def test_help_says_what_an_example_is_for(stored: str) -> None:
