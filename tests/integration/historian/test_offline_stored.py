@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import asyncpg
 import polars as pl
@@ -16,6 +18,7 @@ from engine.facility.facility import Facility
 from engine.historian.historian import Historian
 from engine.metrics import Metrics
 from engine.model import SensorType
+from engine.notebook import Database, scan_records
 from engine.offline import score_frame
 from engine.settings import Settings
 from native import Flag
@@ -55,6 +58,21 @@ def field() -> pl.DataFrame:
     return frame.with_columns(pl.when(~is_word).then("value"), tracked_at=pl.from_epoch("at_us", time_unit="us"))
 
 
+def said(frame: pl.DataFrame) -> dict[tuple[str, datetime], tuple[float | None, int]]:
+    """By the offline twin, of each reading."""
+    scored = score_frame(frame, expected_interval_s=INTERVAL_S, sensor_type=TYPES, as_received=True)
+    utc = scored.select("sensor_id", pl.col("tracked_at").dt.replace_time_zone("UTC"), "decades", "flags")
+    return {(sensor_id, at): (score, flags) for sensor_id, at, score, flags in utc.iter_rows()}
+
+
+async def as_exported(database_url: str, arrived: pl.DataFrame) -> dict[tuple[str, datetime], tuple[float | None, int]]:
+    """What the twin says of the readings that come out of the database, in the order in which they arrived."""
+    query = scan_records("f", source=Database(database_url)).select("sensor_id", "tracked_at", "value")
+    exported = (await asyncio.to_thread(query.collect)).with_columns(pl.col("tracked_at").dt.replace_time_zone(None))
+    order = arrived.select("sensor_id", "tracked_at").unique(maintain_order=True)
+    return said(order.join(exported, on=order.columns, how="left", maintain_order="left", validate="1:1"))
+
+
 async def test_the_twin_says_what_is_stored(historian: Historian, database_url: str) -> None:
     frame = field()
     await historian.create_facility(setup())
@@ -71,8 +89,7 @@ async def test_the_twin_says_what_is_stored(historian: Historian, database_url: 
     query = "SELECT sensors.id, tracked_at, score, flags FROM sensor_records JOIN sensors USING (sensor_no)"
     stored = {(row["id"], row["tracked_at"]): (row["score"], row["flags"]) for row in await rows.fetch(query)}
     await rows.close()
-    scored = score_frame(frame, expected_interval_s=INTERVAL_S, sensor_type=TYPES, as_received=True)
-    utc = scored.select("sensor_id", pl.col("tracked_at").dt.replace_time_zone("UTC"), "decades", "flags")
-    assert {(sensor_id, at): (score, flags) for sensor_id, at, score, flags in utc.iter_rows()} == stored
+    assert said(frame) == stored
+    assert await as_exported(database_url, frame) == stored
     flags = {flag for flag in Flag if any(held & flag for _, held in stored.values())}
     assert flags >= {Flag.LATE, Flag.TEXT, Flag.ANOMALY, Flag.WARMING}
