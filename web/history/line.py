@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -22,8 +22,9 @@ from web.database import Queries
 from web.history.analytics import LARGE_VALUE, Summary
 from web.history.grid import Window
 from web.history.grid_readings import PLAN_FOR_WINDOW, PLAN_ONCE, SMALL_SCALE, Asked, Cell, Cells, about_sensor
+from web.history.outlived import read_outlived_us
 from web.history.slices import read_slices
-from web.wire.numbers import reading_text
+from web.wire.numbers import reading_text, shortest
 from web.wire.times import from_us, to_us
 
 Times = NDArray[np.int64]
@@ -98,11 +99,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """The first reading in [start, end) that has this value."""
+    """The first reading in [start, end) that has this value. `is_gone`: it may be known from rollups only."""
 
     start_us: int
     end_us: int
     value: float
+    is_gone: bool
 
 
 async def read_line(
@@ -114,24 +116,35 @@ async def read_line(
     """
     if asked.readings <= READINGS_MAX:
         rows = await _numbers(database, asked)
-        if len(rows) <= READINGS_MAX:
+        first_us = rows[0]["at_us"] if rows else None
+        if len(rows) <= READINGS_MAX and await read_outlived_us(database, asked, first_us) is None:
             yield _chosen(rows, reduced, summary)
             return
     cells: list[Cell] = []
+    gone_us = asked.window.start_us
     async for part in read_slices(database, marks, asked):
         summary.add(part.cells)
         cells += [cell for cell in part.cells.rows if cell.numbers]
+        gone_us = part.gone_us
         yield []
     if not cells:
         return
-    first, last = await _ends(database, asked, cells)
+    first, last = await _ends(database, asked, cells, gone_us)
     points = {first.at_us: first, last.at_us: last}
-    sought = _sought(asked.window, cells, (first, last), reduced)
+    sought = _sought(asked.window, cells, (first, last), reduced, gone_us)
     for start in range(0, len(sought), LOOKED_UP_AT_ONCE):
         for point in await _look_up(database, asked.sensor_no, sought[start : start + LOOKED_UP_AT_ONCE]):
-            points[point.at_us] = point
+            _put(points, point)
         yield []
     yield [points[at_us] for at_us in sorted(points)]
+
+
+def _put(points: dict[int, Point], point: Point) -> None:
+    """Of one rollup the smallest and the largest stand a microsecond apart."""
+    at_us = point.at_us
+    while at_us in points and points[at_us].value != point.value:
+        at_us += 1
+    points[at_us] = replace(point, at_us=at_us)
 
 
 async def _numbers(database: Queries, asked: Asked) -> list[Any]:
@@ -157,19 +170,23 @@ def _chosen(rows: list[Any], reduced: Reduced, summary: Summary) -> list[Point]:
     return [Point(row["at_us"], row["value"], reading_text(row["value"], row["text_value"])) for row in chosen]
 
 
-async def _ends(database: Queries, asked: Asked, cells: list[Cell]) -> tuple[Point, Point]:
-    """The first reading with a number, and the last."""
+async def _ends(database: Queries, asked: Asked, cells: list[Cell], gone_us: int) -> tuple[Point, Point]:
+    """The first reading with a number, and the last; where those have gone, the cell's beginning."""
     found = []
     async with about_sensor(database, asked.sensor_no, PLAN_ONCE) as connection:
         for cell, direction in ((cells[0], "ASC"), (cells[-1], "DESC")):
-            bounds_us = _bounds_us(asked.window, cell)
+            start_us, end_us = _bounds_us(asked.window, cell)
             statement = READ_END.format(direction=direction)
-            row = await connection.fetchrow(statement, asked.sensor_no, *map(from_us, bounds_us))
-            found.append(_point(row))
+            row = None
+            if start_us >= gone_us or (direction == "DESC" and end_us > gone_us):
+                row = await connection.fetchrow(statement, asked.sensor_no, from_us(start_us), from_us(end_us))
+            found.append(_of_rollup(start_us, cell.lowest) if row is None else _point(row))
     return found[0], found[1]
 
 
-def _sought(window: Window, cells: list[Cell], ends: tuple[Point, Point], reduced: Reduced) -> list[Sought]:
+def _sought(
+    window: Window, cells: list[Cell], ends: tuple[Point, Point], reduced: Reduced, gone_us: int
+) -> list[Sought]:
     """Which extremes of which cells the line goes through."""
     first, last = ends
     starts_us = np.array([cell.start_us for cell in cells], dtype=np.int64)
@@ -177,9 +194,11 @@ def _sought(window: Window, cells: list[Cell], ends: tuple[Point, Point], reduce
     at_us = np.concatenate(([first.at_us], np.repeat(starts_us, 2).clip(first.at_us, last.at_us), [last.at_us]))
     values = np.concatenate(([first.value], pairs.ravel(), [last.value]))
     chosen = reduced.rows(at_us, values)[1:-1] - 1
-    return [
-        Sought(*_bounds_us(window, cells[place // 2]), float(pairs[place // 2, place % 2])) for place in chosen.tolist()
-    ]
+    found = []
+    for place in chosen.tolist():
+        start_us, end_us = _bounds_us(window, cells[place // 2])
+        found.append(Sought(start_us, end_us, float(pairs[place // 2, place % 2]), start_us < gone_us))
+    return found
 
 
 async def _look_up(database: Queries, sensor_no: int, sought: list[Sought]) -> list[Point]:
@@ -193,6 +212,9 @@ async def _look_up(database: Queries, sensor_no: int, sought: list[Sought]) -> l
         if missing:
             again = await _readings(connection, sensor_no, [sought[place] for place in missing])
             found |= {missing[place]: point for place, point in again.items()}
+    for place, one in enumerate(narrowed):
+        if place not in found and one.is_gone:
+            found[place] = _of_rollup(one.start_us, one.value)
     return list(found.values())
 
 
@@ -205,7 +227,7 @@ async def _narrowed(connection: Any, sensor_no: int, sought: list[Sought], width
     narrowed = list(sought)
     for place, bucket in await connection.fetch(READ_NARROWER, sensor_no, *columns, width_us // US_PER_S, width):
         at = places[place - 1]
-        narrowed[at] = Sought(to_us(bucket), to_us(bucket) + width_us, sought[at].value)
+        narrowed[at] = replace(sought[at], start_us=to_us(bucket), end_us=to_us(bucket) + width_us)
     return narrowed
 
 
@@ -223,6 +245,10 @@ def _columns(sought: list[Sought]) -> tuple[list[datetime], list[datetime], list
 def _bounds_us(window: Window, cell: Cell) -> tuple[int, int]:
     start_us = max(cell.start_us, window.start_us)
     return start_us, min(cell.start_us + window.step_us, window.end_us + 1)
+
+
+def _of_rollup(at_us: int, value: float) -> Point:
+    return Point(at_us, value, shortest(value))
 
 
 def _point(row: Any) -> Point:
