@@ -76,6 +76,8 @@ async def translated_errors(doing: str) -> AsyncIterator[None]:
         TimeoutError,
     ) as error:
         problem = f"{doing}: {type(error).__name__}: {str(error) or 'no answer'}"
+        if isinstance(error, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)):
+            problem += "; the schema is not that of this program: `gasinsight db upgrade` makes it"
         if failure_of(error, committing=False) is Failure.CONTENT:
             raise CommitRejected(problem) from error
         raise StoreUnavailable(problem) from error

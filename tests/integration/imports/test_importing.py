@@ -360,6 +360,16 @@ async def test_what_no_facility_or_sensor_can_be_made_of_is_told(
     assert any("'1800S' does not spell 3600 s" in each for each in found["refused"]["bad_entity"]["examples"])
 
 
+@pytest.mark.parametrize("command", [("export",), ("import", "a.csv", "--sensor", "a", "--yes")])
+async def test_a_database_without_schema_is_told(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("tracked_at,value\n2026-11-20 10:15,1.5\n")
+    done = await asyncio.to_thread(CliRunner().invoke, app, list(command), env={"DATABASE_URL": postgres_url})
+    assert "`gasinsight db upgrade` makes it" in str(done.exception)
+
+
 async def test_it_asks_on_a_terminal_and_nowhere_else(database_url: str, database: Any, tmp_path: Path) -> None:
     await insert_sensors(database, SENSORS)
     file = tmp_path / "b.csv"
