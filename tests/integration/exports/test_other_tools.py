@@ -1,4 +1,4 @@
-"""What an export writes is read by pandas and DuckDB, with the lines that the document shows."""
+"""What an export writes is scored anew, and read by pandas and DuckDB, with the lines that the document shows."""
 
 from __future__ import annotations
 
@@ -42,16 +42,18 @@ async def test_the_lines_of_the_document_run(
     await database.copy_records_to_table("sensor_records", records=rows)
     await database.close()
     monkeypatch.chdir(tmp_path)
-    for options in (["--facility", "ridge-1", "-o", "ridge-1.parquet"], ["--hive", "-o", "plant"]):
+    text = (ROOT / "docs/data-science.md").read_text()
+    for command in re.findall(r"`gasinsight ((?:export|score) [^`]*(?:PT-1.parquet|ridge-1.parquet|plant))`", text):
         environment = {"DATABASE_URL": database_url}
-        done = await asyncio.to_thread(CliRunner().invoke, app, ["export", *options], env=environment)
+        done = await asyncio.to_thread(CliRunner().invoke, app, command.split(), env=environment)
         assert done.exit_code == 0, done.output
 
-    programs = re.findall(r"```py\n(.*?)```", (ROOT / "docs/data-science.md").read_text(), re.DOTALL)
-    (program,) = (each for each in programs if "duckdb" in each)
+    (program,) = (each for each in re.findall(r"```py\n(.*?)```", text, re.DOTALL) if "duckdb" in each)
     names: dict[str, Any] = {}
     exec(compile(program, "docs/data-science.md", "exec"), names)
+    assert names["anew"].height == 72 and "decades" in names["anew"].columns
     assert pl.from_pandas(names["readings"]).equals(pl.read_parquet("ridge-1.parquet"))
+    assert Path("PT-1.scores.parquet").exists()
     assert names["per_day"].fetchall() == [
         ("007", date(2026, 11, 20), 24),
         ("007", date(2026, 11, 21), 12),
