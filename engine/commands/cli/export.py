@@ -55,7 +55,7 @@ def export(
     gasinsight export sensors -o sensors.csv[/]
 
     Reads the database itself (DATABASE_URL, or the one running here) while everything works. Memory stays the same
-    however long the range. What is interrupted leaves nothing. docs/data-science.md describes every column.
+    however long the range. What is interrupted leaves nothing. docs/exports.md describes every column.
     """
     from engine.commands.export import ExportOptions, run_export
 
