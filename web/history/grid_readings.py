@@ -7,6 +7,7 @@ are added up in another order, which may show in the last digits of a mean (docs
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 from engine.clock import US_PER_S
 from web.database import Queries
 from web.history.grid import Window
-from web.history.rollup_choice import RAW, WIDTHS_US, Grid, Stretches, Times, choose_rollups
+from web.history.rollup_choice import DAY_US, RAW, WIDTHS_US, Grid, Stretches, Times, choose_rollups
 from web.wire.times import from_us, to_us
 
 # $4 step, $5 scale: 1, or a small power of two when a sum would overflow
@@ -67,6 +68,19 @@ SELECT stretch.start_at, stretch.end_at, found.*
  ) found
  WHERE found.readings > 0
 """
+# The same of stretches that lie close together: one way through all of their rollups. $2 start, end, start, end, ...
+READ_CLOSE_ROLLUPS = """
+SELECT ($2::timestamptz[])[place] AS start_at, ($2::timestamptz[])[place + 1] AS end_at, found.*
+  FROM (
+     SELECT width_bucket(bucket, $2::timestamptz[]) AS place, sum(readings)::int8 AS readings, sum(n)::int8 AS numbers,
+            sum(good)::int8 AS good, sum(sum * $4::float8) AS total, min(min) AS lowest, max(max) AS highest
+       FROM reading_rollups
+      WHERE sensor_no = $1 AND width_s = $3 AND bucket >= $5 AND bucket < $6
+      GROUP BY 1
+ ) found
+ WHERE place % 2 = 1 AND readings > 0
+"""
+# The bounds of all stretches together say which days are opened, and a plan for any parameters opens no other.
 READ_STRETCHES = """
 SELECT stretch.start_at, stretch.end_at, found.*
   FROM unnest($2::timestamptz[], $3::timestamptz[]) stretch (start_at, end_at)
@@ -75,6 +89,7 @@ SELECT stretch.start_at, stretch.end_at, found.*
             sum(value * $4::float8) AS total, min(value) AS lowest, max(value) AS highest
        FROM sensor_records
       WHERE sensor_no = $1 AND tracked_at >= stretch.start_at AND tracked_at < stretch.end_at
+        AND tracked_at >= $5 AND tracked_at < $6
  ) found
  WHERE found.readings > 0
 """
@@ -85,6 +100,7 @@ SELECT stretch.start_at, found.*
      SELECT tracked_at, value, text_value
        FROM sensor_records
       WHERE sensor_no = $1 AND tracked_at >= stretch.start_at AND tracked_at < stretch.end_at
+        AND tracked_at >= $4 AND tracked_at < $5
       ORDER BY tracked_at DESC
       LIMIT 1
  ) found
@@ -93,6 +109,8 @@ SMALL_SCALE = 2.0**-64
 WORTH_READINGS = 20_000  # a window of so many is read from them in some milliseconds
 # With a partition a day, planning for a year takes longer than reading what is wanted of it.
 PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
+FIRST_WITHIN_US = (DAY_US, 30 * DAY_US, sys.maxsize)
+"""How far to look for the first reading; most sensors have one at once, and each day that is opened costs."""
 # A short window concerns a day or two; PostgreSQL would plan for all days at the sixth time, to see what that costs.
 PLAN_FOR_WINDOW = "SET LOCAL plan_cache_mode = force_custom_plan"
 CELL_ROWS = 100  # about what a cell costs that is put together from rollups, in readings
@@ -179,10 +197,16 @@ async def read_window(database: Queries, asked: Asked) -> Cells:
 
 async def read_first_us(database: Queries, asked: Asked) -> int | None:
     """When the first reading of the window is."""
-    window = asked.window
+    start_us, end_us = asked.window.start_us, asked.window.end_us
     async with about_sensor(database, asked.sensor_no, PLAN_ONCE) as connection:
-        first = await connection.fetchval(READ_FIRST, asked.sensor_no, from_us(window.start_us), from_us(window.end_us))
-    return None if first is None else to_us(first)
+        for ahead_us in FIRST_WITHIN_US:
+            until_us = min(end_us, start_us + ahead_us)
+            first = await connection.fetchval(READ_FIRST, asked.sensor_no, from_us(start_us), from_us(until_us))
+            if first is not None:
+                return to_us(first)
+            if until_us == end_us:
+                break
+    return None
 
 
 async def read_part(database: Queries, marks: Queries, asked: Asked, part: Grid) -> Cells:
@@ -251,17 +275,27 @@ async def _pieces(connection: Any, number: int, stretches: dict[int, Stretches],
     found: list[Any] = []
     raw_starts, raw_ends = _moments(stretches[RAW].starts_us), _moments(stretches[RAW].ends_us)
     for width_us in WIDTHS_US:
-        bounds = _moments(stretches[width_us].starts_us), _moments(stretches[width_us].ends_us)
-        if not bounds[0]:
-            continue
-        for row in await connection.fetch(READ_ROLLUPS, number, *bounds, width_us // US_PER_S, scale):
+        for row in await _rollups(connection, number, stretches[width_us], width_us // US_PER_S, scale):
             if row["numbers"] == row["readings"]:
                 found.append(row)
             else:
                 raw_starts.append(row["start_at"])
                 raw_ends.append(row["end_at"])
     if raw_starts:
-        found += await connection.fetch(READ_STRETCHES, number, raw_starts, raw_ends, scale)
+        bounds = raw_starts, raw_ends
+        found += await connection.fetch(READ_STRETCHES, number, *bounds, scale, min(raw_starts), max(raw_ends))
+    return found
+
+
+async def _rollups(connection: Any, number: int, stretches: Stretches, width_s: int, scale: float) -> list[Any]:
+    """A row of sums for each stretch that has readings."""
+    starts, ends = _moments(stretches.starts_us), _moments(stretches.ends_us)
+    found: list[Any] = []
+    if stretches.are_close:
+        bounds = [bound for pair in zip(starts, ends, strict=True) for bound in pair]
+        found = await connection.fetch(READ_CLOSE_ROLLUPS, number, bounds, width_s, scale, starts[0], ends[-1])
+    elif starts:
+        found = await connection.fetch(READ_ROLLUPS, number, starts, ends, width_s, scale)
     return found
 
 
@@ -281,7 +315,7 @@ async def _look_at_last(connection: Any, number: int, window: Window, cells: lis
     starts = [from_us(cell.start_us) for cell in wanted]
     ends = [from_us(min(cell.start_us + step_us, window.end_us + 1)) for cell in wanted]
     cell_at = dict(zip(starts, wanted, strict=True))
-    for start_at, last_at, value, text in await connection.fetch(READ_LAST, number, starts, ends):
+    for start_at, last_at, value, text in await connection.fetch(READ_LAST, number, starts, ends, starts[0], ends[-1]):
         cell = cell_at[start_at]
         cell.last_at_us, cell.a_text = to_us(last_at), text
         if cell.readings == 1:

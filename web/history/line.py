@@ -63,6 +63,7 @@ SELECT wanted.place, found.*
      SELECT tracked_at, value, text_value
        FROM sensor_records
       WHERE sensor_no = $1 AND tracked_at >= wanted.start_at AND tracked_at < wanted.end_at AND value = wanted.value
+        AND tracked_at >= $5 AND tracked_at < $6
       ORDER BY tracked_at
       LIMIT 1
  ) found
@@ -233,7 +234,8 @@ async def _narrowed(connection: Any, sensor_no: int, sought: list[Sought], width
 
 async def _readings(connection: Any, sensor_no: int, sought: list[Sought]) -> dict[int, Point]:
     """By their place."""
-    found = await connection.fetch(READ_READING, sensor_no, *_columns(sought))
+    starts, ends, values = _columns(sought)
+    found = await connection.fetch(READ_READING, sensor_no, starts, ends, values, min(starts), max(ends))
     return {row["place"] - 1: _point(row) for row in found}
 
 

@@ -36,10 +36,16 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Stretches:
-    """`starts_us` to `ends_us` (not included), each in one cell and none empty."""
+    """`starts_us` to `ends_us` (not included), each in one cell and none empty; in order of time."""
 
     starts_us: Times
     ends_us: Times
+
+    @property
+    def are_close(self) -> bool:
+        """Whether they are at least half of the time from the first to the last."""
+        covered = int((self.ends_us - self.starts_us).sum())
+        return covered > 0 and 2 * covered >= self.ends_us[-1] - self.starts_us[0]
 
 
 def choose_rollups(grid: Grid, dirty_minutes_us: Times) -> dict[int, Stretches]:

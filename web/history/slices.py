@@ -17,7 +17,7 @@ from web.history.grid_readings import Asked, Cells, read_first_us, read_part, re
 from web.history.outlived import gone_before_us, joined, read_outlived, read_outlived_us
 from web.history.rollup_choice import Grid
 
-SLICE_CELLS = 500
+SLICE_CELLS = 2000
 
 
 @dataclass(frozen=True, slots=True)
