@@ -492,52 +492,58 @@ DELETE FROM rollup_dirty WHERE id = ANY (ARRAY(SELECT id FROM rollup_dirty ORDER
 RETURNING facility_id, minute;
 
 -- name: rollup_minutes
--- From the readings themselves, in time order; not where these have been removed. Only magnitudes whose squares a
--- double holds count as numbers.
+-- From the readings themselves, in one time order, which is sorted once; not where these have been removed. A run is
+-- minutes that follow one another, all of them marked: one look at a sensor's index for all of them. Only magnitudes
+-- whose squares a double holds count as numbers.
 -- good: numeric, and none of the flags text (2), non-finite (4), out of physical range (128).
 INSERT INTO reading_rollups (sensor_no, width_s, bucket, n, sum, sum_sq, min, max, first, last, readings, good)
-SELECT sensors.sensor_no, 60, dirty.bucket, minute.*
-FROM unnest($1::text[], $2::timestamptz[]) dirty (facility_id, bucket)
+SELECT sensors.sensor_no, 60, minute.*
+FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) run (facility_id, start_at, end_at)
 JOIN sensors USING (facility_id)
 LEFT JOIN retention_floors floor ON floor.sensor_type = sensors.type
 CROSS JOIN LATERAL (
-    SELECT count(number), sum(number ORDER BY tracked_at), sum(square ORDER BY tracked_at), min(number), max(number),
-        (array_agg(number ORDER BY tracked_at) FILTER (WHERE number IS NOT NULL))[1],
-        (array_agg(number ORDER BY tracked_at DESC) FILTER (WHERE number IS NOT NULL))[1],
+    SELECT bucket, count(number), sum(number ORDER BY tracked_at), sum(square ORDER BY tracked_at), min(number),
+        max(number), (array_agg(number ORDER BY tracked_at) FILTER (WHERE number IS NOT NULL))[1],
+        (array_agg(number ORDER BY tracked_at) FILTER (WHERE number IS NOT NULL))[count(number)],
         count(*) AS readings, count(*) FILTER (WHERE number IS NOT NULL AND flags & 134 = 0)
     FROM (
-        SELECT tracked_at, flags, number, CASE WHEN abs(number) > 1e-150 THEN number * number ELSE number * 0 END AS square
+        SELECT bucket, tracked_at, flags, number,
+            CASE WHEN abs(number) > 1e-150 THEN number * number ELSE number * 0 END AS square
         FROM (
-            SELECT tracked_at, flags, CASE WHEN abs(value) < 1e150 THEN value END AS number
+            SELECT date_bin('1 minute', tracked_at, 'epoch') AS bucket, tracked_at, flags,
+                CASE WHEN abs(value) < 1e150 THEN value END AS number
             FROM sensor_records
             WHERE sensor_records.sensor_no = sensors.sensor_no
-                AND tracked_at >= dirty.bucket AND tracked_at < dirty.bucket + interval '1 minute'
-                AND tracked_at >= $3 AND tracked_at < $4
+                AND tracked_at >= run.start_at AND tracked_at < run.end_at
+                AND tracked_at >= $4 AND tracked_at < $5
         ) numbers
     ) squares
+    GROUP BY bucket
 ) minute
-WHERE minute.readings > 0 AND (floor.settled_to IS NULL OR dirty.bucket >= floor.settled_to)
+WHERE floor.settled_to IS NULL OR minute.bucket >= floor.settled_to
 ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
     min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
     readings = excluded.readings, good = excluded.good;
 
 -- name: rollup_wider
--- Hours from minutes, days from hours ($3 wide from $4 wide), again in time order.
+-- Hours from minutes, days from hours ($4 wide from $5 wide), again in time order, and by runs.
 INSERT INTO reading_rollups (sensor_no, width_s, bucket, n, sum, sum_sq, min, max, first, last, readings, good)
-SELECT sensors.sensor_no, $3::int4, dirty.bucket, wide.*
-FROM unnest($1::text[], $2::timestamptz[]) dirty (facility_id, bucket)
+SELECT sensors.sensor_no, $4::int4, wide.*
+FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) run (facility_id, start_at, end_at)
 JOIN sensors USING (facility_id)
 LEFT JOIN retention_floors floor ON floor.sensor_type = sensors.type
 CROSS JOIN LATERAL (
-    SELECT sum(n)::int4, sum(sum ORDER BY bucket), sum(sum_sq ORDER BY bucket), min(min), max(max),
+    SELECT date_bin(make_interval(secs => $4::int4), bucket, 'epoch') AS start_at, sum(n)::int4,
+        sum(sum ORDER BY bucket), sum(sum_sq ORDER BY bucket), min(min), max(max),
         (array_agg(first ORDER BY bucket) FILTER (WHERE n > 0))[1],
-        (array_agg(last ORDER BY bucket DESC) FILTER (WHERE n > 0))[1],
-        sum(readings)::int4 AS readings, sum(good)::int4
+        (array_agg(last ORDER BY bucket) FILTER (WHERE n > 0))[count(*) FILTER (WHERE n > 0)],
+        sum(readings)::int4, sum(good)::int4
     FROM reading_rollups narrow
-    WHERE narrow.sensor_no = sensors.sensor_no AND width_s = $4::int4
-        AND bucket >= dirty.bucket AND bucket < dirty.bucket + make_interval(secs => $3::int4)
+    WHERE narrow.sensor_no = sensors.sensor_no AND width_s = $5::int4
+        AND bucket >= run.start_at AND bucket < run.end_at
+    GROUP BY 1
 ) wide
-WHERE wide.readings > 0 AND (floor.settled_to IS NULL OR dirty.bucket >= floor.settled_to)
+WHERE floor.settled_to IS NULL OR wide.start_at >= floor.settled_to
 ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
     min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
     readings = excluded.readings, good = excluded.good;

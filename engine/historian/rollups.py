@@ -7,7 +7,7 @@ data is just another mark. One pass at a time: two could overwrite a newer bucke
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
 
@@ -31,14 +31,13 @@ async def rollup_pass(connection: Any) -> int:
         minutes = sorted({(row["facility_id"], row["minute"]) for row in marks}, key=lambda bucket: bucket[::-1])
         # Day by day, with the day's bounds as parameters, so that each statement opens one partition only.
         for day_us, of_day in groupby(minutes, key=lambda bucket: _floor(bucket[1], _DAY_S)):
-            end_us = day_us + _DAY_S * US_PER_S
-            await connection.execute(SQL["rollup_minutes"], *_columns(of_day), day_us, end_us, timeout=STATEMENT_S_MAX)
+            runs, end_us = _runs(of_day, _MINUTE_S), day_us + _DAY_S * US_PER_S
+            await connection.execute(SQL["rollup_minutes"], *runs, day_us, end_us, timeout=STATEMENT_S_MAX)
         for width_s, narrower_s in ((_HOUR_S, _MINUTE_S), (_DAY_S, _HOUR_S)):
-            buckets = sorted({(facility_id, _floor(time_us, width_s)) for facility_id, time_us in minutes})
+            buckets = {(facility_id, _floor(time_us, width_s)) for facility_id, time_us in minutes}
             if buckets:
-                await connection.execute(
-                    SQL["rollup_wider"], *_columns(buckets), width_s, narrower_s, timeout=STATEMENT_S_MAX
-                )
+                runs = _runs(buckets, width_s)
+                await connection.execute(SQL["rollup_wider"], *runs, width_s, narrower_s, timeout=STATEMENT_S_MAX)
         return len(marks)
 
 
@@ -46,7 +45,14 @@ def _floor(time_us: int, width_s: int) -> int:
     return time_us - time_us % (width_s * US_PER_S)
 
 
-def _columns(buckets: Iterable[Bucket]) -> Iterator[list[Any]]:
-    rows = list(buckets)
-    yield [facility_id for facility_id, _ in rows]
-    yield [time_us for _, time_us in rows]
+def _runs(buckets: Iterable[Bucket], width_s: int) -> tuple[list[str], list[int], list[int]]:
+    """Facility, start and end of buckets that follow one another; in order of time."""
+    width_us = width_s * US_PER_S
+    found: list[tuple[int, str, int]] = []
+    for facility_id, start_us in sorted(buckets):
+        if found and found[-1][1:] == (facility_id, start_us):
+            found[-1] = (found[-1][0], facility_id, start_us + width_us)
+        else:
+            found.append((start_us, facility_id, start_us + width_us))
+    found.sort()
+    return [run[1] for run in found], [run[0] for run in found], [run[2] for run in found]
