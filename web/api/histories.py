@@ -155,7 +155,7 @@ async def _points(history: History, method: str) -> AsyncIterator[bytes]:
                 [
                     {
                         "sensor_id": sensor_id,
-                        "tracked_at": f"{contract_text(from_us(point.at_us))}Z",
+                        "tracked_at": f"{contract_text(point.at)}Z",
                         "data": point.text,
                     }
                     for point in points[start : start + PIECE_ROWS]

@@ -23,6 +23,7 @@ from web.history.analytics import LARGE_VALUE, Summary
 from web.history.grid import Window
 from web.history.grid_readings import PLAN_FOR_WINDOW, PLAN_ONCE, SMALL_SCALE, Asked, Cell, Cells, about_sensor
 from web.history.outlived import read_outlived_us
+from web.history.rollup_choice import HOUR_US, MINUTE_US
 from web.history.slices import read_slices
 from web.wire.numbers import reading_text, shortest
 from web.wire.times import from_us, to_us
@@ -33,7 +34,7 @@ _CHOOSE: Final = {"minmax": downsample_minmax, "lttb": downsample_lttb}
 READINGS_MAX = 20_000
 """Of a range that is read whole: some milliseconds for PostgreSQL, and on the loop."""
 LOOKED_UP_AT_ONCE = 500
-NARROW_WIDTHS_US = (3600 * US_PER_S, 60 * US_PER_S)
+MICROSECOND: Final = timedelta(microseconds=1)
 
 READ_NUMBERS = """
 SELECT (extract(epoch FROM tracked_at) * 1000000)::int8 AS at_us, value, text_value
@@ -42,6 +43,40 @@ SELECT (extract(epoch FROM tracked_at) * 1000000)::int8 AS at_us, value, text_va
  ORDER BY tracked_at
  LIMIT $4
 """
+# Of each wanted value the first reading in its stretch. {place}: what comes before this in the statement and is the
+# shortest stretch in which it must be, if the rollups are of today. $5 and $6 say which days are opened.
+_WANTED = """
+SELECT wanted.place, found.*
+  FROM unnest($2::timestamptz[], $3::timestamptz[], $4::float8[]) WITH ORDINALITY
+       wanted (start_at, end_at, value, place)
+"""
+_NARROWED = """
+ CROSS JOIN LATERAL (
+     SELECT bucket AS start_at, bucket + interval '1 {name}' AS end_at
+       FROM reading_rollups
+      WHERE sensor_no = $1 AND width_s = {width_s} AND bucket >= {place}.start_at
+        AND bucket <= {place}.end_at - interval '1 {name}' AND (min = wanted.value OR max = wanted.value)
+      ORDER BY bucket
+      LIMIT 1
+ ) {name}
+"""
+_FOUND = """
+ CROSS JOIN LATERAL (
+     SELECT tracked_at, value, text_value
+       FROM sensor_records
+      WHERE sensor_no = $1 AND tracked_at >= {place}.start_at AND tracked_at < {place}.end_at AND value = wanted.value
+        AND tracked_at >= $5 AND tracked_at < $6
+      ORDER BY tracked_at
+      LIMIT 1
+ ) found
+"""
+_HOUR = _NARROWED.format(name="hour", width_s=3600, place="wanted")
+READ_READING = _WANTED + _FOUND.format(place="wanted")
+READ_BY_MINUTE = _WANTED + _NARROWED.format(name="minute", width_s=60, place="wanted") + _FOUND.format(place="minute")
+READ_BY_HOUR = (
+    _WANTED + _HOUR + _NARROWED.format(name="minute", width_s=60, place="hour") + _FOUND.format(place="minute")
+)
+# Where readings have gone: the rollup that tells when it was.
 READ_NARROWER = """
 SELECT wanted.place, found.bucket
   FROM unnest($2::timestamptz[], $3::timestamptz[], $4::float8[]) WITH ORDINALITY
@@ -52,19 +87,6 @@ SELECT wanted.place, found.bucket
       WHERE sensor_no = $1 AND width_s = $5 AND bucket >= wanted.start_at AND bucket <= wanted.end_at - $6::interval
         AND (min = wanted.value OR max = wanted.value)
       ORDER BY bucket
-      LIMIT 1
- ) found
-"""
-READ_READING = """
-SELECT wanted.place, found.*
-  FROM unnest($2::timestamptz[], $3::timestamptz[], $4::float8[]) WITH ORDINALITY
-       wanted (start_at, end_at, value, place)
- CROSS JOIN LATERAL (
-     SELECT tracked_at, value, text_value
-       FROM sensor_records
-      WHERE sensor_no = $1 AND tracked_at >= wanted.start_at AND tracked_at < wanted.end_at AND value = wanted.value
-        AND tracked_at >= $5 AND tracked_at < $6
-      ORDER BY tracked_at
       LIMIT 1
  ) found
 """
@@ -93,7 +115,7 @@ class Reduced:
 class Point:
     """A reading with a number; `text` as it was received."""
 
-    at_us: int
+    at: datetime
     value: float
     text: str
 
@@ -131,21 +153,21 @@ async def read_line(
     if not cells:
         return
     first, last = await _ends(database, asked, cells, gone_us)
-    points = {first.at_us: first, last.at_us: last}
+    points = {first.at: first, last.at: last}
     sought = _sought(asked.window, cells, (first, last), reduced, gone_us)
     for start in range(0, len(sought), LOOKED_UP_AT_ONCE):
-        for point in await _look_up(database, asked.sensor_no, sought[start : start + LOOKED_UP_AT_ONCE]):
+        for point in await _look_up(database, asked, sought[start : start + LOOKED_UP_AT_ONCE]):
             _put(points, point)
         yield []
-    yield [points[at_us] for at_us in sorted(points)]
+    yield [points[at] for at in sorted(points)]
 
 
-def _put(points: dict[int, Point], point: Point) -> None:
+def _put(points: dict[datetime, Point], point: Point) -> None:
     """Of one rollup the smallest and the largest stand a microsecond apart."""
-    at_us = point.at_us
-    while at_us in points and points[at_us].value != point.value:
-        at_us += 1
-    points[at_us] = replace(point, at_us=at_us)
+    at = point.at
+    while at in points and points[at].value != point.value:
+        at += MICROSECOND
+    points[at] = replace(point, at=at)
 
 
 async def _numbers(database: Queries, asked: Asked) -> list[Any]:
@@ -168,7 +190,7 @@ def _chosen(rows: list[Any], reduced: Reduced, summary: Summary) -> list[Point]:
     whole = Cell(int(at_us[0]), len(rows), len(rows), 0, total, lowest, highest, int(at_us[-1]), None)
     summary.add(Cells(whole.start_us, [whole], scale))
     chosen = [rows[place] for place in reduced.rows(at_us, values).tolist()]
-    return [Point(row["at_us"], row["value"], reading_text(row["value"], row["text_value"])) for row in chosen]
+    return [Point(from_us(row["at_us"]), row["value"], reading_text(row["value"], row["text_value"])) for row in chosen]
 
 
 async def _ends(database: Queries, asked: Asked, cells: list[Cell], gone_us: int) -> tuple[Point, Point]:
@@ -192,7 +214,8 @@ def _sought(
     first, last = ends
     starts_us = np.array([cell.start_us for cell in cells], dtype=np.int64)
     pairs = np.array([(cell.lowest, cell.highest) for cell in cells])
-    at_us = np.concatenate(([first.at_us], np.repeat(starts_us, 2).clip(first.at_us, last.at_us), [last.at_us]))
+    first_us, last_us = to_us(first.at), to_us(last.at)
+    at_us = np.concatenate(([first_us], np.repeat(starts_us, 2).clip(first_us, last_us), [last_us]))
     values = np.concatenate(([first.value], pairs.ravel(), [last.value]))
     chosen = reduced.rows(at_us, values)[1:-1] - 1
     found = []
@@ -202,20 +225,21 @@ def _sought(
     return found
 
 
-async def _look_up(database: Queries, sensor_no: int, sought: list[Sought]) -> list[Point]:
+async def _look_up(database: Queries, asked: Asked, sought: list[Sought]) -> list[Point]:
     """Through the rollups, which tell in which hour and minute; where those are not of today, among all readings."""
-    async with about_sensor(database, sensor_no, PLAN_ONCE) as connection:
-        narrowed = sought
-        for width_us in NARROW_WIDTHS_US:
-            narrowed = await _narrowed(connection, sensor_no, narrowed, width_us)
-        found = await _readings(connection, sensor_no, narrowed)
-        missing = [place for place in range(len(sought)) if place not in found and narrowed[place] != sought[place]]
-        if missing:
-            again = await _readings(connection, sensor_no, [sought[place] for place in missing])
+    number, step_us = asked.sensor_no, asked.window.step_us
+    statement = READ_BY_HOUR if step_us > HOUR_US else READ_BY_MINUTE if step_us > MINUTE_US else READ_READING
+    async with about_sensor(database, number, PLAN_ONCE) as connection:
+        found = await _readings(connection, statement, number, sought)
+        missing = [place for place in range(len(sought)) if place not in found]
+        if missing and statement is not READ_READING:
+            again = await _readings(connection, READ_READING, number, [sought[place] for place in missing])
             found |= {missing[place]: point for place, point in again.items()}
-    for place, one in enumerate(narrowed):
-        if place not in found and one.is_gone:
-            found[place] = _of_rollup(one.start_us, one.value)
+        gone = [place for place in missing if place not in found and sought[place].is_gone]
+        narrowed = [sought[place] for place in gone]
+        for width_us in (HOUR_US, MINUTE_US):
+            narrowed = await _narrowed(connection, number, narrowed, width_us)
+    found |= {place: _of_rollup(one.start_us, one.value) for place, one in zip(gone, narrowed, strict=True)}
     return list(found.values())
 
 
@@ -232,10 +256,10 @@ async def _narrowed(connection: Any, sensor_no: int, sought: list[Sought], width
     return narrowed
 
 
-async def _readings(connection: Any, sensor_no: int, sought: list[Sought]) -> dict[int, Point]:
+async def _readings(connection: Any, statement: str, number: int, sought: list[Sought]) -> dict[int, Point]:
     """By their place."""
     starts, ends, values = _columns(sought)
-    found = await connection.fetch(READ_READING, sensor_no, starts, ends, values, min(starts), max(ends))
+    found = await connection.fetch(statement, number, starts, ends, values, min(starts), max(ends))
     return {row["place"] - 1: _point(row) for row in found}
 
 
@@ -250,8 +274,8 @@ def _bounds_us(window: Window, cell: Cell) -> tuple[int, int]:
 
 
 def _of_rollup(at_us: int, value: float) -> Point:
-    return Point(at_us, value, shortest(value))
+    return Point(from_us(at_us), value, shortest(value))
 
 
 def _point(row: Any) -> Point:
-    return Point(to_us(row["tracked_at"]), row["value"], reading_text(row["value"], row["text_value"]))
+    return Point(row["tracked_at"], row["value"], reading_text(row["value"], row["text_value"]))
