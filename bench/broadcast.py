@@ -26,7 +26,7 @@ from engine.logs import configure_logging
 from engine.settings import load_settings
 from web.app import create_app
 from web.edge import connections as listening
-from web.edge.server import set_server_defaults
+from web.edge.server import let_start_up_rest, set_server_defaults
 
 WINDOW_FRAMES = 64
 FACILITY, SENSOR = "bench-facility", "bench-sensor"
@@ -129,6 +129,7 @@ async def main() -> None:
     listening.UNACKNOWLEDGED_S_MAX = int(os.environ["BENCH_STALLED_S"])
     broadcast = Broadcast()
     ours: Any = create_app(settings, broadcast)
+    ours.before_serving(let_start_up_rest)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket" and scope["path"] == "/bare":

@@ -12,7 +12,7 @@ from engine.printable import escaped_lines
 from engine.private_files import PRIVATE_UMASK
 from engine.runtime import effective_settings
 from web.app import create_app
-from web.edge.server import set_server_defaults
+from web.edge.server import let_start_up_rest, set_server_defaults
 
 os.umask(PRIVATE_UMASK)
 try:
@@ -25,4 +25,5 @@ except SettingsError as error:
     sys.stderr.write(escaped_lines(f"web: {error}\n"))
     sys.exit(BAD_SETTINGS_STATUS)
 app.before_serving(_feed.start)
+app.before_serving(let_start_up_rest)
 app.after_serving(_feed.close)
