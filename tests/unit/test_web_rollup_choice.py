@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.history.rollup_choice import DAY_US, HOUR_US, MINUTE_US, RAW, Grid, choose_rollups
+from web.history.grid import Window
+from web.history.grid_readings import Asked
+from web.history.rollup_choice import DAY_US, HOUR_US, MINUTE_US, RAW, Grid, Stretches, choose_rollups
 
 S = 1_000_000
 EPOCH_US = 1_700_000_000 * S
@@ -58,3 +60,38 @@ def test_wide_buckets_are_taken_first(t0_us: int, step_us: int, rows: dict[int, 
     grid = Grid(t0_us, 30 * DAY_US - 1, t0_us, step_us)
     found = choose_rollups(grid, np.array([], dtype=np.int64))
     assert {width_us: len(stretches.starts_us) for width_us, stretches in found.items()} == rows
+
+
+@pytest.mark.parametrize(
+    ("pairs", "are_close"),
+    [
+        ([], False),
+        ([(0, 60)], True),
+        ([(0, 60), (120, 180)], True),
+        ([(0, 60), (180, 240)], True),
+        ([(0, 60), (181, 241)], False),
+        ([(0, 60), (60, 120), (600, 660)], False),
+    ],
+)
+def test_stretches_are_close_that_are_half_of_their_time(pairs: list[tuple[int, int]], are_close: bool) -> None:
+    columns = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    assert Stretches(columns[:, 0], columns[:, 1]).are_close is are_close
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "step_s", "unit_s", "is_long"),
+    [
+        (15, 900, 1, False),  # cells begin within minutes: each is put together
+        (15, 900, 60, True),  # each is 15 rollups for 60 readings
+        (30, 900, 60, False),
+        (29, 900, 60, True),
+        (60, 7200, 3600, True),
+        (1800, 7200, 3600, False),
+        (15, 86_400, 1, True),
+    ],
+)
+def test_the_rollups_are_read_where_they_are_fewer(interval_s: int, step_s: int, unit_s: int, is_long: bool) -> None:
+    window = Window(EPOCH_US, EPOCH_US + 365 * DAY_US, step_s * S, interval_s * S)
+    assert Asked(1, "f", window, unit_s * S).is_long is is_long
+    short = Window(EPOCH_US, EPOCH_US + 20_000 * interval_s * S, step_s * S, interval_s * S)
+    assert not Asked(1, "f", short, unit_s * S).is_long

@@ -133,7 +133,12 @@ class Asked:
     @property
     def is_long(self) -> bool:
         """Whether the way over the rollups is the shorter one."""
-        return self.readings > max(WORTH_READINGS, 2 * CELL_ROWS * self.window.cells_max)
+        window = self.window
+        if self.unit_us in WIDTHS_US:  # every cell is made of whole rollups
+            others = max(0, window.end_us - window.start_us) // self.unit_us
+        else:
+            others = CELL_ROWS * window.cells_max
+        return self.readings > max(WORTH_READINGS, 2 * others)
 
 
 @dataclass(slots=True)

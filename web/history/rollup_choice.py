@@ -45,7 +45,7 @@ class Stretches:
     def are_close(self) -> bool:
         """Whether they are at least half of the time from the first to the last."""
         covered = int((self.ends_us - self.starts_us).sum())
-        return covered > 0 and 2 * covered >= self.ends_us[-1] - self.starts_us[0]
+        return covered > 0 and 2 * covered >= int(self.ends_us[-1] - self.starts_us[0])
 
 
 def choose_rollups(grid: Grid, dirty_minutes_us: Times) -> dict[int, Stretches]:

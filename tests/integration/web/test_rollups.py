@@ -140,3 +140,18 @@ async def test_naming_a_sensor_shows_it_only_to_those_who_may_see_it(web: Web, d
                     found = await connection.fetch(f"SELECT sensor_no FROM {table}")
                     assert {row["sensor_no"] for row in found} == visible, (principal, named, table)
     await database.close()
+
+
+@pytest.mark.parametrize(
+    "gap", [timedelta(0), timedelta(days=1), timedelta(days=1, microseconds=1), 30 * timedelta(1), 31 * timedelta(1)]
+)
+async def test_the_first_reading_is_found_however_late_it_comes(web: Web, database_url: str, gap: timedelta) -> None:
+    number, first = await web.sensor("s", "f"), DAY - timedelta(days=40) + gap
+    await web.readings(number, (first, "1.0"), (first + 90 * SECOND, "2.0"), (DAY, "3.0"))
+    await roll_up(database_url)
+    query = {"start_date": f"{DAY - timedelta(days=40):%Y-%m-%d}", "end_date": "2026-11-21", "freq": "1D"}
+    records = (await grid(web, await web.admin(), "s", **query))["records"]
+    shown = next(record for record in records if record["data"] is not None)
+    assert (shown["tracked_at"], shown["data"]) == (f"{first:%Y-%m-%dT%H:%M:%S}Z", "1.5")
+    empty = await grid(web, await web.admin(), "s", start_date="2026-01-01", end_date="2026-03-01", freq="1D")
+    assert empty["records"] == []

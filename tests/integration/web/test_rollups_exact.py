@@ -16,6 +16,7 @@ from tests.integration.web.harness import Web, web_server
 from tests.integration.web.test_records import DAY, SECOND, grid, same_text
 from tests.integration.web.test_rollups import roll_up
 from web.history import grid_readings, slices
+from web.history.rollup_choice import Stretches
 
 pytestmark = pytest.mark.postgres
 
@@ -164,3 +165,31 @@ async def test_counts_are_named_and_cells_without_readings_have_none(web: Web) -
     for names, status in (("n", 200), ("", 200), ("n,", 422), ("sum", 422), ("n,good_fraction,n", 200)):
         asked = await web.client.get("/sensor-records/s", headers=admin, params=query | {"with": names})
         assert asked.status_code == status, names
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_both_ways_through_the_rollups_give_the_same_bytes(
+    web: Web, database_url: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look a stretch, and one way through all of them; marks and texts leave gaps between the stretches."""
+    chance = random.Random(seed)
+    monkeypatch.setattr(grid_readings, "WORTH_READINGS", FROM_ROLLUPS)
+    monkeypatch.setattr(grid_readings, "CELL_ROWS", -1)
+    number, admin = await web.sensor("s", "f"), await web.admin()
+    readings = history(chance, 1500)
+    await store(web, number, readings[:1300])
+    await roll_up(database_url)
+    await store(web, number, readings[1300:])  # marked, not rolled up
+    end = readings[-1].at + SECOND
+    for _ in range(8):
+        start = DAY + chance.randint(0, 100_000) * SECOND
+        query = {"start_date": f"{start:%Y-%m-%d %H:%M:%S}", "end_date": f"{end:%Y-%m-%dT%H:%M:%S.%fZ}"}
+        query |= chance.choice([{"max_points": "40"}, {"max_points": "700"}, {"freq": "5400S"}, {"freq": "1D"}])
+        query |= chance.choice([{"with": "n,good_fraction"}, {"aggregation": "min"}, {"aggregation": "max"}])
+        bodies = []
+        for are_close in (False, True):
+            monkeypatch.setattr(Stretches, "are_close", property(lambda self, now=are_close: now and len(self.ends_us)))
+            answer = await web.client.get("/sensor-records/s", headers=admin, params=query)
+            assert answer.status_code == 200
+            bodies.append(answer.content)
+        assert bodies[0] == bodies[1], query
