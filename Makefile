@@ -25,7 +25,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo check test test-long setup lint audit format test-rust test-unit test-parts test-wholes test-faults chaos test-compat test-outages test-hosts test-hostile test-fuzz fuzz-native examples bench pictures docs release clean
+.PHONY: help demo check test test-long setup lint audit format test-rust test-unit test-parts test-wholes test-faults chaos test-compat test-outages test-hosts test-hostile test-fuzz fuzz-native examples bench bench-year pictures docs release clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -121,6 +121,9 @@ test-compat: setup ## other Service Bus clients on the local bus; installs them 
 
 bench: setup ## print the tables of every benchmark (ARGS="latency" for one)
 	@exec $(BIN)/python -m bench $(ARGS)
+
+bench-year: setup ## what a year costs on disk and to be asked (ARGS="--sensors 200 --days 365 --interval 600"; a month without)
+	@exec $(BIN)/python -m bench.year $(ARGS)
 
 pictures: setup ## draw the pictures of docs/ anew
 	@$(BIN)/python -m bench.pictures

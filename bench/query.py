@@ -61,6 +61,35 @@ SELECT nextval('alarm_events_id_seq'), s.facility_id, n::text, s.sensor_no, 'hig
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """A history that ends at some moment. `step` is what `how` makes of it; `goal_ms`: of the p99."""
+
+    name: str
+    length: timedelta
+    step: timedelta
+    goal_ms: float
+    times: int
+    how: dict[str, str]
+
+    def parameters(self, end: datetime) -> dict[str, str]:
+        return {
+            "start_date": f"{end - self.length:%Y-%m-%d %H:%M:%S}",
+            "end_date": f"{end:%Y-%m-%dT%H:%M:%S}",
+            **self.how,
+        }
+
+
+GRIDS = (
+    Grid("1 hour at 15S", timedelta(hours=1), timedelta(seconds=15), 30, 100, {"freq": "15S"}),
+    Grid("1 day at 15T", timedelta(days=1), timedelta(minutes=15), 50, 100, {"freq": "15T"}),
+    Grid("1 year at 1D", YEAR, timedelta(days=1), 100, 40, {"freq": "1D"}),
+    Grid("1 year, max_points=2000", YEAR, timedelta(hours=5), 100, 40, {"max_points": "2000"}),
+    Grid("1 year by minmax", YEAR, timedelta(hours=5), 300, 20, {"max_points": "2000", "downsample": "minmax"}),
+    Grid("1 year at 15T", YEAR, timedelta(minutes=15), 1500, 8, {"freq": "15T"}),
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One request and the statements beside it. `goal_ms`: of the p99."""
 
@@ -79,8 +108,8 @@ async def query(runs: int, say: Say) -> list[Figure]:
         sensor_no = await database.fetchval("SELECT sensor_no FROM sensors WHERE id = $1", SENSOR)
         for question in questions(sensor_no, await database.fetchval("SELECT max(id) FROM users")):
             say(f"{question.name}, {runs} times {question.times}")
-            answers = [await _timed(partial(_ask, client, question), question.times) for _ in range(runs)]
-            bare = [await _timed(partial(_run, database, question), max(3, question.times // 10)) for _ in range(runs)]
+            answers = [await timed(partial(_ask, client, question), question.times) for _ in range(runs)]
+            bare = [await timed(partial(_run, database, question), max(3, question.times // 10)) for _ in range(runs)]
             found += [
                 median(f"{question.name}, p50", [percentile(run, 0.5) for run in answers], "ms"),
                 at_most(f"{question.name}, p99", [percentile(run, 0.99) for run in answers], "ms", question.goal_ms),
@@ -91,21 +120,20 @@ async def query(runs: int, say: Say) -> list[Figure]:
 
 def questions(sensor_no: int, user_id: int) -> list[Question]:
     """What performance.md of the design asks for."""
-
-    def grid(name: str, length: timedelta, step: timedelta, goal_ms: float, times: int, **how: str) -> Question:
-        begin = END - length
-        window = {"start_date": f"{begin:%Y-%m-%d %H:%M:%S}", "end_date": f"{END:%Y-%m-%dT%H:%M:%S}"}
-        statement = (READ_CELLS, [sensor_no, begin, END, step, 1.0, timedelta(seconds=1)])
-        return Question(name, f"/sensor-records/{SENSOR}", window | how, [statement], goal_ms, times)
-
     rights: list[object] = [False, f"user:{user_id}"]
+    grids = [
+        Question(
+            grid.name,
+            f"/sensor-records/{SENSOR}",
+            grid.parameters(END),
+            [(READ_CELLS, [sensor_no, END - grid.length, END, grid.step, 1.0, timedelta(seconds=1)])],
+            grid.goal_ms,
+            grid.times,
+        )
+        for grid in GRIDS
+    ]
     return [
-        grid("1 hour at 15S", timedelta(hours=1), timedelta(seconds=15), 30, 100, freq="15S"),
-        grid("1 day at 15T", timedelta(days=1), timedelta(minutes=15), 50, 100, freq="15T"),
-        grid("1 year at 1D", YEAR, timedelta(days=1), 100, 40, freq="1D"),
-        grid("1 year, max_points=2000", YEAR, timedelta(hours=5), 100, 40, max_points="2000"),
-        grid("1 year by minmax", YEAR, timedelta(hours=5), 300, 20, max_points="2000", downsample="minmax"),
-        grid("1 year at 15T", YEAR, timedelta(minutes=15), 1500, 8, freq="15T"),
+        *grids,
         Question("alerts", "/alerts", {}, [(LIST_ALERTS, [*rights, AFTER_ALL_IDS, 0, 100])], 30, 100),
         Question(
             "dashboard", "/dashboard", {}, [(s, [*rights, None]) for s in (COUNT_FACILITIES, COUNT_SENSORS)], 30, 100
@@ -123,14 +151,16 @@ async def _run(database: Any, question: Question) -> None:
         await database.fetch(statement, *arguments, timeout=60)
 
 
-async def _timed(act: Callable[[], Awaitable[None]], times: int) -> list[float]:
-    """Milliseconds of each; the first is not counted, it fills caches."""
+async def timed(act: Callable[[], Awaitable[None]], times: int, *, warmed_up: bool = True) -> list[float]:
+    """Milliseconds of each. `warmed_up`: once before, not counted, to fill caches."""
+    if warmed_up:
+        await act()
     found = []
-    for _ in range(times + 1):
+    for _ in range(times):
         started_s = time.perf_counter()
         await act()
         found.append(1000 * (time.perf_counter() - started_s))
-    return found[1:]
+    return found
 
 
 @asynccontextmanager
