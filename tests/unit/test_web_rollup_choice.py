@@ -82,16 +82,17 @@ def test_stretches_are_close_that_are_half_of_their_time(pairs: list[tuple[int, 
     ("interval_s", "step_s", "unit_s", "is_long"),
     [
         (15, 900, 1, False),  # cells begin within minutes: each is put together
-        (15, 900, 60, True),  # each is 15 rollups for 60 readings
-        (30, 900, 60, False),
-        (29, 900, 60, True),
+        (15, 900, 60, True),  # each is 15 rollups in place of 60 readings
+        (60, 900, 60, False),
+        (59, 900, 60, True),
         (60, 7200, 3600, True),
-        (1800, 7200, 3600, False),
         (15, 86_400, 1, True),
+        (850, 86_400, 1, True),
+        (870, 86_400, 1, False),
     ],
 )
 def test_the_rollups_are_read_where_they_are_fewer(interval_s: int, step_s: int, unit_s: int, is_long: bool) -> None:
     window = Window(EPOCH_US, EPOCH_US + 365 * DAY_US, step_s * S, interval_s * S)
     assert Asked(1, "f", window, unit_s * S).is_long is is_long
-    short = Window(EPOCH_US, EPOCH_US + 20_000 * interval_s * S, step_s * S, interval_s * S)
+    short = Window(EPOCH_US, EPOCH_US + 10_000 * interval_s * S, step_s * S, interval_s * S)
     assert not Asked(1, "f", short, unit_s * S).is_long

@@ -106,7 +106,9 @@ SELECT stretch.start_at, found.*
  ) found
 """
 SMALL_SCALE = 2.0**-64
-WORTH_READINGS = 20_000  # a window of so many is read from them in some milliseconds
+# A window of so many is read from them in some milliseconds, or some ten: those of one sensor lie scattered among those
+# of all others of their time, where a bench has them close together.
+WORTH_READINGS = 10_000
 # With a partition a day, planning for a year takes longer than reading what is wanted of it.
 PLAN_ONCE = "SET LOCAL plan_cache_mode = force_generic_plan"
 FIRST_WITHIN_US = (DAY_US, 30 * DAY_US, sys.maxsize)
@@ -138,7 +140,7 @@ class Asked:
             others = max(0, window.end_us - window.start_us) // self.unit_us
         else:
             others = CELL_ROWS * window.cells_max
-        return self.readings > max(WORTH_READINGS, 2 * others)
+        return self.readings > max(WORTH_READINGS, others)
 
 
 @dataclass(slots=True)
