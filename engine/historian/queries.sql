@@ -438,7 +438,7 @@ JOIN unnest($1::text[], $2::timestamptz[]) floor (sensor_type, kept_from)
     ON floor.sensor_type = sensors.type AND stray.tracked_at < floor.kept_from;
 
 -- name: floors_get
-SELECT sensor_type, settled_to, cleared_to FROM retention_floors;
+SELECT sensor_type, kept_from, settled_to, cleared_to FROM retention_floors;
 
 -- name: floors_raise
 -- Never down: what has been removed does not come back.

@@ -18,6 +18,7 @@ from engine.exports.datasets import FACILITIES, Dataset
 from engine.historian.group import expected_freq
 from engine.historian.notifications import CHANNEL
 from engine.historian.queries import SQL
+from engine.historian.standing import read_standing
 from engine.imports.known import Known
 from engine.imports.reasons import Reason
 from engine.imports.report import Report
@@ -35,9 +36,10 @@ INSERT INTO facilities (id, name, type, status, created_at, location_id) VALUES 
 """
 _SENSOR: Final = """
 INSERT INTO sensors (id, facility_id, name, type, status, expected_freq, signal_interval_s, installed_at,
-    status_changed_at, location_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    status_changed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING RETURNING id
 """
+_SENSOR_IS_AT: Final = "UPDATE sensors SET location_id = $2 WHERE id = $1"
 _TELL_ENGINE: Final = "SELECT pg_notify($1, $2)"
 _TIMES: Final = ("created_at", "installed_at", "status_changed_at")
 _NAMELESS_PLACE: Final = {"longitude": 0.0, "latitude": 0.0}
@@ -70,32 +72,32 @@ def missing_of(table: Table, dataset: Dataset, known: Known, report: Report, nam
     return made
 
 
-async def make(connection: Any, dataset: Dataset, rows: list[Row]) -> None:
-    """All of them in one transaction."""
+async def make(connection: Any, dataset: Dataset, rows: list[Row]) -> int:
+    """All of them in one transaction, but for those that somebody else has made meanwhile; how many."""
+    make_one = _make_facility if dataset is FACILITIES else _make_sensor
+    made = 0
     async with connection.transaction():
         for row in rows:
-            place = None
-            if row["longitude"] is not None:
-                place = await connection.fetchval(_PLACE, row["address"], row["longitude"], row["latitude"])
-            if dataset is FACILITIES:
-                await _make_facility(connection, row, place)
-            else:
-                await _make_sensor(connection, row, place)
+            made += await make_one(connection, row)
         if dataset is not FACILITIES:
             for facility_id in sorted({row["facility_id"] for row in rows}):
                 await connection.execute(_TELL_ENGINE, CHANNEL, facility_id)
+    return made
 
 
-async def _make_facility(connection: Any, row: Row, place: int | None) -> None:
+async def _make_facility(connection: Any, row: Row) -> bool:
     facility_id = row["facility_id"]
-    await connection.execute(SQL["facility_lock"], facility_id)  # whoever parks something for it takes turns with us
+    standing = await read_standing(connection, facility_id)
+    if standing.is_there:
+        return False
+    place = await _place(connection, row)
     await connection.execute(_FACILITY, facility_id, row["name"], row["type"], row["status"], row["created_at"], place)
-    standing = await connection.fetchrow(SQL["facility_standing"], facility_id)
-    await connection.execute(SQL["epoch_insert"], facility_id, standing["epoch"] + 1)
+    await connection.execute(SQL["epoch_insert"], facility_id, standing.epoch + 1)
+    return True
 
 
-async def _make_sensor(connection: Any, row: Row, place: int | None) -> None:
-    await connection.execute(
+async def _make_sensor(connection: Any, row: Row) -> bool:
+    made = await connection.fetchval(
         _SENSOR,
         row["sensor_id"],
         row["facility_id"],
@@ -106,8 +108,15 @@ async def _make_sensor(connection: Any, row: Row, place: int | None) -> None:
         row["expected_interval_s"],
         row["installed_at"],
         row["status_changed_at"],
-        place,
     )
+    if made is not None and row["longitude"] is not None:
+        await connection.execute(_SENSOR_IS_AT, made, await _place(connection, row))
+    return made is not None
+
+
+async def _place(connection: Any, row: Row) -> int:
+    number: int = await connection.fetchval(_PLACE, row["address"], row["longitude"], row["latitude"])
+    return number
 
 
 def _plain(frame: pl.DataFrame, dataset: Dataset) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Final
@@ -14,6 +13,7 @@ from engine.imports.known import Known
 from engine.imports.reasons import Reason
 from engine.imports.report import EXAMPLES_MAX, Report
 from engine.imports.rows import Rows
+from engine.imports.span import Span
 from native import Flag
 
 ALL_FLAGS: Final = int(reduce(or_, Flag))
@@ -33,14 +33,6 @@ STORED: Final = pl.Schema(
 """is_unjudged: neither score nor flags came with it, so that somebody may score it
 """
 SHOWN_CHARACTERS_MAX: Final = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Moments that are taken, the end not included."""
-
-    start_us: int
-    end_us: int
 
 
 def judged(rows: Rows, known: Known, span: Span, name: str, report: Report) -> pl.DataFrame:
@@ -70,10 +62,12 @@ def _with_reasons(frame: pl.DataFrame, known: Known, span: Span) -> pl.DataFrame
     no_number = column("value").is_null()
     is_longer = column("text").str.len_bytes() > native.DATA_BYTES_MAX
     is_odd = ~column("flags").is_between(0, ALL_FLAGS) | ~column("score").is_finite()
+    # what nobody has is too old where nobody's would be kept
+    start_us = column("type").replace_strict(span.starts_us, default=span.earliest_us, return_dtype=pl.Int64)
     conditions = (
         (column("sensor_id").is_null(), Reason.NO_SENSOR),
         (column("reason").is_not_null(), None),
-        (column("at_us") < span.start_us, Reason.TOO_OLD),
+        (column("at_us") < start_us, Reason.TOO_OLD),
         (column("at_us") >= span.end_us, Reason.FUTURE),
         (
             column("facility_id").is_not_null() & ~column("facility_id").is_in(list(known.facilities)),

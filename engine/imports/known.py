@@ -10,6 +10,7 @@ import polars as pl
 from engine.historian.queries import SQL
 from engine.model import Detection
 
+_FACILITIES: Final = "SELECT id FROM facilities ORDER BY id"
 DETECTION: Final = tuple(each.name for each in fields(Detection))
 
 
@@ -42,13 +43,15 @@ class Known:
                 "sensor_id": list(self.sensors),
                 "home": [sensor.facility_id for sensor in self.sensors.values()],
                 "sensor_no": [sensor.number for sensor in self.sensors.values()],
+                "type": [sensor.type for sensor in self.sensors.values()],
             },
-            schema={"sensor_id": pl.String, "home": pl.String, "sensor_no": pl.Int32},
+            schema={"sensor_id": pl.String, "home": pl.String, "sensor_no": pl.Int32, "type": pl.String},
         )
 
 
 async def known(connection: Any) -> Known:
-    facilities = {row["id"] for row in await connection.fetch(SQL["facility_ids"])}
+    """Also those that are retired: their past is as good as anybody's."""
+    facilities = {row["id"] for row in await connection.fetch(_FACILITIES)}
     sensors = {}
     for facility_id in facilities:
         for row in await connection.fetch(SQL["sensors_of"], facility_id):

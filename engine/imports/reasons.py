@@ -35,7 +35,7 @@ SENTENCES: Final[Mapping[Reason, str]] = {
         " --fold earlier or --fold later; of a recording that goes through both hours the order of its rows tells"
     ),
     Reason.OUT_OF_RANGE: "outside of the years 1970 to 2200",
-    Reason.TOO_OLD: "older than readings are kept (RETENTION_DAYS)",
+    Reason.TOO_OLD: "older than readings of such a sensor are kept (RETENTION_DAYS, RETENTION_DAYS_BY_TYPE), or were",
     Reason.FUTURE: "in the future",
     Reason.UNKNOWN_FACILITY: "no such facility: import the export of facilities first, or let its setup come",
     Reason.UNKNOWN_SENSOR: "no such sensor: import the export of sensors first, or let its activation come",

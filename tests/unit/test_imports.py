@@ -15,15 +15,18 @@ import pytest
 import native
 from engine.exports.datasets import DATASETS, schema_of
 from engine.imports import storing
-from engine.imports.judging import ALL_FLAGS, SHOWN_CHARACTERS_MAX, STORED, Span, judged
+from engine.imports.judging import ALL_FLAGS, SHOWN_CHARACTERS_MAX, STORED, judged
 from engine.imports.known import Known, Sensor
+from engine.imports.looking import Looked, counted
 from engine.imports.moments import Fold, Zone
 from engine.imports.reasons import SENTENCES, Reason
 from engine.imports.report import EXAMPLES_MAX, REMARKS_MAX, Report
 from engine.imports.rows import COLUMNS_TOLD_MAX, ROWS, Mapped, rows_of
 from engine.imports.scoring import scored
-from engine.imports.sources import Found, find
+from engine.imports.sources import Found, Source, find
+from engine.imports.span import Span
 from engine.imports.storing import ATTEMPTS, BATCH_ROWS, Counts, Store, batches
+from engine.model import SensorType
 from engine.offline import FrameRefused, score_frame
 from native import Flag
 
@@ -36,7 +39,7 @@ KNOWN = Known(
 )
 LATE, TEXT, NON_FINITE = Flag.LATE.value, Flag.TEXT.value, Flag.NON_FINITE.value
 BERLIN = Zone("Europe/Berlin")
-EVER = Span(0, native.TIME_US_END)
+EVER = Span(dict.fromkeys(SensorType, 0), native.TIME_US_END)
 
 
 def looked_at(
@@ -219,7 +222,8 @@ def test_every_reason_is_told_with_the_place(tmp_path: Path) -> None:
     names = ["sensor_id", "facility_id", "tracked_at", "value", "text", "score", "flags"]
     path = tmp_path / "r.parquet"
     pl.DataFrame([*(row[:-1] for row in rows), *good], schema=names, orient="row").write_parquet(path)
-    span = Span(int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000, START_US + 1)
+    first_us = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+    span = Span(dict.fromkeys(SensorType, first_us), START_US + 1)
     frame, report = looked_at(path, span=span)
     assert frame.height == len(good)
     assert {reason: [row[-1] for row in rows].count(reason) for reason in (row[-1] for row in rows)} == reasons(report)
@@ -231,11 +235,11 @@ def test_every_reason_is_told_with_the_place(tmp_path: Path) -> None:
 
 def test_the_ends_of_what_is_taken(tmp_path: Path) -> None:
     moments = [datetime.fromtimestamp((START_US + step) / 1e6, UTC) for step in (-1, 0, 9, 10)]
-    frame, report = looked_at(
-        parquet(tmp_path, {"tracked_at": moments, "a": [1, 2, 3, 4]}), span=Span(START_US, START_US + 10)
-    )
-    assert frame["value"].to_list() == [2, 3]
-    assert reasons(report) == {"too_old": 1, "future": 1}
+    starts_us: dict[str, int] = {SensorType.PRESSURE: START_US, SensorType.FLOW: START_US + 9}
+    columns = {"tracked_at": moments, "a": [1, 2, 3, 4], "007": [5, 6, 7, 8], "of nobody": [0, 0, 0, 0]}
+    frame, report = looked_at(parquet(tmp_path, columns), span=Span(starts_us, START_US + 10))
+    assert frame["value"].to_list() == [2, 3, 7]
+    assert reasons(report) == {"too_old": 4, "future": 3, "unknown_sensor": 2}
 
 
 def test_every_reason_has_a_sentence() -> None:
@@ -411,6 +415,33 @@ def test_batches_are_bounded_and_in_order_of_time() -> None:
     assert next(batches(tied))["value"].to_list() == list(range(50))
 
 
+def test_of_rows_of_one_time_the_first_stays_whoever_has_it() -> None:
+    rows = history(5)
+    stored, earlier = (rows.slice(place, 1).select("sensor_no", "at_us", "value", "text") for place in (0, 1))
+    assert counted(rows, []) == Counts(5)
+    assert counted(rows, [stored, earlier]) == Counts(3, 2)
+    other = earlier.with_columns(value=pl.lit(9.0))
+    assert counted(rows, [other]) == Counts(4, 0, 1)
+    assert counted(rows, [earlier, other]) == Counts(4, 1)
+    again = pl.concat([rows, rows.head(1), rows.tail(1).with_columns(value=pl.lit(9.0))])
+    assert counted(again, []) == Counts(5, 1, 1)
+
+
+def test_a_text_differs_only_where_there_is_no_number() -> None:
+    rows = history(2).with_columns(value=pl.Series([1.0, None]), text=pl.Series(["1.0", "open"]))
+    there = rows.select("sensor_no", "at_us", "value", text=pl.Series(["1.00", "shut"]))
+    assert counted(rows, [there]) == Counts(0, 1, 1)
+
+
+def test_files_are_read_again_where_they_may_have_the_same_readings(tmp_path: Path) -> None:
+    looked, rows = Looked(), history(10)
+    first, second, third, fourth = (Source(tmp_path / name) for name in "abcd")
+    assert looked.add(first, rows.head(5)) == []
+    assert looked.add(second, rows.tail(5)) == []
+    assert looked.add(third, rows.slice(4, 2)) == [first, second]
+    assert looked.add(fourth, rows.with_columns(sensor_no=pl.lit(2, pl.Int32))) == []
+
+
 class Connection:
     """Of a database in which somebody is in the way so often."""
 
@@ -423,6 +454,9 @@ class Connection:
 
     async def copy_records_to_table(self, _: str, *, records: Iterable[object]) -> None:
         assert len(list(records)) == 3
+
+    async def fetch(self, _: str) -> list[object]:
+        return []
 
     async def fetchval(self, _: str) -> int:
         self.failures -= 1
@@ -438,7 +472,7 @@ async def test_who_is_in_the_way_is_waited_for_a_few_times(failures: int, monkey
 
     monkeypatch.setattr(storing, "PAUSE_S", 0)
     monkeypatch.setattr(storing, "rollup_pass", none)
-    writing = Store(Connection(failures)).write(history(3))
+    writing = Store(Connection(failures)).write(history(3), START_US)
     if failures < ATTEMPTS:
         assert await writing == Counts(stored=3)
     else:

@@ -28,8 +28,11 @@ from engine.historian.connection import prepare_connection
 from engine.historian.historian import Historian
 from engine.historian.notifications import CHANNEL
 from engine.historian.rollups import rollup_pass
+from engine.imports import entities
+from engine.imports.storing import Counts, open_store
 from engine.settings import Settings
 from native import Flag
+from tests.contract.stores import withdraw
 from tests.integration.historian.outcomes import committed, facility_with_sensors, outcome
 
 pytestmark = pytest.mark.postgres
@@ -51,27 +54,28 @@ async def database(database_url: str) -> AsyncIterator[Any]:
     await opened.close()
 
 
-def run(database_url: str, *arguments: object, retention_days: int = 400) -> Any:
-    environment = {"DATABASE_URL": database_url, "RETENTION_DAYS": str(retention_days)}
+def run(database_url: str, *arguments: object, **settings: object) -> Any:
+    environment = {"DATABASE_URL": database_url} | {name.upper(): str(value) for name, value in settings.items()}
     done = CliRunner().invoke(app, list(map(str, arguments)), env=environment)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done
 
 
-def imported(database_url: str, *arguments: object, **settings: int) -> dict[str, Any]:
+def imported(database_url: str, *arguments: object, **settings: object) -> dict[str, Any]:
     done = run(database_url, "import", *arguments, "--json", "--yes", **settings)
     report: dict[str, Any] = json.loads(done.stdout)
     assert done.exit_code == bool(report["refused"] or report["files_refused"])
     return report
 
 
-def looked_at(database_url: str, *arguments: object) -> dict[str, Any]:
-    report: dict[str, Any] = json.loads(run(database_url, "import", *arguments, "--json", "--dry-run").stdout)
+def looked_at(database_url: str, *arguments: object, **settings: object) -> dict[str, Any]:
+    done = run(database_url, "import", *arguments, "--json", "--dry-run", **settings)
+    report: dict[str, Any] = json.loads(done.stdout)
     assert report["event"] == "would_import"
     return report
 
 
-async def in_thread(work: Any, *arguments: object, **settings: int) -> Any:
+async def in_thread(work: Any, *arguments: object, **settings: object) -> Any:
     return await asyncio.to_thread(work, *arguments, **settings)
 
 
@@ -213,8 +217,8 @@ async def test_what_is_too_old_or_ahead_is_refused_and_the_days_get_partitions(
     moments = {
         "future": now + timedelta(seconds=400),
         "kept": now + timedelta(seconds=200),
-        "old": now - timedelta(days=40, seconds=60),
-        "young": now - timedelta(days=40) + timedelta(hours=1),
+        "old": TODAY - timedelta(days=40, microseconds=1),
+        "young": TODAY - timedelta(days=40),
     }
     file = tmp_path / "b.parquet"
     pl.DataFrame({"tracked_at": list(moments.values()), "value": [1.0] * 4}).write_parquet(file)
@@ -224,6 +228,162 @@ async def test_what_is_too_old_or_ahead_is_refused_and_the_days_get_partitions(
     assert found["refused"]["too_old"]["examples"][0].endswith("in row 3 of b.parquet")
     assert await database.fetchval("SELECT count(*) FROM sensor_records_default") == 0
     assert await database.fetchval("SELECT count(*) FROM sensor_records") == 2
+
+
+async def test_each_type_is_kept_as_long_as_it_says_and_what_was_removed_does_not_come_back(
+    database_url: str, database: Any, tmp_path: Path
+) -> None:
+    numbers = await insert_sensors(database, SENSORS)
+    days_back = (90, 60, 20, 10)
+    moments = [TODAY - timedelta(days=back) for back in days_back]
+    file = tmp_path / "all.parquet"
+    values = [1.0] * 4
+    pl.DataFrame({"tracked_at": moments, "b-1": values, "ß-2": values, "z-3": values}).write_parquet(file)
+    kept = "Temperature=90,ValveStatus=20"
+    await database.execute("INSERT INTO retention_floors VALUES ('ValveStatus', $1, 'epoch', 'epoch')", moments[3])
+    for look in (looked_at, imported):
+        found = await in_thread(look, database_url, file, retention_days=60, retention_days_by_type=kept)
+        assert found["stored"] == 3 + 4 + 1
+        assert {reason: told["rows"] for reason, told in found["refused"].items()} == {"too_old": 4}
+    for sensor_id, days in (("b-1", 3), ("ß-2", 4), ("z-3", 1)):
+        stored = "SELECT array_agg(tracked_at ORDER BY tracked_at) FROM sensor_records WHERE sensor_no = $1"
+        assert await database.fetchval(stored, numbers[sensor_id]) == moments[4 - days :]
+
+
+async def test_a_facility_that_is_retired_and_closed_has_a_past_too(
+    database_url: str, database: Any, tmp_path: Path
+) -> None:
+    await filled(database)
+    for dataset in ("facilities", "sensors", "records"):
+        await in_thread(run, database_url, "export", dataset, "-o", tmp_path / f"{dataset}.parquet")
+    await database.execute("UPDATE facilities SET retired_at = now(), closed_at = now() WHERE id = 'south'")
+    await database.execute("TRUNCATE sensor_records")
+    for look in (looked_at, imported):
+        found = await in_thread(look, database_url, tmp_path)
+        assert found.items() >= {"stored": 400, "already_there": 6, "facilities_made": 0, "refused": {}}.items()
+
+
+async def test_who_is_made_by_others_meanwhile_stays_as_they_made_it(
+    database_url: str, database: Any, tmp_path: Path
+) -> None:
+    await moved_out(database_url, database, tmp_path, ".parquet")
+
+    async def make(connection: Any, dataset: Any, rows: Any) -> int:
+        others = await asyncpg.connect(database_url)
+        if dataset.name == "facilities":
+            await others.execute(
+                "WITH place AS (INSERT INTO locations (longitude, latitude) VALUES (1, 2) RETURNING id)"
+                " INSERT INTO facilities (id, name, status, type, location_id, created_at)"
+                " SELECT 'south', 'Theirs', 'Active', 'TankFarm', id, now() FROM place"
+            )
+        else:
+            await others.execute(
+                "INSERT INTO sensors (id, facility_id, name, status, type, expected_freq, signal_interval_s,"
+                " installed_at, status_changed_at)"
+                " VALUES ('b-1', 'south', 'Theirs', 'Active', 'Pressure', '1T', 60, now(), now())"
+            )
+        await others.close()
+        return await made(connection, dataset, rows)
+
+    made = entities.make
+    with patch.object(entities, "make", make):
+        found = await in_thread(imported, database_url, tmp_path)
+    assert found.items() >= {"facilities_made": 1, "sensors_made": 3, "already_there": 2}.items()
+    assert await database.fetchval("SELECT name FROM facilities WHERE id = 'south'") == "Theirs"
+    assert await database.fetchval("SELECT name FROM sensors WHERE id = 'b-1'") == "Theirs"
+    places = await database.fetchval("SELECT count(*) FROM locations")
+    assert places == 2 + await database.fetchval("SELECT count(location_id) FROM sensors"), "no place of nobody"
+
+
+async def test_what_stands_in_two_files_counts_once_in_the_look_as_in_the_import(
+    database_url: str, database: Any, tmp_path: Path
+) -> None:
+    await insert_sensors(database, SENSORS)
+    moments = [LAST_MONTH + timedelta(seconds=second) for second in range(100)]
+    frame = pl.DataFrame({"tracked_at": moments, "b-1": [1.5] * 100, "007": [2.5] * 100})
+    frame.head(60).write_parquet(tmp_path / "a.parquet")
+    other = pl.when(pl.col("tracked_at") == moments[50]).then(9.0).otherwise("b-1").alias("b-1")
+    frame.tail(60).with_columns(other).write_parquet(tmp_path / "b.parquet")
+    frame.tail(5).write_parquet(tmp_path / "c.parquet")
+    for look in (looked_at, imported):
+        found = await in_thread(look, database_url, tmp_path)
+        assert found.items() >= {"stored": 200, "already_there": 49, "conflicts": 1, "twice": 0}.items()
+    assert await database.fetchval("SELECT count(*) FROM sensor_records") == 200
+
+
+async def test_of_a_file_with_two_values_for_a_time_the_look_says_what_the_import_does(
+    database_url: str, database: Any, tmp_path: Path
+) -> None:
+    await insert_sensors(database, SENSORS)
+    file = tmp_path / "b.csv"
+    file.write_text("tracked_at,value\n" + "".join(f"{LAST_MONTH:%Y-%m-%dT%H:%M},{value}\n" for value in (1, 2, 1)))
+    for look in (looked_at, imported):
+        found = await in_thread(look, database_url, file, "--sensor", "b-1")
+        assert found.items() >= {"stored": 1, "conflicts": 1, "twice": 1}.items()
+
+
+async def test_a_sensor_that_is_removed_meanwhile_leaves_no_readings_behind(
+    database_url: str, database: Any, tmp_path: Path
+) -> None:
+    await filled(database)
+    await in_thread(run, database_url, "export", "-o", tmp_path / "all.parquet")
+    await database.execute("TRUNCATE sensor_records")
+    number = await database.fetchval("SELECT sensor_no FROM sensors WHERE id = 'b-1'")
+    removing = database.transaction()
+    await removing.start()
+    await withdraw(database, "remove", "south", "b-1")  # nobody else sees it yet
+    importing = asyncio.create_task(in_thread(imported, database_url, tmp_path / "all.parquet"))
+    await lock_waited_for(database_url)
+    await removing.commit()
+    found = await importing
+    assert (found["stored"], found["refused"]) == (
+        300,
+        {"unknown_sensor": {"rows": 100, "examples": ["'b-1' (removed meanwhile)"]}},
+    )
+    assert await database.fetchval("SELECT count(*) FROM sensor_records WHERE sensor_no = $1", number) == 0
+
+
+async def test_whoever_removes_a_sensor_waits_for_those_who_store_its_readings(
+    database_url: str, database: Any
+) -> None:
+    numbers = await insert_sensors(database, SENSORS)
+    columns = {"sensor_no": numbers["b-1"], "value": 1.0, "text": None, "score": None, "flags": LATE}
+    rows = pl.DataFrame({**columns, "at_us": int(LAST_MONTH.timestamp()) * 1_000_000})
+    async with open_store(database_url, Settings(database_url=database_url)) as store:
+        async with store.connection.transaction():
+            assert (await store._write(rows, 0)).stored == 1
+            removing = asyncio.create_task(withdraw(database, "remove", "south", "b-1"))
+            await lock_waited_for(database_url)
+            assert not removing.done()
+        await removing
+    historian = await Historian.open(database_url, Settings(database_url=database_url), SystemClock())
+    try:
+        while await historian.purge_removed():
+            pass
+    finally:
+        await historian.close()
+    assert await database.fetchval("SELECT count(*) FROM sensor_records") == 0
+
+
+async def lock_waited_for(database_url: str) -> None:
+    """Until somebody waits for somebody."""
+    looking = await asyncpg.connect(database_url)
+    try:
+        async with asyncio.timeout(60):
+            while not await looking.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
+                await asyncio.sleep(0.05)
+    finally:
+        await looking.close()
+
+
+async def test_a_retention_that_goes_on_meanwhile_is_held_to(database_url: str, database: Any) -> None:
+    numbers = await insert_sensors(database, SENSORS)
+    edge_us = int(LAST_MONTH.timestamp()) * 1_000_000
+    await database.execute("INSERT INTO retention_floors VALUES ('Pressure', $1, 'epoch', 'epoch')", LAST_MONTH)
+    columns = {"sensor_no": numbers["b-1"], "value": 1.0, "text": None, "score": None, "flags": LATE}
+    rows = pl.DataFrame({"at_us": [edge_us - 1, edge_us]}).with_columns(**{k: pl.lit(v) for k, v in columns.items()})
+    async with open_store(database_url, Settings(database_url=database_url)) as store:
+        assert await store.write(rows, 0) == Counts(1, old={numbers["b-1"]: 1})
 
 
 async def test_a_day_that_is_busy_goes_through_the_default_partition(
