@@ -5,6 +5,7 @@ before_score, scored, committed, at_checkpoint, loaded             in the facili
 in_commit                                                          in the historian, inside the transaction
 floors_raised, strays_set_aside, day_filled, day_dropped, rows_expired, day_copied, day_swapped, rollups_expired
                                                                    in a maintenance run, most inside a transaction
+piece_stored, piece_committed                                      in an import, the first inside its transaction
 
 A process started with GASINSIGHT_FAULTPOINTS=<folder> can be told from outside: who reaches point NAME and finds a file
 <folder>/NAME takes it (it becomes <folder>/NAME.<pid>) and does what its text says, `kill` or `pause SECONDS`.
@@ -52,6 +53,8 @@ MAINTENANCE_POINTS: Final = frozenset(
 )
 """Reached when something is due, hourly at most: a plan of blows that wants to hit something chooses of POINTS."""
 
+IMPORT_POINTS: Final = frozenset({"piece_stored", "piece_committed"})
+
 Handler = Callable[[str], Awaitable[None]]
 
 _handler: Handler | None = None
@@ -80,7 +83,7 @@ class _Orders:
     """One order a file, obeyed by the first process that takes it: renaming is atomic, and cheap when there is none."""
 
     def __init__(self, folder: Path) -> None:
-        self._paths = {name: str(folder / name) for name in POINTS | MAINTENANCE_POINTS}
+        self._paths = {name: str(folder / name) for name in POINTS | MAINTENANCE_POINTS | IMPORT_POINTS}
 
     async def obey(self, name: str) -> None:
         taken = f"{self._paths[name]}.{os.getpid()}"

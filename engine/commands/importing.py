@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.prompt import Confirm
 
+from engine import faultpoints
 from engine.all_or_nothing import unwound_by_signals
 from engine.clock import SystemClock
 from engine.commands.steps import Screen
@@ -48,6 +49,7 @@ def run_import(overrides: dict[str, object], options: ImportOptions) -> int:
     """Exit status: 1 when something was refused, else 0."""
     if not options.is_dry and not options.is_agreed and (options.as_json or not is_terminal()):
         raise SettingsError("nobody can be asked here: --dry-run shows what would be imported, --yes imports it")
+    faultpoints.install_from_environment()
     settings = load_settings(**overrides)
     try:
         found, mapped = find(options.paths), _mapped(options)

@@ -17,6 +17,7 @@ import asyncpg
 import polars as pl
 
 from engine.clock import US_PER_S
+from engine.faultpoints import reached
 from engine.historian.connecting import connect
 from engine.historian.connection import connection_options, prepare_connection
 from engine.historian.partitions import day_of, make_days
@@ -127,6 +128,8 @@ class Store:
             try:
                 async with self.connection.transaction():
                     counts = await self._write(rows, now_us)
+                    await reached("piece_stored")
+                await reached("piece_committed")
                 break
             except AGAIN:
                 if attempt == ATTEMPTS:

@@ -10,13 +10,21 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from engine.historian import maintenance, partitions
 from engine.historian.historian import Historian
+from engine.imports import storing
 from engine.settings import Settings
 from tests.conftest import database_named
 from tests.faults.run import World, WorldClock
 from tests.faults.scheduler import InlineLoop
 
 SEEDS_DEFAULT = 500
+SMALL_PIECES = {
+    partitions: {"ROWS_AT_ONCE": 4, "GIVEN_BACK_BYTES_MIN": 0},
+    maintenance: {"ROWS_AT_ONCE": 4},
+    storing: {"BATCH_ROWS": 8},
+}
+"""So that a few rows pass each point of maintenance and import, some of them several times."""
 _numbers = count(1)
 
 
@@ -47,7 +55,11 @@ def world(
     name = f"faults_{next(_numbers)}"
     url = database_named(postgres_url, name)
     opened = runner.run(_open(postgres_url, url, name, tmp_path_factory.mktemp("faults")))
-    yield opened
+    with pytest.MonkeyPatch.context() as patch:
+        for module, sizes in SMALL_PIECES.items():
+            for name, size in sizes.items():
+                patch.setattr(module, name, size)
+        yield opened
     runner.run(_close(opened))
 
 

@@ -23,6 +23,8 @@ class Fault:
     stall    the process stands still for `seconds` and nobody notices (locks expire meanwhile)
     cut      every database connection of the historian dies inside the transaction
     orphan   the facility's process dies while the historian commits for it
+    die      maintenance or an import is gone, and its connection with it; it is run again (tests/faults/upkeep.py)
+    fail     maintenance or an import ends with an error
     """
 
     kind: str

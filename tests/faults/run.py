@@ -33,6 +33,7 @@ from tests.faults.hub import ACTIVATION, DATA, DEACTIVATION, QUEUES, SETUP, Plan
 from tests.faults.menu import Fault, Menu
 from tests.faults.scheduler import START_US, InlineLoop, Process, Scheduler, current_process
 from tests.faults.stepped_source import SteppedSource
+from tests.faults.upkeep import Job
 
 RUN_S_MAX = 3600.0
 STEPS_MAX = 30_000
@@ -76,10 +77,12 @@ class Tweaks:
     """What a seed or a scenario changes about a run.
 
     errands   work of the scenario itself, each in the run's time; the run ends after them
+    checks    of theirs, after those of the run
     at_point  called at each named point before the menu's faults
     """
 
     errands: Sequence[Callable[[Run], Coroutine[Any, Any, None]]] = ()
+    checks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     at_point: Callable[[Run, str, Process | None], None] | None = None
     settings: dict[str, object] = field(default_factory=dict)
     after_s: float = 10.0
@@ -154,6 +157,12 @@ class Run:
         await check_ledger(self.world.db, self.broker, self.plan)
         for facility_id in self.plan.facilities:
             await self._check_facility(facility_id)
+        for check in self.tweaks.checks:
+            await check()
+
+    def add(self, process: Process) -> None:
+        """One more that ends with the run."""
+        self._processes.append(process)
 
     async def _check_facility(self, facility_id: str) -> None:
         db = self.world.db
@@ -279,10 +288,14 @@ class Run:
                 await asyncio.get_running_loop().create_future()
         fault = self.menu.due(point)
         if fault is None:
+            if isinstance(process, Job):
+                await process.stop()
             return
         self.scheduler.note(f"{fault.kind} at {point}")
         if process is None:
             await self._hit_historian(fault)
+        elif isinstance(process, Job):
+            await process.interrupt(fault.kind, self.world.db)
         elif fault.kind == "kill":
             process.kill()
             await asyncio.get_running_loop().create_future()

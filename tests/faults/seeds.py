@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from tests.fakes.broker import Chaos
 from tests.faults.hub import plan
 from tests.faults.menu import draw
 from tests.faults.run import Run, Tweaks, World
+from tests.faults.upkeep import Upkeep, interruptions
 
+UPKEEP_EVERY = 10
+"""Fifty seeds interrupt maintenance and import at each of their points; such a run takes several times as long."""
 CALM = Chaos()
 ROUGH = Chaos(lost_answer=0.05, lost_settle=0.05, forgotten=0.05, receive_error=0.02, lost_delivery=0.02)
 
@@ -16,10 +20,15 @@ ROUGH = Chaos(lost_answer=0.05, lost_settle=0.05, forgotten=0.05, receive_error=
 def seeded(world: World, seed: int) -> Run:
     """The run of a seed; the ids differ each time, so that a database can hold many runs."""
     chance = random.Random(f"{seed} plan")
-    sent, menu, chaos = plan(world.tag(), chance), draw(chance), chance.choice((CALM, ROUGH))
+    tag = world.tag()
+    sent, menu, chaos = plan(tag, chance), draw(chance), chance.choice((CALM, ROUGH))
     tweaks = Tweaks(
         settings={"facilities_per_actor": chance.choice((1, 3))},
         after_s=chance.choice((5, 5, 150)),  # long enough for silent sensors to become stale
         closes=chance.random() < 0.3,
     )
+    if seed % UPKEEP_EVERY == 0:
+        upkeep = Upkeep(world, chance, tag)
+        menu.faults += interruptions(chance, seed // UPKEEP_EVERY)
+        tweaks = replace(tweaks, errands=[upkeep.errand], checks=[upkeep.check, upkeep.forget])
     return Run(world, seed, sent, menu, chaos, tweaks)

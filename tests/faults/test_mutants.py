@@ -17,10 +17,13 @@ from engine.bus.holding import Batch
 from engine.bus.reader import BusReader
 from engine.facility import commit, facility, recovery
 from engine.facility.directory import Directory
-from engine.historian import group
+from engine.historian import group, maintenance
 from engine.historian.port import HistorianPort
+from engine.historian.queries import SQL
+from engine.imports import storing
 from engine.model import CommitAnswer, DeadLetter, FacilityState, Outcome, ParkedItem, Verdict
 from tests.faults.run import World
+from tests.faults.scheduler import START_US
 from tests.faults.seeds import seeded
 
 SEEDS_MAX = 60
@@ -170,6 +173,39 @@ def two_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(facility.Facility, "__init__", unlocked)
 
 
+def removed_before_it_is_rolled_up(patch: pytest.MonkeyPatch) -> None:
+    """Readings go although their rollups are still to be computed."""
+
+    async def hasty(connection: Any) -> None:
+        await connection.execute(SQL["floors_settled"])
+
+    patch.setattr(maintenance, "_settle", hasty)
+
+
+def old_strays_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """What came after its time goes without a dead letter."""
+    silent = "DELETE FROM staging WHERE $1::timestamptz IS NOT NULL RETURNING sensor_no"
+    patch.setattr(maintenance, "SQL", {**SQL, "staged_old_set_aside": silent})
+
+
+def cleared_before_it_is(patch: pytest.MonkeyPatch) -> None:
+    """A run says that days are thinned out, and then begins."""
+    floors = maintenance._floors
+
+    async def hasty(connection: Any) -> Any:
+        found = await floors(connection)
+        await connection.execute(SQL["floors_cleared"], START_US)
+        return found
+
+    patch.setattr(maintenance, "_floors", hasty)
+
+
+def imported_without_marks(patch: pytest.MonkeyPatch) -> None:
+    """Nobody is told which minutes of the past are to be rolled up."""
+    insert = storing._STORE.partition("), marked AS")[0]
+    patch.setattr(storing, "_STORE", f"{insert}) SELECT count(*) FROM stored")
+
+
 @pytest.mark.parametrize(
     "mutant",
     [
@@ -184,6 +220,10 @@ def two_at_once(patch: pytest.MonkeyPatch) -> None:
         letters_are_told_again,
         letters_are_not_waited_for,
         two_at_once,
+        removed_before_it_is_rolled_up,
+        old_strays_are_forgotten,
+        cleared_before_it_is,
+        imported_without_marks,
     ],
 )
 def test_a_broken_engine_is_caught(

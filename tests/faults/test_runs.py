@@ -13,6 +13,7 @@ import pytest
 
 from tests.faults.run import World
 from tests.faults.seeds import seeded
+from tests.faults.upkeep import POINTS
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +32,7 @@ def test_run(world: World, runner: asyncio.Runner, seed: int) -> None:
     _totals.update(run.broker.counts)
     _totals.update(run.history.counts)
     _totals.update(fault.kind for fault in run.menu.faults)
+    _totals.update(fault.point for fault in run.menu.faults if fault.kind in {"die", "fail"})
     _totals["runs"] += 1
     _totals["steps"] += run.scheduler.steps
 
@@ -55,6 +57,9 @@ def test_the_faults_bit(request: pytest.FixtureRequest) -> None:
         "stall",
         "cut",
         "orphan",
+        "die",
+        "fail",
+        *POINTS,
     ):
         assert _totals[name] > 0, f"{name} never happened in {_totals['runs']} runs"
     assert _totals["loads"] > _totals["runs"], "nothing was ever loaded again"
