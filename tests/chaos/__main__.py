@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--rate", type=float, default=600.0, help="readings a second")
     parser.add_argument("--kills", type=int, help=f"blows in all; default: {KILLS_A_MINUTE} a minute")
+    parser.add_argument("--beside", action="store_true", help="exports and an import go on meanwhile")
     parser.add_argument("--report", type=Path, help="folder for report.json and report.html")
     parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
     given = parser.parse_args()
@@ -32,9 +33,10 @@ def main() -> int:
         parser.error(f"at least {MINUTES_MIN} minutes, one reading a second and one blow")
     logging.getLogger("azure").setLevel(logging.CRITICAL)
     kills = given.kills or round(given.minutes * KILLS_A_MINUTE)
+    options = Options(given.seed, given.minutes, given.rate, kills, beside=given.beside)
     screen = _Screen()
     try:
-        judgement = asyncio.run(_until_stopped(Options(given.seed, given.minutes, given.rate, kills), screen))
+        judgement = asyncio.run(_until_stopped(options, screen))
     except asyncio.CancelledError:
         screen.say("stopped; everything it started has ended")
         return 130

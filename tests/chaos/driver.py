@@ -14,6 +14,7 @@ import numpy as np
 from engine.bus.queue_lengths import queue_lengths
 from engine.clock import US_PER_S
 from engine.processes.polling import until
+from tests.chaos.beside import FACILITY_ID, Beside
 from tests.chaos.commits import FoldResult, check_commits, first_stored, reading_keys
 from tests.chaos.field import NEWCOMER_SHARE
 from tests.chaos.house import AWAY, House, Say, open_house
@@ -33,7 +34,7 @@ PROGRESS_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`rate` readings a second; `kills` blows in all."""
+    """`rate` readings a second; `kills` blows in all. `beside`: exports and an import go on meanwhile."""
 
     seed: int
     minutes: float
@@ -41,6 +42,7 @@ class Options:
     kills: int
     facilities: int = 10
     sensors: int = 100
+    beside: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Run:
     sender: SenderProcess
     killer: Killer
     watch: Watch
+    beside: Beside | None
     notes: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
@@ -71,9 +74,14 @@ async def run_chaos(options: Options, say: Say, progress: Say) -> Judgement:
         ledger = Ledger(house.folder / "ledger")
         sender = SenderProcess(ledger, house.bus, options.seed, options.facilities, options.sensors, options.rate)
         plan = make_plan(options.seed, options.minutes * 60, options.kills)
-        run = Run(options, house, ledger, sender, Killer(house, plan), Watch(house, ledger))
+        watch = Watch(house, ledger)
+        beside = Beside(house, watch, options.seed) if options.beside else None
+        run = Run(options, house, ledger, sender, Killer(house, plan), watch, beside)
         try:
             await _suffer(run, say, progress)
+            if beside is not None:
+                say("looking at what exports and the import have left")
+                await beside.judge()
             say("stopping gasinsight up: the last checkpoints are written")
             await house.stop_up()
             say("comparing ledger, database, commit log and dead letters")
@@ -101,12 +109,18 @@ async def _suffer(run: Run, say: Say, progress: Say) -> None:
         tasks += [asyncio.create_task(run.watch.run()), asyncio.create_task(_tell(run, progress))]
         striking = asyncio.create_task(run.killer.run(length_s))
         tasks.append(striking)
+        if run.beside is not None:
+            tasks.append(asyncio.create_task(run.beside.run()))
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-        assert striking in done, "the sender or the watch has ended before its time"
+        assert striking in done, "the sender, the watch or what goes on beside has ended before its time"
         stop.set()
         await sending
+        if run.beside is not None:
+            say("no more blows; the import is run once more")
+            run.beside.finish()
+            await tasks[-1]
         say("no more blows; waiting until everything is stored")
         await _drain(run)
         run.watch.moments.append((time.time() - run.watch.started_s, run.ledger.last_sequence))
@@ -166,7 +180,7 @@ async def _judge(run: Run) -> Judgement:
     checked = await check_ledger(run.ledger, house.database_url, house.bus)
     db = await asyncpg.connect(house.database_url)
     try:
-        folded = await check_commits(db, house.settings)
+        folded = await check_commits(db, house.settings, sparing=[FACILITY_ID] if run.beside else [])
         stored_s = await _stored_s(db, sent, run.watch.started_s)
     finally:
         await db.close()
@@ -174,6 +188,9 @@ async def _judge(run: Run) -> Judgement:
     kills = with_recoveries(run.killer.hits, due_s, stored_s)
     run.notes += [checked.trials(), *_notes(run, folded)]
     problems = [*_wrong(checked), *folded.differences, *run.complaints]
+    if run.beside is not None:
+        run.notes += run.beside.notes()
+        problems += run.beside.problems
     run.notes += [f"WRONG: {line}" for line in problems]
     samples = timeline(run.watch.moments, sent.row_sequences, stored_s)
     result = _result(run, sent, checked, folded, kills, samples)

@@ -1,4 +1,6 @@
-"""The whole system under blows for two minutes: nothing lost, nothing doubled, state equal to the folded log."""
+"""The whole system under blows for two minutes, exports and an import beside it: nothing lost, nothing doubled, nothing
+left behind, state equal to the folded log.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from tests.chaos.driver import Options, run_chaos
 
 pytestmark = [pytest.mark.ray, pytest.mark.postgres, pytest.mark.bus, pytest.mark.slow, pytest.mark.timeout(900)]
 
-OPTIONS = Options(seed=1, minutes=2.0, rate=200.0, kills=20, facilities=4, sensors=25)
+OPTIONS = Options(seed=1, minutes=2.0, rate=200.0, kills=20, facilities=4, sensors=25, beside=True)
 
 
 async def test_nothing_is_lost_or_doubled() -> None:
