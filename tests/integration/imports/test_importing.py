@@ -22,6 +22,7 @@ import pytest_asyncio
 from typer.testing import CliRunner
 
 from bench.site import insert_sensors
+from engine import faultpoints
 from engine.clock import SystemClock
 from engine.commands.cli.app import app, main
 from engine.historian.connection import prepare_connection
@@ -29,10 +30,11 @@ from engine.historian.historian import Historian
 from engine.historian.notifications import CHANNEL
 from engine.historian.rollups import rollup_pass
 from engine.imports import entities
-from engine.imports.storing import Counts, open_store
+from engine.imports.storing import BATCH_ROWS, Counts, open_store
 from engine.settings import Settings
 from native import Flag
 from tests.contract.stores import withdraw
+from tests.integration.gasinsight import gasinsight
 from tests.integration.historian.outcomes import committed, facility_with_sensors, outcome
 
 pytestmark = pytest.mark.postgres
@@ -475,6 +477,27 @@ async def test_ended_in_the_middle_and_run_again_it_ends_the_same(
     rolled = await database.fetchval("SELECT sum(readings) FROM reading_rollups WHERE width_s = 60")
     assert rolled == 200_000
     assert await database.fetchval("SELECT count(*) FROM rollup_dirty") == 0
+
+
+@pytest.mark.parametrize(("point", "stored"), [("piece_stored", 0), ("piece_committed", BATCH_ROWS)])
+async def test_a_piece_is_there_whole_or_not_at_all(
+    database_url: str, database: Any, tmp_path: Path, point: str, stored: int
+) -> None:
+    await insert_sensors(database, SENSORS)
+    rows = BATCH_ROWS + 1
+    moments = [LAST_MONTH + timedelta(seconds=second) for second in range(rows)]
+    file, orders = tmp_path / "b.parquet", tmp_path / "orders"
+    pl.DataFrame({"tracked_at": moments, "value": [1.0] * rows}).write_parquet(file)
+    orders.mkdir()
+    (orders / point).write_text("kill")
+    words = ("import", str(file), "--sensor", "b-1", "--yes")
+    killed = gasinsight(*words, database_url=database_url, **{faultpoints.ENVIRONMENT: str(orders)})
+    assert killed.returncode == -signal.SIGKILL
+    assert await database.fetchval("SELECT count(*) FROM sensor_records") == stored
+    found = await in_thread(imported, database_url, file, "--sensor", "b-1")
+    assert (found["stored"], found["already_there"]) == (rows - stored, stored)
+    rolled = await database.fetchval("SELECT sum(readings) FROM reading_rollups WHERE width_s = 60")
+    assert rolled == await database.fetchval("SELECT count(*) FROM sensor_records") == rows
 
 
 async def test_an_engine_that_runs_is_told_of_new_sensors(database_url: str, database: Any, tmp_path: Path) -> None:
