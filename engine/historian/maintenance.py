@@ -94,10 +94,11 @@ async def maintain(connection: Any, retention: Retention, now_us: int, told: Tol
     await _take_turn(connection, told)
     await _raise_floors(connection, retention, now_us)
     await _try(told, "retention", _settle(connection))
-    floors, cleared = await _floors(connection)
-    plan = await _plan(connection, retention, now_us, floors, cleared)
     if rows := await _set_old_strays_aside(connection, now_us):
         told(Did("set_aside", "sensor_records_default", rows=rows))
+    # Only now: an import may make days too, and what it moves there of old strays would be planned by nobody.
+    floors, cleared = await _floors(connection)
+    plan = await _plan(connection, retention, now_us, floors, cleared)
     for day, _ in plan.make:
         await _try(told, partition_name(day), _make(connection, day, told))
     put_off = [each.day for each in plan.drop if not await _try(told, each.name, _drop(connection, each, told))]
@@ -219,7 +220,8 @@ async def _try(told: Told, name: str, step: Any) -> bool:
 
 async def _make(connection: Any, day: dt.date, told: Told) -> None:
     rows = await make_day(connection, day)
-    told(Did("made", partition_name(day), rows=rows))
+    if rows is not None:
+        told(Did("made", partition_name(day), rows=rows))
 
 
 async def _drop(connection: Any, day: Day, told: Told) -> None:

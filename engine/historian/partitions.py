@@ -31,6 +31,8 @@ SELECT count(*), coalesce(sum((hashint4(sensor_no) # hashfloat8(date_part('epoch
 _PAGE_FILLED: Final = 0.97  # what rows can take of their pages, heads and gaps left out
 _BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError)
 
+_IS_THERE = (asyncpg.DuplicateTableError, asyncpg.UniqueViolationError)  # the latter while the other one is at it
+
 
 class PutOff(Exception):
     """A step could not be done now and has changed nothing; it is for the next time."""
@@ -78,9 +80,10 @@ async def make_days(connection: Any, wanted: Collection[dt.date]) -> dict[dt.dat
     return put_off
 
 
-async def make_day(connection: Any, day: dt.date) -> int:
+async def make_day(connection: Any, day: dt.date) -> int | None:
     """Beside the parent, filled with what the default partition has of it, then attached; how many were moved.
 
+    None: somebody else, who looked as we did, has made it first.
     Attaching locks out neither readers nor writers of the other partitions, unlike CREATE TABLE … PARTITION OF.
     """
     name = partition_name(day)
@@ -97,7 +100,10 @@ async def make_day(connection: Any, day: dt.date) -> int:
         await reached("day_filled")
         await connection.execute(_attaching(name, day))
 
-    await _in_passing(connection, make)
+    try:
+        await _in_passing(connection, make)
+    except _IS_THERE:
+        return None
     return moved
 
 

@@ -122,6 +122,38 @@ async def test_partitions_can_be_made_while_commits_run(historian: Historian, da
     assert await database.fetchval("SELECT count(*) FROM sensor_records_default") == 0
 
 
+async def test_two_who_make_a_day_at_once_make_it_once(database_url: str, database: Any) -> None:
+    other = await asyncpg.connect(database_url)
+    for number in range(5):
+        day = day_of(T0_US + number * DAY_US)
+        made = await asyncio.gather(*(partitions.make_day(connection, day) for connection in (database, other)))
+        assert sorted(map(str, made)) == ["0", "None"]
+    await other.close()
+    assert [day.name for day in await partitions.days(database)][:5] == names(0, 4)
+
+
+@pytest.mark.parametrize("before", ["_set_old_strays_aside", "_plan", "_make"])
+async def test_an_import_that_makes_a_day_meanwhile_leaves_nothing_old_in_it(
+    historian: Historian, database: Any, monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    state, numbers = await facility_of_types(historian, "f", [SensorType.VIBRATION, SensorType.NOISE])
+    at_us = T0_US + 4 * DAY_US  # a Noise is kept, a Vibration is not
+    await committed(historian, outcome(state, 3, [(no, at_us, 1.0, None) for no in numbers]))
+    step = getattr(maintenance, before)
+    made: list[int | None] = []
+
+    async def made_before(*arguments: Any) -> Any:
+        if not made:
+            made.append(await partitions.make_day(database, day_of(at_us)))
+        return await step(*arguments)
+
+    monkeypatch.setattr(maintenance, before, made_before)
+    await maintained(historian)
+    assert made[0] is not None
+    homes = await database.fetch("SELECT sensor_no, tableoid::regclass::text AS home FROM sensor_records")
+    assert [tuple(row) for row in homes] == [(numbers[1], names(4, 4)[0])]
+
+
 def test_days_are_utc() -> None:
     assert day_of(start_us(dt.date(2026, 3, 29))) == dt.date(2026, 3, 29)
     assert day_of(start_us(dt.date(2026, 3, 29)) - 1) == dt.date(2026, 3, 28)
