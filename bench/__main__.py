@@ -1,4 +1,4 @@
-"""`python -m bench [NAME …] [--runs N] [--json]`: starts what it needs, prints a table a bench, cleans up."""
+"""`python -m bench [NAME …] [--runs N] [--rows N] [--json]`: starts what it needs, prints a table each, cleans up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 
+from bench.export import FEW_ROWS, ROWS, PackagesMissing, export
 from bench.fanout import fanout
 from bench.greedy import greedy
 from bench.ingest import ingest_batch, ingest_single
@@ -36,6 +38,7 @@ BENCHES: dict[str, Bench] = {
     "query": query,
     "greedy": greedy,
     "planted": planted,
+    "export": export,
 }
 BENCH_S_MAX = 900.0
 
@@ -44,17 +47,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHES)}; all without")
     parser.add_argument("--runs", type=int, default=3, help="the median of so many runs counts (3)")
+    parser.add_argument("--rows", type=int, default=ROWS, help=f"readings that `export` is asked for ({ROWS:,})")
     parser.add_argument("--json", action="store_true", help="one JSON object a bench, for programs")
     options = parser.parse_args()
     unknown = [name for name in options.names if name not in BENCHES]
     if unknown or options.runs < 1:
         parser.error(f"there is no bench {unknown[0]!r}" if unknown else "--runs must be at least 1")
+    if options.rows < FEW_ROWS:
+        parser.error(f"--rows must be at least {FEW_ROWS}")
+    benches = BENCHES | {"export": partial(export, rows=options.rows)}
+    status = 0
     logging.getLogger("azure").setLevel(logging.CRITICAL)
     for name in options.names or BENCHES:
         before = load()
-        figures = asyncio.run(_bounded(BENCHES[name], options.runs))
+        try:
+            figures = asyncio.run(_bounded(benches[name], options.runs))
+        except PackagesMissing as error:  # the other benches go without them
+            print(error, file=sys.stderr)
+            status = 1
+            continue
         print_figures(name, figures, before, options.json)
-    return 0
+    return status
 
 
 async def _bounded(bench: Bench, runs: int) -> list[Figure]:

@@ -61,7 +61,11 @@ def product_roots(lock: Lock, project: str) -> list[Mapping[str, Any]]:
 
 def dev_roots(lock: Lock, project: str) -> list[Mapping[str, Any]]:
     """What is asked for where the project is worked on."""
-    return list(_package(lock, project)["dev-dependencies"]["dev"])
+    return group_roots(lock, project, "dev")
+
+
+def group_roots(lock: Lock, project: str, group: str) -> list[Mapping[str, Any]]:
+    return list(_package(lock, project)["dev-dependencies"][group])
 
 
 def closure(lock: Lock, roots: Iterable[Mapping[str, Any]], where: list[dict[str, str]]) -> set[str]:

