@@ -20,7 +20,7 @@ async def in_thread(
     """What `work` makes of the frames, in a thread of its own; the next frame is made when it asks for one.
 
     `on_rows` is told of each frame's, in that thread. Raises what `frames` or `work` raise. Cancelled, it ends when
-    the thread has.
+    the thread has and no frame is being made any more.
     """
     bridge = _Bridge(frames, asyncio.get_running_loop(), on_rows)
     with concurrent.futures.ThreadPoolExecutor(1, "export") as thread:
@@ -29,7 +29,7 @@ async def in_thread(
             return await asyncio.shield(working)
         except asyncio.CancelledError:
             bridge.stop()
-            await asyncio.gather(working, return_exceptions=True)
+            await asyncio.gather(working, bridge.at_rest(), return_exceptions=True)
             raise
 
 
@@ -44,6 +44,7 @@ class _Bridge:
         self._on_rows = on_rows
         self._waited_for: concurrent.futures.Future[pl.DataFrame | None] | None = None
         self._is_stopped = False
+        self._making = asyncio.Lock()
 
     def __iter__(self) -> Iterator[pl.DataFrame]:
         while not self._is_stopped:
@@ -64,5 +65,12 @@ class _Bridge:
         if self._waited_for is not None:
             self._waited_for.cancel()
 
+    async def at_rest(self) -> None:
+        """Once this returns after `stop`, the frames can be closed: a thread that was told to end does not wait until
+        what it had asked for has ended too."""
+        async with self._making:
+            return
+
     async def _following(self) -> pl.DataFrame | None:
-        return await anext(self._frames, None)
+        async with self._making:
+            return await anext(self._frames, None)
