@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 from engine.clock import US_PER_S
 
 DAY_US: Final = 86_400 * US_PER_S
-PIECE_ROWS: Final = 150_000
+PIECE_ROWS: Final = 100_000
 """What one connection holds at a time, some 40 bytes each."""
+FIRST_ROWS: Final = 4_000
+"""Of the first piece, so that who waits sees something at once; each that follows may have twice as many."""
 DAYS_MAX: Final = 400
 """Of a piece, so that a day, a sensor and a time of day fit into one number to sort by."""
 
@@ -41,33 +44,44 @@ def divide(
     sensors = len(readings_a_day)
     days: list[int] = []
     rows = 0.0
-
-    def together() -> Iterator[Piece]:
-        if days:
-            yield Piece(max(start_us, days[0]), min(end_us, days[-1] + DAY_US), 0, sensors)
-            days.clear()
+    rows_max = _growing()
+    limit = next(rows_max)
 
     for day_us in sorted(day_rows):
         if day_us >= end_us or day_us + DAY_US <= start_us or not sensors:
             continue
         is_far = bool(days) and day_us - days[0] >= DAYS_MAX * DAY_US
-        if rows + day_rows[day_us] > PIECE_ROWS or is_far:
-            yield from together()
-            rows = 0.0
-        if day_rows[day_us] > PIECE_ROWS:
-            yield from _of_one_day(day_us, day_rows[day_us], readings_a_day, start_us, end_us)
+        if days and (rows + day_rows[day_us] > limit or is_far):
+            yield _whole(days, start_us, end_us, sensors)
+            days, rows, limit = [], 0.0, next(rows_max)
+        if day_rows[day_us] > limit:
+            for first, end in _shares(day_rows[day_us], readings_a_day, chain((limit,), rows_max)):
+                yield Piece(max(start_us, day_us), min(end_us, day_us + DAY_US), first, end)
+            limit = next(rows_max)
             continue
         days.append(day_us)
         rows += day_rows[day_us]
-    yield from together()
+    if days:
+        yield _whole(days, start_us, end_us, sensors)
 
 
-def _of_one_day(
-    day_us: int, rows: float, readings_a_day: NDArray[np.float64], start_us: int, end_us: int
-) -> Iterator[Piece]:
-    parts = int(-(-rows // PIECE_ROWS))
+def _growing() -> Iterator[int]:
+    rows = min(FIRST_ROWS, PIECE_ROWS)
+    while True:
+        yield rows
+        rows = min(2 * rows, PIECE_ROWS)
+
+
+def _whole(days: list[int], start_us: int, end_us: int, sensors: int) -> Piece:
+    return Piece(max(start_us, days[0]), min(end_us, days[-1] + DAY_US), 0, sensors)
+
+
+def _shares(rows: float, readings_a_day: NDArray[np.float64], rows_max: Iterator[int]) -> Iterator[tuple[int, int]]:
+    """The sensors of a day with so many rows, divided so that each share has about as many as it may."""
     total = np.cumsum(readings_a_day)
-    bounds = np.searchsorted(total, total[-1] * np.arange(1, parts) / parts, side="right")
-    ranks = np.unique(np.concatenate(([0], bounds, [len(readings_a_day)])))
-    for first, end in zip(ranks[:-1].tolist(), ranks[1:].tolist(), strict=True):
-        yield Piece(max(start_us, day_us), min(end_us, day_us + DAY_US), first, end)
+    first, taken = 0, 0.0
+    while first < len(total):
+        taken += next(rows_max)
+        end = max(first + 1, int(np.searchsorted(total, total[-1] * min(1.0, taken / rows), side="right")))
+        yield first, end
+        first = end

@@ -28,6 +28,7 @@ _DAYS_OF_PARTITIONS: Final = """
 SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS day
   FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
  WHERE inhparent = 'sensor_records'::regclass AND child.relname ~ '^sensor_records_[0-9]{8}$'
+   AND pg_relation_size(child.oid) > 0
 """
 _DAYS_BY_DEFAULT: Final = """
 SELECT (tracked_at AT TIME ZONE 'UTC')::date AS day, count(*) AS readings FROM sensor_records_default
@@ -223,7 +224,7 @@ async def _copy(
 async def _in_order(
     connections: Sequence[Any], pieces: Iterable[Piece], reading: _Reading
 ) -> AsyncGenerator[list[pl.DataFrame], None]:
-    """Each connection reads a piece; they are given in their order."""
+    """They are given in their order. Each connection reads a piece, also while one that was given is worked on."""
     free: asyncio.Queue[Any] = asyncio.Queue()
     for connection in connections:
         free.put_nowait(connection)
@@ -239,7 +240,7 @@ async def _in_order(
     try:
         for piece in pieces:
             running.append(asyncio.create_task(one(piece)))
-            if len(running) >= len(connections):
+            if len(running) > len(connections):
                 yield await running.popleft()
         while running:
             yield await running.popleft()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -36,14 +37,16 @@ async def open_snapshot(database_url: str, words: str = "", connections: int = C
     """`database_url` is PostgreSQL itself, not a pooler. `words` are said to each reader at its beginning, so that it
     sees with its caller's eyes. Raises what `connect` raises."""
     async with AsyncExitStack() as stack:
-        planner = await _open(stack, database_url)
+        opening = [asyncio.create_task(_open(stack, database_url)) for _ in range(1 + connections)]
+        try:
+            planner, *readers = await asyncio.gather(*opening)
+        except BaseException:
+            await asyncio.gather(*opening, return_exceptions=True)  # what opens meanwhile is closed too
+            raise
         await planner.execute(f"{_BEGIN}; {_SETTINGS}; {_KEEP_DAYS}")
         token = await planner.fetchval("SELECT pg_export_snapshot()")
-        readers = []
-        for _ in range(connections):
-            reader = await _open(stack, database_url)
-            await reader.execute(f"{_BEGIN}; SET TRANSACTION SNAPSHOT '{token}'; {_SETTINGS}; {words}")
-            readers.append(reader)
+        begin = f"{_BEGIN}; SET TRANSACTION SNAPSHOT '{token}'; {_SETTINGS}; {words}"
+        await asyncio.gather(*(reader.execute(begin) for reader in readers))
         yield Snapshot(planner, readers)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ from engine.exports import moments
 from engine.exports.datasets import DATASETS, RECORDS, Dataset, schema_of
 from engine.exports.folders import write_folder
 from engine.exports.formats import FORMATS, Format
-from engine.exports.pieces import DAY_US, DAYS_MAX, PIECE_ROWS, divide
+from engine.exports.pieces import DAY_US, DAYS_MAX, FIRST_ROWS, PIECE_ROWS, Piece, divide
 from engine.exports.selection import Asked, SelectionRefused
 from engine.exports.writing import in_thread
 
@@ -61,13 +61,22 @@ def test_every_day_and_sensor_is_in_one_piece_and_they_come_in_order(
 
 def test_a_day_that_fits_is_one_piece_and_a_reading_more_makes_two() -> None:
     even = np.ones(4)
-    assert len(list(divide({0: PIECE_ROWS}, even, 0, DAY_US))) == 1
-    assert [(piece.first_rank, piece.end_rank) for piece in divide({0: PIECE_ROWS + 1}, even, 0, DAY_US)] == [
-        (0, 2),
-        (2, 4),
-    ]
-    assert len(list(divide({0: PIECE_ROWS / 2, DAY_US: PIECE_ROWS / 2}, even, 0, 2 * DAY_US))) == 1
-    assert len(list(divide({0: PIECE_ROWS / 2, DAY_US: PIECE_ROWS / 2 + 1}, even, 0, 2 * DAY_US))) == 2
+    assert len(list(divide({0: FIRST_ROWS}, even, 0, DAY_US))) == 1
+    assert ranks(divide({0: FIRST_ROWS + 4}, even, 0, DAY_US)) == [(0, 3), (3, 4)]
+    assert len(list(divide({0: FIRST_ROWS / 2, DAY_US: FIRST_ROWS / 2}, even, 0, 2 * DAY_US))) == 1
+    assert len(list(divide({0: FIRST_ROWS / 2, DAY_US: FIRST_ROWS / 2 + 1}, even, 0, 2 * DAY_US))) == 2
+
+
+def test_the_first_piece_is_small_and_the_others_grow_to_their_full_size() -> None:
+    """A thousand sensors with a thousand readings a day each."""
+    pieces = ranks(divide({0: 1e6}, np.ones(1000), 0, DAY_US))
+    assert [end - first for first, end in pieces[:-1]] == [4, 8, 16, 32, 64, *[100] * 8]
+    days = list(divide({day * DAY_US: 1000.0 for day in range(300)}, np.ones(1000), 0, 300 * DAY_US))
+    assert [(piece.end_us - piece.start_us) // DAY_US for piece in days] == [4, 8, 16, 32, 64, 100, 76]
+
+
+def ranks(pieces: Iterator[Piece]) -> list[tuple[int, int]]:
+    return [(piece.first_rank, piece.end_rank) for piece in pieces]
 
 
 # --- moments ----------------------------------------------------------------------------------------------------------
@@ -207,6 +216,27 @@ async def test_a_cancelled_write_ends_its_thread_and_asks_for_nothing_more() -> 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(work, 20)
     assert asked == 3
+
+
+async def test_what_is_being_read_has_ended_when_a_cancelled_write_is_over() -> None:
+    """Else who closes the frames then would be told that they are still running."""
+    is_waiting = asyncio.Event()
+
+    async def slow_to_end() -> AsyncGenerator[pl.DataFrame, None]:
+        yield readings(1, 1)[0]
+        try:
+            is_waiting.set()
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.2)
+
+    frames = slow_to_end()
+    work = asyncio.create_task(in_thread(frames, lambda found: sum(frame.height for frame in found)))
+    await is_waiting.wait()
+    work.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(work, 20)
+    await frames.aclose()
 
 
 async def test_rows_are_told_and_the_result_comes_back() -> None:
