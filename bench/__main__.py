@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from bench.beside import beside
 from bench.export import FEW_ROWS, ROWS, PackagesMissing, export
 from bench.fanout import fanout
 from bench.greedy import greedy
@@ -39,6 +40,7 @@ BENCHES: dict[str, Bench] = {
     "greedy": greedy,
     "planted": planted,
     "export": export,
+    "export-beside-ingest": beside,
 }
 BENCH_S_MAX = 900.0
 

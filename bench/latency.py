@@ -36,7 +36,7 @@ async def latency(runs: int, say: Say) -> list[Figure]:
             alarms: list[list[float]] = []
             for run in range(runs):
                 say(f"run {run + 1} of {runs}: {share:.0%} of it, {share * rate:.0f} readings/s for {SECONDS:.0f} s")
-                seen = await _watched(house, share * rate, alarm)
+                seen = await watched(house, share * rate, alarm)
                 alarm += len(seen.alarm_sent)
                 values.append(seen.value_ms)
                 alarms.append(seen.alarm_ms())
@@ -45,7 +45,7 @@ async def latency(runs: int, say: Say) -> list[Figure]:
         return figures
 
 
-class _Seen:
+class Seen:
     """What came back, in milliseconds."""
 
     def __init__(self) -> None:
@@ -70,9 +70,9 @@ class _Seen:
         return [(self._alarm_seen[sensor] - sent) / 1000 for sensor, sent in self.alarm_sent.items()]
 
 
-async def _watched(house: House, rate: float, first_alarm: int) -> _Seen:
+async def watched(house: House, rate: float, first_alarm: int) -> Seen:
     """Watch everything while the pacer sends."""
-    seen = _Seen()
+    seen = Seen()
     password = read_secret(house.settings.data_dir, "admin_password")
     assert house.url and password
     gis = GasInSight(house.url, house.settings.admin_email, password)
@@ -96,7 +96,7 @@ async def _watched(house: House, rate: float, first_alarm: int) -> _Seen:
     return seen
 
 
-async def _until_all_flow(house: House, seen: _Seen) -> None:
+async def _until_all_flow(house: House, seen: Seen) -> None:
     """Send a reading to each facility until all of them come back: the first watch of a facility takes a moment."""
     first = {sensor.facility: sensor for sensor in house.roster.sensors}
     for _ in range(FLOW_TRIES_MAX):
