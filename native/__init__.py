@@ -8,6 +8,7 @@ downsample_minmax(at_us, values, points_max)                which rows a chart n
 parse_time(text)                                            the one reader of times
 first_control(text), escape_controls(text)                   what is no text to read, and how it is shown
 CopyDecoder([(name, kind), ...])                            PostgreSQL's binary COPY to Arrow
+SensorPlaces(numbers, facility_ids, sensor_ids).in_order(rows)   readings in the order of an export, with their ids
 ID_BYTES_MAX, INTERVAL_S_MAX, ...                           limits that the core holds, for whoever asks before it
 
 May import: nothing.
@@ -44,6 +45,7 @@ from native._native import (
     NativeBug,
     PayloadError,
     Refusal,
+    SensorPlaces,
     SeriesScorer,
     SeriesScores,
     SnapshotCorruptError,
@@ -92,6 +94,7 @@ __all__ = [
     "NativeBug",
     "PayloadError",
     "Refusal",
+    "SensorPlaces",
     "SeriesScorer",
     "SeriesScores",
     "SnapshotCorruptError",

@@ -33,6 +33,7 @@ __all__ = [
     "NativeBug",
     "PayloadError",
     "Refusal",
+    "SensorPlaces",
     "SeriesScorer",
     "SeriesScores",
     "SnapshotCorruptError",
@@ -152,6 +153,22 @@ class CopyDecoder:
 
     def take(self) -> CopiedRows:
         """The whole rows since the last call."""
+
+@final
+class SensorPlaces:
+    """Puts readings in the order of UTC day, place of the sensor, time.
+
+    Numbers and ids are those of the sensors, in their order and as many of each; else CopyFault.
+    """
+
+    def __new__(
+        cls, numbers: npt.NDArray[np.int32], facility_ids: Sequence[str], sensor_ids: Sequence[str]
+    ) -> SensorPlaces: ...
+    def in_order(self, rows: CopiedRows) -> CopiedRows:
+        """`rows` have the number of a sensor and a time first; facility_id and sensor_id take the number's place.
+
+        Raises CopyFault for a number that is not known.
+        """
 
 @final
 class CopiedRows:

@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 from engine.clock import US_PER_S
 
 DAY_US: Final = 86_400 * US_PER_S
-PIECE_ROWS: Final = 100_000
+PIECE_ROWS: Final = 50_000
 """What one connection holds at a time, some 40 bytes each."""
 FIRST_ROWS: Final = 4_000
 """Of the first piece, so that who waits sees something at once; each that follows may have twice as many."""
-DAYS_MAX: Final = 400
-"""Of a piece, so that a day, a sensor and a time of day fit into one number to sort by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,7 @@ def divide(
     for day_us in sorted(day_rows):
         if day_us >= end_us or day_us + DAY_US <= start_us or not sensors:
             continue
-        is_far = bool(days) and day_us - days[0] >= DAYS_MAX * DAY_US
-        if days and (rows + day_rows[day_us] > limit or is_far):
+        if days and rows + day_rows[day_us] > limit:
             yield _whole(days, start_us, end_us, sensors)
             days, rows, limit = [], 0.0, next(rows_max)
         if day_rows[day_us] > limit:

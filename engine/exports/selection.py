@@ -51,10 +51,6 @@ class Selection:
     numbers: NDArray[np.int32]
     readings_a_day: NDArray[np.float64]
 
-    def ranks_of(self, numbers: NDArray[np.int32]) -> NDArray[np.int64]:
-        order = np.argsort(self.numbers)
-        return order[np.searchsorted(self.numbers, numbers, sorter=order)]
-
 
 async def find(connection: Any, asked: Asked) -> Selection:
     """Raises SelectionRefused for an id that the caller cannot see."""

@@ -5,6 +5,7 @@
 
 mod columns;
 mod fault;
+mod order;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use columns::Column;
 pub use columns::Kind;
 pub use fault::CopyFault;
+pub use order::Places;
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 const HEADER: usize = SIGNATURE.len() + 8;

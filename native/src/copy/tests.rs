@@ -3,7 +3,7 @@ use arrow_array::types::{Float64Type, Int16Type, Int32Type, TimestampMicrosecond
 use arrow_array::Array;
 use proptest::prelude::*;
 
-use super::{CopyDecoder, Kind};
+use super::{CopyDecoder, Kind, Places};
 
 type Row = (i32, Option<i64>, Option<f64>, Option<String>, i16);
 
@@ -139,4 +139,60 @@ fn a_time_without_end_and_a_text_that_is_none_are_told_with_their_column() {
     assert_eq!(row(Kind::Time, &i64::MIN.to_be_bytes()), "it: an infinite time");
     assert_eq!(row(Kind::Time, &(i64::MAX - 1).to_be_bytes()), "it: a time beyond all years");
     assert_eq!(row(Kind::Text, b"\xff"), "it: a text that is not UTF-8");
+}
+
+const DAY_US: i64 = 86_400_000_000;
+
+fn places() -> Places {
+    let ids = |ids: [&str; 3]| ids.map(str::to_owned);
+    Places::new(&[30, 10, 20], &ids(["north", "north", "south"]), &ids(["a", "an id that is a long one", "ß"])).unwrap()
+}
+
+fn batch(rows: &[Row]) -> arrow_array::RecordBatch {
+    let mut decoder = CopyDecoder::new(&columns());
+    decoder.feed(&copied(rows)).unwrap();
+    decoder.take().unwrap()
+}
+
+proptest! {
+    #[test]
+    fn readings_come_by_day_place_and_time_each_with_all_that_is_its_own(
+        rows in proptest::collection::vec((0..3_i32, -3..3_i64, 0..4_i64, any::<Option<i16>>(), any::<Option<String>>(), any::<i16>()), 0..40),
+    ) {
+        let rows: Vec<Row> = rows
+            .into_iter()
+            .map(|(no, day, time, value, text, flags)| {
+                (10 * (no + 1), Some(day * DAY_US + time), value.map(f64::from), text, flags)
+            })
+            .collect();
+        let found = places().in_order(&batch(&rows)).unwrap();
+        let mut expected = rows;
+        let place = |no: i32| [30, 10, 20].iter().position(|each| *each == no).unwrap();
+        expected.sort_by_key(|row| (row.1.unwrap().div_euclid(DAY_US), place(row.0), row.1));
+        let text = |column: usize, row: usize| found.column(column).as_string_view().value(row).to_owned();
+        let rest = found.project(&[2, 3, 4, 5]).unwrap();
+        let at = |row: usize| rest.column(0).as_primitive::<TimestampMicrosecondType>().value(row);
+        let value = rest.column(1).as_primitive::<Float64Type>();
+        let words = rest.column(2).as_string::<i64>();
+        let flags = rest.column(3).as_primitive::<Int16Type>();
+        prop_assert_eq!(found.num_rows(), expected.len());
+        for (row, each) in expected.into_iter().enumerate() {
+            let ids = [("north", "a"), ("north", "an id that is a long one"), ("south", "ß")][place(each.0)];
+            prop_assert_eq!((text(0, row), text(1, row)), (ids.0.to_owned(), ids.1.to_owned()));
+            let is_there = value.is_valid(row).then(|| value.value(row));
+            let said = words.is_valid(row).then(|| words.value(row).to_owned());
+            prop_assert_eq!((Some(at(row)), is_there, said, flags.value(row)), (each.1, each.2, each.3, each.4));
+        }
+    }
+}
+
+#[test]
+fn a_reading_that_nobody_asked_for_and_one_without_a_time_are_refused() {
+    let fault = |row: Row| places().in_order(&batch(&[row])).unwrap_err().to_string();
+    assert_eq!(fault((7, Some(0), None, None, 0)), "a reading of sensor number 7, which was not asked for");
+    let expected = "a sensor's number and a time come first, and neither is null";
+    assert_eq!(fault((10, None, None, None, 0)), expected);
+    let mut other = CopyDecoder::new(&[("at".to_owned(), Kind::Time)]);
+    assert_eq!(places().in_order(&other.take().unwrap()).unwrap_err().to_string(), expected);
+    assert!(Places::new(&[1], &[], &[]).is_err());
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use arrow_array::ffi::{to_ffi, FFI_ArrowArray, FFI_ArrowSchema};
 use arrow_array::{Array, RecordBatch, StructArray};
 use arrow_schema::ArrowError;
+use numpy::PyReadonlyArray1;
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -56,6 +57,22 @@ impl CopyDecoder {
     }
 }
 
+/// Puts readings in order, under their sensors' ids.
+#[pyclass(frozen, module = "native._native")]
+struct SensorPlaces(copy::Places);
+
+#[pymethods]
+impl SensorPlaces {
+    #[new]
+    fn new(numbers: PyReadonlyArray1<'_, i32>, facility_ids: Vec<String>, sensor_ids: Vec<String>) -> PyResult<Self> {
+        Ok(Self(copy::Places::new(numbers.as_slice()?, &facility_ids, &sensor_ids)?))
+    }
+
+    fn in_order(&self, py: Python<'_>, rows: &CopiedRows) -> PyResult<CopiedRows> {
+        Ok(CopiedRows(guarded(py, || Ok(self.0.in_order(&rows.0)))??))
+    }
+}
+
 /// Rows for whoever takes Arrow: polars, DuckDB, pandas.
 #[pyclass(frozen, module = "native._native")]
 struct CopiedRows(RecordBatch);
@@ -89,5 +106,6 @@ fn refused(error: ArrowError) -> PyErr {
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("CopyFault", module.py().get_type::<CopyFault>())?;
     module.add_class::<CopyDecoder>()?;
+    module.add_class::<SensorPlaces>()?;
     module.add_class::<CopiedRows>()
 }
