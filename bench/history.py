@@ -12,13 +12,13 @@ BEGIN = datetime(2026, 10, 1, tzinfo=UTC)
 FACILITIES, SENSORS = 10, 1000
 EVERY = timedelta(minutes=1)
 _DAY = timedelta(days=1)
-_FILL_S_MAX = 120.0
+_FILL_S_MAX = 600.0
 
 ADD_PARTITION = "CREATE TABLE sensor_records_{0:%Y%m%d} PARTITION OF sensor_records FOR VALUES FROM ('{0}') TO ('{1}')"
 # Every sensor once a minute, not all at the same moment; some without a score, some late.
 ADD_READINGS = """
 INSERT INTO sensor_records (sensor_no, tracked_at, value, score, flags)
-SELECT sensor_no, at + sensor_no * interval '37 ms',
+SELECT sensor_no, at + (sensor_no - $4::int) * interval '37 ms',
        round((20 + 5 * sin(extract(epoch FROM at) / 9000) + random())::numeric, 2)::float8,
        CASE WHEN random() < 0.9 THEN 3 * random() END, CASE WHEN random() < 0.02 THEN 1 ELSE 0 END
   FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 us', $3::interval) at

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from bench.beside import figures_of as figures_beside
 from bench.export import Rate
 from bench.export import figures_of as figures_of_exports
 from bench.feed import Feed
@@ -94,6 +95,13 @@ def test_an_export_is_compared_within_a_run_with_each_and_with_the_best() -> Non
     assert found["Parquet, ours over the best"].runs == [2, 1.25]
     assert found["Parquet, ours over the best"].met is False
     assert [name for name in found if "stuck" in name] == ["Parquet, stuck: did not end in 120 s"]
+
+
+def test_exports_beside_ingest_are_judged_against_the_run_without_them() -> None:
+    lags = {"without": [[10.0] * 99 + [100.0], [10.0]], "with": [[12.0] * 99 + [150.0], [12.0]]}
+    ratios = [figure for figure in figures_beside(lags) if "over" in figure.name]
+    assert [figure.runs for figure in ratios] == [[1.2, 1.2], [1.5, 1.2]]
+    assert [figure.met for figure in ratios] == [True, False]
 
 
 def test_scale_compares_two_hundred_facilities_with_ten() -> None:
