@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from bench.site import insert_sensors
 from engine.commands.cli.app import app, main
+from engine.commands.export import NICE
 from engine.errors import SettingsError
 
 pytestmark = pytest.mark.postgres
@@ -100,8 +101,13 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_what_is_interrupted_leaves_nothing(database_url: str, tmp_path: Path) -> None:
-    await filled(database_url, "50 ms")
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM], ids=lambda each: each.name)
+async def test_what_is_interrupted_leaves_neither_file_nor_transaction(
+    database_url: str, tmp_path: Path, ended_by: signal.Signals
+) -> None:
+    await filled(database_url, "200 ms")
+    database: Any = await asyncpg.connect(database_url)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gasinsight-export'"
     folder = tmp_path / "made"
     running = subprocess.Popen(
         [sys.executable, "-m", main.__module__, "export", "--format", "ndjson", "-o", str(folder / "all.ndjson")],
@@ -111,11 +117,17 @@ async def test_what_is_interrupted_leaves_nothing(database_url: str, tmp_path: P
     deadline_s = time.monotonic() + 60
     while not any(file.stat().st_size for file in folder.glob(".*")) and time.monotonic() < deadline_s:
         time.sleep(0.01)
-    running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
+    assert await database.fetchval(f"{sessions} AND xact_start IS NOT NULL") > 0, "it was interrupted in the middle"
+    assert os.getpriority(os.PRIO_PROCESS, running.pid) == NICE, "readings go before files"
+    running.send_signal(ended_by)
+    _, said = await asyncio.to_thread(running.communicate, timeout=60)
     assert running.returncode != 0
     assert b"Traceback" not in said
     assert list(tmp_path.iterdir()) == []
+    while await database.fetchval(sessions):  # PostgreSQL sees a moment later that nobody is there any more
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.05)
+    await database.close()
 
 
 async def test_who_has_read_enough_ends_it_quietly(database_url: str) -> None:
