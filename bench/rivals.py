@@ -18,7 +18,7 @@ INSTALL = "uv sync --locked --group bench"
 STORED = "sensor_no, tracked_at, value, text_value AS text, score, flags"
 NAMES = "SELECT sensor_no, facility_id, id AS sensor_id FROM sensors"
 COLUMNS = ("facility_id", "sensor_id", "tracked_at", "value", "text", "score", "flags")
-ROW_GROUP_ROWS = 100_000
+ROW_GROUP_ROWS = 50_000
 
 Rival = Callable[[str, datetime, Path | None], int]
 """(address of the database, readings before it, file or None for a frame) -> how many rows."""

@@ -11,7 +11,7 @@ from polars.io.plugins import register_io_source
 
 from engine.exports.datasets import UTC_TIME
 
-ROW_GROUP_ROWS: Final = 100_000
+ROW_GROUP_ROWS: Final = 50_000
 Frames: TypeAlias = Iterator[pl.DataFrame]
 _IO_TROUBLE: Final = "underlying IO error"  # as the writer of Parquet says it; the others raise OSError themselves
 _TIME_AS_TEXT: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
