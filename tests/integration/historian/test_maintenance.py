@@ -31,6 +31,7 @@ from tests.integration.historian.outcomes import (
 
 pytestmark = pytest.mark.postgres
 DAY_US = 86_400 * US_PER_S
+PAGE_BYTES = 8192
 
 
 @pytest.fixture
@@ -321,7 +322,10 @@ async def expire_a_part(
     after = await database.fetchval("SELECT pg_total_relation_size($1::text::regclass)", day)
     assert done(did, "expired") == [day]
     freed = [each.bytes for each in did if each.what == "given_back"]
-    assert freed == ([before - after] if is_given_back else [])
+    if is_given_back:
+        assert freed == [pytest.approx(before - after, abs=4 * PAGE_BYTES)]  # autovacuum keeps its maps beside us
+    else:
+        assert freed == []
     assert (after <= before - 1024**2) is is_given_back
     assert await database.fetchval("SELECT count(*) FROM sensor_records") == kept
     assert done(await maintained(historian), "given_back") == []
