@@ -71,19 +71,22 @@ pub struct Alarm {
 
 impl Default for Alarm {
     fn default() -> Self {
-        Self {
-            active: false,
-            acknowledged: true,
-            suppression: Suppression::None,
-            latched: false,
-            since_us: 0,
-            violated_since_us: None,
-            clear_since_us: None,
-        }
+        Self::NORMAL
     }
 }
 
 impl Alarm {
+    /// As an alarm begins.
+    pub const NORMAL: Self = Self {
+        active: false,
+        acknowledged: true,
+        suppression: Suppression::None,
+        latched: false,
+        since_us: 0,
+        violated_since_us: None,
+        clear_since_us: None,
+    };
+
     /// Move on by one reading. Called in order of event time; anything else is late and does not come here.
     #[inline]
     pub fn step(&mut self, condition: Condition, at_us: i64, delays: Delays) -> Option<Transition> {

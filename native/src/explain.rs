@@ -2,8 +2,8 @@
 
 use crate::detector::{Course, Reason, Score, BLOCKS, VIEW_NAMES};
 use crate::instant::US_PER_S;
-use crate::journal::Rule;
 use crate::number::repr;
+use crate::rule::Rule;
 
 /// A view that says less than this does not explain anything.
 const DECADES_MIN: f32 = 2.0;

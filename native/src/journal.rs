@@ -1,39 +1,7 @@
 //! What the journal of alarms holds: transitions as events, and how it left each alarm.
 
+use crate::rule::Rule;
 use crate::rules::Priority;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rule {
-    Low,
-    High,
-    Anomaly,
-    Stale,
-    /// Of the facility as a whole; all others are a sensor's.
-    FacilityAnomaly,
-}
-
-impl Rule {
-    /// Those of a sensor.
-    pub const ALL: [Self; 4] = [Self::Low, Self::High, Self::Anomaly, Self::Stale];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Low => "low",
-            Self::High => "high",
-            Self::Anomaly => "anomaly",
-            Self::Stale => "stale",
-            Self::FacilityAnomaly => "facility_anomaly",
-        }
-    }
-
-    /// The contract's kind of alert.
-    pub fn alert_type(self) -> &'static str {
-        match self {
-            Self::Stale => "System",
-            _ => "Anomaly",
-        }
-    }
-}
 
 /// One transition of one alarm, ready for the journal.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,6 +10,7 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod alarm;
+pub mod alarms;
 pub mod batch;
 mod calendar;
 pub mod config;
@@ -32,6 +33,8 @@ pub mod limits;
 pub mod newest;
 pub mod number;
 pub mod printable;
+pub mod rule;
+pub mod rule_set;
 pub mod rules;
 pub mod sensor;
 pub mod series;

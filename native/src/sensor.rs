@@ -1,30 +1,23 @@
 //! One sensor of a facility: its newest reading, its detector, and the alarms of its rules.
 
+use std::sync::Arc;
+
 use crate::alarm::{Alarm, Condition, Delays};
+use crate::alarms::Alarms;
 use crate::config::{SensorUpsert, Settings, Status};
 use crate::detection::Detection;
 use crate::detector::{Score, Scorer};
 use crate::facility_score::sample::Sample;
 use crate::flag;
-use crate::instant::US_PER_S;
-use crate::journal::{Event, Rule, ToldAlarm, ACTIVATED, LATE_EXCEEDANCE};
-use crate::late::Excursions;
+use crate::journal::{Event, ToldAlarm, ACTIVATED, LATE_EXCEEDANCE};
 use crate::limits::VALUE_MAX;
 use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
+use crate::rule::{Alert, Rule, Side};
+use crate::rule_set::RuleSet;
 use crate::rules::{self, Priority, TypeRules};
 use crate::sink::{Sink, StoredRow};
 use crate::usable::is_usable;
-
-/// An anomaly that is over must have been so for this long.
-const ANOMALY_OFF_US: i64 = 60 * US_PER_S;
-
-/// A limit's alarm and the excursions it remembers for late readings.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct LimitAlarm {
-    pub alarm: Alarm,
-    pub excursions: Excursions,
-}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sensor {
@@ -39,12 +32,11 @@ pub struct Sensor {
     pub newest: Option<Newest>,
     /// Event time of the newest reading that was usable.
     pub usable_us: Option<i64>,
-    pub low: LimitAlarm,
-    pub high: LimitAlarm,
-    pub anomaly: Alarm,
+    /// Many sensors share one.
+    pub rules: Arc<RuleSet>,
+    pub alarms: Alarms,
     /// The first reading of those that are unusual now, alarm or not.
     pub unusual_since_us: Option<i64>,
-    pub stale: Alarm,
     pub detection: Detection,
     pub scorer: Scorer,
 }
@@ -67,10 +59,9 @@ struct Judged {
 }
 
 impl Judged {
-    fn violated(&self) -> impl Iterator<Item = Rule> {
-        let flags = self.flags;
-        let rules = [(Rule::Low, flag::BELOW_LOW), (Rule::High, flag::ABOVE_HIGH)];
-        rules.into_iter().filter(move |(_, bit)| flags & bit != 0).map(|(rule, _)| rule)
+    /// Whether a limit is violated, by the flags.
+    fn is_beyond(&self) -> bool {
+        self.flags & (flag::BELOW_LOW | flag::ABOVE_HIGH) != 0
     }
 }
 
@@ -86,11 +77,9 @@ impl Sensor {
             heard_us: listened_us,
             newest: None,
             usable_us: None,
-            low: LimitAlarm::default(),
-            high: LimitAlarm::default(),
-            anomaly: Alarm::default(),
+            rules: RuleSet::of_type(upsert.type_index),
+            alarms: Alarms::default(),
             unusual_since_us: None,
-            stale: Alarm::default(),
             detection: upsert.detection,
             scorer: Scorer::default(),
         }
@@ -109,7 +98,7 @@ impl Sensor {
         *self = Self::new(&nobody, self.rule_version, self.heard_us);
     }
 
-    pub fn rules(&self) -> &'static TypeRules {
+    pub fn of_type(&self) -> &'static TypeRules {
         rules::get(self.type_index)
     }
 
@@ -119,7 +108,7 @@ impl Sensor {
     }
 
     pub(crate) fn is_in_alarm(&self) -> bool {
-        self.low.alarm.active || self.high.alarm.active || self.anomaly.active
+        self.alarms.iter().any(|(rule, alarm)| alarm.active && rule.kind().alert == Alert::Anomaly)
     }
 
     /// Seconds between its readings, as observed or else as configured.
@@ -141,7 +130,7 @@ impl Sensor {
 
     /// The newest reading if it is none that counts.
     pub(crate) fn unusable(&self) -> Option<&Newest> {
-        let counts = |newest: &Newest| is_usable(self.rules(), newest.data.datum().number(), newest.flags);
+        let counts = |newest: &Newest| is_usable(self.of_type(), newest.data.datum().number(), newest.flags);
         self.newest.as_ref().filter(|newest| !counts(newest))
     }
 
@@ -182,19 +171,13 @@ impl Sensor {
     }
 
     fn judge_datum(&self, datum: &Datum<'_>) -> Judged {
-        let rules = self.rules();
         let mut judged = Judged { value: None, score: None, decades: None, flags: 0 };
         match datum.meaning() {
             Meaning::Words => judged.flags = flag::TEXT,
             Meaning::NonFinite => judged.flags = flag::TEXT | flag::NON_FINITE,
             Meaning::Number(value) => {
                 judged.value = Some(value);
-                if rules.low.is_some_and(|low| value < low) {
-                    judged.flags |= flag::BELOW_LOW;
-                }
-                if rules.high.is_some_and(|high| value > high) {
-                    judged.flags |= flag::ABOVE_HIGH;
-                }
+                judged.flags |= self.rules.flags_of(value);
                 let (floor, ceiling) = self.detection.physical;
                 if value < floor || value > ceiling {
                     judged.flags |= flag::OUT_OF_PHYSICAL_RANGE;
@@ -211,8 +194,10 @@ impl Sensor {
             return;
         }
         if self.status != Status::Inactive {
-            for rule in judged.violated() {
-                self.is_late_news(rule, at_us, around);
+            if let Some(value) = judged.value.filter(|_| judged.is_beyond()) {
+                for (spec, ..) in Arc::clone(&self.rules).violated(value) {
+                    self.is_late_news(spec.rule, at_us, around);
+                }
             }
         }
         judged.flags |= flag::CONFLICT;
@@ -226,19 +211,17 @@ impl Sensor {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
-        if is_usable(self.rules(), judged.value, judged.flags) {
+        if is_usable(self.of_type(), judged.value, judged.flags) {
             self.hear(at_us, around, sink);
         }
         if self.status == Status::Inactive {
-            self.low.excursions.forget(at_us);
-            self.high.excursions.forget(at_us);
-        } else {
-            if let Some(value) = judged.value {
-                self.score(at_us, value, judged);
-                self.step_limit(Rule::Low, at_us, value, judged, around, sink);
-                self.step_limit(Rule::High, at_us, value, judged, around, sink);
-                self.step_anomaly(at_us, value, judged, around, sink);
+            self.forget_excursions(at_us);
+        } else if let Some(value) = judged.value {
+            self.score(at_us, value, judged);
+            if judged.is_beyond() || !self.alarms.is_empty() {
+                self.step_limits(at_us, value, judged, around, sink);
             }
+            self.step_anomaly(at_us, value, judged, around, sink);
         }
         self.newest = Some(Newest {
             tracked_at_us: at_us,
@@ -251,8 +234,8 @@ impl Sensor {
     /// Take note of a usable reading: nobody is stale who gives one.
     fn hear<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
         self.heard_us = around.listened_us;
-        let told_us = at_us.max(self.stale.since_us); // the alarm began by our clock, the reading has its own
-        if let Some(transition) = self.stale.end(told_us) {
+        let told_us = at_us.max(self.alarms.get(Rule::Stale).since_us); // it began by our clock, the reading has its own
+        if let Some(transition) = self.alarms.end(Rule::Stale, told_us) {
             let reason = if self.unusable().is_some() { "a usable value arrived" } else { "a reading arrived" };
             self.tell_stale(transition, told_us, around, sink, reason);
         }
@@ -271,29 +254,20 @@ impl Sensor {
         judged.score = Some(score);
     }
 
-    fn step_limit<S: Sink>(
+    fn step_limits<S: Sink>(
         &mut self,
-        rule: Rule,
         at_us: i64,
         value: f64,
         judged: &Judged,
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
-        let rules = self.rules();
-        let Some(limit) = self.limit(rule) else { return };
-        let this = self.limit_alarm(rule);
-        let condition = limit_condition(rule, value, limit, rules.deadband(), judged.flags);
-        let delays = Delays { on_us: rules.on_delay_us, off_us: rules.off_delay_us };
-        let transition = this.alarm.step(condition, at_us, delays);
-        if condition == Condition::Violated {
-            this.excursions.open(at_us);
-        } else if !this.alarm.active {
-            this.excursions.close(at_us);
-        }
-        if let Some(transition) = transition {
-            if S::WANTED {
-                let event = self.limit_event(rule, transition.name(), at_us, value, around);
+        let rules = Arc::clone(&self.rules);
+        for (spec, side, limit) in rules.limits() {
+            let condition = limit_condition(side, value, limit, spec.deadband, judged.flags);
+            let transition = self.alarms.step_limit(spec.rule, condition, at_us, spec.delays);
+            if let (Some(transition), true) = (transition, S::WANTED) {
+                let event = self.limit_event(spec, side, transition.name(), at_us, value, around);
                 sink.event(Event { score: judged.decades, ..event });
             }
         }
@@ -308,6 +282,7 @@ impl Sensor {
         sink: &mut S,
     ) {
         let Some(score) = judged.score else { return };
+        let delays = self.delays(Rule::Anomaly);
         if score.calm {
             self.unusual_since_us = None;
         } else if score.decades.is_some() {
@@ -315,13 +290,13 @@ impl Sensor {
         }
         let condition = match score {
             // what a limit says already needs no second voice
-            Score { alarming: true, .. } if judged.violated().next().is_none() => Condition::Violated,
+            Score { alarming: true, .. } if !judged.is_beyond() => Condition::Violated,
             Score { alarming: true, .. } => Condition::Between,
             Score { calm: true, .. } => Condition::Clear,
             _ => Condition::Between,
         };
-        let transition = self.anomaly.step(condition, at_us, Delays { on_us: 0, off_us: ANOMALY_OFF_US });
-        if self.anomaly.active {
+        let transition = self.alarms.step(Rule::Anomaly, condition, at_us, delays);
+        if self.alarms.get(Rule::Anomaly).active {
             judged.flags |= flag::ANOMALY;
         }
         if let Some(transition) = transition {
@@ -341,11 +316,15 @@ impl Sensor {
         if judged.flags & flag::OUT_OF_PHYSICAL_RANGE == 0 {
             judged.decades = self.scorer.peek(value, &self.detection.tuning);
         }
-        for rule in judged.violated() {
-            let is_news = self.is_late_news(rule, at_us, around);
+        if !judged.is_beyond() {
+            return;
+        }
+        let rules = Arc::clone(&self.rules);
+        for (spec, side, _) in rules.violated(value) {
+            let is_news = self.is_late_news(spec.rule, at_us, around);
             if S::WANTED {
                 let transition = if is_news { ACTIVATED } else { LATE_EXCEEDANCE };
-                let event = self.limit_event(rule, transition, at_us, value, around);
+                let event = self.limit_event(spec, side, transition, at_us, value, around);
                 sink.event(Event {
                     late: true,
                     only_if_stored: Some((self.no, at_us)),
@@ -359,72 +338,46 @@ impl Sensor {
     /// Whether a late violation is young and belongs to no excursion that is known; from now on it does.
     fn is_late_news(&mut self, rule: Rule, at_us: i64, around: &Surroundings<'_>) -> bool {
         let age_s = around.received_at_us.saturating_sub(at_us) as f64 / 1e6;
-        age_s < around.settings.late_alarm_s_max && self.limit_alarm(rule).excursions.late_violation(at_us)
+        age_s < around.settings.late_alarm_s_max
+            && self.alarms.change(rule, |each| each.excursions.late_violation(at_us))
     }
 
-    fn limit_alarm(&mut self, rule: Rule) -> &mut LimitAlarm {
-        match rule {
-            Rule::Low => &mut self.low,
-            _ => &mut self.high,
-        }
-    }
-
-    pub(crate) fn limit(&self, rule: Rule) -> Option<f64> {
-        match rule {
-            Rule::Low => self.rules().low,
-            _ => self.rules().high,
-        }
-    }
-
-    fn alarm_of(&mut self, rule: Rule) -> &mut Alarm {
-        match rule {
-            Rule::Low => &mut self.low.alarm,
-            Rule::High => &mut self.high.alarm,
-            Rule::Anomaly | Rule::FacilityAnomaly => &mut self.anomaly,
-            Rule::Stale => &mut self.stale,
-        }
+    fn delays(&self, rule: Rule) -> Delays {
+        self.rules.spec(rule).map_or_else(Delays::default, |spec| spec.delays)
     }
 
     /// Be as the journal left an alarm (none: it is not in it). An active limit's excursion is known, however long it lasts.
     pub(crate) fn recall(&mut self, rule: Rule, told: Option<&ToldAlarm>) {
         let Some(told) = told else {
-            return self.alarm_of(rule).recall(false, true, 0);
+            if let Some(each) = self.alarms.find(rule) {
+                each.alarm.recall(false, true, 0);
+            }
+            return;
         };
-        self.alarm_of(rule).recall(told.active, told.acknowledged, told.since_us);
-        if told.active && matches!(rule, Rule::Low | Rule::High) {
-            self.limit_alarm(rule).excursions.open(told.since_us);
-        }
+        self.alarms.change(rule, |each| {
+            each.alarm.recall(told.active, told.acknowledged, told.since_us);
+            if told.active && rule.side().is_some() {
+                each.excursions.open(told.since_us);
+            }
+        });
     }
 
     /// Judge silence, and readings that say nothing, against the facility's listening clock.
     pub fn tick<S: Sink>(&mut self, watermark_us: i64, around: &Surroundings<'_>, sink: &mut S) {
-        if self.status != Status::Active || self.stale.active {
+        if self.status != Status::Active || self.alarms.get(Rule::Stale).active {
             return;
         }
         let silent_s = (around.listened_us - self.heard_us) as f64 / 1e6;
         if silent_s > self.silence_s_max(around.settings) {
-            if let Some(transition) = self.stale.step(Condition::Violated, watermark_us, Delays::default()) {
+            let delays = self.delays(Rule::Stale);
+            if let Some(transition) = self.alarms.step(Rule::Stale, Condition::Violated, watermark_us, delays) {
                 self.tell_stale(transition, watermark_us, around, sink, "");
             }
         }
     }
 
-    /// Every alarm the sensor can have, with its rule and priority.
-    pub fn alarms(&self) -> [(Rule, &Alarm, Priority); 4] {
-        let alarms = [
-            (Rule::Low, &self.low.alarm),
-            (Rule::High, &self.high.alarm),
-            (Rule::Anomaly, &self.anomaly),
-            (Rule::Stale, &self.stale),
-        ];
-        alarms.map(|(rule, alarm)| (rule, alarm, self.priority(rule)))
-    }
-
     pub(crate) fn priority(&self, rule: Rule) -> Priority {
-        match rule {
-            Rule::Low | Rule::High => self.rules().priority,
-            Rule::Anomaly | Rule::Stale | Rule::FacilityAnomaly => Priority::Low,
-        }
+        self.rules.spec(rule).map_or(Priority::Low, |spec| spec.priority)
     }
 
     pub(crate) fn silence_s_max(&self, settings: &Settings) -> f64 {
@@ -454,17 +407,24 @@ impl Sensor {
             self.retire_rule(Rule::Anomaly, "detection was switched off", at_us, around, sink);
         }
         self.type_index = upsert.type_index;
+        self.rules = RuleSet::of_type(upsert.type_index);
         self.detection = upsert.detection;
         self.expected_interval_s = upsert.expected_interval_s;
         self.rule_version = version;
     }
 
+    /// From here back no late violation is news.
+    fn forget_excursions(&mut self, until_us: i64) {
+        for (spec, ..) in Arc::clone(&self.rules).limits() {
+            self.alarms.change(spec.rule, |each| each.excursions.forget(until_us));
+        }
+    }
+
     fn retire<S: Sink>(&mut self, at_us: Option<i64>, around: &Surroundings<'_>, sink: &mut S) {
         if let Some(newest) = &self.newest {
-            self.low.excursions.forget(newest.tracked_at_us);
-            self.high.excursions.forget(newest.tracked_at_us);
+            self.forget_excursions(newest.tracked_at_us);
         }
-        for rule in Rule::ALL {
+        for rule in Rule::of_sensors() {
             self.retire_rule(rule, "the sensor was deactivated", at_us, around, sink);
         }
     }
@@ -479,15 +439,8 @@ impl Sensor {
         sink: &mut S,
     ) {
         let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
-        let alarm = self.alarm_of(rule);
-        let end_us = ending(alarm, at_us, newest_us);
-        let transition = alarm.end(end_us);
-        match rule {
-            Rule::Low => self.low.excursions.close(end_us),
-            Rule::High => self.high.excursions.close(end_us),
-            Rule::Anomaly | Rule::Stale | Rule::FacilityAnomaly => {}
-        }
-        let Some(transition) = transition else { return };
+        let end_us = ending(self.alarms.get(rule), at_us, newest_us);
+        let Some(transition) = self.alarms.end(rule, end_us) else { return };
         if S::WANTED {
             let message = format!("{}: {reason}", self.named(around));
             let explanation = serde_json::json!({"rule": rule.name(), "reason": reason});
@@ -497,15 +450,13 @@ impl Sensor {
 }
 
 /// A value beyond what is physical may raise an alarm but never ends one.
-fn limit_condition(rule: Rule, value: f64, limit: f64, deadband: f64, flags: u16) -> Condition {
-    let (is_violated, is_clear) = match rule {
-        Rule::Low => (value < limit, value >= limit + deadband),
-        _ => (value > limit, value <= limit - deadband),
-    };
-    match (is_violated, is_clear && flags & flag::OUT_OF_PHYSICAL_RANGE == 0) {
-        (true, _) => Condition::Violated,
-        (false, true) => Condition::Clear,
-        (false, false) => Condition::Between,
+fn limit_condition(side: Side, value: f64, limit: f64, deadband: f64, flags: u16) -> Condition {
+    if side.is_violated(value, limit) {
+        Condition::Violated
+    } else if side.is_clear(value, limit, deadband) && flags & flag::OUT_OF_PHYSICAL_RANGE == 0 {
+        Condition::Clear
+    } else {
+        Condition::Between
     }
 }
 

@@ -1,6 +1,7 @@
 //! A core's state as bytes and back, to the bit: "GIS" version length body crc32.
 
 use crate::alarm::Alarm;
+use crate::alarms::Alarms;
 use crate::config::{Settings, Status};
 use crate::core::{Core, CORE_VERSION};
 use crate::detection::Detection;
@@ -8,12 +9,17 @@ use crate::detector::Scorer;
 use crate::facility_score::FacilityScorer;
 use crate::late::Excursions;
 use crate::newest::Newest;
+use crate::rule::Rule;
+use crate::rule_set::RuleSet;
 use crate::rules;
-use crate::sensor::{LimitAlarm, Sensor};
+use crate::sensor::Sensor;
 use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
 
 /// The oldest version that is read: without `usable_us`, which its newest reading tells.
 const OLDEST_VERSION: u32 = 2;
+
+/// The first version that keeps alarms by their rules.
+const ALARMS_BY_RULE: u64 = 4;
 
 const MAGIC: [u8; 3] = *b"GIS";
 
@@ -93,7 +99,7 @@ fn load_body(facility_id: &str, version: u64, reader: &mut Reader<'_>, settings:
 fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
     put_bytes(out, sensor.id.as_bytes());
     put_signed(out, i64::from(sensor.no));
-    put_bytes(out, sensor.rules().name.as_bytes());
+    put_bytes(out, sensor.of_type().name.as_bytes());
     out.push(match sensor.status {
         Status::Active => 0,
         Status::Inactive => 1,
@@ -110,43 +116,46 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
         newest.save(out);
     }
     put_option_i64(out, sensor.usable_us);
-    for limit in [&sensor.low, &sensor.high] {
-        limit.alarm.save(out);
-        limit.excursions.save(out);
-    }
-    sensor.anomaly.save(out);
+    sensor.alarms.save(out);
     put_option_i64(out, sensor.unusual_since_us);
-    sensor.stale.save(out);
     sensor.scorer.save(out);
 }
 
 fn load_sensor(version: u64, reader: &mut Reader<'_>) -> Wire<Sensor> {
+    let id = reader.text()?.into();
+    let no = i32::try_from(reader.signed()?).map_err(|_| WireError::new("a sensor number does not fit"))?;
+    let type_index = {
+        let name = reader.text()?;
+        rules::find(name).ok_or_else(|| WireError::new(format!("unknown sensor type {name:?}")))?
+    };
+    let status = match reader.u8()? {
+        0 => Status::Active,
+        1 => Status::Inactive,
+        2 => Status::Maintenance,
+        3 => Status::Fault,
+        4 => Status::Retired,
+        other => return Err(WireError::new(format!("a status of kind {other}"))),
+    };
+    let (expected_interval_s, detection) = (reader.f64()?, Detection::load(reader)?);
+    let (rule_version, heard_us) = (reader.signed()?, reader.signed()?);
+    let newest = if reader.bool()? { Some(Newest::load(reader)?) } else { None };
+    let usable_us = if version > u64::from(OLDEST_VERSION) { reader.option_i64()? } else { None };
+    let (alarms, unusual_since_us) =
+        if version < ALARMS_BY_RULE { four_alarms(reader)? } else { (Alarms::load(reader)?, reader.option_i64()?) };
     let mut sensor = Sensor {
-        id: reader.text()?.into(),
-        no: i32::try_from(reader.signed()?).map_err(|_| WireError::new("a sensor number does not fit"))?,
-        type_index: {
-            let name = reader.text()?;
-            rules::find(name).ok_or_else(|| WireError::new(format!("unknown sensor type {name:?}")))?
-        },
-        status: match reader.u8()? {
-            0 => Status::Active,
-            1 => Status::Inactive,
-            2 => Status::Maintenance,
-            3 => Status::Fault,
-            4 => Status::Retired,
-            other => return Err(WireError::new(format!("a status of kind {other}"))),
-        },
-        expected_interval_s: reader.f64()?,
-        detection: Detection::load(reader)?,
-        rule_version: reader.signed()?,
-        heard_us: reader.signed()?,
-        newest: if reader.bool()? { Some(Newest::load(reader)?) } else { None },
-        usable_us: if version > u64::from(OLDEST_VERSION) { reader.option_i64()? } else { None },
-        low: load_limit(reader)?,
-        high: load_limit(reader)?,
-        anomaly: Alarm::load(reader)?,
-        unusual_since_us: reader.option_i64()?,
-        stale: Alarm::load(reader)?,
+        id,
+        no,
+        type_index,
+        status,
+        expected_interval_s,
+        rule_version,
+        heard_us,
+        newest,
+        usable_us,
+        rules: RuleSet::of_type(type_index),
+        alarms,
+        unusual_since_us,
+        detection,
         scorer: Scorer::load(reader)?,
     };
     if version == u64::from(OLDEST_VERSION) {
@@ -156,8 +165,16 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>) -> Wire<Sensor> {
     Ok(sensor)
 }
 
-fn load_limit(reader: &mut Reader<'_>) -> Wire<LimitAlarm> {
-    Ok(LimitAlarm { alarm: Alarm::load(reader)?, excursions: Excursions::load(reader)? })
+/// The alarms of versions before `ALARMS_BY_RULE`: one place for each of the four rules that there were.
+fn four_alarms(reader: &mut Reader<'_>) -> Wire<(Alarms, Option<i64>)> {
+    let mut alarms = Alarms::default();
+    for rule in [Rule::Low, Rule::High] {
+        alarms.put(rule, Alarm::load(reader)?, Excursions::load(reader)?);
+    }
+    alarms.put(Rule::Anomaly, Alarm::load(reader)?, Excursions::default());
+    let unusual_since_us = reader.option_i64()?;
+    alarms.put(Rule::Stale, Alarm::load(reader)?, Excursions::default());
+    Ok((alarms, unusual_since_us))
 }
 
 fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) {

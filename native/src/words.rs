@@ -4,9 +4,11 @@ use crate::alarm::Transition;
 use crate::detector::Score;
 use crate::explain::Picture;
 use crate::instant::{self, US_PER_S};
-use crate::journal::{Event, Rule};
+use crate::journal::Event;
 use crate::number::repr;
 use crate::printable::quoted;
+use crate::rule::{Rule, Side};
+use crate::rule_set::Spec;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::Sink;
 
@@ -15,7 +17,7 @@ const RECEIVED_CHARACTERS_MAX: usize = 32;
 
 impl Sensor {
     pub(crate) fn named(&self, around: &Surroundings<'_>) -> String {
-        format!("{} Sensor value in {}", self.rules().name, around.facility)
+        format!("{} Sensor value in {}", self.of_type().name, around.facility)
     }
 
     pub(crate) fn event(
@@ -47,16 +49,15 @@ impl Sensor {
 
     pub(crate) fn limit_event(
         &self,
-        rule: Rule,
+        spec: &Spec,
+        side: Side,
         transition: &'static str,
         at_us: i64,
         value: f64,
         around: &Surroundings<'_>,
     ) -> Event {
-        let rules = self.rules();
-        let limit = self.limit(rule);
-        let shown = limit.map_or_else(String::new, repr);
-        let side = if rule == Rule::Low { "below minimum" } else { "above maximum" };
+        let shown = spec.limit.map_or_else(String::new, repr);
+        let side = side.words();
         let named = self.named(around);
         let message = if transition == Transition::Returned.name() {
             format!("Back to normal: {named} is no longer {side} threshold ({shown})")
@@ -64,17 +65,18 @@ impl Sensor {
             format!("Problem detected: {named} is {side} threshold ({shown})")
         };
         let explanation = serde_json::json!({
-            "rule": rule.name(),
+            "rule": spec.rule.name(),
             "value": value,
-            "limit": limit,
-            "unit": rules.unit,
-            "range": [rules.low, rules.high],
-            "deadband": rules.deadband(),
-            "on_delay_s": rules.on_delay_us / US_PER_S,
-            "off_delay_s": rules.off_delay_us / US_PER_S,
-            "source": rules.source,
+            "limit": spec.limit,
+            "unit": self.of_type().unit,
+            "range": [self.rules.limit(Rule::Low), self.rules.limit(Rule::High)],
+            "deadband": spec.deadband,
+            "on_delay_s": spec.delays.on_us / US_PER_S,
+            "off_delay_s": spec.delays.off_us / US_PER_S,
+            "source": spec.source,
         });
-        Event { value: Some(value), limit, ..self.event(rule, transition, at_us, message, &explanation) }
+        let event = self.event(spec.rule, transition, at_us, message, &explanation);
+        Event { value: Some(value), limit: spec.limit, ..event }
     }
 
     pub(crate) fn anomaly_event(
@@ -89,7 +91,7 @@ impl Sensor {
         let picture = Picture {
             value,
             before: self.newest.as_ref().and_then(|before| before.data.datum().number()),
-            unit: self.rules().unit,
+            unit: self.of_type().unit,
             at_us,
             since_us: self.unusual_since_us.unwrap_or(at_us),
             score,
@@ -116,7 +118,7 @@ impl Sensor {
             return;
         }
         let silence_s_max = self.silence_s_max(around.settings);
-        let (type_name, facility) = (self.rules().name, around.facility);
+        let (type_name, facility) = (self.of_type().name, around.facility);
         let usable_at = self.usable_us.map(instant::text);
         let received = self.unusable().map(|newest| quoted(&newest.data.datum().text(), RECEIVED_CHARACTERS_MAX));
         let message = match (transition, &received) {

@@ -6,6 +6,7 @@ use _native::config::Settings;
 use _native::core::Core;
 use _native::entry::EntryKind;
 use _native::journal::Event;
+use _native::rule::Rule;
 use _native::snapshot;
 use small_facility::{apply, batch, config, core, sensor, tick, FACILITY};
 
@@ -109,7 +110,7 @@ fn text_ends_no_silence_and_maintenance_claims_no_value() {
     for at_s in (0..=100).step_by(10) {
         core.apply(EntryKind::Tick, &tick(at_s)).unwrap();
     }
-    assert!(core.sensors[1].stale.active);
+    assert!(core.sensors[1].alarms.get(Rule::Stale).active);
     assert_eq!(send(&mut core, "Bad", 104..400), []);
     let maintenance = config(3, &[sensor("g", 2, "GasDetection", "Maintenance")]);
     let ended = core.apply(EntryKind::Config, &maintenance).unwrap().events;

@@ -3,7 +3,8 @@
 use super::block::STATISTIC_NAMES;
 use super::score::FacilityScore;
 use crate::alarm::Transition;
-use crate::journal::{Event, Rule};
+use crate::journal::Event;
+use crate::rule::Rule;
 use crate::rules::Priority;
 use crate::sensor::{Sensor, Surroundings};
 
@@ -35,7 +36,7 @@ pub fn event(
         .iter()
         .filter_map(|one| Some((sensors.get(one.place as usize)?, one.share)))
         .map(|(sensor, share)| {
-            serde_json::json!({"sensor_id": &*sensor.id, "sensor_type": sensor.rules().name, "share": share})
+            serde_json::json!({"sensor_id": &*sensor.id, "sensor_type": sensor.of_type().name, "share": share})
         })
         .collect();
     let explanation = serde_json::json!({
@@ -85,7 +86,7 @@ fn activated(score: &FacilityScore, sensors: &[Sensor], facility: &str) -> Strin
         .contributors
         .iter()
         .filter_map(|one| Some((sensors.get(one.place as usize)?, one.share)))
-        .map(|(sensor, share)| format!("{} {} ({:.0} %)", sensor.rules().name, sensor.id, share * 100.0))
+        .map(|(sensor, share)| format!("{} {} ({:.0} %)", sensor.of_type().name, sensor.id, share * 100.0))
         .collect();
     let count = named.len();
     let list = named.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");

@@ -3,7 +3,8 @@
 use pyo3::prelude::*;
 
 use crate::alarm::Alarm;
-use crate::journal::{alarm_key, Event, Rule};
+use crate::journal::{alarm_key, Event};
+use crate::rule::Rule;
 use crate::rules::Priority;
 use crate::sensor::Sensor;
 

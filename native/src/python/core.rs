@@ -146,7 +146,10 @@ impl FacilityCore {
         guarded(py, || {
             let core = locked(&self.core)?;
             let of_sensors = core.sensors.iter().flat_map(|sensor| {
-                sensor.alarms().map(|(rule, alarm, priority)| AlarmState::of(Some(sensor), rule, alarm, priority))
+                sensor
+                    .alarms
+                    .iter()
+                    .map(|(rule, alarm)| AlarmState::of(Some(sensor), rule, alarm, sensor.priority(rule)))
             });
             let of_facility =
                 AlarmState::of(None, facility_score::RULE, &core.facility_scorer.alarm, facility_score::PRIORITY);
