@@ -9,6 +9,7 @@ parse_time(text)                                            the one reader of ti
 first_control(text), escape_controls(text)                   what is no text to read, and how it is shown
 CopyDecoder([(name, kind), ...])                            PostgreSQL's binary COPY to Arrow
 SensorPlaces(numbers, facility_ids, sensor_ids).in_order(rows)   readings in the order of an export, with their ids
+rules_in_force(sensor_type, wanted_json)                     what alarm rules a sensor would have
 ID_BYTES_MAX, INTERVAL_S_MAX, ...                           limits that the core holds, for whoever asks before it
 
 May import: nothing.
@@ -62,6 +63,7 @@ from native._native import (
     escape_controls,
     first_control,
     parse_time,
+    rules_in_force,
     score_facility,
     score_series,
 )
@@ -111,6 +113,7 @@ __all__ = [
     "escape_controls",
     "first_control",
     "parse_time",
+    "rules_in_force",
     "score_facility",
     "score_series",
 ]
@@ -122,8 +125,8 @@ class Flag(IntFlag):
     LATE = 1  # older than its sensor's newest reading at receipt
     TEXT = 2  # not a finite number: kept as text, never scored
     NON_FINITE = 4  # spells NaN or an infinity, or a number too large for one
-    BELOW_LOW = 8  # strictly below the low limit
-    ABOVE_HIGH = 16  # strictly above the high limit
+    BELOW_LOW = 8  # strictly below a low limit
+    ABOVE_HIGH = 16  # strictly above a high limit
     ANOMALY = 32  # the anomaly alarm was active
     WARMING = 64  # the anomaly score had no say yet
     OUT_OF_PHYSICAL_RANGE = 128  # no instrument of this type measures this: not learned, ends no alarm

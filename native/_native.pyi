@@ -50,6 +50,7 @@ __all__ = [
     "escape_controls",
     "first_control",
     "parse_time",
+    "rules_in_force",
     "score_facility",
     "score_series",
 ]
@@ -259,6 +260,50 @@ class DetectionDefaults(TypedDict):
 def detection_defaults(sensor_type: str) -> DetectionDefaults:
     """How anomalies are looked for where nothing is set, by type of sensor. Raises ValueError for an unknown one."""
 
+_Rule = Literal["low", "low_low", "high", "high_high", "rate_of_change", "anomaly", "stale"]
+_Priority = Literal["critical", "high", "medium", "low"]
+_Transition = Literal[
+    "activated",
+    "activated_silently",
+    "returned",
+    "late_exceedance",
+    "re_alarmed",
+    "acknowledged",
+    "commented",
+    "assigned",
+    "shelved",
+    "unshelved",
+    "suppressed",
+    "unsuppressed",
+    "out_of_service",
+    "in_service",
+    "reset",
+]
+
+@type_check_only
+class RuleInForce(TypedDict):
+    rule: _Rule
+    limit: float | None
+    unit: str
+    priority: _Priority
+    deadband: float
+    on_delay_s: float
+    off_delay_s: float
+    latched: bool
+    re_alarm_s: float | None
+    window_s: float | None
+    source: str
+    message: str | None
+    consequence: str | None
+    response: str | None
+
+def rules_in_force(sensor_type: str, wanted_json: str = "{}") -> list[RuleInForce]:
+    """The alarm rules that a sensor of a type has when this is set for it, in the order in which they are judged.
+
+    `wanted_json` is an object with any of `profile` (hub, ambient_safety, gas_quality), `unit` and `rules`, as in a
+    configuration. Raises ValueError in words for what a configuration would be refused for.
+    """
+
 @final
 class CoreEvent:
     """One transition of one alarm, with the fields of `engine.model.AlarmEvent`.
@@ -273,15 +318,15 @@ class CoreEvent:
     @property
     def sensor_id(self) -> str: ...
     @property
-    def rule(self) -> Literal["low", "high", "anomaly", "stale", "facility_anomaly"]: ...
+    def rule(self) -> _Rule | Literal["facility_anomaly"]: ...
     @property
-    def transition(self) -> Literal["activated", "returned", "late_exceedance"]: ...
+    def transition(self) -> _Transition: ...
     @property
     def event_time_us(self) -> int: ...
     @property
     def rule_version(self) -> int: ...
     @property
-    def priority(self) -> Literal["high", "medium", "low"]: ...
+    def priority(self) -> _Priority: ...
     @property
     def alert_type(self) -> Literal["Anomaly", "System"]: ...
     @property
@@ -342,7 +387,13 @@ class AlarmState:
     @property
     def suppression(self) -> Literal["none", "shelved", "by_design", "out_of_service"]: ...
     @property
+    def until_us(self) -> int | None:
+        """When the suppression ends by itself."""
+
+    @property
     def latched(self) -> bool: ...
+    @property
+    def assignee(self) -> str | None: ...
     @property
     def priority(self) -> str: ...
     @property
@@ -436,7 +487,9 @@ class FacilityCore:
     CORE_VERSION: ClassVar[int]
 
     def __new__(cls, facility_id: str, settings_json: str) -> FacilityCore:
-        """An empty core. Settings (all optional): late_alarm_s_max, stale_intervals, stale_s_min, tick_gap_s_max."""
+        """An empty core. Settings (all optional): late_alarm_s_max, stale_intervals, stale_s_min, tick_gap_s_max,
+        shelve_s_max.
+        """
 
     def apply(self, kind: str, payload: bytes) -> Effects:
         """Change the state by one batch, config, tick or command. Raises PayloadError and then changes nothing."""

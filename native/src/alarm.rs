@@ -1,6 +1,6 @@
 //! One alarm's memories and how a condition moves them. Follows the practice of ISA-18.2: never one mutable state.
 
-use crate::wire::{put_bool, put_option_i64, put_signed, Reader, Wire, WireError};
+use crate::wire::{put_bool, put_bytes, put_option_i64, put_signed, Reader, Wire, WireError};
 
 /// How a reading stands to a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,9 +11,13 @@ pub enum Condition {
     Clear,
 }
 
+/// What a condition does to its alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
+    /// The condition became true, and people are told.
     Activated,
+    /// The condition became true while the alarm is kept from people.
+    ActivatedSilently,
     Returned,
 }
 
@@ -21,32 +25,52 @@ impl Transition {
     pub fn name(self) -> &'static str {
         match self {
             Self::Activated => "activated",
+            Self::ActivatedSilently => "activated_silently",
             Self::Returned => "returned",
         }
     }
 }
 
-/// Why an alarm is kept from people while its evaluation and the journal go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Suppression {
-    #[default]
-    None,
-    Shelved {
-        until_us: i64,
-    },
-    ByDesign,
-    OutOfService,
+/// What keeps an alarm from people; the later ones are the stronger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Suppressor {
+    /// Somebody, for a time.
+    Shelf,
+    /// The state of the plant makes it meaningless.
+    Design,
+    /// The instrument is being worked on.
+    Service,
 }
 
-impl Suppression {
+impl Suppressor {
     pub fn name(self) -> &'static str {
         match self {
-            Self::None => "none",
-            Self::Shelved { .. } => "shelved",
-            Self::ByDesign => "by_design",
-            Self::OutOfService => "out_of_service",
+            Self::Shelf => "shelved",
+            Self::Design => "by_design",
+            Self::Service => "out_of_service",
         }
     }
+
+    pub fn find(name: &str) -> Option<Self> {
+        [Self::Shelf, Self::Design, Self::Service].into_iter().find(|suppressor| suppressor.name() == name)
+    }
+}
+
+/// Why an alarm is kept from people while its evaluation and the journal go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suppression {
+    pub by: Suppressor,
+    /// When it ends by itself.
+    pub until_us: Option<i64>,
+}
+
+/// What the passing of time did to an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elapsed {
+    /// A suppression came to its end.
+    Released(Suppressor),
+    /// It is still active and nobody has acknowledged it.
+    ReAlarmed,
 }
 
 /// Delays in event time: how long a condition must have held, from reading to reading, before it counts.
@@ -57,14 +81,19 @@ pub struct Delays {
 }
 
 /// Three independent memories (active, acknowledged, suppression) and latched; what people see is derived from them.
+/// Nobody needs to acknowledge what nobody was told: a silent activation leaves `acknowledged` as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Alarm {
     pub active: bool,
     pub acknowledged: bool,
-    pub suppression: Suppression,
+    pub suppression: Option<Suppression>,
+    /// It was active, and stays until it is reset.
     pub latched: bool,
-    /// Event time of the last activation or return.
+    /// Event time of the last activation or return, as the journal has it.
     pub since_us: i64,
+    pub assignee: Option<Box<str>>,
+    /// When it is told again, by the clock of ticks, unless somebody acknowledges it.
+    re_alarm_us: Option<i64>,
     violated_since_us: Option<i64>,
     clear_since_us: Option<i64>,
 }
@@ -80,9 +109,11 @@ impl Alarm {
     pub const NORMAL: Self = Self {
         active: false,
         acknowledged: true,
-        suppression: Suppression::None,
+        suppression: None,
         latched: false,
         since_us: 0,
+        assignee: None,
+        re_alarm_us: None,
         violated_since_us: None,
         clear_since_us: None,
     };
@@ -104,9 +135,18 @@ impl Alarm {
         self.violated_since_us = None;
         self.clear_since_us = None;
         self.active = true;
-        self.acknowledged = false;
         self.since_us = at_us;
+        if self.suppression.is_some() {
+            return Some(Transition::ActivatedSilently);
+        }
+        self.annunciate();
         Some(Transition::Activated)
+    }
+
+    /// People are told, and it is theirs to acknowledge.
+    fn annunciate(&mut self) {
+        self.acknowledged = false;
+        self.re_alarm_us = None;
     }
 
     fn step_active(&mut self, condition: Condition, at_us: i64, off_us: i64) -> Option<Transition> {
@@ -144,14 +184,79 @@ impl Alarm {
         self.since_us = since_us;
     }
 
+    /// Whether that is news. Acknowledging clears nothing.
+    pub fn acknowledge(&mut self) -> bool {
+        !std::mem::replace(&mut self.acknowledged, true)
+    }
+
+    /// Whether that is news; none: nobody is to look after it.
+    pub fn assign(&mut self, assignee: Option<&str>) -> bool {
+        let is_news = self.assignee.as_deref() != assignee;
+        self.assignee = assignee.map(Into::into);
+        is_news
+    }
+
+    /// Keep it from people; false where something stronger does already.
+    pub fn suppress(&mut self, new: Suppression) -> bool {
+        let gives_way = self.suppression.is_none_or(|present| present.by <= new.by);
+        if gives_way {
+            self.suppression = Some(new);
+        }
+        gives_way
+    }
+
+    /// Give it back to people; false where it is not this that keeps it from them. What is true now is told anew.
+    pub fn release(&mut self, by: Suppressor, at_us: i64) -> bool {
+        let is_released = self.suppression.is_some_and(|present| present.by == by);
+        if is_released {
+            self.suppression = None;
+            if self.active {
+                self.annunciate();
+                self.since_us = at_us;
+            }
+        }
+        is_released
+    }
+
+    /// Let go of what was active once; false where there is nothing to let go of, or the condition is true.
+    pub fn reset(&mut self) -> bool {
+        !self.active && std::mem::replace(&mut self.latched, false)
+    }
+
+    /// Move on by the clock of ticks: a suppression ends, or what nobody acknowledged is told again.
+    pub fn tick(&mut self, watermark_us: i64, re_alarm_us: Option<i64>) -> Option<Elapsed> {
+        if let Some(Suppression { by, until_us: Some(until_us) }) = self.suppression {
+            if until_us <= watermark_us {
+                self.release(by, watermark_us);
+                return Some(Elapsed::Released(by));
+            }
+        }
+        let wait_us = re_alarm_us.filter(|_| self.active && !self.acknowledged && self.suppression.is_none());
+        let due_us =
+            std::mem::replace(&mut self.re_alarm_us, wait_us.map(|wait_us| watermark_us.saturating_add(wait_us)));
+        match (wait_us, due_us) {
+            (Some(_), Some(due_us)) if due_us <= watermark_us => Some(Elapsed::ReAlarmed),
+            (Some(_), Some(_)) => {
+                self.re_alarm_us = due_us;
+                None
+            }
+            _ => None,
+        }
+    }
+
     pub fn is_normal(&self) -> bool {
-        !self.active && self.acknowledged && !self.latched && self.suppression == Suppression::None
+        !self.active && self.acknowledged && !self.latched && self.suppression.is_none()
+    }
+
+    /// What keeps it from people, by name.
+    pub fn suppression_name(&self) -> &'static str {
+        self.suppression.map_or("none", |suppression| suppression.by.name())
     }
 
     /// What people see, derived from the memories.
     pub fn shown_as(&self) -> &'static str {
-        if self.suppression != Suppression::None {
-            return self.suppression.name();
+        if self.suppression.is_some() {
+            return self.suppression_name();
         }
         match (self.active, self.acknowledged, self.latched) {
             (true, false, _) => "unacknowledged",
@@ -166,35 +271,48 @@ impl Alarm {
         put_bool(out, self.active);
         put_bool(out, self.acknowledged);
         put_bool(out, self.latched);
-        match self.suppression {
-            Suppression::None => out.push(0),
-            Suppression::Shelved { until_us } => {
-                out.push(1);
-                put_signed(out, until_us);
-            }
-            Suppression::ByDesign => out.push(2),
-            Suppression::OutOfService => out.push(3),
-        }
+        put_bytes(out, self.suppression.map_or("", |suppression| suppression.by.name()).as_bytes());
+        put_option_i64(out, self.suppression.and_then(|suppression| suppression.until_us));
         put_signed(out, self.since_us);
         put_option_i64(out, self.violated_since_us);
         put_option_i64(out, self.clear_since_us);
+        put_bytes(out, self.assignee.as_deref().unwrap_or("").as_bytes());
+        put_option_i64(out, self.re_alarm_us);
     }
 
     pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
+        let (active, acknowledged, latched) = (reader.bool()?, reader.bool()?, reader.bool()?);
+        let (name, until_us) = (reader.text()?, reader.option_i64()?);
+        let by = Suppressor::find(name);
+        if by.is_none() && !name.is_empty() {
+            return Err(WireError::new(format!("a suppression of kind {name:?}")));
+        }
         Ok(Self {
-            active: reader.bool()?,
-            acknowledged: reader.bool()?,
-            latched: reader.bool()?,
-            suppression: match reader.u8()? {
-                0 => Suppression::None,
-                1 => Suppression::Shelved { until_us: reader.signed()? },
-                2 => Suppression::ByDesign,
-                3 => Suppression::OutOfService,
-                other => return Err(WireError::new(format!("a suppression of kind {other}"))),
-            },
+            active,
+            acknowledged,
+            suppression: by.map(|by| Suppression { by, until_us }),
+            latched,
             since_us: reader.signed()?,
             violated_since_us: reader.option_i64()?,
             clear_since_us: reader.option_i64()?,
+            assignee: Some(reader.text()?).filter(|text| !text.is_empty()).map(Into::into),
+            re_alarm_us: reader.option_i64()?,
+        })
+    }
+
+    /// As versions before 4 kept it, when nobody could suppress, assign or reset anything.
+    pub fn load_before_4(reader: &mut Reader<'_>) -> Wire<Self> {
+        let (active, acknowledged) = (reader.bool()?, reader.bool()?);
+        if reader.bool()? || reader.u8()? != 0 {
+            return Err(WireError::new("an alarm latched or suppressed before there were commands"));
+        }
+        Ok(Self {
+            active,
+            acknowledged,
+            since_us: reader.signed()?,
+            violated_since_us: reader.option_i64()?,
+            clear_since_us: reader.option_i64()?,
+            ..Self::NORMAL
         })
     }
 }
@@ -205,7 +323,7 @@ mod tests {
     use Condition::{Between, Clear, Violated};
 
     fn run(delays: Delays, readings: &[(i64, Condition)]) -> Vec<(i64, Transition)> {
-        let mut alarm = Alarm::default();
+        let mut alarm = Alarm::NORMAL;
         readings
             .iter()
             .filter_map(|(at, condition)| alarm.step(*condition, *at, delays).map(|found| (*at, found)))
@@ -240,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_return_does_not_acknowledge() {
-        let mut alarm = Alarm::default();
+        let mut alarm = Alarm::NORMAL;
         alarm.step(Violated, 1, Delays::default());
         alarm.end(2);
         assert_eq!(alarm.shown_as(), "returned_unacknowledged");
@@ -250,13 +368,46 @@ mod tests {
 
     #[test]
     fn what_people_see() {
-        let shown = |active, acknowledged, latched, suppression| {
-            Alarm { active, acknowledged, latched, suppression, ..Alarm::default() }.shown_as()
+        let shown = |active, acknowledged, latched, by: Option<Suppressor>| {
+            let suppression = by.map(|by| Suppression { by, until_us: None });
+            Alarm { active, acknowledged, latched, suppression, ..Alarm::NORMAL }.shown_as()
         };
-        assert_eq!(shown(false, true, false, Suppression::None), "normal");
-        assert_eq!(shown(true, false, false, Suppression::None), "unacknowledged");
-        assert_eq!(shown(true, true, false, Suppression::None), "acknowledged");
-        assert_eq!(shown(false, true, true, Suppression::None), "latched");
-        assert_eq!(shown(true, false, false, Suppression::Shelved { until_us: 5 }), "shelved");
+        assert_eq!(shown(false, true, false, None), "normal");
+        assert_eq!(shown(true, false, false, None), "unacknowledged");
+        assert_eq!(shown(true, true, false, None), "acknowledged");
+        assert_eq!(shown(false, false, false, None), "returned_unacknowledged");
+        assert_eq!(shown(false, true, true, None), "latched");
+        assert_eq!(shown(true, true, true, None), "acknowledged");
+        assert_eq!(shown(true, false, false, Some(Suppressor::Shelf)), "shelved");
+        assert_eq!(shown(false, true, true, Some(Suppressor::Design)), "by_design");
+        assert_eq!(shown(false, true, false, Some(Suppressor::Service)), "out_of_service");
+    }
+
+    #[test]
+    fn an_alarm_that_nobody_acknowledges_is_told_again_until_somebody_does() {
+        let mut alarm = Alarm::NORMAL;
+        alarm.step(Violated, 1, Delays::default());
+        let told: Vec<i64> = (100..140).filter(|at| alarm.tick(*at, Some(10)) == Some(Elapsed::ReAlarmed)).collect();
+        assert_eq!(told, [110, 120, 130], "counted from the first tick that saw it");
+        assert!(alarm.acknowledge());
+        assert!((140..200).all(|at| alarm.tick(at, Some(10)).is_none()));
+        alarm.end(200);
+        alarm.step(Violated, 201, Delays::default());
+        assert_eq!((alarm.tick(201, Some(10)), alarm.tick(210, None), alarm.tick(211, Some(10))), (None, None, None));
+    }
+
+    #[test]
+    fn a_snapshot_keeps_every_memory() {
+        let mut alarm = Alarm::NORMAL;
+        alarm.step(Violated, 5, Delays { on_us: 0, off_us: 9 });
+        alarm.step(Clear, 6, Delays { on_us: 0, off_us: 9 });
+        alarm.tick(7, Some(3));
+        (alarm.latched, alarm.assignee) = (true, Some("Ada".into()));
+        alarm.suppress(Suppression { by: Suppressor::Shelf, until_us: Some(77) });
+        let mut bytes = Vec::new();
+        alarm.save(&mut bytes);
+        let mut reader = Reader::new(&bytes);
+        assert_eq!(Alarm::load(&mut reader), Ok(alarm));
+        assert!(reader.is_empty());
     }
 }

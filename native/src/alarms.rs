@@ -1,9 +1,10 @@
 //! A sensor's alarms by rule. Only those that have something to remember take room: of a hundred rules ninety-nine are
 //! normal and always were.
 
-use crate::alarm::{Alarm, Condition, Delays, Transition};
+use crate::alarm::{Alarm, Condition, Elapsed, Transition};
 use crate::late::Excursions;
 use crate::rule::Rule;
+use crate::rule_set::{RuleSet, Spec};
 use crate::wire::{put_bytes, put_varint, Reader, Wire, WireError};
 
 static NORMAL: Alarm = Alarm::NORMAL;
@@ -21,6 +22,12 @@ impl Remembered {
         Self { rule, alarm: Alarm::NORMAL, excursions: Excursions::default() }
     }
 
+    fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
+        let transition = self.alarm.step(condition, at_us, spec.delays);
+        self.alarm.latched |= spec.latched && self.alarm.active;
+        transition
+    }
+
     fn is_nothing(&self) -> bool {
         self.alarm == NORMAL && self.excursions == Excursions::default()
     }
@@ -33,17 +40,23 @@ pub struct Alarms {
 }
 
 impl Alarms {
-    /// Whether none of them has anything to remember, surely.
+    /// Whether nothing is remembered of any.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.remembered.is_empty()
+    }
+
+    /// Whether anything is remembered of a limit; limits stand first among the rules.
+    #[inline]
+    pub fn has_limits(&self) -> bool {
+        self.remembered.first().is_some_and(|each| each.rule.side().is_some())
     }
 
     pub fn get(&self, rule: Rule) -> &Alarm {
         self.remembered.iter().find(|each| each.rule == rule).map_or(&NORMAL, |each| &each.alarm)
     }
 
-    /// Those that are not normal for sure, with their rules.
+    /// All of which anything is remembered, with their rules.
     pub fn iter(&self) -> impl Iterator<Item = (Rule, &Alarm)> {
         self.remembered.iter().map(|each| (each.rule, &each.alarm))
     }
@@ -74,27 +87,36 @@ impl Alarms {
 
     /// Move a rule's alarm on by one reading; what is normal and not violated needs no memory.
     #[inline]
-    pub fn step(&mut self, rule: Rule, condition: Condition, at_us: i64, delays: Delays) -> Option<Transition> {
+    pub fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
         match condition {
-            Condition::Violated => self.change(rule, |each| each.alarm.step(condition, at_us, delays)),
-            Condition::Between | Condition::Clear => self.find(rule)?.alarm.step(condition, at_us, delays),
+            Condition::Violated => self.change(spec.rule, |each| each.step(spec, condition, at_us)),
+            Condition::Between | Condition::Clear => self.find(spec.rule)?.step(spec, condition, at_us),
         }
     }
 
     /// The same for a limit, whose excursions are remembered.
-    pub fn step_limit(&mut self, rule: Rule, condition: Condition, at_us: i64, delays: Delays) -> Option<Transition> {
+    pub fn step_limit(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
         if condition != Condition::Violated {
-            let each = self.find(rule)?;
-            let transition = each.alarm.step(condition, at_us, delays);
+            let each = self.find(spec.rule)?;
+            let transition = each.step(spec, condition, at_us);
             if !each.alarm.active {
                 each.excursions.close(at_us);
             }
             return transition;
         }
-        self.change(rule, |each| {
+        self.change(spec.rule, |each| {
             each.excursions.open(at_us);
-            each.alarm.step(condition, at_us, delays)
+            each.step(spec, condition, at_us)
         })
+    }
+
+    /// Move all of them on by the clock of ticks.
+    pub fn tick(&mut self, watermark_us: i64, rules: &RuleSet) -> Vec<(Rule, Elapsed)> {
+        let tick = |each: &mut Remembered| {
+            let re_alarm_us = rules.spec(each.rule).and_then(|spec| spec.re_alarm_us);
+            each.alarm.tick(watermark_us, re_alarm_us).map(|elapsed| (each.rule, elapsed))
+        };
+        self.remembered.iter_mut().filter_map(tick).collect()
     }
 
     /// End a rule's alarm, for a reason outside of the readings.

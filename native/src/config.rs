@@ -1,11 +1,15 @@
-//! The JSON that reaches a core besides readings: settings, configuration, ticks, commands.
+//! The JSON that reaches a core besides readings: settings, configuration, ticks; `command` has those of people.
+
+use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::detection::{Detection, RawDetection};
 use crate::instant::{self, US_PER_S};
 use crate::limits::{INTERVAL_S_MAX, SETTING_MAX};
+use crate::rule_set::{RuleSet, RuleSets};
 use crate::rules;
+use crate::wanted::Wanted;
 
 /// A payload that cannot be applied; the core is as it was before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,19 +29,32 @@ pub struct Settings {
     pub stale_intervals: f64,
     pub stale_s_min: f64,
     pub tick_gap_s_max: f64,
+    /// How long an alarm may be shelved.
+    pub shelve_s_max: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { late_alarm_s_max: 300.0, stale_intervals: 5.0, stale_s_min: 60.0, tick_gap_s_max: 20.0 }
+        Self {
+            late_alarm_s_max: 300.0,
+            stale_intervals: 5.0,
+            stale_s_min: 60.0,
+            tick_gap_s_max: 20.0,
+            shelve_s_max: 28_800.0,
+        }
     }
 }
 
 impl Settings {
     pub fn read(json: &str) -> Result<Self, PayloadError> {
         let settings: Self = serde_json::from_str(json).map_err(|error| PayloadError(format!("settings: {error}")))?;
-        let numbers =
-            [settings.late_alarm_s_max, settings.stale_intervals, settings.stale_s_min, settings.tick_gap_s_max];
+        let numbers = [
+            settings.late_alarm_s_max,
+            settings.stale_intervals,
+            settings.stale_s_min,
+            settings.tick_gap_s_max,
+            settings.shelve_s_max,
+        ];
         if numbers.iter().all(|number| (0.0..=SETTING_MAX).contains(number)) {
             Ok(settings)
         } else {
@@ -72,6 +89,9 @@ struct RawSensor {
     /// Absent in entries of versions before 2, and where nothing is set.
     #[serde(default)]
     detection: RawDetection,
+    /// Absent where everything is as the type has it.
+    #[serde(flatten)]
+    rules: Wanted,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,6 +115,7 @@ pub struct SensorUpsert {
     pub expected_interval_s: f64,
     pub status: Status,
     pub detection: Detection,
+    pub rules: Arc<RuleSet>,
 }
 
 /// A configuration change, checked as a whole.
@@ -115,14 +136,15 @@ impl Config {
         if let Some(at_us) = raw.at_us {
             check_time("config: at_us", at_us)?;
         }
-        let sensors = raw.sensors.into_iter().map(SensorUpsert::of).collect::<Result<_, _>>()?;
+        let mut sets = RuleSets::default();
+        let sensors = raw.sensors.into_iter().map(|raw| SensorUpsert::of(raw, &mut sets)).collect::<Result<_, _>>()?;
         let (version, facility_name) = (raw.version, raw.facility_name);
         Ok(Self { version, facility_name, at_us: raw.at_us, complete: raw.complete, sensors })
     }
 }
 
 impl SensorUpsert {
-    fn of(raw: RawSensor) -> Result<Self, PayloadError> {
+    fn of(raw: RawSensor, sets: &mut RuleSets) -> Result<Self, PayloadError> {
         let wrong = |text: String| Err(PayloadError(format!("config: sensor {:?}: {text}", raw.sensor_id)));
         if raw.op != "upsert" {
             return wrong(format!("unknown op {:?}", raw.op));
@@ -140,6 +162,10 @@ impl SensorUpsert {
             Ok(detection) => detection,
             Err(error) => return wrong(error),
         };
+        let rules = match sets.get(type_index, &raw.rules) {
+            Ok(rules) => rules,
+            Err(error) => return wrong(error),
+        };
         Ok(Self {
             sensor_id: raw.sensor_id,
             sensor_no: raw.sensor_no,
@@ -147,6 +173,7 @@ impl SensorUpsert {
             expected_interval_s: raw.expected_interval_s,
             status: raw.status,
             detection,
+            rules,
         })
     }
 }
@@ -166,16 +193,4 @@ impl Tick {
 
 pub fn check_time(field: &str, us: i64) -> Result<(), PayloadError> {
     instant::accepted(us).map(|_| ()).map_err(|fault| PayloadError(format!("{field} {us}: {fault}")))
-}
-
-#[derive(Debug, Deserialize)]
-struct Command {
-    op: String,
-}
-
-/// Commands of people (acknowledge, shelve, reset) enter here; each moves one memory of `alarm::Alarm`. None is known yet.
-pub fn read_command(payload: &[u8]) -> Result<std::convert::Infallible, PayloadError> {
-    let command: Command =
-        serde_json::from_slice(payload).map_err(|error| PayloadError(format!("command: {error}")))?;
-    Err(PayloadError(format!("command: unknown op {:?}", command.op)))
 }

@@ -1,10 +1,12 @@
 //! A facility: its sensors side by side, its listening clock, and the four things that may change them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use crate::batch::{Batch, SensorName};
+use crate::command::{Command, Known};
 use crate::config::{self, Config, PayloadError, Settings, Status, Tick};
 use crate::detector::Scorer;
 use crate::effects::Effects;
@@ -32,6 +34,7 @@ pub struct Core {
     /// In the order in which they became known.
     pub sensors: Vec<Sensor>,
     pub facility_scorer: FacilityScorer,
+    pub commands: Known,
     index_by_id: HashMap<Box<str>, u32, RandomState>,
     index_by_no: HashMap<i32, u32, RandomState>,
 }
@@ -47,6 +50,7 @@ impl Core {
             watermark_us: None,
             sensors: Vec::new(),
             facility_scorer: FacilityScorer::default(),
+            commands: Known::default(),
             index_by_id: HashMap::default(),
             index_by_no: HashMap::default(),
         }
@@ -73,7 +77,7 @@ impl Core {
                 self.tick(Tick::read(payload)?, sink);
                 Ok(())
             }
-            EntryKind::Command => match config::read_command(payload)? {},
+            EntryKind::Command => self.command(&Command::read(payload)?, sink),
         }
     }
 
@@ -215,12 +219,42 @@ impl Core {
         Ok(())
     }
 
+    /// What a person asks of an alarm; the same command again is done already.
+    fn command<S: Sink>(&mut self, command: &Command, sink: &mut S) -> Result<(), PayloadError> {
+        if self.commands.has(&command.id) {
+            return Ok(());
+        }
+        if S::WANTED {
+            command.check(&self.settings)?;
+        }
+        let around = Surroundings {
+            facility: self.facility_name.as_deref().unwrap_or(&self.facility_id),
+            settings: &self.settings,
+            received_at_us: 0,
+            listened_us: self.listened_us,
+        };
+        match command.sensor_no {
+            None => self.facility_scorer.obey(command, self.config_version, &around, sink),
+            Some(sensor_no) => {
+                let place = self.index_by_no.get(&sensor_no).copied();
+                let sensor = place.and_then(|place| self.sensors.get_mut(place as usize));
+                match sensor.filter(|sensor| sensor.has_alarm(command.rule)) {
+                    Some(sensor) => sensor.obey(command, &around, sink),
+                    None => return Err(command.no_such_alarm()),
+                }
+            }
+        }
+        self.commands.add(&command.id);
+        Ok(())
+    }
+
     /// Gaps longer than a tick's usual distance are our own absence and count as one usual distance at most.
     fn tick<S: Sink>(&mut self, tick: Tick, sink: &mut S) {
         let heard_us = self.watermark_us.map_or(0, |last_us| tick.watermark_us.saturating_sub(last_us));
         let heard_us = heard_us.clamp(0, config::us_of(self.settings.tick_gap_s_max));
         self.listened_us = self.listened_us.saturating_add(heard_us);
-        self.watermark_us = Some(self.watermark_us.map_or(tick.watermark_us, |last_us| last_us.max(tick.watermark_us)));
+        let now_us = self.watermark_us.map_or(tick.watermark_us, |last_us| last_us.max(tick.watermark_us));
+        self.watermark_us = Some(now_us);
         let around = Surroundings {
             facility: self.facility_name.as_deref().unwrap_or(&self.facility_id),
             settings: &self.settings,
@@ -228,8 +262,10 @@ impl Core {
             listened_us: self.listened_us,
         };
         for sensor in &mut self.sensors {
+            sensor.tick_alarms(now_us, &around, sink);
             sensor.tick(tick.watermark_us, &around, sink);
         }
+        self.facility_scorer.tick(now_us, self.config_version, &around, sink);
     }
 
     /// After a rebuild from stored readings: alarms as the journal left them, and silence counted from now on.
@@ -255,11 +291,13 @@ impl Core {
             .sensors
             .iter()
             .map(|sensor| {
-                let alarms = sensor.alarms.heap_bytes();
+                let rules = sensor.rules.bytes() / Arc::strong_count(&sensor.rules);
+                let moves = sensor.moves.as_ref().map_or(0, |moves| moves.bytes());
+                let alarms = sensor.alarms.heap_bytes() + rules + moves;
                 let views = sensor.scorer.bytes() - std::mem::size_of::<Scorer>();
                 std::mem::size_of::<Sensor>() + 2 * sensor.id.len() + 40 + alarms + views
             })
             .sum();
-        std::mem::size_of::<Self>() + sensors + self.facility_scorer.heap_bytes()
+        std::mem::size_of::<Self>() + sensors + self.facility_scorer.heap_bytes() + self.commands.heap_bytes()
     }
 }

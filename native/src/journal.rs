@@ -1,5 +1,7 @@
 //! What the journal of alarms holds: transitions as events, and how it left each alarm.
 
+use std::borrow::Cow;
+
 use crate::rule::Rule;
 use crate::rules::Priority;
 
@@ -21,8 +23,13 @@ pub struct Event {
     pub explanation_json: String,
     pub late: bool,
     pub only_if_stored: Option<(i32, i64)>,
-    pub reason: &'static str,
+    /// `system`, or who gave the command.
+    pub actor: Cow<'static, str>,
+    pub reason: Cow<'static, str>,
 }
+
+/// Who acts where nobody gave a command.
+pub const SYSTEM: &str = "system";
 
 impl Event {
     pub fn alarm_key(&self) -> String {

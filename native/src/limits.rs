@@ -23,3 +23,17 @@ pub const BUDGET_DAYS_MAX: f64 = 3_650.0;
 pub const PHYSICAL_MAX: f64 = 1e12;
 /// Beyond this nothing is a measurement, whatever the physical range: it is neither scored nor learned.
 pub const VALUE_MAX: f64 = 1e30;
+
+/// Longest id of a command, name in one (actor, assignee, work order) and reason, in bytes.
+pub const COMMAND_ID_BYTES_MAX: usize = 64;
+pub const COMMAND_NAME_BYTES_MAX: usize = 256;
+pub const COMMAND_REASON_BYTES_MAX: usize = 2_000;
+/// How many command ids a facility remembers.
+pub const COMMANDS_REMEMBERED: usize = 1_024;
+
+/// Longest delay of a rule, window of a rate of change (a day) and time until it is told again (a week), in seconds.
+pub const DELAY_S_MAX: u32 = 86_400;
+pub const WINDOW_S_MAX: u32 = 86_400;
+pub const RE_ALARM_S_MAX: u32 = 7 * 86_400;
+/// Longest text of a rule, in bytes.
+pub const RULE_TEXT_BYTES_MAX: usize = 1_000;

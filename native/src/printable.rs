@@ -43,6 +43,11 @@ pub fn escaped(text: &str) -> String {
     out
 }
 
+/// The same for a text of several lines, which stay lines.
+pub fn lines_escaped(text: &str) -> String {
+    text.lines().map(escaped).collect::<Vec<_>>().join("\n")
+}
+
 /// The beginning of a text in quotes, for a message: at most so many characters of it.
 pub fn quoted(text: &str, characters_max: usize) -> String {
     match text.char_indices().nth(characters_max) {

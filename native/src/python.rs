@@ -11,6 +11,7 @@ mod errors;
 mod facility_score;
 mod limits;
 mod printable;
+mod rules;
 mod series;
 mod times;
 
@@ -20,6 +21,7 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(module)?;
     limits::register(module)?;
+    rules::register(module)?;
     printable::register(module)?;
     times::register(module)?;
     decode::register(module)?;

@@ -4,6 +4,7 @@
 //! `sensor` for readings and ticks, `facility_score` for a facility as a whole.
 
 use crate::flag;
+use crate::instant::US_PER_S;
 
 /// Which side of a limit is the wrong one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ impl Side {
         }
     }
 
-    pub fn words(self) -> &'static str {
+    pub const fn words(self) -> &'static str {
         match self {
             Self::Below => "below minimum",
             Self::Above => "above maximum",
@@ -68,17 +69,53 @@ pub struct Kind {
     pub name: &'static str,
     pub owner: Owner,
     pub alert: Alert,
-    /// Of a rule that holds each reading against a limit.
-    pub side: Option<Side>,
+    /// What is so while the condition is true: "… is still unusual".
+    pub standing: &'static str,
+    /// What its limit is held against, if it has one.
+    pub measure: Measure,
+    /// How long it must have been over to end, of a rule without a limit; a limit's is its sensor type's.
+    pub off_us: i64,
 }
 
-const fn limit(name: &'static str, side: Side) -> Kind {
-    Kind { name, owner: Owner::Sensor, alert: Alert::Anomaly, side: Some(side) }
+/// Which of the limits on one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// The one that a sensor type has by itself.
+    First,
+    /// Beyond the first, and more urgent.
+    Second,
 }
 
-const fn other(name: &'static str, alert: Alert, owner: Owner) -> Kind {
-    Kind { name, owner, alert, side: None }
+/// What a rule's limit is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// The value of each reading.
+    Value(Side, Level),
+    /// How far the value has moved within the rule's window, up or down.
+    Change,
+    /// It has no limit.
+    None,
 }
+
+const fn limit(name: &'static str, side: Side, level: Level) -> Kind {
+    Kind {
+        name,
+        owner: Owner::Sensor,
+        alert: Alert::Anomaly,
+        standing: side.words(),
+        measure: Measure::Value(side, level),
+        off_us: 0,
+    }
+}
+
+const fn other(name: &'static str, alert: Alert, owner: Owner, standing: &'static str) -> Kind {
+    Kind { name, owner, alert, standing, measure: Measure::None, off_us: 0 }
+}
+
+const DEVIATION: Kind = Kind { off_us: 60 * US_PER_S, ..other("anomaly", Alert::Anomaly, Owner::Sensor, "unusual") };
+
+const RATE: Kind =
+    Kind { measure: Measure::Change, ..other("rate_of_change", Alert::Anomaly, Owner::Sensor, "changing too fast") };
 
 macro_rules! rules {
     ($($rule:ident => $kind:expr),* $(,)?) => {
@@ -101,11 +138,14 @@ macro_rules! rules {
 }
 
 rules! {
-    Low => limit("low", Side::Below),
-    High => limit("high", Side::Above),
-    Anomaly => other("anomaly", Alert::Anomaly, Owner::Sensor),
-    Stale => other("stale", Alert::System, Owner::Sensor),
-    FacilityAnomaly => other("facility_anomaly", Alert::Anomaly, Owner::Facility),
+    Low => limit("low", Side::Below, Level::First),
+    LowLow => limit("low_low", Side::Below, Level::Second),
+    High => limit("high", Side::Above, Level::First),
+    HighHigh => limit("high_high", Side::Above, Level::Second),
+    RateOfChange => RATE,
+    Anomaly => DEVIATION,
+    Stale => other("stale", Alert::System, Owner::Sensor, "without a usable value"),
+    FacilityAnomaly => other("facility_anomaly", Alert::Anomaly, Owner::Facility, "unusual as a whole"),
 }
 
 impl Rule {
@@ -130,7 +170,10 @@ impl Rule {
     }
 
     pub fn side(self) -> Option<Side> {
-        self.kind().side
+        match self.kind().measure {
+            Measure::Value(side, _) => Some(side),
+            Measure::Change | Measure::None => None,
+        }
     }
 }
 
@@ -144,6 +187,12 @@ mod tests {
             assert_eq!(Rule::find(rule.name()), Some(*rule));
         }
         assert_eq!(Rule::find("unheard"), None);
+    }
+
+    #[test]
+    fn limits_stand_first() {
+        let limits = Rule::ALL.iter().filter(|rule| rule.side().is_some()).count();
+        assert!(Rule::ALL.iter().take(limits).all(|rule| rule.side().is_some()));
     }
 
     #[test]

@@ -1,14 +1,35 @@
-//! The rules that hold for a sensor, as data: what each asks for and what it does.
+//! The rules that hold for a sensor, as data: what each asks for and what it does. Made of what its type has, what a
+//! profile puts in the place of that, and what people set.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
+
+use foldhash::fast::RandomState;
 
 use crate::alarm::Delays;
 use crate::instant::US_PER_S;
-use crate::rule::{Rule, Side};
+use crate::limits::{DELAY_S_MAX, RE_ALARM_S_MAX, RULE_TEXT_BYTES_MAX, VALUE_MAX, WINDOW_S_MAX};
+use crate::printable::lines_escaped;
+use crate::profiles::Profile;
+use crate::rule::{Level, Measure, Owner, Rule, Side};
 use crate::rules::{self, Priority, TypeRules};
+use crate::wanted::{Change, Wanted};
 
-/// An anomaly that is over must have been so for this long.
-const ANOMALY_OFF_US: i64 = 60 * US_PER_S;
+/// The window of a rate of change where none is set.
+const WINDOW_US: i64 = 60 * US_PER_S;
+/// The deadband of a profile's limit, as a share of it.
+const PRESET_DEADBAND_SHARE: f64 = 0.01;
+/// Where a rule comes from that people made.
+const SET: &str = "set for this sensor";
+
+/// What people are to know of a rule when its alarm comes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Texts {
+    pub message: Option<String>,
+    pub consequence: Option<String>,
+    pub response: Option<String>,
+}
 
 /// A rule as it holds for a sensor.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,12 +40,128 @@ pub struct Spec {
     pub limit: Option<f64>,
     pub deadband: f64,
     pub delays: Delays,
-    pub source: &'static str,
+    /// What was active stays until it is reset.
+    pub latched: bool,
+    /// After which time it is told again, if nobody has acknowledged it.
+    pub re_alarm_us: Option<i64>,
+    /// In which time a value may change by the limit, of a rule about change.
+    pub window_us: i64,
+    pub source: Cow<'static, str>,
+    pub texts: Option<Box<Texts>>,
 }
 
 impl Spec {
     fn new(rule: Rule, priority: Priority) -> Self {
-        Self { rule, priority, limit: None, deadband: 0.0, delays: Delays::default(), source: "" }
+        Self {
+            rule,
+            priority,
+            limit: None,
+            deadband: 0.0,
+            delays: Delays::default(),
+            latched: false,
+            re_alarm_us: None,
+            window_us: if rule.kind().measure == Measure::Change { WINDOW_US } else { 0 },
+            source: "".into(),
+            texts: None,
+        }
+    }
+
+    /// As it is where a profile and a type have nothing else to say of it.
+    fn of_type(rule: Rule, of_type: &TypeRules) -> Self {
+        let delays = Delays { on_us: of_type.on_delay_us, off_us: of_type.off_delay_us };
+        match rule.kind().measure {
+            Measure::Value(side, Level::First) => {
+                let limit = match side {
+                    Side::Below => of_type.low,
+                    Side::Above => of_type.high,
+                };
+                let source = of_type.source.into();
+                Self { limit, deadband: of_type.deadband(), delays, source, ..Self::new(rule, of_type.priority) }
+            }
+            Measure::Value(_, Level::Second) => {
+                Self { deadband: of_type.deadband(), delays, ..Self::new(rule, of_type.priority.beyond()) }
+            }
+            Measure::Change => Self { delays, ..Self::new(rule, of_type.priority) },
+            Measure::None => {
+                let delays = Delays { on_us: 0, off_us: rule.kind().off_us };
+                Self { delays, ..Self::new(rule, Priority::Low) }
+            }
+        }
+    }
+
+    /// Whether it can hold as it is.
+    fn is_whole(&self) -> bool {
+        self.limit.is_some() || self.rule.kind().measure == Measure::None
+    }
+
+    /// With what people set; says what is wrong.
+    fn with(mut self, change: &Change) -> Result<Self, String> {
+        let measure = self.rule.kind().measure;
+        let name = self.rule.name();
+        if measure == Measure::None && (change.limit.is_some() || change.deadband.is_some()) {
+            return Err(format!("{name} has no limit and no deadband"));
+        }
+        if measure != Measure::Change && change.window_s.is_some() {
+            return Err(format!("{name} has no window"));
+        }
+        if let Some(limit) = change.limit {
+            let least = if measure == Measure::Change { f64::MIN_POSITIVE } else { -VALUE_MAX };
+            self.limit = Some(within(name, "limit", limit, least, VALUE_MAX)?);
+            self.source = SET.into();
+        }
+        if let Some(deadband) = change.deadband {
+            self.deadband = within(name, "deadband", deadband, 0.0, VALUE_MAX)?;
+        }
+        for (field, said, us) in [
+            ("on_delay_s", change.on_delay_s, &mut self.delays.on_us),
+            ("off_delay_s", change.off_delay_s, &mut self.delays.off_us),
+        ] {
+            if let Some(seconds) = said {
+                *us = us_of(within(name, field, seconds, 0.0, f64::from(DELAY_S_MAX))?);
+            }
+        }
+        if let Some(seconds) = change.re_alarm_s {
+            self.re_alarm_us = Some(us_of(within(name, "re_alarm_s", seconds, 1.0, f64::from(RE_ALARM_S_MAX))?));
+        }
+        if let Some(seconds) = change.window_s {
+            self.window_us = us_of(within(name, "window_s", seconds, 1.0, f64::from(WINDOW_S_MAX))?);
+        }
+        if let Some(priority) = &change.priority {
+            let known = Priority::find(priority);
+            self.priority = known.ok_or_else(|| format!("{name} has the unknown priority {priority:?}"))?;
+        }
+        self.latched = change.latched.unwrap_or(self.latched);
+        if let Some(source) = bounded(name, "source", &change.source)? {
+            self.source = source.into();
+        }
+        let texts = Texts {
+            message: bounded(name, "message", &change.message)?,
+            consequence: bounded(name, "consequence", &change.consequence)?,
+            response: bounded(name, "response", &change.response)?,
+        };
+        self.texts = (texts != Texts::default()).then(|| Box::new(texts));
+        Ok(self)
+    }
+}
+
+fn us_of(seconds: f64) -> i64 {
+    (seconds * US_PER_S as f64) as i64
+}
+
+fn within(rule: &str, field: &str, number: f64, least: f64, most: f64) -> Result<f64, String> {
+    if (least..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("{rule} has the {field} {number}, which is not within {least} and {most}"))
+    }
+}
+
+fn bounded(rule: &str, field: &str, text: &Option<String>) -> Result<Option<String>, String> {
+    match text {
+        Some(text) if text.len() > RULE_TEXT_BYTES_MAX => {
+            Err(format!("{rule} has a {field} of {} bytes; {RULE_TEXT_BYTES_MAX} are the most", text.len()))
+        }
+        text => Ok(text.as_deref().map(lines_escaped)),
     }
 }
 
@@ -34,23 +171,70 @@ pub struct RuleSet {
     specs: Box<[Spec]>,
     /// The innermost limits: between them none is violated.
     innermost: (f64, f64),
+    /// Of the readings; what messages show behind a value.
+    pub unit: Cow<'static, str>,
+    /// What it was made of, beside the type.
+    pub wanted: Wanted,
 }
 
 impl RuleSet {
-    fn new(mut specs: Vec<Spec>) -> Self {
-        specs.sort_by_key(|spec| spec.rule);
+    fn of(of_type: &TypeRules, wanted: &Wanted) -> Result<Self, String> {
+        let profile = match &wanted.profile {
+            None => Profile::default(),
+            Some(name) => Profile::find(name)
+                .ok_or_else(|| format!("unknown profile {name:?}; known are {}", Profile::names()))?,
+        };
+        let presets = profile.limits(of_type.name);
+        let mut specs = Vec::new();
+        for rule in Rule::of_sensors() {
+            let mut spec = Spec::of_type(rule, of_type);
+            if !presets.is_empty() && rule.side().is_some() {
+                spec.limit = None;
+            }
+            if let Some(preset) = presets.iter().find(|preset| preset.rule == rule) {
+                spec.limit = Some(preset.limit);
+                spec.priority = preset.priority;
+                spec.deadband = PRESET_DEADBAND_SHARE * preset.limit;
+                spec.source = preset.source.into();
+            }
+            let mut said = wanted.rules.iter().filter(|change| change.rule == rule.name());
+            let (change, again) = (said.next(), said.next());
+            if again.is_some() {
+                return Err(format!("{} is set twice", rule.name()));
+            }
+            if let Some(change) = change {
+                spec = spec.with(change)?;
+                if change.enabled == Some(true) && !spec.is_whole() {
+                    return Err(format!("{} needs a limit", rule.name()));
+                }
+            }
+            if spec.is_whole() && change.is_none_or(|change| change.enabled != Some(false)) {
+                specs.push(spec);
+            }
+        }
+        let is_known = |name: &str| Rule::find(name).is_some_and(|rule| rule.kind().owner == Owner::Sensor);
+        if let Some(strange) = wanted.rules.iter().find(|change| !is_known(&change.rule)) {
+            return Err(format!("a sensor has no rule {:?}", strange.rule));
+        }
+        let unit = match bounded("a sensor", "unit", &wanted.unit)? {
+            Some(unit) => unit.into(),
+            None => presets.first().map_or(of_type.unit, |preset| preset.unit).into(),
+        };
         let limits =
             |side| specs.iter().filter(move |spec| spec.rule.side() == Some(side)).filter_map(|spec| spec.limit);
         let low = limits(Side::Below).fold(f64::NEG_INFINITY, f64::max);
         let high = limits(Side::Above).fold(f64::INFINITY, f64::min);
-        Self { innermost: (low, high), specs: specs.into() }
+        Ok(Self { innermost: (low, high), specs: specs.into(), unit, wanted: wanted.clone() })
     }
 
     /// What holds where nothing is set, by place in `rules::TYPES`.
     pub fn of_type(type_index: u8) -> Arc<Self> {
-        static SETS: LazyLock<Vec<Arc<RuleSet>>> =
-            LazyLock::new(|| rules::TYPES.iter().map(|of_type| Arc::new(defaults(of_type))).collect());
-        SETS.get(usize::from(type_index)).cloned().unwrap_or_else(|| Arc::new(defaults(rules::get(type_index))))
+        static SETS: LazyLock<Vec<Arc<RuleSet>>> = LazyLock::new(|| rules::TYPES.iter().map(defaults).collect());
+        SETS.get(usize::from(type_index)).cloned().unwrap_or_else(|| defaults(rules::get(type_index)))
+    }
+
+    pub fn specs(&self) -> &[Spec] {
+        &self.specs
     }
 
     pub fn spec(&self, rule: Rule) -> Option<&Spec> {
@@ -61,7 +245,7 @@ impl RuleSet {
         self.spec(rule)?.limit
     }
 
-    /// Those that hold each reading against a limit.
+    /// Those that hold the value of each reading against a limit.
     pub fn limits(&self) -> impl Iterator<Item = (&Spec, Side, f64)> {
         self.specs.iter().filter_map(|spec| Some((spec, spec.rule.side()?, spec.limit?)))
     }
@@ -84,40 +268,158 @@ impl RuleSet {
     pub fn violated(&self, value: f64) -> impl Iterator<Item = (&Spec, Side, f64)> {
         self.limits().filter(move |(_, side, limit)| side.is_violated(value, *limit))
     }
+
+    pub fn bytes(&self) -> usize {
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::capacity);
+        let texts = |change: &Change| {
+            [&change.source, &change.message, &change.consequence, &change.response]
+                .into_iter()
+                .map(text)
+                .sum::<usize>()
+        };
+        let of_wanted: usize = self.wanted.rules.iter().map(|change| size_of::<Change>() + 2 * texts(change)).sum();
+        size_of::<Self>() + size_of_val(&*self.specs) + of_wanted
+    }
 }
 
-fn defaults(of_type: &TypeRules) -> RuleSet {
-    let delays = Delays { on_us: of_type.on_delay_us, off_us: of_type.off_delay_us };
-    let limit = |rule: Rule, limit: Option<f64>| {
-        let spec = Spec::new(rule, of_type.priority);
-        limit.map(|limit| Spec {
-            limit: Some(limit),
-            deadband: of_type.deadband(),
-            delays,
-            source: of_type.source,
-            ..spec
-        })
-    };
-    let anomaly =
-        Spec { delays: Delays { on_us: 0, off_us: ANOMALY_OFF_US }, ..Spec::new(Rule::Anomaly, Priority::Low) };
-    let stale = Spec::new(Rule::Stale, Priority::Low);
-    let limits = [limit(Rule::Low, of_type.low), limit(Rule::High, of_type.high)];
-    RuleSet::new(limits.into_iter().flatten().chain([anomaly, stale]).collect())
+fn defaults(of_type: &TypeRules) -> Arc<RuleSet> {
+    let set = RuleSet::of(of_type, &Wanted::default());
+    // nothing is set, so nothing can be wrong
+    Arc::new(set.unwrap_or_else(|_| RuleSet {
+        specs: Box::default(),
+        innermost: (f64::NEG_INFINITY, f64::INFINITY),
+        unit: of_type.unit.into(),
+        wanted: Wanted::default(),
+    }))
+}
+
+/// Makes rules, once for all sensors of a type of which the same is wanted.
+#[derive(Debug, Default)]
+pub struct RuleSets(HashMap<(u8, Vec<u8>), Arc<RuleSet>, RandomState>);
+
+impl RuleSets {
+    /// Says what is wrong with what is wanted.
+    pub fn get(&mut self, type_index: u8, wanted: &Wanted) -> Result<Arc<RuleSet>, String> {
+        if wanted.is_nothing() {
+            return Ok(RuleSet::of_type(type_index));
+        }
+        let mut key = Vec::new();
+        wanted.save(&mut key);
+        if let Some(known) = self.0.get(&(type_index, key.clone())) {
+            return Ok(known.clone());
+        }
+        let set = Arc::new(RuleSet::of(rules::get(type_index), wanted)?);
+        self.0.insert((type_index, key), set.clone());
+        Ok(set)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn set_of(of_type: &str, json: serde_json::Value) -> Result<Arc<RuleSet>, String> {
+        let wanted: Wanted = serde_json::from_value(json).map_err(|error| error.to_string())?;
+        RuleSets::default().get(rules::find(of_type).unwrap(), &wanted)
+    }
+
+    fn names(set: &RuleSet) -> Vec<&'static str> {
+        set.specs().iter().map(|spec| spec.rule.name()).collect()
+    }
+
     #[test]
     fn a_type_has_its_limits_and_everything_is_watched_for_silence() {
-        let rules_of = |name: &str| -> Vec<Rule> {
-            let set = RuleSet::of_type(rules::find(name).unwrap());
-            set.specs.iter().map(|spec| spec.rule).collect()
-        };
-        assert_eq!(rules_of("Temperature"), [Rule::Low, Rule::High, Rule::Anomaly, Rule::Stale]);
-        assert_eq!(rules_of("LeakDetection"), [Rule::High, Rule::Anomaly, Rule::Stale]);
-        assert_eq!(rules_of("ValveStatus"), [Rule::Anomaly, Rule::Stale]);
+        let rules_of = |name: &str| names(&set_of(name, serde_json::json!({})).unwrap());
+        assert_eq!(rules_of("Temperature"), ["low", "high", "anomaly", "stale"]);
+        assert_eq!(rules_of("LeakDetection"), ["high", "anomaly", "stale"]);
+        assert_eq!(rules_of("ValveStatus"), ["anomaly", "stale"]);
+    }
+
+    #[test]
+    fn what_is_set_changes_what_the_type_has_and_nothing_else() {
+        let set = set_of(
+            "Temperature",
+            serde_json::json!({"unit": "K", "rules": [
+                {"rule": "high", "limit": 30, "priority": "critical", "latched": true, "re_alarm_s": 600, "response": "go\u{7}"},
+                {"rule": "low", "enabled": false},
+                {"rule": "high_high", "limit": 40.5},
+                {"rule": "rate_of_change", "limit": 5, "window_s": 900, "on_delay_s": 2.5},
+                {"rule": "stale", "priority": "high"},
+            ]}),
+        )
+        .unwrap();
+        assert_eq!(names(&set), ["high", "high_high", "rate_of_change", "anomaly", "stale"]);
+        assert_eq!(set.unit, "K");
+        let high = set.spec(Rule::High).unwrap();
+        assert_eq!((high.limit, high.priority, high.latched), (Some(30.0), Priority::Critical, true));
+        assert_eq!((high.re_alarm_us, high.deadband, high.delays.off_us), (Some(600 * US_PER_S), 0.05, 60 * US_PER_S));
+        assert_eq!((&*high.source, high.texts.as_ref().unwrap().response.as_deref()), (SET, Some("go\\x07")));
+        assert_eq!(set.spec(Rule::HighHigh).unwrap().priority, Priority::High, "beyond the medium of the type");
+        let rate = set.spec(Rule::RateOfChange).unwrap();
+        assert_eq!((rate.window_us, rate.delays.on_us), (900 * US_PER_S, 2_500_000));
+        assert_eq!(set.spec(Rule::Stale).unwrap().priority, Priority::High);
+    }
+
+    #[test]
+    fn a_profile_puts_its_limits_in_the_place_of_the_types() {
+        let gas = set_of("GasDetection", serde_json::json!({"profile": "ambient_safety"})).unwrap();
+        assert_eq!(names(&gas), ["high", "high_high", "anomaly", "stale"]);
+        let top = gas.spec(Rule::HighHigh).unwrap();
+        assert_eq!((top.limit, top.priority, top.deadband), (Some(40.0), Priority::Critical, 0.4));
+        assert_eq!((&*gas.unit, &*top.source), ("% LEL", "40 % LFL, 33 CFR 127.205"));
+        let other = set_of("Temperature", serde_json::json!({"profile": "gas_quality"})).unwrap();
+        assert_eq!(other.specs(), RuleSet::of_type(0).specs(), "it names no temperature");
+        let changed = set_of(
+            "GasDetection",
+            serde_json::json!({"profile": "ambient_safety", "rules": [{"rule": "high", "limit": 10}]}),
+        );
+        assert_eq!(changed.unwrap().limit(Rule::High), Some(10.0));
+    }
+
+    #[test]
+    fn limits_of_what_may_be_set_are_told() {
+        let one = |fields: serde_json::Value| set_of("Temperature", serde_json::json!({"rules": [fields]}));
+        for good in [
+            serde_json::json!({"rule": "high", "limit": 1e30}),
+            serde_json::json!({"rule": "high", "deadband": 0}),
+            serde_json::json!({"rule": "high", "on_delay_s": 86_400}),
+            serde_json::json!({"rule": "high", "re_alarm_s": 1}),
+            serde_json::json!({"rule": "high", "re_alarm_s": 604_800}),
+            serde_json::json!({"rule": "high", "message": "m".repeat(1_000)}),
+            serde_json::json!({"rule": "rate_of_change", "limit": 1, "window_s": 86_400}),
+            serde_json::json!({"rule": "high_high", "enabled": false}),
+        ] {
+            assert!(one(good.clone()).is_ok(), "{good}");
+        }
+        for (wrong, says) in [
+            (serde_json::json!({"rule": "high", "limit": 1.1e30}), "high has the limit"),
+            (
+                serde_json::json!({"rule": "high", "deadband": -0.1}),
+                "high has the deadband -0.1, which is not within 0 and",
+            ),
+            (serde_json::json!({"rule": "high", "on_delay_s": 86_401}), "on_delay_s 86401"),
+            (serde_json::json!({"rule": "high", "off_delay_s": -1}), "off_delay_s -1"),
+            (serde_json::json!({"rule": "high", "re_alarm_s": 0.5}), "re_alarm_s 0.5"),
+            (serde_json::json!({"rule": "high", "re_alarm_s": 604_801}), "re_alarm_s 604801"),
+            (serde_json::json!({"rule": "high", "window_s": 60}), "high has no window"),
+            (serde_json::json!({"rule": "high", "message": "m".repeat(1_001)}), "a message of 1001 bytes"),
+            (serde_json::json!({"rule": "high", "priority": "urgent"}), "unknown priority \"urgent\""),
+            (serde_json::json!({"rule": "high", "limits": 1}), "unknown field"),
+            (serde_json::json!({"rule": "rate_of_change", "limit": 0}), "rate_of_change has the limit 0"),
+            (serde_json::json!({"rule": "rate_of_change", "limit": 1, "window_s": 86_401}), "window_s 86401"),
+            (serde_json::json!({"rule": "stale", "limit": 1}), "stale has no limit"),
+            (serde_json::json!({"rule": "high_high", "enabled": true}), "high_high needs a limit"),
+            (serde_json::json!({"rule": "facility_anomaly"}), "no rule \"facility_anomaly\""),
+            (serde_json::json!({"rule": "unheard"}), "no rule \"unheard\""),
+        ] {
+            let error = one(wrong.clone()).unwrap_err();
+            assert!(error.contains(says), "{wrong}: {error}");
+        }
+        let twice = serde_json::json!({"rules": [{"rule": "high", "limit": 1}, {"rule": "high", "limit": 2}]});
+        assert_eq!(set_of("Temperature", twice).unwrap_err(), "high is set twice");
+        assert!(set_of("Temperature", serde_json::json!({"profile": "unheard"}))
+            .unwrap_err()
+            .contains("ambient_safety"));
     }
 
     #[test]
@@ -129,5 +431,23 @@ mod tests {
                 assert_eq!(set.flags_of(value), flags, "{} {value}", rules::get(index as u8).name);
             }
         }
+    }
+
+    #[test]
+    fn the_same_wish_is_one_set_and_a_snapshot_keeps_it() {
+        let mut sets = RuleSets::default();
+        let wanted: Wanted = serde_json::from_value(serde_json::json!({
+            "profile": "hub", "unit": "ppm", "rules": [{"rule": "high", "limit": 0.30000000000000004, "enabled": true}],
+        }))
+        .unwrap();
+        let one = sets.get(10, &wanted).unwrap();
+        assert!(
+            Arc::ptr_eq(&one, &sets.get(10, &wanted).unwrap()) && !Arc::ptr_eq(&one, &sets.get(11, &wanted).unwrap())
+        );
+        let mut bytes = Vec::new();
+        wanted.save(&mut bytes);
+        let mut reader = crate::wire::Reader::new(&bytes);
+        assert_eq!(Wanted::load(&mut reader), Ok(wanted));
+        assert!(reader.is_empty());
     }
 }

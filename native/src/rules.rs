@@ -26,6 +26,7 @@ pub struct TypeRules {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
+    Critical,
     High,
     Medium,
     Low,
@@ -34,9 +35,23 @@ pub enum Priority {
 impl Priority {
     pub fn name(self) -> &'static str {
         match self {
+            Self::Critical => "critical",
             Self::High => "high",
             Self::Medium => "medium",
             Self::Low => "low",
+        }
+    }
+
+    pub fn find(name: &str) -> Option<Self> {
+        [Self::Critical, Self::High, Self::Medium, Self::Low].into_iter().find(|priority| priority.name() == name)
+    }
+
+    /// Of the limit beyond a limit of this one.
+    pub const fn beyond(self) -> Self {
+        match self {
+            Self::Critical | Self::High => Self::Critical,
+            Self::Medium => Self::High,
+            Self::Low => Self::Medium,
         }
     }
 }

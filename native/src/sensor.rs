@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::alarm::{Alarm, Condition, Delays};
+use crate::alarm::Condition;
 use crate::alarms::Alarms;
 use crate::config::{SensorUpsert, Settings, Status};
 use crate::detection::Detection;
 use crate::detector::{Score, Scorer};
 use crate::facility_score::sample::Sample;
 use crate::flag;
-use crate::journal::{Event, ToldAlarm, ACTIVATED, LATE_EXCEEDANCE};
+use crate::journal::{Event, ACTIVATED, LATE_EXCEEDANCE};
 use crate::limits::VALUE_MAX;
 use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
+use crate::rate::Moves;
 use crate::rule::{Alert, Rule, Side};
 use crate::rule_set::RuleSet;
 use crate::rules::{self, Priority, TypeRules};
@@ -35,6 +36,8 @@ pub struct Sensor {
     /// Many sensors share one.
     pub rules: Arc<RuleSet>,
     pub alarms: Alarms,
+    /// How far it has moved, where a rule asks.
+    pub moves: Option<Box<Moves>>,
     /// The first reading of those that are unusual now, alarm or not.
     pub unusual_since_us: Option<i64>,
     pub detection: Detection,
@@ -77,8 +80,9 @@ impl Sensor {
             heard_us: listened_us,
             newest: None,
             usable_us: None,
-            rules: RuleSet::of_type(upsert.type_index),
+            rules: upsert.rules.clone(),
             alarms: Alarms::default(),
+            moves: moves_for(&upsert.rules),
             unusual_since_us: None,
             detection: upsert.detection,
             scorer: Scorer::default(),
@@ -94,6 +98,7 @@ impl Sensor {
             expected_interval_s: self.expected_interval_s,
             status: Status::Retired,
             detection: self.detection,
+            rules: RuleSet::of_type(self.type_index),
         };
         *self = Self::new(&nobody, self.rule_version, self.heard_us);
     }
@@ -114,6 +119,14 @@ impl Sensor {
     /// Seconds between its readings, as observed or else as configured.
     pub(crate) fn interval_s(&self) -> f64 {
         self.scorer.interval_s().unwrap_or(if self.expected_interval_s > 0.0 { self.expected_interval_s } else { 60.0 })
+    }
+
+    pub(crate) fn priority(&self, rule: Rule) -> Priority {
+        self.rules.spec(rule).map_or(Priority::Low, |spec| spec.priority)
+    }
+
+    pub(crate) fn silence_s_max(&self, settings: &Settings) -> f64 {
+        (settings.stale_intervals * self.expected_interval_s).max(settings.stale_s_min)
     }
 
     /// The newest reading for the facility's score, with its event time; none where it is no measurement.
@@ -218,8 +231,11 @@ impl Sensor {
             self.forget_excursions(at_us);
         } else if let Some(value) = judged.value {
             self.score(at_us, value, judged);
-            if judged.is_beyond() || !self.alarms.is_empty() {
+            if judged.is_beyond() || self.alarms.has_limits() {
                 self.step_limits(at_us, value, judged, around, sink);
+            }
+            if self.moves.is_some() {
+                self.step_rate(at_us, value, judged, around, sink);
             }
             self.step_anomaly(at_us, value, judged, around, sink);
         }
@@ -262,14 +278,31 @@ impl Sensor {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
-        let rules = Arc::clone(&self.rules);
-        for (spec, side, limit) in rules.limits() {
+        for (spec, side, limit) in self.rules.limits() {
             let condition = limit_condition(side, value, limit, spec.deadband, judged.flags);
-            let transition = self.alarms.step_limit(spec.rule, condition, at_us, spec.delays);
+            let transition = self.alarms.step_limit(spec, condition, at_us);
             if let (Some(transition), true) = (transition, S::WANTED) {
                 let event = self.limit_event(spec, side, transition.name(), at_us, value, around);
                 sink.event(Event { score: judged.decades, ..event });
             }
+        }
+    }
+
+    fn step_rate<S: Sink>(&mut self, at_us: i64, value: f64, judged: &Judged, around: &Surroundings<'_>, sink: &mut S) {
+        if judged.flags & flag::OUT_OF_PHYSICAL_RANGE != 0 || value.abs() > VALUE_MAX {
+            return;
+        }
+        let Some(change) = self.moves.as_mut().map(|moves| moves.see(at_us, value)) else { return };
+        let rate = self.rules.spec(Rule::RateOfChange).and_then(|spec| Some((spec, spec.limit?)));
+        let Some((spec, limit)) = rate else { return };
+        let condition = match change.abs() {
+            size if size > limit => Condition::Violated,
+            size if size <= limit - spec.deadband => Condition::Clear,
+            _ => Condition::Between,
+        };
+        let transition = self.alarms.step(spec, condition, at_us);
+        if let (Some(transition), true) = (transition, S::WANTED) {
+            sink.event(self.rate_event(spec, transition, at_us, value, change, around));
         }
     }
 
@@ -282,7 +315,6 @@ impl Sensor {
         sink: &mut S,
     ) {
         let Some(score) = judged.score else { return };
-        let delays = self.delays(Rule::Anomaly);
         if score.calm {
             self.unusual_since_us = None;
         } else if score.decades.is_some() {
@@ -295,7 +327,11 @@ impl Sensor {
             Score { calm: true, .. } => Condition::Clear,
             _ => Condition::Between,
         };
-        let transition = self.alarms.step(Rule::Anomaly, condition, at_us, delays);
+        if condition != Condition::Violated && self.alarms.is_empty() {
+            return; // as nearly always
+        }
+        let Some(spec) = self.rules.spec(Rule::Anomaly) else { return };
+        let transition = self.alarms.step(spec, condition, at_us);
         if self.alarms.get(Rule::Anomaly).active {
             judged.flags |= flag::ANOMALY;
         }
@@ -323,7 +359,8 @@ impl Sensor {
         for (spec, side, _) in rules.violated(value) {
             let is_news = self.is_late_news(spec.rule, at_us, around);
             if S::WANTED {
-                let transition = if is_news { ACTIVATED } else { LATE_EXCEEDANCE };
+                let is_told = is_news && self.alarms.get(spec.rule).suppression.is_none();
+                let transition = if is_told { ACTIVATED } else { LATE_EXCEEDANCE };
                 let event = self.limit_event(spec, side, transition, at_us, value, around);
                 sink.event(Event {
                     late: true,
@@ -341,112 +378,11 @@ impl Sensor {
         age_s < around.settings.late_alarm_s_max
             && self.alarms.change(rule, |each| each.excursions.late_violation(at_us))
     }
+}
 
-    fn delays(&self, rule: Rule) -> Delays {
-        self.rules.spec(rule).map_or_else(Delays::default, |spec| spec.delays)
-    }
-
-    /// Be as the journal left an alarm (none: it is not in it). An active limit's excursion is known, however long it lasts.
-    pub(crate) fn recall(&mut self, rule: Rule, told: Option<&ToldAlarm>) {
-        let Some(told) = told else {
-            if let Some(each) = self.alarms.find(rule) {
-                each.alarm.recall(false, true, 0);
-            }
-            return;
-        };
-        self.alarms.change(rule, |each| {
-            each.alarm.recall(told.active, told.acknowledged, told.since_us);
-            if told.active && rule.side().is_some() {
-                each.excursions.open(told.since_us);
-            }
-        });
-    }
-
-    /// Judge silence, and readings that say nothing, against the facility's listening clock.
-    pub fn tick<S: Sink>(&mut self, watermark_us: i64, around: &Surroundings<'_>, sink: &mut S) {
-        if self.status != Status::Active || self.alarms.get(Rule::Stale).active {
-            return;
-        }
-        let silent_s = (around.listened_us - self.heard_us) as f64 / 1e6;
-        if silent_s > self.silence_s_max(around.settings) {
-            let delays = self.delays(Rule::Stale);
-            if let Some(transition) = self.alarms.step(Rule::Stale, Condition::Violated, watermark_us, delays) {
-                self.tell_stale(transition, watermark_us, around, sink, "");
-            }
-        }
-    }
-
-    pub(crate) fn priority(&self, rule: Rule) -> Priority {
-        self.rules.spec(rule).map_or(Priority::Low, |spec| spec.priority)
-    }
-
-    pub(crate) fn silence_s_max(&self, settings: &Settings) -> f64 {
-        (settings.stale_intervals * self.expected_interval_s).max(settings.stale_s_min)
-    }
-
-    /// Take a configuration over. A sensor that goes out of use returns its alarms; one that comes back is heard anew.
-    pub fn configure<S: Sink>(
-        &mut self,
-        upsert: &SensorUpsert,
-        version: i64,
-        at_us: Option<i64>,
-        around: &Surroundings<'_>,
-        sink: &mut S,
-    ) {
-        let was = self.status;
-        self.status = upsert.status;
-        if upsert.status == Status::Active && was != Status::Active {
-            self.heard_us = around.listened_us;
-        }
-        if matches!(upsert.status, Status::Inactive | Status::Retired) {
-            self.retire(at_us, around, sink);
-        } else if upsert.status != Status::Active {
-            self.retire_rule(Rule::Stale, "the sensor is under maintenance or faulty", at_us, around, sink);
-        }
-        if !upsert.detection.tuning.is_on {
-            self.retire_rule(Rule::Anomaly, "detection was switched off", at_us, around, sink);
-        }
-        self.type_index = upsert.type_index;
-        self.rules = RuleSet::of_type(upsert.type_index);
-        self.detection = upsert.detection;
-        self.expected_interval_s = upsert.expected_interval_s;
-        self.rule_version = version;
-    }
-
-    /// From here back no late violation is news.
-    fn forget_excursions(&mut self, until_us: i64) {
-        for (spec, ..) in Arc::clone(&self.rules).limits() {
-            self.alarms.change(spec.rule, |each| each.excursions.forget(until_us));
-        }
-    }
-
-    fn retire<S: Sink>(&mut self, at_us: Option<i64>, around: &Surroundings<'_>, sink: &mut S) {
-        if let Some(newest) = &self.newest {
-            self.forget_excursions(newest.tracked_at_us);
-        }
-        for rule in Rule::of_sensors() {
-            self.retire_rule(rule, "the sensor was deactivated", at_us, around, sink);
-        }
-    }
-
-    /// End a rule's alarm because of a configuration, and say why.
-    fn retire_rule<S: Sink>(
-        &mut self,
-        rule: Rule,
-        reason: &'static str,
-        at_us: Option<i64>,
-        around: &Surroundings<'_>,
-        sink: &mut S,
-    ) {
-        let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
-        let end_us = ending(self.alarms.get(rule), at_us, newest_us);
-        let Some(transition) = self.alarms.end(rule, end_us) else { return };
-        if S::WANTED {
-            let message = format!("{}: {reason}", self.named(around));
-            let explanation = serde_json::json!({"rule": rule.name(), "reason": reason});
-            sink.event(Event { reason, ..self.event(rule, transition.name(), end_us, message, &explanation) });
-        }
-    }
+/// What a sensor with these rules must remember of how far it has moved.
+pub(crate) fn moves_for(rules: &RuleSet) -> Option<Box<Moves>> {
+    rules.spec(Rule::RateOfChange).map(|spec| Box::new(Moves::within(spec.window_us)))
 }
 
 /// A value beyond what is physical may raise an alarm but never ends one.
@@ -458,9 +394,4 @@ fn limit_condition(side: Side, value: f64, limit: f64, deadband: f64, flags: u16
     } else {
         Condition::Between
     }
-}
-
-/// The event time of a return that no reading caused: when it was told, but never before the alarm began.
-fn ending(alarm: &Alarm, at_us: Option<i64>, newest_us: Option<i64>) -> i64 {
-    at_us.or(newest_us).unwrap_or(alarm.since_us).max(alarm.since_us)
 }

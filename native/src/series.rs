@@ -12,6 +12,7 @@ use crate::instant;
 use crate::journal::Event;
 use crate::limits::INTERVAL_S_MAX;
 use crate::number::Datum;
+use crate::rule_set::RuleSet;
 use crate::rules;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::{Sink, StoredRow};
@@ -271,6 +272,7 @@ fn upsert(index: usize, member: &Member<'_>) -> Result<SensorUpsert, PayloadErro
         expected_interval_s: member.expected_interval_s,
         status: Status::Active,
         detection,
+        rules: RuleSet::of_type(type_index),
     })
 }
 

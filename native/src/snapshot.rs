@@ -2,6 +2,7 @@
 
 use crate::alarm::Alarm;
 use crate::alarms::Alarms;
+use crate::command::Known;
 use crate::config::{Settings, Status};
 use crate::core::{Core, CORE_VERSION};
 use crate::detection::Detection;
@@ -9,17 +10,19 @@ use crate::detector::Scorer;
 use crate::facility_score::FacilityScorer;
 use crate::late::Excursions;
 use crate::newest::Newest;
+use crate::rate::Moves;
 use crate::rule::Rule;
-use crate::rule_set::RuleSet;
+use crate::rule_set::RuleSets;
 use crate::rules;
 use crate::sensor::Sensor;
+use crate::wanted::Wanted;
 use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
 
 /// The oldest version that is read: without `usable_us`, which its newest reading tells.
 const OLDEST_VERSION: u32 = 2;
 
-/// The first version that keeps alarms by their rules.
-const ALARMS_BY_RULE: u64 = 4;
+/// The first version that keeps alarms by their rules, with all that people may do to them.
+const LIFE_OF_ALARMS: u64 = 4;
 
 const MAGIC: [u8; 3] = *b"GIS";
 
@@ -49,6 +52,7 @@ pub fn save(core: &Core) -> Vec<u8> {
         save_sensor(sensor, &mut out);
     }
     core.facility_scorer.save(&mut out);
+    core.commands.save(&mut out);
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
     out
@@ -85,10 +89,15 @@ fn load_body(facility_id: &str, version: u64, reader: &mut Reader<'_>, settings:
     core.listened_us = reader.signed()?;
     core.watermark_us = reader.option_i64()?;
     let count = reader.count()?;
+    let mut sets = RuleSets::default();
     for _ in 0..count {
-        core.admit(load_sensor(version, reader)?);
+        core.admit(load_sensor(version, reader, &mut sets)?);
     }
-    core.facility_scorer = FacilityScorer::load(reader, core.sensors.len())?;
+    let load_alarm = if version < LIFE_OF_ALARMS { Alarm::load_before_4 } else { Alarm::load };
+    core.facility_scorer = FacilityScorer::load(reader, core.sensors.len(), load_alarm)?;
+    if version >= LIFE_OF_ALARMS {
+        core.commands = Known::load(reader)?;
+    }
     if reader.is_empty() {
         Ok(core)
     } else {
@@ -116,12 +125,17 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
         newest.save(out);
     }
     put_option_i64(out, sensor.usable_us);
+    sensor.rules.wanted.save(out);
+    put_bool(out, sensor.moves.is_some());
+    if let Some(moves) = &sensor.moves {
+        moves.save(out);
+    }
     sensor.alarms.save(out);
     put_option_i64(out, sensor.unusual_since_us);
     sensor.scorer.save(out);
 }
 
-fn load_sensor(version: u64, reader: &mut Reader<'_>) -> Wire<Sensor> {
+fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wire<Sensor> {
     let id = reader.text()?.into();
     let no = i32::try_from(reader.signed()?).map_err(|_| WireError::new("a sensor number does not fit"))?;
     let type_index = {
@@ -140,8 +154,10 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>) -> Wire<Sensor> {
     let (rule_version, heard_us) = (reader.signed()?, reader.signed()?);
     let newest = if reader.bool()? { Some(Newest::load(reader)?) } else { None };
     let usable_us = if version > u64::from(OLDEST_VERSION) { reader.option_i64()? } else { None };
+    let wanted = if version < LIFE_OF_ALARMS { Wanted::default() } else { Wanted::load(reader)? };
+    let moves = if version >= LIFE_OF_ALARMS && reader.bool()? { Some(Box::new(Moves::load(reader)?)) } else { None };
     let (alarms, unusual_since_us) =
-        if version < ALARMS_BY_RULE { four_alarms(reader)? } else { (Alarms::load(reader)?, reader.option_i64()?) };
+        if version < LIFE_OF_ALARMS { four_alarms(reader)? } else { (Alarms::load(reader)?, reader.option_i64()?) };
     let mut sensor = Sensor {
         id,
         no,
@@ -152,8 +168,9 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>) -> Wire<Sensor> {
         heard_us,
         newest,
         usable_us,
-        rules: RuleSet::of_type(type_index),
+        rules: sets.get(type_index, &wanted).map_err(WireError::new)?,
         alarms,
+        moves,
         unusual_since_us,
         detection,
         scorer: Scorer::load(reader)?,
@@ -165,15 +182,15 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>) -> Wire<Sensor> {
     Ok(sensor)
 }
 
-/// The alarms of versions before `ALARMS_BY_RULE`: one place for each of the four rules that there were.
+/// The alarms of versions before `LIFE_OF_ALARMS`: one place for each of the four rules that there were.
 fn four_alarms(reader: &mut Reader<'_>) -> Wire<(Alarms, Option<i64>)> {
     let mut alarms = Alarms::default();
     for rule in [Rule::Low, Rule::High] {
-        alarms.put(rule, Alarm::load(reader)?, Excursions::load(reader)?);
+        alarms.put(rule, Alarm::load_before_4(reader)?, Excursions::load(reader)?);
     }
-    alarms.put(Rule::Anomaly, Alarm::load(reader)?, Excursions::default());
+    alarms.put(Rule::Anomaly, Alarm::load_before_4(reader)?, Excursions::default());
     let unusual_since_us = reader.option_i64()?;
-    alarms.put(Rule::Stale, Alarm::load(reader)?, Excursions::default());
+    alarms.put(Rule::Stale, Alarm::load_before_4(reader)?, Excursions::default());
     Ok((alarms, unusual_since_us))
 }
 

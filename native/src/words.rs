@@ -1,13 +1,16 @@
 //! What a sensor's transitions say: the messages of the wire contract and the explanations for people and programs.
 
+use std::borrow::Cow;
+
 use crate::alarm::Transition;
 use crate::detector::Score;
 use crate::explain::Picture;
 use crate::instant::{self, US_PER_S};
-use crate::journal::Event;
+use crate::journal::{Event, SYSTEM};
+use crate::moved::Moved;
 use crate::number::repr;
 use crate::printable::quoted;
-use crate::rule::{Rule, Side};
+use crate::rule::{Measure, Rule, Side};
 use crate::rule_set::Spec;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::Sink;
@@ -28,6 +31,14 @@ impl Sensor {
         message: String,
         explanation: &serde_json::Value,
     ) -> Event {
+        let mut explanation = Cow::Borrowed(explanation);
+        if let Some(texts) = self.rules.spec(rule).and_then(|spec| spec.texts.as_ref()) {
+            let fields =
+                [("message", &texts.message), ("consequence", &texts.consequence), ("response", &texts.response)];
+            for (name, text) in fields.into_iter().filter(|(_, text)| text.is_some()) {
+                explanation.to_mut()[name] = text.as_deref().into();
+            }
+        }
         Event {
             sensor_no: Some(self.no),
             sensor_id: self.id.to_string(),
@@ -43,8 +54,59 @@ impl Sensor {
             explanation_json: explanation.to_string(),
             late: false,
             only_if_stored: None,
-            reason: "",
+            actor: SYSTEM.into(),
+            reason: "".into(),
         }
+    }
+
+    /// What people and time did to an alarm, with the value that stands now.
+    pub(crate) fn moved_event(&self, rule: Rule, moved: Moved) -> Event {
+        let event = self.event(rule, moved.transition, moved.at_us, moved.message.clone(), &moved.fields);
+        let value = self.newest.as_ref().and_then(|newest| newest.data.datum().number());
+        moved.over(Event { value, limit: self.rules.limit(rule), ..event })
+    }
+
+    /// The limit that a rule's alarm is about, for a message.
+    pub(crate) fn threshold(&self, rule: Rule) -> String {
+        let Some(spec) = self.rules.spec(rule) else { return String::new() };
+        match (spec.limit, spec.rule.kind().measure) {
+            (Some(limit), Measure::Value(..)) => format!(" threshold ({})", repr(limit)),
+            (Some(limit), Measure::Change) => format!(" ({} in {} s)", repr(limit), spec.window_us / US_PER_S),
+            (_, Measure::None) | (None, _) => String::new(),
+        }
+    }
+
+    /// A value moved too far within the rule's window.
+    pub(crate) fn rate_event(
+        &self,
+        spec: &Spec,
+        transition: Transition,
+        at_us: i64,
+        value: f64,
+        change: f64,
+        around: &Surroundings<'_>,
+    ) -> Event {
+        let (named, threshold) = (self.named(around), self.threshold(spec.rule));
+        let message = match transition {
+            Transition::Activated | Transition::ActivatedSilently => {
+                format!("Problem detected: {named} changes too fast, by {}{threshold}", repr(change))
+            }
+            Transition::Returned => format!("Back to normal: {named} no longer changes too fast{threshold}"),
+        };
+        let explanation = serde_json::json!({
+            "rule": spec.rule.name(),
+            "value": value,
+            "change": change,
+            "window_s": spec.window_us / US_PER_S,
+            "limit": spec.limit,
+            "unit": self.rules.unit,
+            "deadband": spec.deadband,
+            "on_delay_s": spec.delays.on_us / US_PER_S,
+            "off_delay_s": spec.delays.off_us / US_PER_S,
+            "source": spec.source,
+        });
+        let event = self.event(spec.rule, transition.name(), at_us, message, &explanation);
+        Event { value: Some(value), limit: spec.limit, ..event }
     }
 
     pub(crate) fn limit_event(
@@ -68,7 +130,7 @@ impl Sensor {
             "rule": spec.rule.name(),
             "value": value,
             "limit": spec.limit,
-            "unit": self.of_type().unit,
+            "unit": self.rules.unit,
             "range": [self.rules.limit(Rule::Low), self.rules.limit(Rule::High)],
             "deadband": spec.deadband,
             "on_delay_s": spec.delays.on_us / US_PER_S,
@@ -91,14 +153,16 @@ impl Sensor {
         let picture = Picture {
             value,
             before: self.newest.as_ref().and_then(|before| before.data.datum().number()),
-            unit: self.of_type().unit,
+            unit: &self.rules.unit,
             at_us,
             since_us: self.unusual_since_us.unwrap_or(at_us),
             score,
             course: self.scorer.course(at_us).unwrap_or_default(),
         };
         let message = match transition {
-            Transition::Activated => format!("Problem detected: {named} {}", picture.text()),
+            Transition::Activated | Transition::ActivatedSilently => {
+                format!("Problem detected: {named} {}", picture.text())
+            }
             Transition::Returned => format!("Back to normal: {named} is as expected again"),
         };
         let explanation = picture.fields();
@@ -122,10 +186,10 @@ impl Sensor {
         let usable_at = self.usable_us.map(instant::text);
         let received = self.unusable().map(|newest| quoted(&newest.data.datum().text(), RECEIVED_CHARACTERS_MAX));
         let message = match (transition, &received) {
-            (Transition::Activated, None) => {
+            (Transition::Activated | Transition::ActivatedSilently, None) => {
                 format!("No reading from {type_name} Sensor in {facility} for more than {silence_s_max:.0} s")
             }
-            (Transition::Activated, Some(received)) => {
+            (Transition::Activated | Transition::ActivatedSilently, Some(received)) => {
                 let since = usable_at.as_ref().map_or_else(|| "so far".to_owned(), |at| format!("since {at}"));
                 format!("{type_name} Sensor in {facility}: no usable value {since}, last received {received}")
             }
@@ -141,6 +205,9 @@ impl Sensor {
             "last_received": received,
             "reason": reason,
         });
-        sink.event(Event { reason, ..self.event(Rule::Stale, transition.name(), at_us, message, &explanation) });
+        sink.event(Event {
+            reason: reason.into(),
+            ..self.event(Rule::Stale, transition.name(), at_us, message, &explanation)
+        });
     }
 }

@@ -183,7 +183,7 @@ fn without_two_sensors_in_use_there_is_no_facility_to_judge() {
         core.apply(EntryKind::Config, &statuses(5, |index| if index == 0 { "Active" } else { "Inactive" })).unwrap();
     let ended: Vec<_> = effects.events.iter().filter(|event| event.sensor_no.is_none()).collect();
     assert_eq!(
-        ended.iter().map(|event| (event.transition, event.reason)).collect::<Vec<_>>(),
+        ended.iter().map(|event| (event.transition, &*event.reason)).collect::<Vec<_>>(),
         [("returned", "fewer than two sensors are in use")]
     );
     assert!(!core.facility_scorer.alarm.active);

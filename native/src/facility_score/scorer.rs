@@ -6,9 +6,11 @@ use super::score::{Contributor, FacilityScore};
 use super::tick_clock::TickClock;
 use super::told;
 use crate::alarm::{Alarm, Condition, Delays, Transition};
+use crate::command::Command;
 use crate::detector::combine::Peak;
 use crate::instant::US_PER_S;
 use crate::journal::ToldAlarm;
+use crate::moved;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::Sink;
 use crate::wire::{put_bool, Reader, Wire};
@@ -170,6 +172,26 @@ impl FacilityScorer {
         self.alarm.step(condition, score.at_us, Delays { on_us: 0, off_us: OFF_US })
     }
 
+    /// What a person asks of the alarm.
+    pub fn obey<S: Sink>(&mut self, command: &Command, version: i64, around: &Surroundings<'_>, sink: &mut S) {
+        let Some(transition) = command.action.change(&mut self.alarm, command.at_us) else { return };
+        if S::WANTED {
+            for moved in moved::by_command(command, transition, &self.alarm, around.facility, "") {
+                sink.event(told::moved(moved, version));
+            }
+        }
+    }
+
+    /// The timers of the alarm; the score has a clock of its own.
+    pub fn tick<S: Sink>(&mut self, watermark_us: i64, version: i64, around: &Surroundings<'_>, sink: &mut S) {
+        let Some(elapsed) = self.alarm.tick(watermark_us, None) else { return };
+        if S::WANTED {
+            for moved in moved::by_time(told::RULE, elapsed, &self.alarm, watermark_us, around.facility, "") {
+                sink.event(told::moved(moved, version));
+            }
+        }
+    }
+
     /// Be as the journal left the alarm (none: it is not in it).
     pub fn recall(&mut self, told: Option<&ToldAlarm>) {
         let (active, acknowledged, since_us) =
@@ -192,8 +214,12 @@ impl FacilityScorer {
         }
     }
 
-    pub fn load(reader: &mut Reader<'_>, sensors: usize) -> Wire<Self> {
-        let (clock, alarm, peak) = (TickClock::load(reader)?, Alarm::load(reader)?, Peak::load(reader)?);
+    pub fn load(
+        reader: &mut Reader<'_>,
+        sensors: usize,
+        load_alarm: impl FnOnce(&mut Reader<'_>) -> Wire<Alarm>,
+    ) -> Wire<Self> {
+        let (clock, alarm, peak) = (TickClock::load(reader)?, load_alarm(reader)?, Peak::load(reader)?);
         let sizes = (0..sensors.div_ceil(CHANNELS_MAX)).map(|index| (sensors - index * CHANNELS_MAX).min(CHANNELS_MAX));
         let blocks = sizes.map(|channels| Block::load(reader, channels)).collect::<Wire<_>>()?;
         let latest = if reader.bool()? { Some(FacilityScore::load(reader)?) } else { None };

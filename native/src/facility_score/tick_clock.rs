@@ -103,6 +103,7 @@ mod tests {
             expected_interval_s: *interval_s,
             status,
             detection: Detection::of_type(0),
+            rules: crate::rule_set::RuleSet::of_type(0),
         };
         intervals.iter().enumerate().map(|each| Sensor::new(&sensor(each), 1, 0)).collect()
     }

@@ -3,7 +3,8 @@
 use super::block::STATISTIC_NAMES;
 use super::score::FacilityScore;
 use crate::alarm::Transition;
-use crate::journal::Event;
+use crate::journal::{Event, SYSTEM};
+use crate::moved::Moved;
 use crate::rule::Rule;
 use crate::rules::Priority;
 use crate::sensor::{Sensor, Surroundings};
@@ -21,7 +22,7 @@ pub fn event(
     around: &Surroundings<'_>,
 ) -> Event {
     let message = match transition {
-        Transition::Activated => activated(score, sensors, around.facility),
+        Transition::Activated | Transition::ActivatedSilently => activated(score, sensors, around.facility),
         Transition::Returned => format!("Back to normal: the sensors of {} move together as before", around.facility),
     };
     let by_name = |numbers: &[f32]| -> serde_json::Map<String, serde_json::Value> {
@@ -50,7 +51,10 @@ pub fn event(
         "stale": score.stale,
         "tick_s": score.tick_s,
     });
-    Event { score: Some(f64::from(score.decades)), ..bare(transition, score.at_us, version, message, &explanation) }
+    Event {
+        score: Some(f64::from(score.decades)),
+        ..bare(transition.name(), score.at_us, version, message, &explanation)
+    }
 }
 
 /// The alarm ends because too few sensors are left.
@@ -58,15 +62,21 @@ pub fn retired(at_us: i64, version: i64, around: &Surroundings<'_>) -> Event {
     const REASON: &str = "fewer than two sensors are in use";
     let explanation = serde_json::json!({"rule": RULE.name(), "reason": REASON});
     let message = format!("{}: {REASON}", around.facility);
-    Event { reason: REASON, ..bare(Transition::Returned, at_us, version, message, &explanation) }
+    Event { reason: REASON.into(), ..bare(Transition::Returned.name(), at_us, version, message, &explanation) }
 }
 
-fn bare(transition: Transition, at_us: i64, version: i64, message: String, explanation: &serde_json::Value) -> Event {
+/// What people and time did to the alarm.
+pub fn moved(moved: Moved, version: i64) -> Event {
+    let event = bare(moved.transition, moved.at_us, version, moved.message.clone(), &moved.fields);
+    moved.over(event)
+}
+
+fn bare(transition: &'static str, at_us: i64, version: i64, message: String, explanation: &serde_json::Value) -> Event {
     Event {
         sensor_no: None,
         sensor_id: String::new(),
         rule: RULE,
-        transition: transition.name(),
+        transition,
         event_time_us: at_us,
         rule_version: version,
         priority: PRIORITY,
@@ -77,7 +87,8 @@ fn bare(transition: Transition, at_us: i64, version: i64, message: String, expla
         explanation_json: explanation.to_string(),
         late: false,
         only_if_stored: None,
-        reason: "",
+        actor: SYSTEM.into(),
+        reason: "".into(),
     }
 }
 

@@ -26,8 +26,8 @@ pub struct CoreEvent {
     explanation_json: String,
     late: bool,
     only_if_stored: Option<(i32, i64)>,
-    actor: &'static str,
-    reason: &'static str,
+    actor: String,
+    reason: String,
 }
 
 impl From<Event> for CoreEvent {
@@ -49,8 +49,8 @@ impl From<Event> for CoreEvent {
             explanation_json: event.explanation_json,
             late: event.late,
             only_if_stored: event.only_if_stored,
-            actor: "system",
-            reason: event.reason,
+            actor: event.actor.into_owned(),
+            reason: event.reason.into_owned(),
         }
     }
 }
@@ -71,7 +71,9 @@ pub struct AlarmState {
     active: bool,
     acknowledged: bool,
     suppression: &'static str,
+    until_us: Option<i64>,
     latched: bool,
+    assignee: Option<String>,
     priority: &'static str,
     since_us: i64,
     state: &'static str,
@@ -88,8 +90,10 @@ impl AlarmState {
             rule: rule.name(),
             active: alarm.active,
             acknowledged: alarm.acknowledged,
-            suppression: alarm.suppression.name(),
+            suppression: alarm.suppression_name(),
+            until_us: alarm.suppression.and_then(|suppression| suppression.until_us),
             latched: alarm.latched,
+            assignee: alarm.assignee.as_deref().map(str::to_owned),
             priority: priority.name(),
             since_us: alarm.since_us,
             state: alarm.shown_as(),
