@@ -142,7 +142,10 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class SensorConfig:
-    """A sensor as the core and the database know it. `sensor_no` is the compact key inside; `sensor_id` stays text."""
+    """A sensor as the core and the database know it. `sensor_no` is the compact key inside; `sensor_id` stays text.
+
+    settings   what people set of its alarms: rules, profile, unit, number_format, as `native` reads them
+    """
 
     sensor_id: str
     sensor_no: int
@@ -155,6 +158,7 @@ class SensorConfig:
     status_changed_at_us: int
     detection: Detection = Detection()
     is_retired: bool = False
+    settings: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

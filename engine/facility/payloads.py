@@ -16,6 +16,9 @@ from engine.settings import TICK_GAP_TICKS, Settings
 RULES_VERSION = 1
 """Version of the alarm rules a sensor type has by default; part of the journal's unique key."""
 
+ALARM_SETTINGS = ("rules", "profile", "unit", "number_format")
+"""What of a sensor's settings the core reads."""
+
 RETIRED = "Retired"
 """What the core calls a sensor that it shall end the alarms of and forget."""
 
@@ -54,7 +57,8 @@ def _upsert(sensor: SensorConfig) -> dict[str, object]:
         "status": RETIRED if sensor.is_retired else sensor.status.value,
     }
     detection = {name: value for name, value in asdict(sensor.detection).items() if value is not None}
-    return {**upsert, "detection": detection} if detection else upsert
+    alarms = {name: sensor.settings[name] for name in ALARM_SETTINGS if sensor.settings.get(name) is not None}
+    return {**upsert, **({"detection": detection} if detection else {}), **alarms}
 
 
 def tick_payload(watermark_us: int) -> bytes:
