@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ KINDS = {"temperature": SensorType.TEMPERATURE, "pressure": SensorType.PRESSURE,
 
 
 def entries() -> list[tuple[str, bytes]]:
-    """Something of everything: a warm detector, an alarm, a late one, a text, silence, a sensor out of use."""
+    """Something of everything: a warm detector, alarms, a late one, a text, silence, commands, a sensor out of use."""
     sensors = [
         SensorConfig(name, number, "plant", name.title(), kind, SensorStatus.ACTIVE, 15, T0_US, T0_US)
         for number, (name, kind) in enumerate(KINDS.items(), start=7)
     ]
+    rules = [{"rule": "rate_of_change", "limit": 8, "latched": True}, {"rule": "high", "re_alarm_s": 600}]
+    sensors[0] = replace(sensors[0], settings={"unit": "K", "rules": rules})
     readings = [("temperature", 15 * step, f"{20 + step * 7 % 13 / 10}") for step in range(320)]
     readings += [
         ("pressure", 10, "on"),
@@ -40,9 +43,17 @@ def entries() -> list[tuple[str, bytes]]:
     return [
         ("config", config_payload(sensors, facility_name="Plant", at_us=T0_US)),
         ("batch", native.encode_batch("plant", rows, T0_US + 4_801_000_000)),
+        ("command", command("acknowledge", "7:high")),
+        ("command", command("shelve", "8:stale", until_us=T0_US + 9_000_000_000)),
+        ("command", command("assign", "7:rate_of_change", assignee="Ada")),
         *(("tick", tick_payload(T0_US + 10_000_000 * tick)) for tick in range(480, 492)),
         ("config", config_payload(out_of_use, at_us=T0_US + 4_920_000_000)),
     ]
+
+
+def command(name: str, alarm_key: str, **more: object) -> bytes:
+    asked = {"command_id": f"{name}-1", "at_us": T0_US + 4_801_000_000, "actor": "user:1", "reason": "golden"}
+    return json.dumps(asked | {"command": name, "alarm_key": alarm_key} | more).encode()
 
 
 def told_by(core: native.FacilityCore) -> dict[str, Any]:
