@@ -176,7 +176,8 @@ class AlarmEvent:
 
     alarm_key        `<sensor_no>:<rule>`, or `facility:<rule>`
     rule             low, high, anomaly, stale, … (see native)
-    transition       activated, returned, late_exceedance, … ; `activated` rows are the contract's alerts
+    transition       activated, activated_silently, returned, late_exceedance, past_excursion, … ; `activated`
+                     rows are the contract's alerts
     rule_version     configuration version the rule had; part of the journal's unique key
     only_if_stored   (sensor_no, tracked_at_us) of the reading that caused it, when the event must be dropped if that
                      reading turns out to be stored already (late readings, so that a redelivery has no effect)

@@ -131,3 +131,4 @@ class Flag(IntFlag):
     WARMING = 64  # the anomaly score had no say yet
     OUT_OF_PHYSICAL_RANGE = 128  # no instrument of this type measures this: not learned, ends no alarm
     CONFLICT = 256  # same time as the newest reading, another value
+    CLOCK = 512  # its stamp is wrong: it was judged by the time of its arrival

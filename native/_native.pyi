@@ -260,13 +260,14 @@ class DetectionDefaults(TypedDict):
 def detection_defaults(sensor_type: str) -> DetectionDefaults:
     """How anomalies are looked for where nothing is set, by type of sensor. Raises ValueError for an unknown one."""
 
-_Rule = Literal["low", "low_low", "high", "high_high", "rate_of_change", "anomaly", "stale"]
+_Rule = Literal["low", "low_low", "high", "high_high", "rate_of_change", "anomaly", "stale", "bad_value", "clock"]
 _Priority = Literal["critical", "high", "medium", "low"]
 _Transition = Literal[
     "activated",
     "activated_silently",
     "returned",
     "late_exceedance",
+    "past_excursion",
     "re_alarmed",
     "acknowledged",
     "commented",
@@ -318,7 +319,7 @@ class CoreEvent:
     @property
     def sensor_id(self) -> str: ...
     @property
-    def rule(self) -> _Rule | Literal["facility_anomaly"]: ...
+    def rule(self) -> _Rule | Literal["facility_anomaly", "silent"]: ...
     @property
     def transition(self) -> _Transition: ...
     @property

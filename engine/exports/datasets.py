@@ -138,7 +138,12 @@ ALARMS: Final = Dataset(
         Column("alarm_key", "text", "which alarm of the facility", "e.alarm_key"),
         Column("rule", "text", "what was violated", "e.rule"),
         Column("rule_version", "int32", "of its configuration", "e.rule_version"),
-        Column("transition", "text", "activated, returned, late_exceedance", "e.transition"),
+        Column(
+            "transition",
+            "text",
+            "activated, activated_silently, returned, late_exceedance, past_excursion",
+            "e.transition",
+        ),
         Column("event_time", "time", "when it was so in the field", "e.event_time"),
         Column("recorded_at", "time", "when it was stored", "e.recorded_at"),
         Column("priority", "text", "high, medium, low", "e.priority"),

@@ -9,7 +9,11 @@ from engine.historian.queries import SQL
 from engine.model import AlarmEvent
 
 # What a transition says about (active, acknowledged); None: nothing. Others are history only.
-_FOLD: Mapping[str, tuple[bool, bool | None]] = {"activated": (True, False), "returned": (False, None)}
+_FOLD: Mapping[str, tuple[bool, bool | None]] = {
+    "activated": (True, False),
+    "activated_silently": (True, False),
+    "returned": (False, None),
+}
 
 
 async def append_events(connection: Any, events: Sequence[tuple[str, AlarmEvent]], now_us: int) -> None:

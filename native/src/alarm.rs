@@ -244,6 +244,44 @@ impl Alarm {
         }
     }
 
+    /// Be as another is in what conditions move: active, since when, and the delays that run.
+    pub fn follow(&mut self, other: &Self) {
+        if other.active && !self.active && self.suppression.is_none() {
+            self.annunciate();
+        }
+        self.active = other.active;
+        self.since_us = other.since_us;
+        self.violated_since_us = other.violated_since_us;
+        self.clear_since_us = other.clear_since_us;
+    }
+
+    /// Nothing was later than this, whatever it claimed.
+    pub fn turn_back(&mut self, to_us: i64) {
+        self.since_us = self.since_us.min(to_us);
+        for moment_us in [&mut self.violated_since_us, &mut self.clear_since_us] {
+            *moment_us = moment_us.map(|at_us| at_us.min(to_us));
+        }
+    }
+
+    /// A reading was of another moment than it claimed.
+    pub fn move_moment(&mut self, from_us: i64, to_us: i64) {
+        if self.active && self.since_us == from_us {
+            self.since_us = to_us;
+        }
+        for moment_us in [&mut self.violated_since_us, &mut self.clear_since_us] {
+            if *moment_us == Some(from_us) {
+                *moment_us = Some(to_us);
+            }
+        }
+    }
+
+    /// Keep only what conditions move.
+    pub fn forget_people(&mut self) {
+        let mut kept = Self::NORMAL;
+        kept.follow(self);
+        *self = Self { acknowledged: true, ..kept };
+    }
+
     pub fn is_normal(&self) -> bool {
         !self.active && self.acknowledged && !self.latched && self.suppression.is_none()
     }

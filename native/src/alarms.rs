@@ -2,24 +2,28 @@
 //! normal and always were.
 
 use crate::alarm::{Alarm, Condition, Elapsed, Transition};
-use crate::late::Excursions;
+use crate::course::Course;
 use crate::rule::Rule;
 use crate::rule_set::{RuleSet, Spec};
 use crate::wire::{put_bytes, put_varint, Reader, Wire, WireError};
 
 static NORMAL: Alarm = Alarm::NORMAL;
 
-/// A rule's alarm, and the excursions it remembers for late readings.
+/// A rule's alarm, and its course over the readings that late ones may still join.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Remembered {
     rule: Rule,
     pub alarm: Alarm,
-    pub excursions: Excursions,
+    pub course: Course,
 }
 
 impl Remembered {
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
     fn new(rule: Rule) -> Self {
-        Self { rule, alarm: Alarm::NORMAL, excursions: Excursions::default() }
+        Self { rule, alarm: Alarm::NORMAL, course: Course::default() }
     }
 
     fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
@@ -29,7 +33,7 @@ impl Remembered {
     }
 
     fn is_nothing(&self) -> bool {
-        self.alarm == NORMAL && self.excursions == Excursions::default()
+        self.alarm == NORMAL && self.course == Course::default()
     }
 }
 
@@ -54,6 +58,11 @@ impl Alarms {
 
     pub fn get(&self, rule: Rule) -> &Alarm {
         self.remembered.iter().find(|each| each.rule == rule).map_or(&NORMAL, |each| &each.alarm)
+    }
+
+    /// Of each rule that remembers something.
+    pub fn each_mut(&mut self) -> impl Iterator<Item = &mut Remembered> {
+        self.remembered.iter_mut()
     }
 
     /// All of which anything is remembered, with their rules.
@@ -81,8 +90,8 @@ impl Alarms {
     }
 
     /// A rule's memory as it was kept.
-    pub fn put(&mut self, rule: Rule, alarm: Alarm, excursions: Excursions) {
-        self.change(rule, |each| *each = Remembered { rule, alarm, excursions });
+    pub fn put(&mut self, rule: Rule, alarm: Alarm, course: Course) {
+        self.change(rule, |each| *each = Remembered { rule, alarm, course });
     }
 
     /// Move a rule's alarm on by one reading; what is normal and not violated needs no memory.
@@ -92,22 +101,6 @@ impl Alarms {
             Condition::Violated => self.change(spec.rule, |each| each.step(spec, condition, at_us)),
             Condition::Between | Condition::Clear => self.find(spec.rule)?.step(spec, condition, at_us),
         }
-    }
-
-    /// The same for a limit, whose excursions are remembered.
-    pub fn step_limit(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
-        if condition != Condition::Violated {
-            let each = self.find(spec.rule)?;
-            let transition = each.step(spec, condition, at_us);
-            if !each.alarm.active {
-                each.excursions.close(at_us);
-            }
-            return transition;
-        }
-        self.change(spec.rule, |each| {
-            each.excursions.open(at_us);
-            each.step(spec, condition, at_us)
-        })
     }
 
     /// Move all of them on by the clock of ticks.
@@ -121,15 +114,12 @@ impl Alarms {
 
     /// End a rule's alarm, for a reason outside of the readings.
     pub fn end(&mut self, rule: Rule, at_us: i64) -> Option<Transition> {
-        let each = self.find(rule)?;
-        let transition = each.alarm.end(at_us);
-        each.excursions.close(at_us);
-        transition
+        self.find(rule)?.alarm.end(at_us)
     }
 
     pub fn heap_bytes(&self) -> usize {
-        let excursions: usize = self.remembered.iter().map(|each| each.excursions.heap_bytes()).sum();
-        self.remembered.capacity() * size_of::<Remembered>() + excursions
+        let courses: usize = self.remembered.iter().map(|each| each.course.heap_bytes()).sum();
+        self.remembered.capacity() * size_of::<Remembered>() + courses
     }
 
     pub fn save(&self, out: &mut Vec<u8>) {
@@ -138,7 +128,7 @@ impl Alarms {
         for each in worth {
             put_bytes(out, each.rule.name().as_bytes());
             each.alarm.save(out);
-            each.excursions.save(out);
+            each.course.save(out);
         }
     }
 
@@ -148,7 +138,7 @@ impl Alarms {
             let name = reader.text()?;
             let rule =
                 Rule::find(name).ok_or_else(|| WireError::new(format!("an alarm of the unknown rule {name:?}")))?;
-            alarms.put(rule, Alarm::load(reader)?, Excursions::load(reader)?);
+            alarms.put(rule, Alarm::load(reader)?, Course::load(reader)?);
         }
         Ok(alarms)
     }

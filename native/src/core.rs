@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
+use crate::alarm::Alarm;
 use crate::batch::{Batch, SensorName};
 use crate::command::{Command, Known};
 use crate::config::{self, Config, PayloadError, Settings, Status, Tick};
@@ -15,6 +16,7 @@ use crate::facility_score::{self, FacilityScorer};
 use crate::journal::{alarm_key, ToldAlarm};
 use crate::rule::Rule;
 use crate::sensor::{Sensor, Surroundings};
+use crate::silence::Silence;
 use crate::sink::{Nobody, Sink};
 
 /// Version of the state's meaning. A snapshot of a version that `snapshot.rs` does not read is rebuilt from stored
@@ -35,6 +37,7 @@ pub struct Core {
     pub sensors: Vec<Sensor>,
     pub facility_scorer: FacilityScorer,
     pub commands: Known,
+    pub silence: Silence,
     index_by_id: HashMap<Box<str>, u32, RandomState>,
     index_by_no: HashMap<i32, u32, RandomState>,
 }
@@ -51,6 +54,7 @@ impl Core {
             sensors: Vec::new(),
             facility_scorer: FacilityScorer::default(),
             commands: Known::default(),
+            silence: Silence::default(),
             index_by_id: HashMap::default(),
             index_by_no: HashMap::default(),
         }
@@ -234,6 +238,7 @@ impl Core {
             listened_us: self.listened_us,
         };
         match command.sensor_no {
+            None if command.rule == Rule::Silent => self.silence.obey(command, self.config_version, &around, sink),
             None => self.facility_scorer.obey(command, self.config_version, &around, sink),
             Some(sensor_no) => {
                 let place = self.index_by_no.get(&sensor_no).copied();
@@ -261,11 +266,13 @@ impl Core {
             received_at_us: 0,
             listened_us: self.listened_us,
         };
+        self.silence.tick(tick.watermark_us, &self.sensors, self.config_version, &around, sink);
         for sensor in &mut self.sensors {
             sensor.tick_alarms(now_us, &around, sink);
-            sensor.tick(tick.watermark_us, &around, sink);
+            sensor.tick(tick.watermark_us, &self.silence, &around, sink);
         }
         self.facility_scorer.tick(now_us, self.config_version, &around, sink);
+        self.silence.tick_alarm(now_us, self.config_version, &around, sink);
     }
 
     /// After a rebuild from stored readings: alarms as the journal left them, and silence counted from now on.
@@ -276,12 +283,21 @@ impl Core {
         let by_key = told.iter().map(|alarm| ((alarm.sensor_no, alarm.rule.as_str()), alarm));
         let mut left: BTreeMap<_, _> = by_key.collect();
         for sensor in &mut self.sensors {
-            sensor.heard_us = self.listened_us;
+            sensor.listen_anew(self.listened_us);
+            let mut is_otherwise = false;
             for rule in Rule::of_sensors() {
-                sensor.recall(rule, left.remove(&(Some(sensor.no), rule.name())));
+                is_otherwise |= sensor.recall(rule, left.remove(&(Some(sensor.no), rule.name())));
+            }
+            if let Some(newest) = sensor.newest.as_ref().filter(|_| is_otherwise) {
+                sensor.forget_excursions(newest.tracked_at_us);
             }
         }
         self.facility_scorer.recall(left.remove(&(None, facility_score::RULE.name())));
+        let silent = left.remove(&(None, Rule::Silent.name()));
+        self.silence.alarm = Alarm::NORMAL;
+        if let Some(told) = silent {
+            self.silence.alarm.recall(told.active, told.acknowledged, told.since_us);
+        }
         left.keys().map(|(sensor_no, rule)| alarm_key(*sensor_no, rule)).collect()
     }
 
@@ -293,7 +309,8 @@ impl Core {
             .map(|sensor| {
                 let rules = sensor.rules.bytes() / Arc::strong_count(&sensor.rules);
                 let moves = sensor.moves.as_ref().map_or(0, |moves| moves.bytes());
-                let alarms = sensor.alarms.heap_bytes() + rules + moves;
+                let alarms =
+                    sensor.alarms.heap_bytes() + rules + moves + sensor.recent.heap_bytes() + sensor.clock.heap_bytes();
                 let views = sensor.scorer.bytes() - std::mem::size_of::<Scorer>();
                 std::mem::size_of::<Sensor>() + 2 * sensor.id.len() + 40 + alarms + views
             })

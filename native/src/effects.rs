@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 
+use crate::alarm::Delays;
 use crate::batch::Batch;
 use crate::flag;
 use crate::frame::frame;
 use crate::instant::{self, POSTGRES_EPOCH_US};
 use crate::journal::Event;
 use crate::number::Datum;
+use crate::past::{Past, PastReading};
+use crate::rule::{Rule, Side};
 use crate::sink::{Sink, StoredRow};
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,10 +40,12 @@ pub struct Effects {
     stored: Vec<(i32, i64)>,
     seen: HashSet<(i32, i64)>,
     told_apart: usize,
+    past: Past,
 }
 
 impl Effects {
     pub fn finish(&mut self) {
+        self.events.extend(std::mem::take(&mut self.past).into_events());
         self.dirty_minutes.sort_unstable();
         self.dirty_minutes.dedup();
     }
@@ -119,6 +124,23 @@ impl Sink for Effects {
         // The same reading twice in one step: the second is a redelivery like one of an earlier step.
         if event.only_if_stored.is_none_or(|key| !self.has_stored(key)) {
             self.events.push(event);
+        }
+    }
+
+    fn past_excursion(&mut self, side: Side, event: Event, until_us: i64) {
+        self.past.excursion(side, event, until_us);
+    }
+
+    fn past_reading(
+        &mut self,
+        key: (i32, Rule),
+        side: Side,
+        delays: Delays,
+        reading: PastReading,
+        event: impl FnOnce() -> Event,
+    ) {
+        if !self.has_stored((key.0, reading.at_us)) {
+            self.past.reading(key, side, delays, reading, event);
         }
     }
 }

@@ -9,3 +9,4 @@ pub const ANOMALY: u16 = 32;
 pub const WARMING: u16 = 64;
 pub const OUT_OF_PHYSICAL_RANGE: u16 = 128;
 pub const CONFLICT: u16 = 256;
+pub const CLOCK: u16 = 512;

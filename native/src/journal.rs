@@ -44,6 +44,10 @@ pub fn alarm_key(sensor_no: Option<i32>, rule: &str) -> String {
 /// The name in the journal of a late violation that is no news.
 pub const LATE_EXCEEDANCE: &str = "late_exceedance";
 pub const ACTIVATED: &str = "activated";
+/// The condition is true, and people need not be told.
+pub const ACTIVATED_SILENTLY: &str = "activated_silently";
+/// What began and ended before anybody could be told.
+pub const PAST_EXCURSION: &str = "past_excursion";
 
 /// An alarm as the journal left it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,6 +30,14 @@ impl Side {
         }
     }
 
+    /// The value of two that is further on the wrong side.
+    pub fn further(self, one: f64, other: f64) -> f64 {
+        match self {
+            Self::Below => one.min(other),
+            Self::Above => one.max(other),
+        }
+    }
+
     /// The flag of a reading on the wrong side.
     pub fn flag(self) -> u16 {
         match self {
@@ -144,8 +152,11 @@ rules! {
     HighHigh => limit("high_high", Side::Above, Level::Second),
     RateOfChange => RATE,
     Anomaly => DEVIATION,
-    Stale => other("stale", Alert::System, Owner::Sensor, "without a usable value"),
+    Stale => other("stale", Alert::System, Owner::Sensor, "silent"),
+    BadValue => other("bad_value", Alert::System, Owner::Sensor, "without a usable value"),
+    Clock => other("clock", Alert::System, Owner::Sensor, "stamped behind"),
     FacilityAnomaly => other("facility_anomaly", Alert::Anomaly, Owner::Facility, "unusual as a whole"),
+    Silent => other("silent", Alert::System, Owner::Facility, "silent"),
 }
 
 impl Rule {

@@ -84,7 +84,9 @@ impl Spec {
             Measure::Change => Self { delays, ..Self::new(rule, of_type.priority) },
             Measure::None => {
                 let delays = Delays { on_us: 0, off_us: rule.kind().off_us };
-                Self { delays, ..Self::new(rule, Priority::Low) }
+                // what cannot be used keeps the limits from speaking, so it is as loud as they are
+                let priority = if rule == Rule::BadValue { of_type.priority } else { Priority::Low };
+                Self { delays, ..Self::new(rule, priority) }
             }
         }
     }
@@ -186,7 +188,8 @@ impl RuleSet {
         };
         let presets = profile.limits(of_type.name);
         let mut specs = Vec::new();
-        for rule in Rule::of_sensors() {
+        let holds = |rule: &Rule| *rule != Rule::BadValue || !of_type.has_words;
+        for rule in Rule::of_sensors().filter(holds) {
             let mut spec = Spec::of_type(rule, of_type);
             if !presets.is_empty() && rule.side().is_some() {
                 spec.limit = None;
@@ -330,9 +333,9 @@ mod tests {
     #[test]
     fn a_type_has_its_limits_and_everything_is_watched_for_silence() {
         let rules_of = |name: &str| names(&set_of(name, serde_json::json!({})).unwrap());
-        assert_eq!(rules_of("Temperature"), ["low", "high", "anomaly", "stale"]);
-        assert_eq!(rules_of("LeakDetection"), ["high", "anomaly", "stale"]);
-        assert_eq!(rules_of("ValveStatus"), ["anomaly", "stale"]);
+        assert_eq!(rules_of("Temperature"), ["low", "high", "anomaly", "stale", "bad_value", "clock"]);
+        assert_eq!(rules_of("LeakDetection"), ["high", "anomaly", "stale", "bad_value", "clock"]);
+        assert_eq!(rules_of("ValveStatus"), ["anomaly", "stale", "clock"]);
     }
 
     #[test]
@@ -348,7 +351,7 @@ mod tests {
             ]}),
         )
         .unwrap();
-        assert_eq!(names(&set), ["high", "high_high", "rate_of_change", "anomaly", "stale"]);
+        assert_eq!(names(&set), ["high", "high_high", "rate_of_change", "anomaly", "stale", "bad_value", "clock"]);
         assert_eq!(set.unit, "K");
         let high = set.spec(Rule::High).unwrap();
         assert_eq!((high.limit, high.priority, high.latched), (Some(30.0), Priority::Critical, true));
@@ -363,7 +366,7 @@ mod tests {
     #[test]
     fn a_profile_puts_its_limits_in_the_place_of_the_types() {
         let gas = set_of("GasDetection", serde_json::json!({"profile": "ambient_safety"})).unwrap();
-        assert_eq!(names(&gas), ["high", "high_high", "anomaly", "stale"]);
+        assert_eq!(names(&gas), ["high", "high_high", "anomaly", "stale", "bad_value", "clock"]);
         let top = gas.spec(Rule::HighHigh).unwrap();
         assert_eq!((top.limit, top.priority, top.deadband), (Some(40.0), Priority::Critical, 0.4));
         assert_eq!((&*gas.unit, &*top.source), ("% LEL", "40 % LFL, 33 CFR 127.205"));

@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use crate::alarm::Condition;
 use crate::alarms::Alarms;
+use crate::clock::Clock;
 use crate::config::{SensorUpsert, Settings, Status};
 use crate::detection::Detection;
 use crate::detector::{Score, Scorer};
 use crate::facility_score::sample::Sample;
 use crate::flag;
-use crate::journal::{Event, ACTIVATED, LATE_EXCEEDANCE};
 use crate::limits::VALUE_MAX;
 use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
 use crate::rate::Moves;
-use crate::rule::{Alert, Rule, Side};
+use crate::recent::Recent;
+use crate::rule::{Alert, Rule};
 use crate::rule_set::RuleSet;
 use crate::rules::{self, Priority, TypeRules};
 use crate::sink::{Sink, StoredRow};
+use crate::spelling::Spelling;
 use crate::usable::is_usable;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +33,15 @@ pub struct Sensor {
     /// Where the facility's listening clock stood at the last usable reading that was news.
     pub heard_us: i64,
     pub newest: Option<Newest>,
+    /// And at the last reading that was news, usable or not.
+    pub arrived_us: i64,
+    /// Different texts that came since the last usable reading, the latest last.
+    pub texts: Vec<Box<str>>,
+    /// Its silence is told with that of the facility.
+    pub is_hushed: bool,
+    pub clock: Clock,
+    pub recent: Recent,
+    pub spelling: Spelling,
     /// Event time of the newest reading that was usable.
     pub usable_us: Option<i64>,
     /// Many sensors share one.
@@ -54,11 +65,11 @@ pub struct Surroundings<'a> {
 }
 
 /// A reading while it is judged.
-struct Judged {
-    value: Option<f64>,
-    score: Option<Score>,
-    decades: Option<f64>,
-    flags: u16,
+pub(crate) struct Judged {
+    pub(crate) value: Option<f64>,
+    pub(crate) score: Option<Score>,
+    pub(crate) decades: Option<f64>,
+    pub(crate) flags: u16,
 }
 
 impl Judged {
@@ -78,6 +89,12 @@ impl Sensor {
             expected_interval_s: upsert.expected_interval_s,
             rule_version,
             heard_us: listened_us,
+            arrived_us: listened_us,
+            texts: Vec::new(),
+            is_hushed: false,
+            clock: Clock::default(),
+            recent: Recent::default(),
+            spelling: upsert.spelling.clone(),
             newest: None,
             usable_us: None,
             rules: upsert.rules.clone(),
@@ -99,6 +116,7 @@ impl Sensor {
             status: Status::Retired,
             detection: self.detection,
             rules: RuleSet::of_type(self.type_index),
+            spelling: Spelling::default(),
         };
         *self = Self::new(&nobody, self.rule_version, self.heard_us);
     }
@@ -133,7 +151,7 @@ impl Sensor {
     pub(crate) fn sample(&self) -> Option<(i64, Sample)> {
         const NO_MEASUREMENT: u16 = flag::TEXT | flag::NON_FINITE | flag::OUT_OF_PHYSICAL_RANGE;
         let newest = self.newest.as_ref().filter(|newest| newest.flags & NO_MEASUREMENT == 0 && self.is_watched())?;
-        match newest.data.datum().meaning() {
+        match self.spelling.meaning(&newest.data.datum()) {
             Meaning::Number(value) if value.abs() <= VALUE_MAX => {
                 Some((newest.tracked_at_us, Sample { value, decades: newest.score.unwrap_or(0.0) }))
             }
@@ -141,9 +159,16 @@ impl Sensor {
         }
     }
 
+    pub(crate) fn number(&self, datum: &Datum<'_>) -> Option<f64> {
+        match self.spelling.meaning(datum) {
+            Meaning::Number(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// The newest reading if it is none that counts.
     pub(crate) fn unusable(&self) -> Option<&Newest> {
-        let counts = |newest: &Newest| is_usable(self.of_type(), newest.data.datum().number(), newest.flags);
+        let counts = |newest: &Newest| is_usable(self.of_type(), self.number(&newest.data.datum()), newest.flags);
         self.newest.as_ref().filter(|newest| !counts(newest))
     }
 
@@ -154,17 +179,19 @@ impl Sensor {
 
     /// Take a reading in, in order of arrival.
     #[inline]
-    pub fn reading<S: Sink>(&mut self, at_us: i64, datum: Datum<'_>, around: &Surroundings<'_>, sink: &mut S) {
-        let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
+    pub fn reading<S: Sink>(&mut self, stamp_us: i64, datum: Datum<'_>, around: &Surroundings<'_>, sink: &mut S) {
         let mut judged = self.judge_datum(&datum);
-        let mut is_news = true;
-        match newest_us {
-            Some(newest_us) if at_us == newest_us => {
-                is_news = false;
-                self.same_time(at_us, &datum, &mut judged, around);
-            }
-            Some(newest_us) if at_us < newest_us => self.late(at_us, &mut judged, around, sink),
-            _ => self.in_order(at_us, &datum, &mut judged, around, sink),
+        let moment_us = self.moment(stamp_us, &datum, around, sink);
+        let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
+        if moment_us.is_some_and(|at_us| at_us != stamp_us) {
+            judged.flags |= flag::CLOCK;
+        }
+        let is_news = moment_us.is_some() && moment_us != newest_us;
+        match (moment_us, newest_us) {
+            (Some(at_us), Some(newest_us)) if at_us == newest_us => self.same_time(&datum, &mut judged),
+            (Some(at_us), Some(newest_us)) if at_us < newest_us => self.late(at_us, &mut judged, around, sink),
+            (Some(at_us), _) => self.in_order(at_us, &datum, &mut judged, around, sink),
+            (None, _) => {}
         }
         if let Some(score) = &judged.score {
             sink.scored(score);
@@ -173,7 +200,7 @@ impl Sensor {
         sink.stored(
             &StoredRow {
                 sensor_no: self.no,
-                tracked_at_us: at_us,
+                tracked_at_us: stamp_us,
                 datum,
                 value: judged.value,
                 score,
@@ -185,7 +212,7 @@ impl Sensor {
 
     fn judge_datum(&self, datum: &Datum<'_>) -> Judged {
         let mut judged = Judged { value: None, score: None, decades: None, flags: 0 };
-        match datum.meaning() {
+        match self.spelling.meaning(datum) {
             Meaning::Words => judged.flags = flag::TEXT,
             Meaning::NonFinite => judged.flags = flag::TEXT | flag::NON_FINITE,
             Meaning::Number(value) => {
@@ -200,20 +227,11 @@ impl Sensor {
         judged
     }
 
-    /// The same time as the newest: the database keeps what it has, and the newest stays. Once there are newer readings
-    /// a redelivery of this one counts as late, so a violation is noted now as it would be then.
-    fn same_time(&mut self, at_us: i64, datum: &Datum<'_>, judged: &mut Judged, around: &Surroundings<'_>) {
-        if self.newest.as_ref().is_some_and(|newest| newest.data.datum() == *datum) {
-            return;
+    /// The same time as the newest: the database keeps what it has, and the newest stays.
+    fn same_time(&mut self, datum: &Datum<'_>, judged: &mut Judged) {
+        if self.newest.as_ref().is_none_or(|newest| newest.data.datum() != *datum) {
+            judged.flags |= flag::CONFLICT;
         }
-        if self.status != Status::Inactive {
-            if let Some(value) = judged.value.filter(|_| judged.is_beyond()) {
-                for (spec, ..) in Arc::clone(&self.rules).violated(value) {
-                    self.is_late_news(spec.rule, at_us, around);
-                }
-            }
-        }
-        judged.flags |= flag::CONFLICT;
     }
 
     fn in_order<S: Sink>(
@@ -224,8 +242,11 @@ impl Sensor {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
+        self.arrived_us = around.listened_us;
         if is_usable(self.of_type(), judged.value, judged.flags) {
             self.hear(at_us, around, sink);
+        } else {
+            self.hear_nothing_usable(at_us, datum, around, sink);
         }
         if self.status == Status::Inactive {
             self.forget_excursions(at_us);
@@ -239,23 +260,16 @@ impl Sensor {
             }
             self.step_anomaly(at_us, value, judged, around, sink);
         }
+        if self.status != Status::Inactive {
+            self.recent.push(at_us, judged.value);
+            self.settle(at_us, around);
+        }
         self.newest = Some(Newest {
             tracked_at_us: at_us,
             data: Kept::of(datum),
             score: judged.decades.map(|decades| decades as f32),
             flags: judged.flags,
         });
-    }
-
-    /// Take note of a usable reading: nobody is stale who gives one.
-    fn hear<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
-        self.heard_us = around.listened_us;
-        let told_us = at_us.max(self.alarms.get(Rule::Stale).since_us); // it began by our clock, the reading has its own
-        if let Some(transition) = self.alarms.end(Rule::Stale, told_us) {
-            let reason = if self.unusable().is_some() { "a usable value arrived" } else { "a reading arrived" };
-            self.tell_stale(transition, told_us, around, sink, reason);
-        }
-        self.usable_us = Some(at_us);
     }
 
     fn score(&mut self, at_us: i64, value: f64, judged: &mut Judged) {
@@ -268,24 +282,6 @@ impl Sensor {
         }
         judged.decades = score.decades;
         judged.score = Some(score);
-    }
-
-    fn step_limits<S: Sink>(
-        &mut self,
-        at_us: i64,
-        value: f64,
-        judged: &Judged,
-        around: &Surroundings<'_>,
-        sink: &mut S,
-    ) {
-        for (spec, side, limit) in self.rules.limits() {
-            let condition = limit_condition(side, value, limit, spec.deadband, judged.flags);
-            let transition = self.alarms.step_limit(spec, condition, at_us);
-            if let (Some(transition), true) = (transition, S::WANTED) {
-                let event = self.limit_event(spec, side, transition.name(), at_us, value, around);
-                sink.event(Event { score: judged.decades, ..event });
-            }
-        }
     }
 
     fn step_rate<S: Sink>(&mut self, at_us: i64, value: f64, judged: &Judged, around: &Surroundings<'_>, sink: &mut S) {
@@ -342,56 +338,20 @@ impl Sensor {
         }
     }
 
-    /// Older than the newest: stored and flagged, never learned; a violation is told if it is young and news.
+    /// Older than the newest: stored and flagged, never learned.
     fn late<S: Sink>(&mut self, at_us: i64, judged: &mut Judged, around: &Surroundings<'_>, sink: &mut S) {
         judged.flags |= flag::LATE;
         if self.status == Status::Inactive {
             return;
         }
-        let Some(value) = judged.value else { return };
-        if judged.flags & flag::OUT_OF_PHYSICAL_RANGE == 0 {
+        if let Some(value) = judged.value.filter(|_| judged.flags & flag::OUT_OF_PHYSICAL_RANGE == 0) {
             judged.decades = self.scorer.peek(value, &self.detection.tuning);
         }
-        if !judged.is_beyond() {
-            return;
-        }
-        let rules = Arc::clone(&self.rules);
-        for (spec, side, _) in rules.violated(value) {
-            let is_news = self.is_late_news(spec.rule, at_us, around);
-            if S::WANTED {
-                let is_told = is_news && self.alarms.get(spec.rule).suppression.is_none();
-                let transition = if is_told { ACTIVATED } else { LATE_EXCEEDANCE };
-                let event = self.limit_event(spec, side, transition, at_us, value, around);
-                sink.event(Event {
-                    late: true,
-                    only_if_stored: Some((self.no, at_us)),
-                    score: judged.decades,
-                    ..event
-                });
-            }
-        }
-    }
-
-    /// Whether a late violation is young and belongs to no excursion that is known; from now on it does.
-    fn is_late_news(&mut self, rule: Rule, at_us: i64, around: &Surroundings<'_>) -> bool {
-        let age_s = around.received_at_us.saturating_sub(at_us) as f64 / 1e6;
-        age_s < around.settings.late_alarm_s_max
-            && self.alarms.change(rule, |each| each.excursions.late_violation(at_us))
+        self.late_limits(at_us, judged.value, judged, around, sink);
     }
 }
 
 /// What a sensor with these rules must remember of how far it has moved.
 pub(crate) fn moves_for(rules: &RuleSet) -> Option<Box<Moves>> {
     rules.spec(Rule::RateOfChange).map(|spec| Box::new(Moves::within(spec.window_us)))
-}
-
-/// A value beyond what is physical may raise an alarm but never ends one.
-fn limit_condition(side: Side, value: f64, limit: f64, deadband: f64, flags: u16) -> Condition {
-    if side.is_violated(value, limit) {
-        Condition::Violated
-    } else if side.is_clear(value, limit, deadband) && flags & flag::OUT_OF_PHYSICAL_RANGE == 0 {
-        Condition::Clear
-    } else {
-        Condition::Between
-    }
 }

@@ -16,6 +16,7 @@ use crate::rule_set::RuleSet;
 use crate::rules;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::{Sink, StoredRow};
+use crate::spelling::Spelling;
 
 /// How messages call what has no facility.
 const PLACE: &str = "the recording";
@@ -273,6 +274,7 @@ fn upsert(index: usize, member: &Member<'_>) -> Result<SensorUpsert, PayloadErro
         status: Status::Active,
         detection,
         rules: RuleSet::of_type(type_index),
+        spelling: Spelling::default(),
     })
 }
 

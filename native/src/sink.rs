@@ -1,9 +1,12 @@
 //! Where a step's effects go. A replay changes the same state and tells nobody.
 
+use crate::alarm::Delays;
 use crate::detector::Score;
 use crate::facility_score::score::FacilityScore;
 use crate::journal::Event;
 use crate::number::Datum;
+use crate::past::PastReading;
+use crate::rule::{Rule, Side};
 
 /// A reading as it is to be stored.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +29,10 @@ pub trait Sink {
     fn stored(&mut self, row: &StoredRow<'_>, is_news: bool);
     fn unknown(&mut self, sensor_id: &str, tracked_at_us: i64, datum: Datum<'_>);
     fn event(&mut self, event: Event);
+    /// An excursion that began and ended in the past, with its end.
+    fn past_excursion(&mut self, _: Side, _: Event, _until_us: i64) {}
+    /// A reading of the past that is judged by itself; `event` is of a violation.
+    fn past_reading(&mut self, _: (i32, Rule), _: Side, _: Delays, _: PastReading, _event: impl FnOnce() -> Event) {}
     /// What the facility as a whole says of a tick.
     fn facility_scored(&mut self, _: &FacilityScore) {}
 }

@@ -2,19 +2,23 @@
 
 use crate::alarm::Alarm;
 use crate::alarms::Alarms;
+use crate::clock::Clock;
 use crate::command::Known;
 use crate::config::{Settings, Status};
 use crate::core::{Core, CORE_VERSION};
+use crate::course::Course;
 use crate::detection::Detection;
 use crate::detector::Scorer;
 use crate::facility_score::FacilityScorer;
-use crate::late::Excursions;
 use crate::newest::Newest;
 use crate::rate::Moves;
+use crate::recent::Recent;
 use crate::rule::Rule;
 use crate::rule_set::RuleSets;
 use crate::rules;
 use crate::sensor::Sensor;
+use crate::silence::{Silence, TEXTS_MAX};
+use crate::spelling::Spelling;
 use crate::wanted::Wanted;
 use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
 
@@ -53,6 +57,7 @@ pub fn save(core: &Core) -> Vec<u8> {
     }
     core.facility_scorer.save(&mut out);
     core.commands.save(&mut out);
+    core.silence.save(&mut out);
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
     out
@@ -97,6 +102,7 @@ fn load_body(facility_id: &str, version: u64, reader: &mut Reader<'_>, settings:
     core.facility_scorer = FacilityScorer::load(reader, core.sensors.len(), load_alarm)?;
     if version >= LIFE_OF_ALARMS {
         core.commands = Known::load(reader)?;
+        core.silence = Silence::load(reader)?;
     }
     if reader.is_empty() {
         Ok(core)
@@ -133,6 +139,44 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
     sensor.alarms.save(out);
     put_option_i64(out, sensor.unusual_since_us);
     sensor.scorer.save(out);
+    save_trust(sensor, out);
+}
+
+/// What a sensor's alarms and stamps are judged by beside its newest reading.
+fn save_trust(sensor: &Sensor, out: &mut Vec<u8>) {
+    put_signed(out, sensor.arrived_us);
+    put_bool(out, sensor.is_hushed);
+    put_varint(out, sensor.texts.len() as u64);
+    sensor.texts.iter().for_each(|text| put_bytes(out, text.as_bytes()));
+    sensor.clock.save(out);
+    sensor.recent.save(out);
+    sensor.spelling.save(out);
+}
+
+fn load_trust(sensor: &mut Sensor, reader: &mut Reader<'_>) -> Wire<()> {
+    sensor.arrived_us = reader.signed()?;
+    sensor.is_hushed = reader.bool()?;
+    let texts = reader.count()?;
+    if texts > TEXTS_MAX {
+        return Err(WireError::new(format!("{texts} texts, {TEXTS_MAX} are the most")));
+    }
+    for _ in 0..texts {
+        sensor.texts.push(reader.text()?.into());
+    }
+    sensor.clock = Clock::load(reader)?;
+    sensor.recent = Recent::load(reader)?;
+    sensor.spelling = Spelling::load(reader)?;
+    Ok(())
+}
+
+/// Versions before `LIFE_OF_ALARMS` knew one clock for silence and for what cannot be used, and no memory of readings.
+fn default_trust(sensor: &mut Sensor) {
+    if let Some(text) = sensor.unusable().map(|newest| newest.data.datum().text()) {
+        sensor.remember(text);
+    }
+    if let Some(newest) = &sensor.newest {
+        sensor.forget_excursions(newest.tracked_at_us);
+    }
 }
 
 fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wire<Sensor> {
@@ -174,7 +218,18 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wi
         unusual_since_us,
         detection,
         scorer: Scorer::load(reader)?,
+        arrived_us: heard_us,
+        texts: Vec::new(),
+        is_hushed: false,
+        clock: Clock::default(),
+        recent: Recent::default(),
+        spelling: Spelling::default(),
     };
+    if version < LIFE_OF_ALARMS {
+        default_trust(&mut sensor);
+    } else {
+        load_trust(&mut sensor, reader)?;
+    }
     if version == u64::from(OLDEST_VERSION) {
         let usable = sensor.newest.as_ref().filter(|_| sensor.unusable().is_none());
         sensor.usable_us = usable.map(|newest| newest.tracked_at_us);
@@ -186,12 +241,24 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wi
 fn four_alarms(reader: &mut Reader<'_>) -> Wire<(Alarms, Option<i64>)> {
     let mut alarms = Alarms::default();
     for rule in [Rule::Low, Rule::High] {
-        alarms.put(rule, Alarm::load_before_4(reader)?, Excursions::load(reader)?);
+        alarms.put(rule, Alarm::load_before_4(reader)?, skipped_excursions(reader)?);
     }
-    alarms.put(Rule::Anomaly, Alarm::load_before_4(reader)?, Excursions::default());
+    alarms.put(Rule::Anomaly, Alarm::load_before_4(reader)?, Course::default());
     let unusual_since_us = reader.option_i64()?;
-    alarms.put(Rule::Stale, Alarm::load_before_4(reader)?, Excursions::default());
+    alarms.put(Rule::Stale, Alarm::load_before_4(reader)?, Course::default());
     Ok((alarms, unusual_since_us))
+}
+
+/// The excursions that versions before `LIFE_OF_ALARMS` remembered of a limit; its course begins anew.
+fn skipped_excursions(reader: &mut Reader<'_>) -> Wire<Course> {
+    let _open_since_and_forgotten = (reader.option_i64()?, reader.option_i64()?);
+    for _ in 0..2 * reader.count()? {
+        reader.signed()?;
+    }
+    for _ in 0..reader.count()? {
+        reader.signed()?;
+    }
+    Ok(Course::default())
 }
 
 fn put_optional_text(out: &mut Vec<u8>, text: Option<&str>) {

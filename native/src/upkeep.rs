@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::alarm::{Alarm, Condition};
+use crate::alarm::Alarm;
+use crate::clock::Clock;
 use crate::command::Command;
 use crate::config::{SensorUpsert, Status};
 use crate::journal::{Event, ToldAlarm};
@@ -13,20 +14,21 @@ use crate::sensor::{moves_for, Sensor, Surroundings};
 use crate::sink::Sink;
 
 impl Sensor {
-    /// Be as the journal left an alarm (none: it is not in it). An active limit's excursion is known, however long it lasts.
-    pub(crate) fn recall(&mut self, rule: Rule, told: Option<&ToldAlarm>) {
-        let Some(told) = told else {
-            if let Some(each) = self.alarms.find(rule) {
-                each.alarm.recall(false, true, 0);
-            }
-            return;
-        };
+    /// Be as the journal left an alarm (none: it is not in it); whether it was otherwise.
+    pub(crate) fn recall(&mut self, rule: Rule, told: Option<&ToldAlarm>) -> bool {
+        if told.is_none() && self.alarms.find(rule).is_none() {
+            return false;
+        }
+        let (active, acknowledged, since_us) =
+            told.map_or((false, true, 0), |told| (told.active, told.acknowledged, told.since_us));
         self.alarms.change(rule, |each| {
-            each.alarm.recall(told.active, told.acknowledged, told.since_us);
-            if told.active && rule.side().is_some() {
-                each.excursions.open(told.since_us);
+            let is_otherwise = each.alarm.active != active;
+            each.alarm.recall(active, acknowledged, since_us);
+            if let Some(untold) = each.course.untold.take() {
+                each.course.told_to_people(untold.since_us);
             }
-        });
+            is_otherwise
+        })
     }
 
     /// Whether a rule holds here, or its alarm still has something to be done with.
@@ -57,20 +59,6 @@ impl Sensor {
         }
     }
 
-    /// Judge silence, and readings that say nothing, against the facility's listening clock.
-    pub fn tick<S: Sink>(&mut self, watermark_us: i64, around: &Surroundings<'_>, sink: &mut S) {
-        if self.status != Status::Active || self.alarms.get(Rule::Stale).active {
-            return;
-        }
-        let silent_s = (around.listened_us - self.heard_us) as f64 / 1e6;
-        if silent_s > self.silence_s_max(around.settings) {
-            let Some(spec) = self.rules.spec(Rule::Stale) else { return };
-            if let Some(transition) = self.alarms.step(spec, Condition::Violated, watermark_us) {
-                self.tell_stale(transition, watermark_us, around, sink, "");
-            }
-        }
-    }
-
     /// Take a configuration over. A sensor that goes out of use returns its alarms; one that comes back is heard anew.
     pub fn configure<S: Sink>(
         &mut self,
@@ -83,17 +71,24 @@ impl Sensor {
         let was = self.status;
         self.status = upsert.status;
         if upsert.status == Status::Active && was != Status::Active {
-            self.heard_us = around.listened_us;
+            self.listen_anew(around.listened_us);
         }
         if matches!(upsert.status, Status::Inactive | Status::Retired) {
             self.retire(at_us, around, sink);
         } else if upsert.status != Status::Active {
-            self.retire_rule(Rule::Stale, "the sensor is under maintenance or faulty", at_us, around, sink);
+            for rule in [Rule::Stale, Rule::BadValue] {
+                self.retire_rule(rule, "the sensor is under maintenance or faulty", at_us, around, sink);
+            }
         }
         if !upsert.detection.tuning.is_on {
             self.retire_rule(Rule::Anomaly, "detection was switched off", at_us, around, sink);
         }
         self.take_rules(&upsert.rules, at_us, around, sink);
+        let is_otherwise = self.type_index != upsert.type_index || self.detection.physical != upsert.detection.physical;
+        if let Some(newest) = self.newest.as_ref().filter(|_| is_otherwise) {
+            self.forget_excursions(newest.tracked_at_us);
+        }
+        self.spelling = upsert.spelling.clone();
         self.type_index = upsert.type_index;
         self.detection = upsert.detection;
         self.expected_interval_s = upsert.expected_interval_s;
@@ -115,11 +110,9 @@ impl Sensor {
         for rule in Rule::of_sensors().filter(|rule| rules.spec(*rule).is_none()) {
             self.retire_rule(rule, "the rule was switched off", at_us, around, sink);
         }
-        let before = std::mem::replace(&mut self.rules, rules.clone());
+        self.rules = rules.clone();
         if let Some(newest_us) = self.newest.as_ref().map(|newest| newest.tracked_at_us) {
-            for (spec, ..) in rules.limits().filter(|(spec, ..)| before.limit(spec.rule) != spec.limit) {
-                self.alarms.change(spec.rule, |each| each.excursions.forget(newest_us));
-            }
+            self.forget_excursions(newest_us);
         }
         let moves = moves_for(rules);
         if !moves.as_ref().zip(self.moves.as_ref()).is_some_and(|(new, old)| new.is_as_long_as(old)) {
@@ -127,20 +120,14 @@ impl Sensor {
         }
     }
 
-    /// From here back no late violation is news.
-    pub(crate) fn forget_excursions(&mut self, until_us: i64) {
-        for (spec, ..) in Arc::clone(&self.rules).limits() {
-            self.alarms.change(spec.rule, |each| each.excursions.forget(until_us));
-        }
-    }
-
     fn retire<S: Sink>(&mut self, at_us: Option<i64>, around: &Surroundings<'_>, sink: &mut S) {
-        if let Some(newest) = &self.newest {
-            self.forget_excursions(newest.tracked_at_us);
-        }
         for rule in Rule::of_sensors() {
             self.retire_rule(rule, "the sensor was deactivated", at_us, around, sink);
         }
+        if let Some(newest) = &self.newest {
+            self.forget_excursions(newest.tracked_at_us);
+        }
+        self.clock = Clock::default();
     }
 
     /// End a rule's alarm because of a configuration, and say why.
@@ -155,6 +142,10 @@ impl Sensor {
         let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
         let end_us = ending(self.alarms.get(rule), at_us, newest_us);
         let Some(transition) = self.alarms.end(rule, end_us) else { return };
+        let untold = self.alarms.change(rule, |each| each.course.untold.take());
+        if let Some(untold) = untold {
+            return self.retire_untold(rule, &untold, end_us, around, sink);
+        }
         if S::WANTED {
             let message = format!("{}: {reason}", self.named(around));
             let explanation = serde_json::json!({"rule": rule.name(), "reason": reason});

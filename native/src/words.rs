@@ -5,18 +5,13 @@ use std::borrow::Cow;
 use crate::alarm::Transition;
 use crate::detector::Score;
 use crate::explain::Picture;
-use crate::instant::{self, US_PER_S};
+use crate::instant::US_PER_S;
 use crate::journal::{Event, SYSTEM};
 use crate::moved::Moved;
 use crate::number::repr;
-use crate::printable::quoted;
 use crate::rule::{Measure, Rule, Side};
 use crate::rule_set::Spec;
 use crate::sensor::{Sensor, Surroundings};
-use crate::sink::Sink;
-
-/// How much a message shows of a reading that cannot be used.
-const RECEIVED_CHARACTERS_MAX: usize = 32;
 
 impl Sensor {
     pub(crate) fn named(&self, around: &Surroundings<'_>) -> String {
@@ -62,7 +57,7 @@ impl Sensor {
     /// What people and time did to an alarm, with the value that stands now.
     pub(crate) fn moved_event(&self, rule: Rule, moved: Moved) -> Event {
         let event = self.event(rule, moved.transition, moved.at_us, moved.message.clone(), &moved.fields);
-        let value = self.newest.as_ref().and_then(|newest| newest.data.datum().number());
+        let value = self.newest.as_ref().and_then(|newest| self.number(&newest.data.datum()));
         moved.over(Event { value, limit: self.rules.limit(rule), ..event })
     }
 
@@ -152,7 +147,7 @@ impl Sensor {
         let named = self.named(around);
         let picture = Picture {
             value,
-            before: self.newest.as_ref().and_then(|before| before.data.datum().number()),
+            before: self.newest.as_ref().and_then(|before| self.number(&before.data.datum())),
             unit: &self.rules.unit,
             at_us,
             since_us: self.unusual_since_us.unwrap_or(at_us),
@@ -168,46 +163,5 @@ impl Sensor {
         let explanation = picture.fields();
         let event = self.event(Rule::Anomaly, transition.name(), at_us, message, &explanation);
         Event { value: Some(value), score: score.decades, ..event }
-    }
-
-    pub(crate) fn tell_stale<S: Sink>(
-        &self,
-        transition: Transition,
-        at_us: i64,
-        around: &Surroundings<'_>,
-        sink: &mut S,
-        reason: &'static str,
-    ) {
-        if !S::WANTED {
-            return;
-        }
-        let silence_s_max = self.silence_s_max(around.settings);
-        let (type_name, facility) = (self.of_type().name, around.facility);
-        let usable_at = self.usable_us.map(instant::text);
-        let received = self.unusable().map(|newest| quoted(&newest.data.datum().text(), RECEIVED_CHARACTERS_MAX));
-        let message = match (transition, &received) {
-            (Transition::Activated | Transition::ActivatedSilently, None) => {
-                format!("No reading from {type_name} Sensor in {facility} for more than {silence_s_max:.0} s")
-            }
-            (Transition::Activated | Transition::ActivatedSilently, Some(received)) => {
-                let since = usable_at.as_ref().map_or_else(|| "so far".to_owned(), |at| format!("since {at}"));
-                format!("{type_name} Sensor in {facility}: no usable value {since}, last received {received}")
-            }
-            (Transition::Returned, None) => format!("{type_name} Sensor in {facility} is no longer silent"),
-            (Transition::Returned, Some(_)) => format!("{type_name} Sensor in {facility} gives usable values again"),
-        };
-        let explanation = serde_json::json!({
-            "rule": Rule::Stale.name(),
-            "silence_s_max": silence_s_max,
-            "expected_interval_s": self.expected_interval_s,
-            "last_tracked_at": self.newest.as_ref().map(|newest| instant::text(newest.tracked_at_us)),
-            "last_usable_at": usable_at,
-            "last_received": received,
-            "reason": reason,
-        });
-        sink.event(Event {
-            reason: reason.into(),
-            ..self.event(Rule::Stale, transition.name(), at_us, message, &explanation)
-        });
     }
 }

@@ -7,9 +7,9 @@ use _native::alarms::Alarms;
 use _native::command::{Action, Known};
 use _native::config::Settings;
 use _native::core::Core;
+use _native::course::Course;
 use _native::effects::Effects;
 use _native::entry::EntryKind;
-use _native::late::Excursions;
 use _native::rule::Rule;
 use _native::rule_set::{RuleSet, Spec};
 use _native::rules;
@@ -44,7 +44,7 @@ fn spec(latched: bool) -> Spec {
 /// What happens to an alarm: its new state, and what the journal is told.
 fn happen(alarm: &Alarm, happening: &Happening, latched: bool) -> (Alarm, Vec<&'static str>) {
     let mut alarms = Alarms::default();
-    alarms.put(Rule::High, alarm.clone(), Excursions::default());
+    alarms.put(Rule::High, alarm.clone(), Course::default());
     let mut told = Vec::new();
     match happening {
         Happening::Reading(condition) => {

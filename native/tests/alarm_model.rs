@@ -168,6 +168,8 @@ fn rules_entry(high: bool, latched: bool, re_alarm: bool) -> Vec<u8> {
     gas["rules"] = json!([
         {"rule": "anomaly", "enabled": false},
         {"rule": "stale", "enabled": false},
+        {"rule": "bad_value", "enabled": false},
+        {"rule": "clock", "enabled": false},
         {"rule": "high", "enabled": high, "latched": latched, "re_alarm_s": re_alarm.then_some(RE_ALARM_S)},
     ]);
     config(1, &[gas])

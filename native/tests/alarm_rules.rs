@@ -119,7 +119,7 @@ fn no_reading_from_before_a_limit_is_news_to_it() {
     let mut core = core();
     apply(&mut core, &[("g", 100, "18")]);
     set(&mut core, json!({"rules": [{"rule": "high", "limit": 16}]}));
-    assert_eq!(told(&apply(&mut core, &[("g", 50, "18")])), [("high", "late_exceedance", 50)]);
+    assert_eq!(told(&apply(&mut core, &[("g", 50, "18")])), [("high", "past_excursion", 50)]);
 }
 
 #[test]

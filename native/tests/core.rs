@@ -8,10 +8,10 @@ use _native::core::Core;
 use _native::effects::Effects;
 use _native::entry::EntryKind;
 use _native::flag;
-use _native::journal::ToldAlarm;
+use _native::journal::{Event, ToldAlarm};
 use _native::rule::Rule;
 use _native::snapshot;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use proptest::prelude::*;
 use small_facility::{apply, batch, config, core, sensor, tick, told, tuples, FACILITY, S, START_US};
@@ -141,7 +141,8 @@ fn an_old_late_violation_is_a_journal_entry_only() {
     let mut core = core();
     apply(&mut core, &[("g", 1000, "15")]);
     let effects = core.apply(EntryKind::Batch, &batch(&[("g", 0, "21")], 300)).unwrap();
-    assert_eq!(told(&effects), [("high", "late_exceedance", 0)]);
+    assert_eq!(told(&effects), [("high", "past_excursion", 0)]);
+    assert!(effects.events[0].late && effects.events[0].only_if_stored == Some((2, START_US)));
 }
 
 #[test]
@@ -332,7 +333,7 @@ fn a_known_history_gives_known_bits() {
     assert!(core.sensors.iter().all(|sensor| sensor.newest.as_ref().unwrap().score.is_some()));
     let state = snapshot::save(&core);
     let hashed = crc32fast::hash(&state[..state.len() - 4]); // with its own crc every state would hash alike
-    assert_eq!((hashed, copied.finalize()), (829_922_621, 485_343_442));
+    assert_eq!((hashed, copied.finalize()), (17_351_283, 485_343_442));
 }
 
 type Reading = (&'static str, i64, String);
@@ -374,7 +375,7 @@ fn step() -> impl Strategy<Value = (EntryKind, Vec<u8>)> {
 fn crowded_step() -> impl Strategy<Value = (i64, Option<&'static str>, Vec<Reading>)> {
     let row = (0..40i64, prop_oneof![2 => Just("15"), 2 => Just("25"), 1 => Just("5"), 1 => Just("x")]);
     let rows = (0..30i64, prop::collection::vec(row, 1..14))
-        .prop_map(|(base, rows)| rows.into_iter().map(|(at, text)| ("g", 20 * (base + at), text.to_owned())).collect());
+        .prop_map(|(base, rows)| rows.into_iter().map(|(at, text)| ("g", 5 * (base + at), text.to_owned())).collect());
     let status = prop_oneof![6 => Just(None), 1 => Just(Some("Inactive")), 2 => Just(Some("Active"))];
     (0..30i64, status, rows)
 }
@@ -402,7 +403,14 @@ proptest! {
             in_two.apply(EntryKind::Batch, &batch(part, 1600)).unwrap();
         }
         prop_assert_eq!(&whole.copy_rows, &copy_rows);
-        prop_assert_eq!(&whole.events, &events);
+        let of_the_present = |events: &[Event]| -> Vec<Event> {
+            events.iter().filter(|event| event.transition != "past_excursion").cloned().collect()
+        };
+        prop_assert_eq!(of_the_present(&whole.events), of_the_present(&events));
+        let passed = |events: &[Event]| -> BTreeSet<String> {
+            events.iter().filter(|event| event.transition == "past_excursion").map(Event::alarm_key).collect()
+        };
+        prop_assert_eq!(passed(&whole.events), passed(&events));
         prop_assert_eq!(snapshot::save(&at_once), snapshot::save(&single));
         prop_assert_eq!(snapshot::save(&at_once), snapshot::save(&in_two));
     }
@@ -418,13 +426,18 @@ proptest! {
             if let Some(status) = status {
                 core.apply(EntryKind::Config, &config(now, &[sensor("g", 2, "GasDetection", status)])).unwrap();
             }
-            core.apply(EntryKind::Batch, &batch(rows, 800 + now)).unwrap();
-            batches.push((rows, 800 + now));
+            core.apply(EntryKind::Batch, &batch(rows, 350 + now)).unwrap();
+            batches.push((rows, 350 + now));
         }
-        let before = snapshot::save(&core);
+        // while a clock is wrong, what came before cannot be told from what comes now
+        prop_assume!(!core.sensors[1].alarms.get(Rule::Clock).active);
+        let mut spared = core.clone();
         let (rows, received) = &batches[again % batches.len()];
         let effects = core.apply(EntryKind::Batch, &batch(rows, received + later)).unwrap();
-        prop_assert_eq!(snapshot::save(&core), before);
+        // that a clock may be wrong is forgotten with the next reading that is stamped right
+        let next = batch(&[("g", 5_000, "15")], 5_000);
+        prop_assert_eq!(spared.apply(EntryKind::Batch, &next).unwrap().events, core.apply(EntryKind::Batch, &next).unwrap().events);
+        prop_assert_eq!(snapshot::save(&core), snapshot::save(&spared));
         prop_assert!(effects.events.iter().all(|event| event.late && event.only_if_stored.is_some()));
     }
 
@@ -505,7 +518,7 @@ proptest! {
                 prop_assert_eq!(core.recall(&told), Vec::<String>::new());
             }
             for event in core.apply(*kind, payload).unwrap().events.iter().filter(|event| !event.late) {
-                let active = event.transition == "activated";
+                let active = event.transition.starts_with("activated");
                 let told = ToldAlarm {
                     sensor_no: event.sensor_no,
                     rule: event.rule.name().to_owned(),
@@ -525,8 +538,9 @@ proptest! {
         let mut active = std::collections::BTreeMap::new();
         for (kind, payload) in &steps {
             for event in core.apply(*kind, payload).unwrap().events.iter().filter(|event| !event.late) {
-                let was = active.insert(event.alarm_key(), event.transition == "activated").unwrap_or(false);
-                prop_assert_ne!(was, event.transition == "activated", "{:?}", event);
+                let is_active = event.transition.starts_with("activated");
+                let was = active.insert(event.alarm_key(), is_active).unwrap_or(false);
+                prop_assert_ne!(was, is_active, "{:?}", event);
                 prop_assert!(event.score.is_none_or(f64::is_finite));
             }
         }

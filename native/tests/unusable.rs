@@ -1,4 +1,4 @@
-//! Sensors that send something all the time and tell nothing by it: they are stale as the silent ones are.
+//! Sensors that send something all the time and tell nothing by it: people are told as they are of the silent ones.
 
 mod small_facility;
 
@@ -50,14 +50,15 @@ fn text_keeps_no_detector_from_being_stale_and_the_alert_shows_it() {
         let mut core = facility_of("GasDetection");
         assert_eq!(send(&mut core, "15", 0..8), []);
         let told = send(&mut core, text, 8..400);
-        assert_eq!(transitions(&told), [("stale", "activated")], "{text:?}");
+        assert_eq!(transitions(&told), [("bad_value", "activated")], "{text:?}");
         let since = "GasDetection Sensor in Alpha: no usable value since 2026-01-01T00:00:04, last received";
-        assert_eq!(told[0].message, format!("{since} '{text}'"));
+        assert!(told[0].message.starts_with(&format!("{since} '{text}'")), "{}", told[0].message);
+        assert_eq!((told[0].priority.name(), told[0].rule.alert_type()), ("high", "System"), "as loud as its limits");
         let explained: serde_json::Value = serde_json::from_str(&told[0].explanation_json).unwrap();
         assert_eq!(explained["last_usable_at"], "2026-01-01T00:00:04");
-        assert_eq!(explained["last_received"], format!("'{text}'"));
+        assert_eq!(explained["last_received"], serde_json::json!([format!("'{text}'")]));
         let back = send(&mut core, "15", 400..408);
-        assert_eq!(transitions(&back), [("stale", "returned")]);
+        assert_eq!(transitions(&back), [("bad_value", "returned")]);
         assert_eq!(back[0].message, "GasDetection Sensor in Alpha gives usable values again");
         assert_eq!(back[0].reason, "a usable value arrived");
     }
@@ -81,7 +82,11 @@ fn words_are_readings_of_the_types_that_have_them_and_of_no_other() {
     }
     for kind in ["FlameDetection", "LeakDetection", "Temperature"] {
         for text in ["true", "on", "false"] {
-            assert_eq!(transitions(&send(&mut facility_of(kind), text, 0..400)), [("stale", "activated")], "{kind}");
+            assert_eq!(
+                transitions(&send(&mut facility_of(kind), text, 0..400)),
+                [("bad_value", "activated")],
+                "{kind}"
+            );
         }
     }
 }
@@ -90,14 +95,14 @@ fn words_are_readings_of_the_types_that_have_them_and_of_no_other() {
 fn of_a_number_that_nothing_measures_one_rule_speaks() {
     assert_eq!(
         transitions(&send(&mut facility_of("FlameDetection"), "-1e13", 0..400)),
-        [("stale", "activated")],
+        [("bad_value", "activated")],
         "it has no low limit"
     );
     assert_eq!(transitions(&send(&mut facility_of("GasDetection"), "1e300", 0..400)), [("high", "activated")]);
     assert_eq!(transitions(&send(&mut facility_of("GasDetection"), "-1e300", 0..400)), [("low", "activated")]);
     let mut narrow = sensor("g", 2, "GasDetection", "Active");
     narrow["detection"] = serde_json::json!({"physical_low": 12.0, "physical_high": 18.0});
-    for (text, expected) in [("12", vec![]), ("11.9", vec![("stale", "activated")])] {
+    for (text, expected) in [("12", vec![]), ("11.9", vec![("bad_value", "activated")])] {
         let mut core = facility_of("GasDetection");
         core.apply(EntryKind::Config, &config(3, std::slice::from_ref(&narrow))).unwrap();
         assert_eq!(transitions(&send(&mut core, text, 0..400)), expected, "{text}");
@@ -105,16 +110,21 @@ fn of_a_number_that_nothing_measures_one_rule_speaks() {
 }
 
 #[test]
-fn text_ends_no_silence_and_maintenance_claims_no_value() {
+fn text_after_silence_is_told_at_once_and_maintenance_claims_no_value() {
     let mut core = facility_of("GasDetection");
     for at_s in (0..=100).step_by(10) {
         core.apply(EntryKind::Tick, &tick(at_s)).unwrap();
     }
     assert!(core.sensors[1].alarms.get(Rule::Stale).active);
-    assert_eq!(send(&mut core, "Bad", 104..400), []);
+    let told = send(&mut core, "Bad", 104..400);
+    assert_eq!(transitions(&told), [("stale", "returned"), ("bad_value", "activated")], "at once: nobody is untold");
+    assert_eq!(
+        (told[0].event_time_us, told[0].reason.clone()),
+        (told[1].event_time_us, "a reading arrived that cannot be used".into())
+    );
     let maintenance = config(3, &[sensor("g", 2, "GasDetection", "Maintenance")]);
     let ended = core.apply(EntryKind::Config, &maintenance).unwrap().events;
-    assert_eq!(transitions(&ended), [("stale", "returned")]);
+    assert_eq!(transitions(&ended), [("bad_value", "returned")]);
     assert_eq!(ended[0].message, "GasDetection Sensor value in Alpha: the sensor is under maintenance or faulty");
 }
 
@@ -148,4 +158,63 @@ fn a_facility_counts_who_gives_nothing_usable_as_it_counts_the_silent() {
         core.facility_scorer.latest.unwrap().stale
     };
     assert_eq!((stale_of(Some("22.5")), stale_of(None), stale_of(Some("Bad"))), (0, 1, 1));
+}
+
+#[test]
+fn silence_after_text_has_been_told_and_both_are_told_once() {
+    let mut core = facility_of("GasDetection");
+    send(&mut core, "15", 0..8);
+    let mut told = transitions(&send(&mut core, "Bad", 8..200));
+    for at_s in (200..600).step_by(4) {
+        told.extend(transitions(&core.apply(EntryKind::Tick, &tick(at_s)).unwrap().events));
+    }
+    assert_eq!(told, [("bad_value", "activated")]);
+    // silence after a word that was not told yet
+    let mut core = facility_of("GasDetection");
+    send(&mut core, "15", 0..8);
+    let mut told = transitions(&send(&mut core, "Bad", 8..12));
+    for at_s in (12..600).step_by(4) {
+        told.extend(transitions(&core.apply(EntryKind::Tick, &tick(at_s)).unwrap().events));
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn the_last_different_texts_are_shown_with_what_to_set() {
+    let mut core = facility_of("GasDetection");
+    send(&mut core, "15", 0..4);
+    for (at_s, text) in ["Bad", "35,0", "Bad", "I/O Timeout", "36,5", "36,5"].iter().enumerate() {
+        apply(&mut core, &[("g", 4 + 4 * at_s as i64, *text)]);
+    }
+    let told = send(&mut core, "36,5", 28..200);
+    let expected = "no usable value since 2026-01-01T00:00:00, last received '35,0', 'I/O Timeout', '36,5' \
+                    (looks like a decimal comma: set number_format)";
+    assert_eq!(told[0].message, format!("GasDetection Sensor in Alpha: {expected}"));
+    let explained: serde_json::Value = serde_json::from_str(&told[0].explanation_json).unwrap();
+    assert_eq!(
+        (&explained["quality"], &explained["quality_reason"]),
+        (&"bad".into(), &"BadDataEncodingInvalid".into())
+    );
+}
+
+#[test]
+fn a_sensor_may_spell_its_numbers_otherwise() {
+    let set = |format: &str, unit: Option<&str>| {
+        let mut core = facility_of("GasDetection");
+        let mut changed = sensor("g", 2, "GasDetection", "Active");
+        changed["number_format"] = format.into();
+        changed["unit"] = unit.into();
+        core.apply(EntryKind::Config, &config(3, &[changed])).unwrap();
+        core
+    };
+    let told = send(&mut set("comma", Some("ppm")), "35,5 ppm", 0..400);
+    assert_eq!(transitions(&told), [("high", "activated")]);
+    assert_eq!(told[0].value, Some(35.5));
+    assert_eq!(transitions(&send(&mut set("point", None), "35,5", 0..400)), [("bad_value", "activated")]);
+    let mut wrong = sensor("g", 2, "GasDetection", "Active");
+    wrong["number_format"] = "dot".into();
+    assert!(core().apply(EntryKind::Config, &config(3, &[wrong.clone()])).is_err());
+    wrong["number_format"] = "comma".into();
+    wrong["unit"] = "5ppm".into();
+    assert!(core().apply(EntryKind::Config, &config(3, &[wrong])).is_err());
 }

@@ -35,6 +35,7 @@ BUCKET: Final = np.dtype(
 READINGS: Final = "SELECT sensor_no, tracked_at, coalesce(value, 'NaN') FROM sensor_records WHERE sensor_no = ANY($1)"
 BUCKETS: Final = "SELECT sensor_no, bucket, n FROM reading_rollups WHERE sensor_no = ANY($1) AND width_s = $2"
 WIDTHS_S: Final = (60, 3600, 86_400)
+TOLD = {"activated", "activated_silently", "late_exceedance", "past_excursion"}
 JOURNAL: Final = """
     SELECT facility_id, alarm_key, sensor_no, rule, transition, late,
            (extract(epoch FROM event_time) * 1000000)::bigint AS at_us
@@ -237,11 +238,11 @@ async def _check_journal(
     told: Counter[tuple[int, int]] = Counter()
     turns: dict[int, list[tuple[int, bool]]] = defaultdict(list)
     for row in await database.fetch(JOURNAL, facilities):
-        if row["rule"] == "high" and row["transition"] in {"activated", "late_exceedance"}:
+        if row["rule"] == "high" and row["transition"] in TOLD:
             told[row["sensor_no"], row["at_us"]] += 1
-        if row["late"] or row["transition"] not in {"activated", "returned"}:
+        if row["late"] or row["transition"] not in {"activated", "activated_silently", "returned"}:
             continue
-        key, begins = (row["facility_id"], row["alarm_key"]), row["transition"] == "activated"
+        key, begins = (row["facility_id"], row["alarm_key"]), row["transition"] != "returned"
         if active.get(key, False) == begins:
             result.tell("journal_repeats", 1, dict(row))
         active[key] = begins

@@ -32,6 +32,7 @@ CONFLICTS = """
     SELECT sensor_no, tracked_at, float8send(value) AS value, text_value
     FROM reading_conflicts WHERE sensor_no = ANY($1)
 """
+MOVES = {"activated", "activated_silently", "returned"}
 LOG = "SELECT commit_no, kind, payload FROM facility_commits WHERE facility_id = $1 ORDER BY commit_no"
 
 
@@ -60,9 +61,9 @@ async def check_fold(db: asyncpg.Connection, commits: Sequence[Commit], facility
 async def _check_alarms(db: asyncpg.Connection, facility_id: str, journal: Sequence[Event]) -> None:
     """The projection is the journal folded: the last transition of the present decides, late ones do not."""
     active = {
-        event.alarm_key: event.transition == "activated"
+        event.alarm_key: event.transition != "returned"
         for event in journal
-        if not event.late and event.transition in {"activated", "returned"}
+        if not event.late and event.transition in MOVES
     }
     shown = {row["alarm_key"]: row["active"] for row in await db.fetch(ALARMS, facility_id)}
     wrong = {key: shown.get(key) for key in active if shown.get(key) != active[key]}
@@ -155,11 +156,15 @@ def check_alerts(plan: Plan, folded: Folded, numbers: dict[str, int]) -> None:
             told = _told(folded, sensor, numbers[sensor.sensor_id])
             assert len(told) == 1, f"{sensor.sensor_id} at {sensor.planted_us}: {told}"
     active: set[str] = set()
+    silent: dict[str, bool] = {}
     for event in folded.events.values():
-        if event.late or event.transition not in {"activated", "returned"}:
+        if event.late or event.transition not in MOVES:
             continue
-        assert (event.alarm_key in active) == (event.transition == "returned"), f"{event} out of turn"
-        active ^= {event.alarm_key}
+        # people may be told later of what was activated silently
+        again = event.transition == "activated" and silent.get(event.alarm_key, False)
+        silent[event.alarm_key] = event.transition == "activated_silently"
+        assert again or (event.alarm_key in active) == (event.transition == "returned"), f"{event} out of turn"
+        active = active - {event.alarm_key} if event.transition == "returned" else active | {event.alarm_key}
 
 
 def _told(folded: Folded, sensor: Sensor, sensor_no: int) -> list[Event]:
@@ -167,7 +172,7 @@ def _told(folded: Folded, sensor: Sensor, sensor_no: int) -> list[Event]:
         event
         for event in folded.events.values()
         if (event.sensor_no, event.event_time_us, event.rule) == (sensor_no, sensor.planted_us, "high")
-        and event.transition in {"activated", "late_exceedance"}
+        and event.transition in {"activated", "activated_silently", "late_exceedance", "past_excursion"}
     ]
 
 

@@ -45,7 +45,8 @@ def test_a_log_of_any_version_is_replayed_or_refused_in_words(version: int) -> N
         assert version < native.CORE_VERSION
         assert "version" in str(error)
         return
-    assert told_by(core) == json.loads(DATA.joinpath(f"told-{version}.json").read_text())
+    # one history, judged by the rules of now: since version 4 a late reading counts as if it had come in time
+    assert told_by(core) == json.loads(DATA.joinpath(f"told-{native.CORE_VERSION}.json").read_text())
     if version == native.CORE_VERSION:
         assert core.snapshot() == DATA.joinpath(f"checkpoint-{version}.bin").read_bytes()
 
@@ -59,10 +60,12 @@ def test_a_checkpoint_of_version_2_knows_since_when_nothing_could_be_used() -> N
             for number, name in ((7, "temperature"), (8, "pressure"))
         ]
         core.apply("config", config_payload(sensors, at_us=T0_US + 4_925_000_000))
-    rows = [(name, T0_US + 4_930_000_000, "Bad") for name in ("temperature", "pressure")]
-    core.apply("batch", native.encode_batch("plant", rows, T0_US + 4_930_000_000))
-    ticks = (core.apply("tick", tick_payload(T0_US + 10_000_000 * tick)) for tick in range(493, 505))
-    told = [event.message.partition(": ")[2] for effects in ticks for event in effects.events]
+    told = []
+    for tick in range(493, 505):
+        now_us = T0_US + 10_000_000 * tick
+        rows = [(name, now_us, "Bad") for name in ("temperature", "pressure")]
+        core.apply("batch", native.encode_batch("plant", rows, now_us))
+        told += [event.message.partition(": ")[2] for event in core.apply("tick", tick_payload(now_us)).events]
     assert told == [
         f"no usable value since {time_text(T0_US + 4_800_000_000).removesuffix('.000000')}, last received 'Bad'",
         "no usable value so far, last received 'Bad'",

@@ -130,7 +130,7 @@ async def test_it_is_written_down_at_the_next_stop(historian: FakeHistorian) -> 
 
 @pytest.mark.parametrize("before_the_log", ["nothing", "a checkpoint of version 2"])
 async def test_what_only_this_core_makes_of_an_older_log_is_told_when_it_is_so(before_the_log: str) -> None:
-    """An older core heard text as a sign of life. Replayed, it makes a stale alarm that nobody was told of."""
+    """An older core heard text as a sign of life. Replayed, it makes an alarm that nobody was told of."""
     historian = FakeHistorian()
     await historian.create_facility(setup())
     quiet = Settings(_env_file=None, checkpoint_s_max=1e9)
@@ -142,7 +142,7 @@ async def test_what_only_this_core_makes_of_an_older_log_is_told_when_it_is_so(b
     for tick in range(1, 12):
         await older.ingest(batch(("s", 10.0 * tick, "Bad")))
         await older.tick(T0_US + tick * 10 * US_PER_S)
-    assert transitions(historian) == [("stale", "activated")]
+    assert transitions(historian) == [("bad_value", "activated")]
     historian.events.clear()
 
     facility = facility_on(historian)
@@ -150,6 +150,6 @@ async def test_what_only_this_core_makes_of_an_older_log_is_told_when_it_is_so(b
         await facility.ingest(batch(("s", 10.0 * tick, "Bad")))
         await facility.tick(T0_US + tick * 10 * US_PER_S)
         facility = facility_on(historian)
-    assert transitions(historian) == [("stale", "activated")]
+    assert transitions(historian) == [("bad_value", "activated")]
     ((_, event),) = historian.events
     assert event.message == "Temperature Sensor in Alpha: no usable value so far, last received 'Bad'"

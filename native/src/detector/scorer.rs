@@ -60,6 +60,11 @@ impl Scorer {
         score
     }
 
+    /// The last reading was older than it claimed.
+    pub fn turn_back(&mut self, at_us: i64) {
+        self.clock.last_us = self.clock.last_us.min(at_us);
+    }
+
     /// Score a late reading as if it came now; nothing is learned.
     pub fn peek(&self, value: f64, tuning: &Tuning) -> Option<f64> {
         let next_us = self.clock.last_us.saturating_add((self.clock.interval_s * 1e6) as i64);

@@ -15,6 +15,8 @@ use crate::entry::EntryKind;
 use crate::facility_score;
 use crate::frame::frame;
 use crate::journal::ToldAlarm;
+use crate::rule::Rule;
+use crate::silence;
 use crate::snapshot;
 
 #[pyclass(frozen, get_all, module = "native._native")]
@@ -153,7 +155,8 @@ impl FacilityCore {
             });
             let of_facility =
                 AlarmState::of(None, facility_score::RULE, &core.facility_scorer.alarm, facility_score::PRIORITY);
-            Ok(of_sensors.chain([of_facility]).flatten().collect())
+            let silence = AlarmState::of(None, Rule::Silent, &core.silence.alarm, silence::PRIORITY);
+            Ok(of_sensors.chain([of_facility, silence]).flatten().collect())
         })
     }
 }
