@@ -39,7 +39,7 @@ class Fault:
     """One planted fault. Times are seconds after the first reading of the run.
 
     sensors   indices into the roster's sensors, all of one facility; the leading one first
-    rules     for each of `sensors`: the limit rule it must violate ("high", "low"), "stale", or "" for none
+    rules     for each of `sensors`: the limit rule it must violate ("high", "low"), "stale", "clock", or "" for none
     size      1 is what the demo shows, which leaves the normal range where `rules` say so
     """
 
@@ -57,7 +57,7 @@ class Fault:
     @property
     def expected_rules(self) -> tuple[str, ...]:
         """What must be told of each of `sensors`; smaller faults need not leave the normal range."""
-        return tuple(rule if self.size >= 1 or rule == "stale" else "" for rule in self.rules)
+        return tuple(rule if self.size >= 1 or rule in ("stale", "clock") else "" for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ RECIPES: dict[FaultKind, _Recipe] = {
     FaultKind.STEP: _Recipe(60, tuple((type_, "high") for type_ in _LEVELS), True),
     FaultKind.OSCILLATION: _Recipe(60, ((SensorType.PRESSURE, ""), (SensorType.FLOW, "")), True),
     FaultKind.NOISE: _Recipe(60, tuple((type_, "") for type_ in _LEVELS), True),
-    FaultKind.CLOCK_JUMP: _Recipe(150, tuple((type_, "stale") for type_ in _LEVELS), True),
+    FaultKind.CLOCK_JUMP: _Recipe(150, tuple((type_, "clock") for type_ in _LEVELS), True),
     FaultKind.COUNTER_RESET: _Recipe(20, ((SensorType.COMPRESSOR_STATUS, ""),)),
 }
 

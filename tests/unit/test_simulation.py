@@ -97,12 +97,14 @@ def excursions(kind: FaultKind, interval_s: float) -> dict[str, list[bool]]:
     profiles = list(PROFILES.values())
     index = np.arange(21)
     heard_at: dict[int, list[float]] = {sensor: [0.0] for sensor in range(18)}
+    sent_at: dict[int, list[float]] = {sensor: [0.0] for sensor in range(18)}
     outside: dict[int, set[str]] = {sensor: set() for sensor in range(18)}
     for step in range(int((fault.end_s + 200) / interval_s)):
         at_s = np.full(21, step * interval_s)
         shown_s = overlay.clocks(index, at_s)
         values, sent = overlay.apply(index, at_s, signals.sample(index, START_S + at_s))
         for sensor in np.flatnonzero(sent[:18]).tolist():
+            sent_at[sensor].append(step * interval_s)
             if shown_s[sensor] > heard_at[sensor][-1]:
                 heard_at[sensor].append(step * interval_s)
             if values[sensor].round(2) > profiles[sensor].high:
@@ -111,7 +113,8 @@ def excursions(kind: FaultKind, interval_s: float) -> dict[str, list[bool]]:
                 outside[sensor].add("low")
     for sensor, times in heard_at.items():
         if max(np.diff(times)) > max(5 * interval_s, 60) + 20:
-            outside[sensor].add("stale")
+            is_sent = max(np.diff(sent_at[sensor])) <= max(5 * interval_s, 60)
+            outside[sensor].add("clock" if is_sent else "stale")
     wanted = {sensor: {rule} - {""} for sensor, rule in zip(fault.sensors, fault.expected_rules, strict=True)}
     return {
         "as expected": [outside.get(sensor, set()) == rules for sensor, rules in wanted.items()],
