@@ -176,12 +176,13 @@ class AlarmEvent:
 
     alarm_key        `<sensor_no>:<rule>`, or `facility:<rule>`
     rule             low, high, anomaly, stale, … (see native)
-    transition       activated, activated_silently, returned, late_exceedance, past_excursion, … ; `activated`
+    transition       activated, activated_silently, returned, late_exceedance, past_excursion, shelved, … ; `activated`
                      rows are the contract's alerts
     rule_version     configuration version the rule had; part of the journal's unique key
     only_if_stored   (sensor_no, tracked_at_us) of the reading that caused it, when the event must be dropped if that
                      reading turns out to be stored already (late readings, so that a redelivery has no effect)
     explanation_json fields for people and programs; see native
+    command_id       of the person's command that caused it
     """
 
     alarm_key: str
@@ -201,6 +202,38 @@ class AlarmEvent:
     only_if_stored: tuple[int, int] | None = None
     actor: str = "system"
     reason: str = ""
+    command_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCommand:
+    """What a person asks of one alarm. The id makes it one: the same again changes nothing.
+
+    command     acknowledge, comment, assign, shelve, unshelve, suppress, unsuppress, out_of_service, return_to_service
+                or reset
+    actor       the principal who asks: user:12, key:3
+    until_us    of a shelf, and of what is out of service if it is known
+    assignee    of an assignment; "" takes it back
+    """
+
+    command_id: str
+    facility_id: str
+    alarm_key: str
+    command: str
+    at_us: int
+    actor: str
+    reason: str = ""
+    until_us: int | None = None
+    assignee: str | None = None
+    work_order: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandVerdict:
+    """A command is in force, or it was refused and this is why."""
+
+    command_id: str
+    refusal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +320,7 @@ class Outcome:
                   sensor_no int4, tracked_at timestamptz, value float8, text_value text, score float4, flags int2
     rows          how many tuples `copy_rows` holds
     dirty_minutes distinct minutes (us, floored) that `copy_rows` touches, for the rollup pass
+    commands      people's commands that this step decides
     """
 
     facility_id: str
@@ -300,6 +334,7 @@ class Outcome:
     unparked_ids: tuple[int, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
     changes: tuple[EntityChange, ...] = ()
+    commands: tuple[CommandVerdict, ...] = ()
     checkpoint: Checkpoint | None = None
 
 

@@ -20,10 +20,11 @@ from engine.clock import SystemClock
 from engine.errors import StoreUnavailable
 from engine.facility.actor import RayHostStarter
 from engine.facility.directory import Directory
+from engine.facility.port import Answer
 from engine.historian.actor import RemoteHistorian
 from engine.logs import configure_logging, open_actor_log
 from engine.metrics import Metrics
-from engine.model import EntityMessage
+from engine.model import AlarmCommand, EntityMessage
 from engine.placement.departure import Departure
 from engine.placement.nodes import Node
 from engine.placement.ray_nodes import own_node, placed
@@ -107,6 +108,10 @@ class IntakeActor:
         """Load these again: somebody else changed their configuration or parked rows."""
         for facility_id in facility_ids:
             await self._directory.reload(facility_id)
+
+    async def command(self, command: AlarmCommand) -> Answer:
+        """See Directory.command."""
+        return await self._directory.command(command)
 
     async def reclaim_fenced(self) -> list[str]:
         """See Directory.reclaim_fenced; asked by the leader only."""

@@ -20,17 +20,20 @@ from ray.exceptions import RayError
 from engine import runtime
 from engine.bus.actor import INTAKE_NAME
 from engine.clock import Clock, pause
+from engine.cluster.commands import Commands
 from engine.cluster.historians import HistorianWatch
 from engine.cluster.private_ray import NAMESPACE, kill_leftovers
 from engine.cluster.services import Services
 from engine.cluster.strays import StrayWatch, maintain
 from engine.errors import ClusterUnavailable, SettingsError, StoreError, StoreUnavailable
+from engine.facility.port import Answer
 from engine.historian.actor import historian_name
 from engine.historian.audit_head import read_head, remember
 from engine.historian.historian import Historian
-from engine.historian.notifications import ConfigurationNews
+from engine.historian.notifications import COMMANDS, CONFIGURATION, News
 from engine.historian.port import LeadershipPort, Usage
 from engine.metrics import ACTOR_RESTARTS, DEAD_LETTERS_GONE, LIMIT_MOST, LIMIT_USED, Ledger, Metrics
+from engine.model import AlarmCommand
 from engine.placement.nodes import Node
 from engine.placement.ray_nodes import Watchtower, own_node
 from engine.retries import Retries
@@ -78,7 +81,8 @@ class Supervisor:
         self._intake_status: dict[str, Any] = {}
         self._silent_checks = 0
         self._strays = StrayWatch(historian, self._metrics)
-        self._news: ConfigurationNews | None = None
+        self._news: News | None = None
+        self._commands = Commands(historian, clock, self._command)
         self._limits: list[Usage] = []
         self._state = "starting"
         self._stopping = stopping
@@ -109,6 +113,7 @@ class Supervisor:
             self._every(SWEEP_S, self._strays.look),
             self._every(HOURLY_S, self._keep_house),
             self._every(CHECK_S, self._follow_changes),
+            self._every(CHECK_S, self._follow_commands),
         ]
         tasks = [asyncio.create_task(duty) for duty in duties]
         stop = asyncio.create_task(self._stopping.wait())
@@ -306,13 +311,13 @@ class Supervisor:
     async def _hear_from_the_beginning(self) -> None:
         """Before any facility loads, so that no change falls between the two."""
         try:
-            self._news = await self._open_news()
+            self._news = await self._open_news(CONFIGURATION)
         except StoreUnavailable as error:
             log.info("changes_not_heard_yet", error=str(error))
 
-    async def _open_news(self) -> ConfigurationNews:
+    async def _open_news(self, channel: str) -> News:
         assert self._settings.postgresql_url is not None
-        return await ConfigurationNews.open(self._settings.postgresql_url, self._settings)
+        return await News.open(self._settings.postgresql_url, self._settings, channel)
 
     async def _follow_changes(self) -> None:
         """Facilities whose name or sensors were changed over REST load again. Ends with its database connection.
@@ -320,7 +325,7 @@ class Supervisor:
         What was changed while nobody listened is told by loading all.
         """
         was_heard = self._news is not None
-        news, self._news = self._news or await self._open_news(), None
+        news, self._news = self._news or await self._open_news(CONFIGURATION), None
         try:
             if not was_heard:
                 await self._intake.reload.remote(await self._historian.facility_ids())
@@ -328,6 +333,18 @@ class Supervisor:
                 await self._intake.reload.remote(sorted(await news.next()))
         finally:
             news.close()
+
+    async def _follow_commands(self) -> None:
+        """What people ask of alarms is carried to their facilities. Ends with its database connection."""
+        news = await self._open_news(COMMANDS)
+        try:
+            await self._commands.carry(news)
+        finally:
+            news.close()
+
+    async def _command(self, command: AlarmCommand) -> Answer:
+        answer: Answer = await self._intake.command.remote(command)
+        return answer
 
     async def _keep_house(self) -> None:
         await maintain(self._historian)

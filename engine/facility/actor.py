@@ -20,6 +20,7 @@ from engine.historian.actor import RemoteHistorian
 from engine.live import LiveChunk
 from engine.logs import configure_logging, open_actor_log
 from engine.metrics import Metrics
+from engine.model import AlarmCommand
 from engine.placement.departure import Departure
 from engine.placement.ray_nodes import ACTOR_GONE, own_node, placed, remove_actors
 from engine.settings import Settings
@@ -81,6 +82,11 @@ class RayHost:
     async def probe(self, facility_id: str) -> Answer:
         """See Host."""
         answer: Answer = await _answered(self._handle.probe.remote(facility_id))
+        return answer
+
+    async def command(self, command: AlarmCommand) -> Answer:
+        """See Host."""
+        answer: Answer = await _answered(self._handle.command.remote(command))
         return answer
 
     async def watch(

@@ -21,7 +21,7 @@ from engine.facility.slot import START_S_MAX, Slot
 from engine.historian.port import Creation, HistorianPort, Parking
 from engine.messages import body_of
 from engine.metrics import ACTOR_RESTARTS, DEAD_LETTERS, IGNORED, PARKED, Metrics
-from engine.model import DeadLetter, EntityMessage, FacilitySetup, ParkedItem, SensorActivation
+from engine.model import AlarmCommand, DeadLetter, EntityMessage, FacilitySetup, ParkedItem, SensorActivation
 from engine.placement.nodes import Node
 
 RESTARTS_MAX = 5
@@ -138,6 +138,15 @@ class Directory:
             return True
         answer = self._noted(facility_id, await self._guarded(slot, lambda host: host.probe(facility_id)))
         return answer.result is Result.DONE
+
+    async def command(self, command: AlarmCommand) -> Answer:
+        """A person's command to an alarm of a facility; GONE: the facility is retired or removed."""
+        slot = self._slot_of.get(command.facility_id)
+        if slot is None:
+            return Answer(Result.UNAVAILABLE, f"facility {command.facility_id} has no process yet")
+        answer = await self._guarded(slot, lambda host: host.command(command))
+        self._noted(command.facility_id, answer)
+        return answer
 
     async def tick(self, watermark_us: int) -> None:
         """Tell every facility how far the queue has been read; starts and loads what is not running.

@@ -34,7 +34,9 @@ from engine.historian.port import HistorianPort, StoredItem, Unreserved
 from engine.live import LiveChunk, LiveFrame
 from engine.metrics import DEAD_LETTERS, IGNORED, LATE_READINGS, PARKED, READINGS, REBUILDS, RELOADS, Metrics
 from engine.model import (
+    AlarmCommand,
     Checkpoint,
+    CommandVerdict,
     CommitAnswer,
     DeadLetter,
     Detection,
@@ -72,6 +74,8 @@ class _Step:
     parked: tuple[ParkedItem, ...] = ()
     unparked_ids: tuple[int, ...] = ()
     refused: tuple[DeadLetter, ...] = ()
+    command: AlarmCommand | None = None
+    verdicts: tuple[CommandVerdict, ...] = ()
 
 
 class Facility:
@@ -147,10 +151,22 @@ class Facility:
                 await self._take(_Step(((EntryKind.TICK, payloads.tick_payload(watermark_us)),)))
                 self._watermark_us = watermark_us
 
-    async def command(self, payload: bytes) -> None:
-        """What a person asked for (acknowledge, shelve, …), one JSON object with a command id."""
+    async def command(self, command: AlarmCommand) -> None:
+        """What a person asks of an alarm. Its verdict is part of the commit: in force, or refused by the core."""
+        payload = payloads.command_payload(command)
         async with self._serial():
-            await self._take(_Step(((EntryKind.COMMAND, payload),)))
+            if self._prelude is not None:
+                await self._take(_Step())  # by itself, so that a refusal leaves the core as it was before
+            try:
+                await self._take(
+                    _Step(
+                        ((EntryKind.COMMAND, payload),),
+                        command=command,
+                        verdicts=(CommandVerdict(command.command_id),),
+                    )
+                )
+            except native.PayloadError as error:
+                await self._take(_Step(verdicts=(CommandVerdict(command.command_id, str(error)),)))
 
     async def checkpoint(self, *, even_if_nothing_new: bool = False) -> None:
         """Write a checkpoint now, if anything happened since the last one or in any case."""
@@ -328,6 +344,9 @@ class Facility:
         numbered = enumerate(logged, start=self._commit_no + 1)
         unknown = [row for effect in effects for row in effect.unknown]
         waiting, idle = self._gone.parted(unknown, self._sensors)
+        events = payloads.alarm_events(effects)
+        if step.command is not None:
+            events = [payloads.caused_by(step.command, event) for event in events]
         parked = [payloads.parked_reading(self.facility_id, *row) for row in waiting]
         return Outcome(
             facility_id=self.facility_id,
@@ -336,11 +355,12 @@ class Facility:
             copy_rows=b"".join(effect.copy_rows for effect in effects),
             rows=sum(effect.rows for effect in effects),
             dirty_minutes=tuple(sorted({minute for effect in effects for minute in effect.dirty_minutes})),
-            events=tuple(payloads.alarm_events(effects)),
+            events=tuple(events),
             parked=(*step.parked, *parked),
             unparked_ids=step.unparked_ids,
             dead_letters=(*step.refused, *self._gone.letters(self.facility_id, idle)),
             changes=step.changes,
+            commands=step.verdicts,
         )
 
     def _checkpoint_due(self, readings_since: int, changed: bool) -> bool:

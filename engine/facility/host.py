@@ -29,6 +29,7 @@ from engine.facility.port import DONE, Answer, Cursor, HostStatus, Result, Senso
 from engine.historian.port import HistorianPort
 from engine.live import LiveChunk
 from engine.metrics import Metrics
+from engine.model import AlarmCommand
 from engine.settings import Settings
 
 log = structlog.get_logger()
@@ -82,9 +83,10 @@ class FacilityHost:
         work = self._facility(facility_id).checkpoint(even_if_nothing_new=True)
         return self._noted_one(facility_id, await _answer(facility_id, work))
 
-    async def command(self, facility_id: str, payload: bytes) -> Answer:
-        """A person's command to one facility."""
-        return self._noted_one(facility_id, await _answer(facility_id, self._facility(facility_id).command(payload)))
+    async def command(self, command: AlarmCommand) -> Answer:
+        """A person's command to one of the alarms; DONE when it is decided, one way or the other."""
+        facility_id = command.facility_id
+        return self._noted_one(facility_id, await _answer(facility_id, self._facility(facility_id).command(command)))
 
     async def watch(
         self, facility_id: str, cursor: Cursor | None, wait_s: float

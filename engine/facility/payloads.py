@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 
 import native
 from engine.clock import US_PER_S
 from engine.live import LiveFrame
-from engine.model import AlarmEvent, AlertType, ParkedItem, SensorConfig
+from engine.model import AlarmCommand, AlarmEvent, AlertType, ParkedItem, SensorConfig
 from engine.settings import TICK_GAP_TICKS, Settings
 
 RULES_VERSION = 1
@@ -19,6 +19,7 @@ RULES_VERSION = 1
 ALARM_SETTINGS = ("rules", "profile", "unit", "number_format")
 """What of a sensor's settings the core reads."""
 
+_OF_THE_CORE = [each.name for each in fields(AlarmEvent) if each.name != "command_id"]
 RETIRED = "Retired"
 """What the core calls a sensor that it shall end the alarms of and forget."""
 
@@ -64,6 +65,12 @@ def _upsert(sensor: SensorConfig) -> dict[str, object]:
 def tick_payload(watermark_us: int) -> bytes:
     """Time itself: the queue has been read up to here."""
     return b'{"watermark_us":%d}' % watermark_us
+
+
+def command_payload(command: AlarmCommand) -> bytes:
+    """What a person asks of an alarm of this facility."""
+    asked = {name: value for name, value in asdict(command).items() if name != "facility_id"}
+    return json.dumps(asked, separators=(",", ":")).encode()
 
 
 def parked_reading(
@@ -124,30 +131,19 @@ def live_frames(effects: Sequence[native.Effects], not_stored: Iterable[tuple[in
     return list(frames.values())
 
 
+def caused_by(command: AlarmCommand, event: AlarmEvent) -> AlarmEvent:
+    """The event as the journal tells it of a person's command, with what else they said."""
+    said = {name: getattr(command, name) for name in ("until_us", "assignee", "work_order")}
+    explanation = json.loads(event.explanation_json) | {
+        name: value for name, value in said.items() if value is not None
+    }
+    return replace(event, command_id=command.command_id, explanation_json=json.dumps(explanation))
+
+
 def _alarm_events(effects: native.Effects) -> list[AlarmEvent]:
-    """The core's transitions as rows of the journal."""
-    return [
-        AlarmEvent(
-            alarm_key=event.alarm_key,
-            sensor_no=event.sensor_no,
-            rule=event.rule,
-            transition=event.transition,
-            event_time_us=event.event_time_us,
-            rule_version=event.rule_version,
-            priority=event.priority,
-            alert_type=AlertType(event.alert_type),
-            value=event.value,
-            limit=event.limit,
-            score=event.score,
-            message=event.message,
-            explanation_json=event.explanation_json,
-            late=event.late,
-            only_if_stored=event.only_if_stored,
-            actor=event.actor,
-            reason=event.reason,
-        )
-        for event in effects.events
-    ]
+    """The core's transitions as rows of the journal; it calls their fields by the same names."""
+    told = [{name: getattr(event, name) for name in _OF_THE_CORE} for event in effects.events]
+    return [AlarmEvent(**event | {"alert_type": AlertType(event["alert_type"])}) for event in told]
 
 
 def iso_utc(time_us: int) -> str:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from engine.live import LiveChunk
 from engine.metrics import Snapshot
-from engine.model import DeadLetter, EntityMessage, SensorActivation, SensorDeactivation
+from engine.model import AlarmCommand, DeadLetter, EntityMessage, SensorActivation, SensorDeactivation
 
 SensorMessage = SensorActivation | SensorDeactivation
 Cursor = tuple[str, int]
@@ -96,6 +96,9 @@ class Host(Protocol):
 
     async def probe(self, facility_id: str) -> Answer:
         """Whether the facility can load and commit, proved by doing it."""
+
+    async def command(self, command: AlarmCommand) -> Answer:
+        """A person's command to one of the alarms; DONE when it is decided, one way or the other."""
 
     async def watch(
         self, facility_id: str, cursor: Cursor | None, wait_s: float

@@ -10,7 +10,7 @@ from typing import Any
 from engine.historian.journal import append_events
 from engine.historian.limits import WHAT, Tallies, tell_refusals
 from engine.historian.queries import SQL
-from engine.model import REFUSED, CommitAnswer, DeadLetter, EntityChange, Outcome, ParkedItem, Verdict
+from engine.model import REFUSED, CommandVerdict, CommitAnswer, DeadLetter, EntityChange, Outcome, ParkedItem, Verdict
 
 OUT_OF_SEQUENCE = "out_of_sequence"
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # signature, flags, no header extension
@@ -37,6 +37,7 @@ async def write_group(
     refused = await _move_parked(connection, kept, tallies, now_us)
     before, conflicts, old = await _store_readings(connection, kept, now_us)
     await _append_log(connection, kept, now_us)
+    await decide_commands(connection, [verdict for outcome in kept for verdict in outcome.commands], now_us)
     for outcome in kept:
         answers[outcome.facility_id] = CommitAnswer(
             Verdict.COMMITTED,
@@ -216,6 +217,13 @@ async def keep_letters(connection: Any, letters: Sequence[DeadLetter], now_us: i
 
 def _digest(parts: Sequence[str]) -> bytes:
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).digest()
+
+
+async def decide_commands(connection: Any, verdicts: Sequence[CommandVerdict], now_us: int) -> None:
+    """What was decided already stays so."""
+    if verdicts:
+        columns = [verdict.command_id for verdict in verdicts], [verdict.refusal for verdict in verdicts]
+        await connection.execute(SQL["commands_decide"], *columns, now_us)
 
 
 async def _store_readings(

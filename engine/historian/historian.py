@@ -16,20 +16,39 @@ from engine.historian.connection import (
     prepare_connection,
     translated_errors,
 )
-from engine.historian.group import identity, keep_letters, park
+from engine.historian.group import decide_commands, identity, keep_letters, park
 from engine.historian.group_commit import GroupCommit
 from engine.historian.leadership import Leadership, try_lead
 from engine.historian.limits import Tallies, bound_letters, review, tell_refusals
-from engine.historian.port import Creation, Parking, StoredItem, StoredReading, ToldAlarm, Unreserved, Usage
+from engine.historian.port import (
+    FACILITY_RETIRED,
+    Creation,
+    Parking,
+    StoredItem,
+    StoredReading,
+    ToldAlarm,
+    Unreserved,
+    Usage,
+)
 from engine.historian.queries import SQL
 from engine.historian.standing import letter_of_gone, read_standing
-from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
+from engine.model import (
+    AlarmCommand,
+    CommandVerdict,
+    CommitAnswer,
+    DeadLetter,
+    FacilitySetup,
+    FacilityState,
+    Outcome,
+    ParkedItem,
+)
 from engine.settings import Settings
 
 ACQUIRE_S_MAX = 5.0
 """For a connection of the pool, beside the time to make one."""
 _DAY_US = 86_400_000_000
 _REFUSED_AT_ONCE = 1_000
+_COMMANDS_AT_ONCE = 1_000
 
 
 class Historian:
@@ -209,6 +228,17 @@ class Historian:
     async def review_limits(self) -> list[Usage]:
         async with self._transaction("reviewing limits") as connection:
             return await review(connection, self._tallies, self._clock.now_us())
+
+    async def waiting_commands(self) -> list[AlarmCommand]:
+        async with self._connection("reading what people asked of alarms") as connection:
+            closed = await connection.fetch(SQL["commands_of_closed"])
+            refused = [CommandVerdict(row["command_id"], FACILITY_RETIRED) for row in closed]
+            await decide_commands(connection, refused, self._clock.now_us())
+            return [AlarmCommand(**row) for row in await connection.fetch(SQL["commands_waiting"], _COMMANDS_AT_ONCE)]
+
+    async def refuse_command(self, command_id: str, refusal: str) -> None:
+        async with self._connection("refusing a command") as connection:
+            await decide_commands(connection, [CommandVerdict(command_id, refusal)], self._clock.now_us())
 
     async def drained_nodes(self) -> list[str]:
         async with self._connection("reading the drained nodes") as connection:

@@ -1,4 +1,4 @@
-"""Hears of facilities whose configuration was changed over REST (`NOTIFY facility_config` with the facility's id)."""
+"""Hears what is told with a commit of the web server (`NOTIFY` with the id of the facility that it is about)."""
 
 from __future__ import annotations
 
@@ -10,47 +10,61 @@ from engine.historian.connecting import connect
 from engine.historian.connection import connection_options, translated_errors
 from engine.settings import Settings
 
-CHANNEL: Final = "facility_config"
+CONFIGURATION: Final = "facility_config"
+"""A facility was changed, or what it holds."""
+COMMANDS: Final = "alarm_commands"
+"""Something is asked of one of its alarms."""
 CHECK_S: Final = 5.0
 ANSWER_S_MAX: Final = 5.0
 
 
-class ConfigurationNews:
+class News:
     """One connection that listens. When it is lost, what was said meanwhile is lost too: connect again and ask all."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, doing: str) -> None:
         self._connection = connection
-        self._changed: set[str] = set()
+        self._doing = doing
+        self._told: set[str] = set()
         self._news = asyncio.Event()
 
     @classmethod
-    async def open(cls, database_url: str, settings: Settings) -> ConfigurationNews:
+    async def open(cls, database_url: str, settings: Settings, channel: str) -> News:
         """Listen from now on; raises StoreUnavailable."""
-        async with translated_errors("listening for configuration changes"):
+        doing = f"listening to {channel}"
+        async with translated_errors(doing):
             connection = await connect(database_url, **connection_options(settings))
-            news = cls(connection)
+            news = cls(connection, doing)
             connection.add_termination_listener(lambda _: news._news.set())
-            await connection.add_listener(CHANNEL, lambda *message: news._hear(str(message[3])))
+            await connection.add_listener(channel, lambda *message: news._hear(str(message[3])))
         return news
 
     async def next(self) -> set[str]:
-        """Facilities that were changed; waits for the first. Raises StoreUnavailable when the connection is lost."""
-        while not self._changed:
+        """Facilities that were told of; waits for the first. Raises StoreUnavailable when the connection is lost."""
+        while not self._told:
+            if self._connection.is_closed():
+                raise StoreUnavailable(f"{self._doing}: the connection was closed")
             self._news.clear()
             try:
                 await asyncio.wait_for(self._news.wait(), CHECK_S)
             except TimeoutError:
-                async with translated_errors("listening for configuration changes"):
+                async with translated_errors(self._doing):
                     await self._connection.execute("SELECT 1", timeout=ANSWER_S_MAX)
-            if self._connection.is_closed():
-                raise StoreUnavailable("listening for configuration changes: the connection was closed")
-        changed, self._changed = self._changed, set()
-        return changed
+        told, self._told = self._told, set()
+        self._news.clear()
+        return told
+
+    async def next_within(self, seconds: float) -> set[str]:
+        """Those told of until then at the latest, or none."""
+        try:
+            await asyncio.wait_for(self._news.wait(), seconds)
+        except TimeoutError:
+            return set()
+        return await self.next()
 
     def close(self) -> None:
         """Stop listening."""
         self._connection.terminate()
 
     def _hear(self, facility_id: str) -> None:
-        self._changed.add(facility_id)
+        self._told.add(facility_id)
         self._news.set()

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from engine.historian.maintenance import Told
-from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
+from engine.model import AlarmCommand, CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class Usage:
     subject: str = ""
 
 
+FACILITY_RETIRED = "the facility is retired"
 StoredReading = tuple[int, int, str]
 """sensor_no, tracked_at_us, data as it was received."""
 ToldAlarm = tuple[int | None, str, bool, bool, int]
@@ -195,6 +196,12 @@ class HousekeepingPort(Protocol):
 
     async def purge_removed(self) -> int:
         """Delete some of the data of what was removed, in small pieces; how many rows, 0 when nothing is left."""
+
+    async def waiting_commands(self) -> list[AlarmCommand]:
+        """What people asked of alarms and nobody has decided, oldest first; refuses those of retired facilities."""
+
+    async def refuse_command(self, command_id: str, refusal: str) -> None:
+        """Decide one that waits; what was decided already stays so."""
 
     async def sweep(self) -> list[str]:
         """Facilities that have parked rows whose parent exists: their actors should load again or apply them."""

@@ -136,6 +136,13 @@ ON CONFLICT (facility_id) DO UPDATE SET commit_no = excluded.commit_no, core_ver
 -- name: log_forget
 DELETE FROM facility_commits WHERE facility_id = $1 AND commit_no <= $2;
 
+-- name: commands_decide
+-- $2: why a command was refused, or null.
+UPDATE alarm_commands SET state = CASE WHEN verdict.refusal IS NULL THEN 'done' ELSE 'refused' END,
+    refusal = coalesce(verdict.refusal, ''), decided_at = $3
+FROM unnest($1::text[], $2::text[]) verdict (command_id, refusal)
+WHERE alarm_commands.command_id = verdict.command_id AND state = 'waiting';
+
 -- name: minutes_mark
 INSERT INTO rollup_dirty (facility_id, minute)
 SELECT facility_id, minute FROM unnest($1::text[], $2::timestamptz[]) mark (facility_id, minute);
@@ -145,33 +152,32 @@ SELECT facility_id, minute FROM unnest($1::text[], $2::timestamptz[]) mark (faci
 SELECT pg_advisory_xact_lock(hashtext('gasinsight journal'));
 
 -- name: journal_append
-INSERT INTO alarm_events (id, facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time,
-    recorded_at, priority, alert_type, value, limit_value, score, message, explanation, late, actor, reason)
-SELECT nextval('alarm_events_id_seq'), facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time,
-    $18, priority, alert_type, value, limit_value, score, message, explanation, late, actor, reason
+-- $1: rows as a JSON array of objects, by the names of the columns. Answers with those that are new.
+INSERT INTO alarm_events
+SELECT stored.*
 FROM (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::int4[], $6::text[], $7::timestamptz[],
-        $8::text[], $9::text[], $10::float8[], $11::float8[], $12::float8[], $13::text[], $14::jsonb[], $15::bool[],
-        $16::text[], $17::text[]) WITH ORDINALITY
-        event (facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time, priority, alert_type,
-        value, limit_value, score, message, explanation, late, actor, reason, place)
-    ORDER BY place
-) events
+    SELECT told || jsonb_build_object('id', nextval('alarm_events_id_seq'), 'recorded_at', $2::timestamptz) AS event
+    FROM (SELECT told FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY events (told, place) ORDER BY place) in_order
+) numbered CROSS JOIN LATERAL jsonb_populate_record(NULL::alarm_events, numbered.event) stored
 ON CONFLICT (facility_id, alarm_key, transition, event_time, rule_version) DO NOTHING
-RETURNING id, facility_id, alarm_key, sensor_no, rule, transition, event_time, priority, late;
+RETURNING to_jsonb(alarm_events) AS event;
 
 -- name: alarms_fold
--- acknowledged may be null: this step says nothing about it. Suppression and latches are other people's columns.
-INSERT INTO alarms (facility_id, alarm_key, sensor_no, rule, active, acknowledged, suppression, latched, priority,
-    since, last_event_id)
-SELECT facility_id, alarm_key, step.sensor_no, step.rule, step.active,
-    coalesce(step.acknowledged, present.acknowledged, true), 'none', false, step.priority, step.since,
-    step.last_event_id
-FROM unnest($1::text[], $2::text[], $3::int4[], $4::text[], $5::bool[], $6::bool[], $7::text[], $8::timestamptz[],
-    $9::int8[]) step (facility_id, alarm_key, sensor_no, rule, active, acknowledged, priority, since, last_event_id)
+-- $1: steps as a JSON array. `told` holds the columns that a step says something about, `if_new` the others of an alarm
+-- that has no row yet.
+INSERT INTO alarms
+SELECT moved.*
+FROM jsonb_to_recordset($1::jsonb) step (facility_id text, alarm_key text, if_new jsonb, told jsonb)
 LEFT JOIN alarms present USING (facility_id, alarm_key)
+CROSS JOIN LATERAL jsonb_populate_record(
+    present, CASE WHEN present.alarm_key IS NULL THEN step.if_new ELSE '{}' END || step.told) moved
 ON CONFLICT (facility_id, alarm_key) DO UPDATE SET active = excluded.active, acknowledged = excluded.acknowledged,
-    priority = excluded.priority, since = excluded.since, last_event_id = excluded.last_event_id;
+    suppression = excluded.suppression, latched = excluded.latched, priority = excluded.priority,
+    since = excluded.since, last_event_id = excluded.last_event_id, message = excluded.message,
+    value = excluded.value, limit_value = excluded.limit_value, acknowledged_at = excluded.acknowledged_at,
+    acknowledged_by = excluded.acknowledged_by, suppressed_at = excluded.suppressed_at,
+    suppressed_until = excluded.suppressed_until, suppressed_by = excluded.suppressed_by,
+    suppression_reason = excluded.suppression_reason, work_order = excluded.work_order, assignee = excluded.assignee;
 
 -- name: journal_announce
 SELECT pg_notify('alarm_events', '');
@@ -547,6 +553,19 @@ WHERE floor.settled_to IS NULL OR wide.start_at >= floor.settled_to
 ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
     min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
     readings = excluded.readings, good = excluded.good;
+
+-- == commands of people ================================================================================================
+
+-- name: commands_of_closed
+-- A retired facility that has let go is loaded no more.
+SELECT command_id FROM alarm_commands JOIN facilities ON facilities.id = facility_id
+WHERE state = 'waiting' AND closed_at IS NOT NULL ORDER BY command_id;
+
+-- name: commands_waiting
+-- In the order in which they were asked for.
+SELECT command_id, facility_id, alarm_key, command, asked_at AS at_us, actor, reason, until AS until_us, assignee,
+    work_order
+FROM alarm_commands WHERE state = 'waiting' ORDER BY id LIMIT $1;
 
 -- == removals ==========================================================================================================
 

@@ -447,6 +447,7 @@ alarm_events = Table(
     Column("late", Boolean, nullable=False),
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("command_id", Text),  # of the person's command that caused it
     UniqueConstraint(
         "facility_id", "alarm_key", "transition", "event_time", "rule_version", name="alarm_events_once_key"
     ),
@@ -458,6 +459,7 @@ Index(  # the contract's alerts, newest first
     postgresql_where=alarm_events.c.transition == "activated",
 )
 Index("alarm_events_sensor_no_idx", alarm_events.c.sensor_no, alarm_events.c.id)
+Index("alarm_events_facility_id_idx", alarm_events.c.facility_id, alarm_events.c.id)
 
 # The journal folded: what is so now. Written by the commit, never by anybody else.
 alarms = Table(
@@ -474,6 +476,45 @@ alarms = Table(
     Column("priority", Text, nullable=False),
     Column("since", Time, nullable=False),
     Column("last_event_id", BigInteger, nullable=False),
+    # of the last activation
+    Column("message", Text),
+    Column("value", Double),
+    Column("limit_value", Double),
+    # of the activation that stands
+    Column("acknowledged_at", Time),
+    Column("acknowledged_by", Text),
+    # while `suppression` is not none
+    Column("suppressed_at", Time),
+    Column("suppressed_until", Time),
+    Column("suppressed_by", Text),
+    Column("suppression_reason", Text),
+    Column("work_order", Text),
+    Column("assignee", Text),
+)
+
+# What people asked of alarms, written with its row of the audit log. The engine carries out what waits; the commit of
+# what came of it decides the row, so that each is in force once, whoever dies in between.
+alarm_commands = Table(
+    "alarm_commands",
+    metadata,
+    _identity(BigInteger),
+    Column("command_id", Text, nullable=False, unique=True),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), nullable=False),
+    Column("alarm_key", Text, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("asked_at", Time, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("until", Time),
+    Column("assignee", Text),
+    Column("work_order", Text),
+    Column("state", Text, CheckConstraint("state IN ('waiting', 'done', 'refused')", name="state"), nullable=False),
+    Column("refusal", Text, nullable=False),
+    Column("decided_at", Time),
+    # the journal tells two of the same kind apart by their moments
+    UniqueConstraint("facility_id", "alarm_key", "asked_at"),
+    Index("alarm_commands_waiting_idx", "id", postgresql_where=sa.text("state = 'waiting'")),
 )
 
 # --- the engine about itself ------------------------------------------------------------------------------------------

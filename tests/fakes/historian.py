@@ -383,7 +383,7 @@ class FakeHistorian:
     def _written(self, outcome: Outcome) -> CommitAnswer:
         """Raises Unstorable before anything is changed."""
         letters = [_shown(letter) for letter in outcome.dead_letters]
-        check_texts(outcome.changes, outcome.parked, outcome.events, letters)
+        check_texts(outcome.changes, outcome.parked, outcome.events, outcome.commands, letters)
         for event in outcome.events:
             check_json(event.explanation_json)
         sensors = self._changed_sensors(outcome)

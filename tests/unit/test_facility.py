@@ -15,7 +15,7 @@ from engine.facility.facility import Facility
 from engine.facility.payloads import core_settings
 from engine.messages import body_of
 from engine.metrics import Metrics
-from engine.model import DeadLetter, Detection, EntryKind, ParkedItem, SensorStatus, SensorType, Verdict
+from engine.model import AlarmCommand, DeadLetter, Detection, EntryKind, ParkedItem, SensorStatus, SensorType, Verdict
 from engine.settings import Settings
 from native import Flag
 from tests.fakes.historian import FakeHistorian, away
@@ -486,3 +486,17 @@ async def test_settings_of_detection_come_with_a_load_and_stay_in_checkpoint_log
 def newest_flags(facility: Facility) -> Flag:
     assert facility._core is not None
     return Flag(facility._core.latest()[0].flags)
+
+
+async def test_a_command_that_the_core_refuses_is_decided_and_leaves_no_entry(historian: FakeHistorian) -> None:
+    facility = facility_on(historian)
+    await facility.apply([activation()])
+    before = (len(historian.entries("f")), historian.loads)
+    await facility.command(AlarmCommand("c", "f", "no such alarm", "acknowledge", T0_US, "user:1"))
+    (verdict,) = historian.outcomes[-1].commands
+    assert verdict.command_id == "c" and verdict.refusal
+    assert (len(historian.entries("f")), historian.loads) == before
+    await facility.load(again=True)
+    await facility.command(AlarmCommand("d", "f", "no such alarm", "acknowledge", T0_US, "user:1"))
+    assert historian.outcomes[-1].commands[0].command_id == "d"
+    assert recovered_state(historian) == folded_state(historian), "the configuration of the load was kept by itself"

@@ -59,7 +59,15 @@ def test_what_an_error_means(error: Exception, before_commit: Failure, during_co
     assert failure_of(error, committing=True) is during_commit
 
 
-def row(number: int, transition: str, late: bool = False, alarm_key: str = "1:high") -> dict[str, object]:
+def row(
+    number: int,
+    transition: str,
+    late: bool = False,
+    alarm_key: str = "1:high",
+    actor: str = "system",
+    reason: str = "",
+    **explanation: object,
+) -> dict[str, object]:
     return {
         "id": number,
         "facility_id": "f",
@@ -67,27 +75,114 @@ def row(number: int, transition: str, late: bool = False, alarm_key: str = "1:hi
         "sensor_no": 1,
         "rule": "high",
         "transition": transition,
-        "event_time": number * 10,
+        "event_time": f"at {number}",
         "priority": "low",
+        "message": "too high",
+        "value": 26.0,
+        "limit_value": 25.0,
         "late": late,
+        "actor": actor,
+        "reason": reason,
+        "explanation": explanation,
     }
+
+
+ACTIVATION = {"message": "too high", "value": 26.0, "limit_value": 25.0}
+UNACKNOWLEDGED = {"acknowledged": False, "acknowledged_at": None, "acknowledged_by": None}
 
 
 def test_the_fold_keeps_the_last_word_on_each_alarm() -> None:
     rows = [row(3, "activated"), row(1, "activated"), row(2, "returned"), row(4, "returned", alarm_key="1:low")]
-    assert fold(rows) == [
-        ("f", "1:high", 1, "high", True, False, "low", 30, 3),
-        ("f", "1:low", 1, "high", False, None, "low", 40, 4),
-    ]
+    high, low = fold(rows)
+    assert high["told"] == {
+        "active": True,
+        "since": "at 3",
+        "priority": "low",
+        **ACTIVATION,
+        **UNACKNOWLEDGED,
+        "last_event_id": 3,
+    }
+    assert low["told"] == {"active": False, "since": "at 4", "priority": "low", "last_event_id": 4}
+    assert [step["alarm_key"] for step in (high, low)] == ["1:high", "1:low"]
+    assert low["if_new"] == {
+        "facility_id": "f",
+        "alarm_key": "1:low",
+        "sensor_no": 1,
+        "rule": "high",
+        "active": False,
+        "acknowledged": True,
+        "suppression": "none",
+        "latched": False,
+        "since": "at 4",
+        "priority": "low",
+    }
 
 
-def test_a_return_keeps_what_the_activation_before_it_said_about_acknowledgement() -> None:
-    assert fold([row(1, "activated"), row(2, "returned")]) == [("f", "1:high", 1, "high", False, False, "low", 20, 2)]
+def test_a_return_keeps_what_the_activation_before_it_said() -> None:
+    (step,) = fold([row(3, "activated"), row(4, "returned")])
+    assert step["told"] == {
+        "active": False,
+        "since": "at 4",
+        "priority": "low",
+        **ACTIVATION,
+        **UNACKNOWLEDGED,
+        "last_event_id": 4,
+    }
 
 
-@pytest.mark.parametrize(("transition", "late"), [("late_exceedance", True), ("activated", True), ("shelved", False)])
+@pytest.mark.parametrize(
+    ("transition", "late"),
+    [("late_exceedance", True), ("late_exceedance", False), ("past_excursion", False), ("activated", True)],
+)
 def test_history_alone_moves_nothing(transition: str, late: bool) -> None:
     assert fold([row(1, transition, late)]) == []
+
+
+@pytest.mark.parametrize(
+    ("transition", "suppression"),
+    [("shelved", "shelved"), ("suppressed", "by_design"), ("out_of_service", "out_of_service")],
+)
+def test_a_suppression_says_by_whom_why_and_until_when(transition: str, suppression: str) -> None:
+    told = row(1, transition, actor="user:7", reason="calibration", until_us=3_600_000_000, work_order="W-12")
+    (step,) = fold([told])
+    assert step["told"] == {
+        "suppression": suppression,
+        "suppressed_at": "at 1",
+        "suppressed_until": "1970-01-01T01:00:00+00:00",
+        "suppressed_by": "user:7",
+        "suppression_reason": "calibration",
+        "work_order": "W-12",
+        "last_event_id": 1,
+    }
+
+
+@pytest.mark.parametrize("transition", ["unshelved", "unsuppressed", "in_service"])
+def test_nothing_is_left_of_a_suppression_that_ends(transition: str) -> None:
+    (step,) = fold([row(1, "shelved", until_us=1, reason="r"), row(2, transition)])
+    assert step["told"].pop("suppression") == "none"
+    assert step["told"].pop("last_event_id") == 2
+    assert set(step["told"].values()) == {None}
+
+
+@pytest.mark.parametrize(
+    ("transition", "said"),
+    [
+        ("acknowledged", {"acknowledged": True, "acknowledged_at": "at 1", "acknowledged_by": "user:7"}),
+        ("assigned", {"assignee": "night shift"}),
+        ("commented", {}),
+        ("re_alarmed", {}),
+        ("reset", {"latched": False}),
+        ("activated_silently", {"active": True, "since": "at 1", "priority": "low", **ACTIVATION}),
+    ],
+)
+def test_each_transition_says_its_own_part(transition: str, said: dict[str, object]) -> None:
+    (step,) = fold([row(1, transition, actor="user:7", assignee="night shift")])
+    assert step["told"] == {**said, "last_event_id": 1}
+
+
+def test_an_assignment_is_taken_back_by_an_empty_one() -> None:
+    (step,) = fold([row(1, "assigned", assignee="ann"), row(2, "assigned", assignee="")])
+    assert step["told"]["assignee"] is None
 
 
 @pytest.mark.parametrize(

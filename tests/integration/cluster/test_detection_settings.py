@@ -18,7 +18,7 @@ from engine.client import GasInSight, NotPermitted, Unusable
 from engine.clock import SystemClock
 from engine.facility.facility import Facility
 from engine.historian.historian import Historian
-from engine.historian.notifications import ConfigurationNews
+from engine.historian.notifications import CONFIGURATION, News
 from engine.historian.port import Creation
 from engine.metrics import Metrics
 from engine.model import SensorActivation, SensorType
@@ -38,7 +38,7 @@ class Watched:
 
     web: Web
     historian: Historian
-    news: ConfigurationNews
+    news: News
     facility: Facility
     now_us: int
 
@@ -76,7 +76,7 @@ async def watched(database_url: str, tmp_path: Path) -> AsyncIterator[Watched]:
     async with web_server(database_url, tmp_path, group_commit_wait_ms=0) as web:
         clock = SystemClock()
         historian = await Historian.open(database_url, web.settings, clock)
-        news = await ConfigurationNews.open(database_url, web.settings)
+        news = await News.open(database_url, web.settings, CONFIGURATION)
         assert await historian.create_facility(setup("f")) is Creation.MADE
         facility = Facility("f", historian, web.settings, clock, Metrics())
         start_us = clock.now_us() - 86_400_000_000

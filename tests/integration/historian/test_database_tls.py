@@ -15,7 +15,7 @@ import pytest
 from engine.clock import SystemClock
 from engine.errors import StoreUnavailable
 from engine.historian.historian import Historian
-from engine.historian.notifications import ConfigurationNews
+from engine.historian.notifications import CONFIGURATION, News
 from engine.historian.restored import server_major
 from engine.settings import Settings
 from migrations.upgrade import current_revision, newest_revision
@@ -89,7 +89,7 @@ async def test_everything_that_connects_verifies_whom_it_speaks_to(database_url:
         assert leadership is not None
         await leadership.release()
         await historian.close()
-        (await ConfigurationNews.open(url, settings)).close()
+        (await News.open(url, settings, CONFIGURATION)).close()
         assert await current_revision(url) == newest_revision()
         assert await server_major(url) >= 15
         web = Database(url, 2, 5.0)

@@ -18,7 +18,7 @@ from engine.historian import audit, drained, overview, restored, web_role
 from engine.historian.connecting import POOLER_ADVICE
 from engine.historian.historian import Historian
 from engine.historian.leadership import try_lead
-from engine.historian.notifications import ConfigurationNews
+from engine.historian.notifications import CONFIGURATION, News
 from engine.settings import Settings
 from migrations import upgrade
 from tests.integration.historian.outcomes import load, outcome, setup
@@ -128,7 +128,7 @@ async def commit(url: str) -> None:
 
 
 async def listen(url: str) -> None:
-    await ConfigurationNews.open(url, historian_settings(url))
+    await News.open(url, historian_settings(url), CONFIGURATION)
 
 
 async def ask_as_web(url: str) -> None:
