@@ -21,6 +21,8 @@ from engine.metrics import Metrics
 from engine.processes.parts import PROCESS_NAME
 from engine.settings import Settings
 from web.api import (
+    alarm_commands,
+    alarms,
     alerts,
     audit,
     auth,
@@ -86,6 +88,8 @@ NOUNS: tuple[Noun, ...] = (
     readings.noun,
     exports.noun,
     alerts.noun,
+    alarms.noun,
+    alarm_commands.noun,
     dashboard.noun,
     tickets.noun,
     audit.noun,

@@ -38,6 +38,7 @@ class Action(StrEnum):
     SENSOR_RETIRED = "sensor.retired"
     SENSOR_REMOVED = "sensor.removed"
     DETECTION_UPDATED = "detection.updated"
+    ALARM_COMMANDED = "alarm.commanded"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     EXPORT_CREATED = "export.created"

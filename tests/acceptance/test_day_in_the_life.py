@@ -139,7 +139,8 @@ def a_reading_out_of_range_is_one_alert(
     assert frames(values, 4) == sent
     (alert,) = frames(alerts, 1)
     said = f"Problem detected: Temperature Sensor value in North {hub.north[:8]} is above maximum threshold (25.0)"
-    assert set(alert) == {"type", "alert_id", "sensor_id", "facility_id", "message", "created_at", "alert_type"}
+    contract = {"type", "alert_id", "sensor_id", "facility_id", "message", "created_at", "alert_type"}
+    assert set(alert) == {*contract, "event_time"}
     assert (alert["type"], alert["sensor_id"], alert["message"]) == ("alert", hub.sensors[0], said)
     with pytest.raises(TimeoutError):
         alerts.recv(timeout=1)

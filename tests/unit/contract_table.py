@@ -204,8 +204,9 @@ MAY_HAVE_MORE = {
     "GridRecord": {"n", "good_fraction"},
     "Facility": {"retired_at"},
     "Sensor": {"latest", "retired_at"},
-    "Alert": {"explanation"},
-    "AlertWithDetails": {"explanation"},
+    "Alert": {"event_time", "explanation"},
+    "AlertWithDetails": {"event_time", "explanation"},
+    "AlertFrame": {"event_time"},
 }
 
 WEBSOCKETS = {
@@ -226,6 +227,11 @@ ADDITIVE = {
     "GET /api-keys/{key_id}",
     "DELETE /api-keys/{key_id}",
     *(f"{method} /detection/{what}" for method in ("GET", "PUT", "DELETE") for what in DETECTION),
+    "GET /alarms",
+    "GET /alarms/{alarm_id}",
+    "GET /alarm-counts",
+    "POST /alarm-commands/{facility_id}",
+    "GET /journal",
     "GET /sensor-records",
     "GET /sensor-readings/{sensor_id}",
     "GET /exports/{dataset}",
@@ -246,4 +252,4 @@ ADDITIVE = {
     "GET /readyz",
     "GET /metrics",
 }
-ADDITIVE_WEBSOCKETS = {"/ws/facility-data/{facility_id}"}
+ADDITIVE_WEBSOCKETS = {"/ws/facility-data/{facility_id}", "/ws/alarms"}

@@ -37,7 +37,7 @@ _MAY_VIEW = """
 _OF_FACILITY = " WHERE e.transition = 'activated' AND e.facility_id = $1"
 LIST_ALERTS = (
     """
-SELECT e.id, e.alert_type, e.message, e.recorded_at, e.explanation,
+SELECT e.id, e.alert_type, e.message, e.recorded_at, e.event_time, e.explanation,
        s.id AS sensor_id, s.name AS sensor_name, s.status AS sensor_status, s.type AS sensor_type,
        s.installed_at, s.expected_freq,
        f.id AS facility_id, f.name AS facility_name, f.status AS facility_status, f.type AS facility_type, f.created_at
@@ -48,7 +48,7 @@ SELECT e.id, e.alert_type, e.message, e.recorded_at, e.explanation,
     + " AND e.id < $3 ORDER BY e.id DESC OFFSET $4 LIMIT $5"
 )
 LIST_FACILITY_ALERTS = (
-    "SELECT e.id, e.alert_type, e.message, e.recorded_at, e.explanation, s.id AS sensor_id"
+    "SELECT e.id, e.alert_type, e.message, e.recorded_at, e.event_time, e.explanation, s.id AS sensor_id"
     + _LISTED
     + _OF_FACILITY
     + " AND e.id < $2 ORDER BY e.id DESC OFFSET $3 LIMIT $4"
@@ -121,5 +121,6 @@ def _fields(row: Any) -> dict[str, Any]:
         "type": row["alert_type"],
         "message": row["message"],
         "created_at": row["recorded_at"],
+        "event_time": row["event_time"],
         "explanation": explained(row["explanation"]),
     }

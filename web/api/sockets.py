@@ -1,4 +1,4 @@
-"""The websockets: `/ws/sensor-data/{sensor_id}`, `/ws/facility-data/{facility_id}` and `/ws/notifications`.
+"""The websockets: `/ws/sensor-data/{sensor_id}`, `/ws/facility-data/{facility_id}`, `/ws/notifications`, `/ws/alarms`.
 
 A client that may not is refused with 403 before the connection is accepted. Clients send nothing; what they send
 is dropped. Each socket ends when its user's right ends.
@@ -15,6 +15,7 @@ from quart import Blueprint, websocket
 
 from web.auth.guard import Caller, Need
 from web.auth.keys import is_key
+from web.contract.alarm_shapes import AlarmFrame
 from web.contract.declare import Socket
 from web.contract.shapes import AlertFrame, ReadingFrame
 from web.edge.frames import encoded_messages
@@ -28,6 +29,7 @@ from web.serving.services import Services
 
 POLICY_VIOLATION = 1008
 ID_DIGITS_MAX = 18
+NOTHING_SEEN = -1
 
 TOKEN = {
     "ticket": {"type": "string", "description": "from `POST /ws/tickets`: good once, for 30 s"},
@@ -46,7 +48,14 @@ NOTIFICATIONS = Socket(
     "each new alert in a facility that the user may view",
     TOKEN | {"after_id": {"type": "integer", "minimum": 0, "description": "resume after this alert"}},
 )
-SOCKETS = (SENSOR_DATA, FACILITY_DATA, NOTIFICATIONS)
+ALARMS = Socket(
+    "/ws/alarms",
+    Need.USER,
+    AlarmFrame,
+    "each row of the journal in a facility that the user may view, once and in order; first, what is not normal now",
+    TOKEN | {"after": {"type": "integer", "minimum": 0, "description": "resume after this `after_id`, without that"}},
+)
+SOCKETS = (SENSOR_DATA, FACILITY_DATA, NOTIFICATIONS, ALARMS)
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -68,11 +77,23 @@ def blueprint(services: Services) -> Blueprint:
     async def notifications() -> None:
         caller = await _admitted(services)
         newest = await services.alarms.position()
-        after_id = min(_after_id(newest), newest)
+        after_id = min(_number("after_id", newest), newest)
         socket = await _socket(services, "notifications", caller, None)
         with services.sockets.opened(socket):
             await websocket.accept()
             await _until_ended(socket, _send_alerts(services, socket, after_id))
+
+    @sockets.websocket(ALARMS.rule)
+    async def alarms() -> None:
+        caller = await _admitted(services)
+        after_id = _number("after", NOTHING_SEEN)
+        newest = await services.alarms.position()
+        is_gap = after_id != NOTHING_SEEN and not await services.alarms.holds(after_id)
+        socket = await _socket(services, "alarms", caller, None)
+        with services.sockets.opened(socket):
+            await websocket.accept()
+            kind = "gap" if is_gap else "snapshot" if after_id == NOTHING_SEEN else None
+            await _until_ended(socket, _send_alarms(services, socket, newest if kind else after_id, kind))
 
     return sockets
 
@@ -140,7 +161,21 @@ async def _send_alerts(services: Services, socket: OpenSocket, after_id: int) ->
     async with aclosing(services.alarms.alerts(after_id)) as alerts:
         async for alert in alerts:
             if socket.rights.may_view(alert.facility_id):
-                await send(*encoded_messages([alert.frame]))
+                await send(*encoded_messages([alert.alert or b""]))
+
+
+async def _send_alarms(services: Services, socket: OpenSocket, after_id: int, kind: str | None) -> None:
+    """`kind`: of the frames that say how things are, before those of what happens."""
+    send = _scope()[SEND_KEY]
+    if kind is not None:
+        seen = None if socket.rights.is_admin else list(socket.rights.grants)
+        async with aclosing(services.alarms.snapshot(after_id, seen, kind)) as frames:
+            async for frame in frames:
+                await send(*encoded_messages([frame]))
+    async with aclosing(services.alarms.rows(after_id)) as rows:
+        async for row in rows:
+            if socket.rights.may_view(row.facility_id):
+                await send(*encoded_messages([row.event]))
 
 
 async def _until_ended(socket: OpenSocket, sending: Coroutine[Any, Any, None]) -> None:
@@ -160,9 +195,9 @@ async def _until_ended(socket: OpenSocket, sending: Coroutine[Any, Any, None]) -
     await websocket.close(POLICY_VIOLATION, "the right to this stream has ended")
 
 
-def _after_id(absent: int) -> int:
-    """Resume after this alert; what is no number counts as absent."""
-    text = websocket.args.get("after_id", "")
+def _number(name: str, absent: int) -> int:
+    """A parameter of the query; what is no number counts as absent."""
+    text = websocket.args.get(name, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) <= ID_DIGITS_MAX else absent
 
 

@@ -53,6 +53,7 @@ class Endpoint:
     has_next      a header tells where the next part is; nobody counts how many there are
     secret_query  what the edge takes out of the query and the handler reads by `secret_parameter`, instead of the form
     body_bytes_max  of what is sent, whether it is read or not
+    may_be_accepted  202 with the same answer: what was asked for will be done
     """
 
     noun: str
@@ -71,6 +72,7 @@ class Endpoint:
     is_list: bool
     has_next: bool
     body_bytes_max: int
+    may_be_accepted: bool
 
     @property
     def repeated(self) -> frozenset[str]:
@@ -149,9 +151,18 @@ class Noun:
         form: type[BaseModel] | None = None,
         secret_query: type[BaseModel] | None = None,
         body_bytes_max: int = FEW_FIELDS_BYTES_MAX,
+        may_be_accepted: bool = False,
     ) -> Declare:
         return self._route(
-            "POST", path, need, answer, statuses, form=form, secret_query=secret_query, body_bytes_max=body_bytes_max
+            "POST",
+            path,
+            need,
+            answer,
+            statuses,
+            form=form,
+            secret_query=secret_query,
+            body_bytes_max=body_bytes_max,
+            may_be_accepted=may_be_accepted,
         )
 
     def put(self, path: str, need: Need, answer: Any, *, statuses: tuple[int, ...] = ()) -> Declare:
@@ -174,6 +185,7 @@ class Noun:
         is_list: bool = False,
         has_next: bool = False,
         body_bytes_max: int = FEW_FIELDS_BYTES_MAX,
+        may_be_accepted: bool = False,
     ) -> Declare:
         def declare(handler: Handler) -> Handler:
             hints = get_type_hints(handler)
@@ -197,6 +209,7 @@ class Noun:
                     is_list=is_list,
                     has_next=has_next,
                     body_bytes_max=body_bytes_max,
+                    may_be_accepted=may_be_accepted,
                 )
             )
             return handler

@@ -162,7 +162,9 @@ def _success(endpoint: Endpoint, components: dict[str, Any], example: dict[str, 
         return {"302": {"description": "The browser goes on", "headers": location}}
     headers = LIST_HEADERS if endpoint.is_list else NEXT_HEADERS if endpoint.has_next else None
     told = {} if headers is None else {"headers": headers}
-    return {"200": {"description": "OK", "content": _content(endpoint, components, example), **told}}
+    answer = {"content": _content(endpoint, components, example), **told}
+    later = {"202": {"description": "Accepted: it will be done", **answer}} if endpoint.may_be_accepted else {}
+    return {"200": {"description": "OK", **answer}, **later}
 
 
 def _content(endpoint: Endpoint, components: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:

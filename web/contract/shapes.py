@@ -266,13 +266,16 @@ class Readings(BaseModel):
 
 
 class Alert(BaseModel):
-    """`explanation` is what `message` says and more, for programs."""
+    """`explanation` is what `message` says and more, for programs. `event_time`: when it began, by the sensor's clock;
+    `created_at`: when it was told.
+    """
 
     id: int
     sensor_id: str
     type: AlertType
     message: str
     created_at: ContractTime
+    event_time: ContractTime
     explanation: Explanation | None
 
 
@@ -299,6 +302,7 @@ class AlertFrame(BaseModel):
     facility_id: str
     message: str
     created_at: ContractTime
+    event_time: ContractTime
     alert_type: AlertType
 
 

@@ -27,7 +27,7 @@ BY = ("WS by token", "WS by ticket")
 ADMITTED_BY = {"View": {"View", "Edit"}, "Edit": {"Edit"}}
 PAGES = {"/", "/docs", "/redoc", "/openapi.json", "/favicon.ico", "/static/{name}"}
 # An admitted request to these is answered otherwise than with 200, for a reason that is not the caller's rights.
-OTHERWISE = {"GET /readyz": 503, "POST /auth/password": 400}
+OTHERWISE = {"GET /readyz": 503, "POST /auth/password": 400, "POST /alarm-commands/{facility_id}": 202}
 # What takes away what the other cases are about comes last, in this order; each is admitted once a place.
 LAST = (
     "POST /retire/sensor/{sensor_id}",
@@ -35,6 +35,7 @@ LAST = (
     "DELETE /sensors/{sensor_id}",
     "DELETE /facilities/{facility_id}",
 )
+ALARM = "facility:silent"
 INSTEAD_OF_OTHERS = {"expires_at"}  # a body says this or something else, not both
 
 _numbers = itertools.count(1)
@@ -209,6 +210,8 @@ class Walker:
                 return f"{place} sensor", True
             case "dataset":
                 return "records", True
+            case "alarm_id":
+                return ALARM, True
             case name if name in makers:
                 return "2000000" if place == "absent" else str(await makers[name]()), True
         return "2000000" if parameter["schema"]["type"] == "integer" else "absent", False
@@ -256,6 +259,9 @@ class Walker:
             "sensor_id": f"{place} sensor",
             "start_date": "2026-11-20 00:00:00",
             "end_date": "2026-11-21 00:00:00",
+            "alarm_id": ALARM,
+            "command_id": f"c{next(_numbers)}",
+            "until": "2026-11-22 18:00:00",
             "facility_ids": [],
             "sensor_ids": [],
             "columns": [],

@@ -254,6 +254,52 @@ class Web:
             [tracked_at for tracked_at, _ in readings],
         )
 
+    async def alarm(
+        self, facility_id: str, alarm_id: str, sensor_no: int | None = None, since: datetime = PAST, **columns: object
+    ) -> int:
+        """An unacknowledged alarm of the present and the row of the journal that it comes from, but for `columns`."""
+        rule = alarm_id.rpartition(":")[2]
+        event_id: int = await self.database.fetchval(
+            """INSERT INTO alarm_events (id, facility_id, alarm_key, sensor_no, rule, rule_version, transition,
+                   event_time, recorded_at, priority, alert_type, message, value, limit_value, explanation, late, actor,
+                   reason)
+               VALUES (nextval('alarm_events_id_seq'), $1, $2, $3, $4, 1, 'activated', $5, $5, 'high', 'Anomaly',
+                   'too high', 26, 25, '{}', false, 'system', '') RETURNING id""",
+            facility_id,
+            alarm_id,
+            sensor_no,
+            rule,
+            since,
+        )
+        row = {
+            "facility_id": facility_id,
+            "alarm_key": alarm_id,
+            "sensor_no": sensor_no,
+            "rule": rule,
+            "active": True,
+            "acknowledged": False,
+            "suppression": "none",
+            "latched": False,
+            "priority": "high",
+            "since": since,
+            "last_event_id": event_id,
+            "message": "too high",
+            "value": 26.0,
+            "limit_value": 25.0,
+            **columns,
+        }
+        places = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+        await self.database.execute(f"INSERT INTO alarms ({', '.join(row)}) VALUES ({places})", *row.values())
+        return event_id
+
+    async def decide(self, refusal: str | None = None) -> None:
+        """What waits is in force, or refused, as the engine would write it."""
+        await self.database.execute(
+            """UPDATE alarm_commands SET state = CASE WHEN $1::text IS NULL THEN 'done' ELSE 'refused' END,
+                   refusal = coalesce($1, ''), decided_at = now() WHERE state = 'waiting'""",
+            refusal,
+        )
+
     async def alert(
         self,
         facility_id: str,

@@ -54,6 +54,9 @@ NEW_KEY = {
     "days": 90,
 }
 OF_TYPE = {"sensor_type": "Temperature", "budget_days": 60, "physical_low": -40, "physical_high": 120}
+ALARM = "1:high"
+COMMAND_ID = "shift-7-42"
+ACKNOWLEDGE = {"alarm_id": ALARM, "command": "acknowledge", "reason": "on my way", "command_id": COMMAND_ID}
 OF_SENSOR = {"budget_days": 5, "warming_readings": 1000}
 RANGE = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "freq": "15S", "aggregation": "mean"}
 PART = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "order": "asc", "limit": 2}
@@ -90,6 +93,11 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("GET /alerts", {}, {"page": 1, "page_size": 10}, None),
     ("GET /alerts/recent", {}, {"limit": 20}, None),
     ("GET /alerts/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),
+    ("GET /alarms", {}, {"facility_id": FACILITY}, None),
+    ("GET /alarm-counts", {}, {"facility_id": FACILITY}, None),
+    ("GET /alarms/{alarm_id}", {"alarm_id": ALARM}, {"facility_id": FACILITY}, None),
+    ("POST /alarm-commands/{facility_id}", {"facility_id": FACILITY}, {}, ACKNOWLEDGE),
+    ("GET /journal", {}, {"facility_id": FACILITY, "after": 1, "limit": 1}, None),
     ("GET /dashboard", {}, {}, None),
     ("GET /dashboard/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),
     ("GET /dashboard/colors", {}, {}, None),
@@ -139,6 +147,19 @@ async def fill(web: Web) -> None:
     await web.sensor(OTHER_SENSOR, FACILITY, kind="FlameDetection", freq="30S", expected_interval_s=30)
     await web.readings(number, *((T0 + timedelta(seconds=15 * n), f"{24.6 + n / 10:.2f}") for n in range(4)))
     await web.alert(FACILITY, number, ALERT, explanation=WHY)
+    told = {"message": "above maximum threshold (25.0)", "acknowledged": True, "acknowledged_by": "user:1"}
+    await web.alarm(FACILITY, ALARM, number, since=T0, acknowledged_at=T0 + timedelta(minutes=2), **told)
+    await web.database.execute(  # asked and in force: the same again is answered alike
+        """INSERT INTO alarm_commands (command_id, facility_id, alarm_key, command, asked_at, actor, actor_name, reason,
+                                       state, refusal, decided_at)
+           VALUES ($1, $2, $3, $4, $6, 'user:1', 'admin', $5, 'done', '', $6)""",
+        COMMAND_ID,
+        FACILITY,
+        ALARM,
+        ACKNOWLEDGE["command"],
+        ACKNOWLEDGE["reason"],
+        T0,
+    )
     await web.database.execute(
         """INSERT INTO parked (kind, facility_id, sensor_id, tracked_at, body, reason, digest, parked_at)
            VALUES ('reading', $1, 'not activated yet', $2, '{"data": "24.61"}', 'unknown sensor', 'x', $2)""",
@@ -218,6 +239,8 @@ async def frames(web: Web, token: str) -> dict[str, Example]:
     async with connect(web.ws("/ws/notifications", token=token)) as socket:
         await web.alert(FACILITY, number, ALERT, explanation=WHY)
         found["WS /ws/notifications"] = {"frame": json.loads(await socket.recv())}
+    async with connect(web.ws("/ws/alarms", token=token, after=1)) as socket:
+        found["WS /ws/alarms"] = {"frame": json.loads(await socket.recv())}
     return found
 
 

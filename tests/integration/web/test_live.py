@@ -231,7 +231,7 @@ async def test_alerts_arrive_once_in_order_where_the_user_may_view(web: Web) -> 
         assert [alert["alert_id"] for alert in alerts] == ids
         await nothing_more(socket)
     assert set(alerts[0]) == {
-        "type", "alert_id", "sensor_id", "facility_id", "message", "created_at", "alert_type"
+        "type", "alert_id", "sensor_id", "facility_id", "message", "created_at", "event_time", "alert_type"
     }  # fmt: skip
     assert (alerts[0]["type"], alerts[0]["sensor_id"], alerts[0]["alert_type"]) == ("alert", "s", "Anomaly")
     assert not alerts[0]["created_at"].endswith("Z") and "+" not in alerts[0]["created_at"]

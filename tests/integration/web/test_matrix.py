@@ -12,7 +12,17 @@ from typing import Any
 
 import pytest
 
-from tests.integration.web.access_matrix import CALLERS, Case, NoRule, Walker, cases, expected, mismatch, undeclared
+from tests.integration.web.access_matrix import (
+    ALARM,
+    CALLERS,
+    Case,
+    NoRule,
+    Walker,
+    cases,
+    expected,
+    mismatch,
+    undeclared,
+)
 from tests.integration.web.harness import HeldFeed, settings_for, web_server
 from web.app import create_app
 from web.auth.guard import Need
@@ -30,6 +40,7 @@ async def test_every_caller_gets_in_exactly_where_the_contract_says(
         for facility_id in ("own", "foreign"):
             await web.facility(facility_id)
             await web.sensor(f"{facility_id} sensor", facility_id)
+            await web.alarm(facility_id, ALARM)
         document = (await web.client.get("/openapi.json")).json()
         walker = Walker(web, document, expired)
         await walker.prepare()

@@ -1,0 +1,126 @@
+"""What people ask of alarms: acknowledge, shelve, take out of service, …
+
+A command is a row of a table, written with its row of the audit log. The engine carries it to its facility and decides
+the row with the commit that puts it into force; here we wait for that a little.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import to_json
+from quart import Response
+
+from web.api.alarms import present_alarm
+from web.audit import Action, audit
+from web.auth.guard import Need
+from web.contract.alarm_shapes import AlarmCommandState, NewAlarmCommand
+from web.contract.declare import Noun
+from web.errors import HttpRefusal, NotFound
+from web.serving.call import Call
+from web.serving.routes import json_response
+
+noun = Noun("alarm-commands", "What people ask of alarms")
+
+SAID = ("command", "reason", "until", "assignee", "work_order")
+FIRST_LOOK_S = 0.03
+LOOK_S_MAX = 0.5
+TELL_ENGINE = "SELECT pg_notify('alarm_commands', $1)"
+LOCK_FACILITY = "SELECT retired_at FROM facilities WHERE id = $1 FOR NO KEY UPDATE"
+# Of one alarm none is of the same moment as another: the journal tells them apart by it.
+ASK = """
+INSERT INTO alarm_commands (command_id, facility_id, alarm_key, command, actor, actor_name, reason, until, assignee,
+                            work_order, state, refusal, asked_at)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'waiting', '',
+       greatest(clock_timestamp(), max(asked_at) + interval '1 microsecond')
+  FROM alarm_commands
+ WHERE facility_id = $2 AND alarm_key = $3
+ON CONFLICT (command_id) DO NOTHING
+RETURNING command_id
+"""
+READ_ASKED = """
+SELECT facility_id, alarm_key, command, actor, reason, until, assignee, work_order, state, refusal
+  FROM alarm_commands
+ WHERE command_id = $1
+"""
+OTHER_COMMAND = "This command_id is of another command; give each command one of its own"
+RETIRED = "The facility is retired"
+
+
+@noun.post(
+    "/alarm-commands/{facility_id}",
+    Need.EDIT,
+    AlarmCommandState,
+    statuses=(401, 403, 404, 409, 422),
+    may_be_accepted=True,
+)
+async def command_alarm(call: Call, facility_id: str, body: NewAlarmCommand) -> Response:
+    """200: it is in force. 202: it is written down and will be in force as soon as its facility can; ask again with the
+    same `command_id` to hear of it. 409: it was refused, and `detail` says why; asking again is answered alike.
+    """
+    command_id = body.command_id or uuid.uuid4().hex
+    wanted = {
+        "facility_id": facility_id,
+        "alarm_key": body.alarm_id,
+        "command": body.command.value,
+        "actor": call.caller.principal,
+        "reason": body.reason,
+        "until": body.until,
+        "assignee": body.assignee,
+        "work_order": body.work_order,
+    }
+    async with call.database.transaction() as connection:
+        await _ask(call, connection, command_id, wanted)
+    asked = await _decided(call, command_id, body.wait_s)
+    if asked["state"] == "refused":
+        raise HttpRefusal(409, asked["refusal"])
+    async with call.database.transaction() as connection:
+        alarm = await present_alarm(connection, facility_id, body.alarm_id)
+    answer = AlarmCommandState(command_id=command_id, state=asked["state"], alarm=alarm)
+    return json_response(to_json(answer), 200 if answer.state == "done" else 202)
+
+
+async def _ask(call: Call, connection: Any, command_id: str, wanted: Mapping[str, Any]) -> None:
+    """Write the command down, or find that it is written."""
+    facility = await connection.fetchrow(LOCK_FACILITY, wanted["facility_id"])
+    if facility is None:
+        raise NotFound("Facility")
+    known = await connection.fetchrow(READ_ASKED, command_id)
+    if known is not None:
+        _check_same(known, wanted)
+        return
+    if facility["retired_at"] is not None:
+        raise HttpRefusal(409, RETIRED)
+    values = {**wanted, "actor_name": call.caller.name}
+    names = (
+        "facility_id", "alarm_key", "command", "actor", "actor_name", "reason", "until", "assignee", "work_order"
+    )  # fmt: skip
+    if await connection.fetchrow(ASK, command_id, *(values[name] for name in names)) is None:
+        raise HttpRefusal(409, OTHER_COMMAND)
+    await connection.execute(TELL_ENGINE, wanted["facility_id"])
+    said = {name: wanted[name] for name in SAID if wanted[name]}
+    subject = f"alarm:{wanted['facility_id']}:{wanted['alarm_key']}"
+    await audit(connection, call.actor, Action.ALARM_COMMANDED, subject, after={**said, "command_id": command_id})
+
+
+def _check_same(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    if any(known[name] != value for name, value in wanted.items()):
+        raise HttpRefusal(409, OTHER_COMMAND)
+
+
+async def _decided(call: Call, command_id: str, wait_s: float) -> Mapping[str, Any]:
+    """The command when it is decided, or after `wait_s`. Looked at ever more seldom: mostly it takes an instant."""
+    clock = call.services.clock
+    until_s = clock.monotonic_s() + wait_s
+    look_s = FIRST_LOOK_S
+    while True:
+        asked: Mapping[str, Any] | None = await call.database.row(READ_ASKED, command_id)
+        if asked is None:  # the facility was removed meanwhile, or the caller's right to it
+            raise NotFound("Facility")
+        left_s = until_s - clock.monotonic_s()
+        if asked["state"] != "waiting" or left_s <= 0:
+            return asked
+        await clock.sleep(min(look_s, left_s))
+        look_s = min(2 * look_s, LOOK_S_MAX)
