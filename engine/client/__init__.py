@@ -11,6 +11,15 @@ May import: nothing.
 """
 
 from engine.client.admin import Admin
+from engine.client.alarm_shapes import (
+    Alarm,
+    AlarmCounts,
+    AlarmFrame,
+    AlarmWithHistory,
+    Commanded,
+    JournalEntry,
+)
+from engine.client.alarms import Alarms
 from engine.client.asking import Part
 from engine.client.detection import Detection
 from engine.client.errors import (
@@ -59,12 +68,18 @@ from engine.client.shapes import (
 
 __all__ = [
     "Admin",
+    "Alarm",
+    "AlarmCounts",
+    "AlarmFrame",
+    "AlarmWithHistory",
+    "Alarms",
     "Alert",
     "AlertWithDetails",
     "Analytics",
     "ApiKey",
     "ChartEntry",
     "ClientError",
+    "Commanded",
     "Contributor",
     "Dashboard",
     "Detection",
@@ -75,6 +90,7 @@ __all__ = [
     "FacilityDetection",
     "Gap",
     "GasInSight",
+    "JournalEntry",
     "KeyGrant",
     "LiveAlert",
     "Location",

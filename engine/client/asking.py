@@ -42,10 +42,12 @@ class Asking:
         rows = parsed(list[kind], answer)  # type: ignore[valid-type]
         return Part(rows, int(total) if total and total.isascii() and total.isdigit() else None)
 
-    async def send(self, kind: type[Answer], method: str, path: str, body: Any = None) -> Answer:
-        """A change; it is sent once."""
+    async def send(
+        self, kind: type[Answer], method: str, path: str, body: Any = None, *, again: bool = False
+    ) -> Answer:
+        """A change, sent once. `again`: the server can tell it from another, so it is sent until it is answered."""
         content = {} if body is None else {"json": body}
-        return parsed(kind, await self._caller.ask(method, path, **content))
+        return parsed(kind, await self._caller.ask(method, path, again=again, **content))
 
 
 def quoted(name: str) -> str:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from engine.client.admin import Admin
+from engine.client.alarms import Alarms
 from engine.client.asking import Answer, Asking, Part, quoted
 from engine.client.connection import Connection
 from engine.client.detection import Detection
@@ -74,6 +75,7 @@ class GasInSight(Asking):
         self._streams = Streams(self._caller)
         self.admin = Admin(self)
         self.detection = Detection(self)
+        self.alarms = Alarms(self, self._streams)
 
     async def __aenter__(self) -> GasInSight:
         return self

@@ -269,11 +269,14 @@ class Explanation(Shape):
 
 
 class Alert(Shape):
+    """`created_at` is when it was told, `event_time` when it began (None: an older server does not say)."""
+
     id: int
     sensor_id: str
     type: str
     message: str
     created_at: Time
+    event_time: Time | None = None
     explanation: Explanation | None = None
 
 
@@ -346,6 +349,7 @@ class LiveAlert(Shape):
     facility_id: str
     message: str
     created_at: Time
+    event_time: Time | None = None
     alert_type: str
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
 
+from engine.client.alarm_shapes import Alarm, AlarmFrame
 from engine.client.backoff import BackOff
 from engine.client.connection import RETRY_AFTER_S, parsed, retry_after_s, shaped
 from engine.client.errors import ClientError, NotFound, ServerAway, ServerError, ServerFailed, TooManyRequests
@@ -94,6 +95,27 @@ class Streams:
                         yield alert
                 elif cursor is None:
                     cursor = newest_id
+
+    async def alarms(self, after: int | None, on_away: TellAway | None) -> AsyncGenerator[AlarmFrame, None]:
+        """Without `after` a snapshot comes first; the parts of one are given as one frame."""
+        cursor = after
+        parts: list[Alarm] = []
+
+        def query() -> dict[str, str]:
+            return {} if cursor is None else {"after": str(cursor)}
+
+        async with aclosing(self._events("/ws/alarms", query, "/alarms?limit=1", on_away)) as events:
+            async for event in events:
+                if not isinstance(event, str):
+                    parts = []  # what came of a snapshot before the line was lost comes again
+                    continue
+                frame = shaped(AlarmFrame, event, "/ws/alarms")
+                parts += frame.alarms or []
+                if frame.more or (frame.type == "event" and cursor is not None and frame.after_id <= cursor):
+                    continue
+                cursor = frame.after_id
+                yield frame if frame.alarms is None else frame.model_copy(update={"alarms": parts})
+                parts = []
 
     async def _events(
         self, path: str, query: Callable[[], dict[str, str]], shown_at: str, on_away: TellAway | None

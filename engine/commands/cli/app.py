@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from engine.commands.cli import alarms as cli_alarms
 from engine.commands.cli import api_key as cli_api_key
 from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import export as cli_export
@@ -55,6 +56,7 @@ app.add_typer(database, name="db")
 keys = typer.Typer(no_args_is_help=True, help="Make keys that sign tokens (ALGORITHM=EdDSA).")
 app.add_typer(keys, name="keys")
 app.add_typer(cli_audit.app, name="audit")
+app.add_typer(cli_alarms.app, name="alarms")
 app.add_typer(cli_api_key.app, name="api-key")
 app.add_typer(cli_out_of_use.facility, name="facility")
 app.add_typer(cli_out_of_use.sensor, name="sensor")

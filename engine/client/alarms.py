@@ -1,0 +1,177 @@
+"""Alarms: what is not normal now, what happened, and what to do about it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator
+from datetime import datetime
+
+from engine.client.alarm_shapes import (
+    Alarm,
+    AlarmCounts,
+    AlarmFrame,
+    AlarmWithHistory,
+    Commanded,
+    JournalEntry,
+    JournalPart,
+)
+from engine.client.asking import Asking, Part, quoted
+from engine.client.history import spelled
+from engine.client.streams import Streams, TellAway
+
+PAGE_ROWS = 500
+WAIT_S = 5.0
+
+
+class Alarms:
+    """Of one client, as `gis.alarms`. To look needs View, to command Edit.
+
+    A command is one however often it is sent: it carries an id, and is sent again when an answer is lost. It is
+    `Refused` when it cannot be carried out. `wait_s`: how long to wait until it is in force, at most 30 and less than
+    the client's timeout.
+    """
+
+    def __init__(self, client: Asking, streams: Streams) -> None:
+        self._client = client
+        self._streams = streams
+
+    # what is so
+
+    async def now(
+        self,
+        *,
+        facility_id: str | None = None,
+        sensor_id: str | None = None,
+        state: str | None = None,
+        priority: str | None = None,
+        suppression: str | None = None,
+        skip: int = 0,
+        limit: int = PAGE_ROWS,
+    ) -> Part[Alarm]:
+        """What is not normal, or in that `state`; what changed last comes first."""
+        wanted = {
+            "facility_id": facility_id,
+            "sensor_id": sensor_id,
+            "alarm_state": state,
+            "priority": priority,
+            "suppression": suppression,
+        }
+        query = {name: value for name, value in wanted.items() if value is not None}
+        return await self._client.part(Alarm, "/alarms", **query, skip=skip, limit=limit)
+
+    async def counts(self, facility_id: str | None = None) -> AlarmCounts:
+        """How many are in each state."""
+        query = {} if facility_id is None else {"facility_id": facility_id}
+        return await self._client.get(AlarmCounts, "/alarm-counts", **query)
+
+    async def alarm(self, facility_id: str, alarm_id: str, *, history: int = 100) -> AlarmWithHistory:
+        """NotFound for one that was never anything but normal."""
+        path = f"/alarms/{quoted(alarm_id)}"
+        return await self._client.get(AlarmWithHistory, path, facility_id=facility_id, limit=history)
+
+    async def journal(
+        self,
+        *,
+        after: int = 0,
+        facility_id: str | None = None,
+        sensor_id: str | None = None,
+        alarm_id: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> AsyncGenerator[JournalEntry, None]:
+        """Every row after that id, in order, up to now; `start` and `end` are of the events, with a zone."""
+        wanted = {
+            "facility_id": facility_id,
+            "sensor_id": sensor_id,
+            "alarm_id": alarm_id,
+            "start_date": None if start is None else spelled(start),
+            "end_date": None if end is None else spelled(end),
+        }
+        query = {name: value for name, value in wanted.items() if value is not None}
+        cursor: int | None = after
+        while cursor is not None:
+            part = await self._client.get(JournalPart, "/journal", **query, after=cursor, limit=PAGE_ROWS)
+            for entry in part.journal:
+                yield entry
+            cursor = part.next
+
+    def live(self, *, after: int | None = None, on_away: TellAway | None = None) -> AsyncGenerator[AlarmFrame, None]:
+        """Each row of the journal once and in order, also over lost connections and restarts of the server.
+
+        First what is not normal now; with `after`, the `after_id` of a frame of an earlier run, what happened since.
+        """
+        return self._streams.alarms(after, on_away)
+
+    # commands
+
+    async def acknowledge(
+        self, facility_id: str, alarm_id: str, reason: str = "", *, wait_s: float = WAIT_S
+    ) -> Commanded:
+        """Somebody has seen it. It does not end it."""
+        return await self.command(facility_id, alarm_id, "acknowledge", reason=reason, wait_s=wait_s)
+
+    async def comment(self, facility_id: str, alarm_id: str, text: str, *, wait_s: float = WAIT_S) -> Commanded:
+        """A line in its history."""
+        return await self.command(facility_id, alarm_id, "comment", reason=text, wait_s=wait_s)
+
+    async def assign(self, facility_id: str, alarm_id: str, assignee: str, *, wait_s: float = WAIT_S) -> Commanded:
+        """To somebody, by whatever name; to nobody with an empty one."""
+        return await self.command(facility_id, alarm_id, "assign", assignee=assignee, wait_s=wait_s)
+
+    async def shelve(
+        self, facility_id: str, alarm_id: str, until: datetime, reason: str, *, wait_s: float = WAIT_S
+    ) -> Commanded:
+        """Nobody is told of it until then; it goes on being judged."""
+        return await self.command(facility_id, alarm_id, "shelve", reason=reason, until=until, wait_s=wait_s)
+
+    async def unshelve(self, facility_id: str, alarm_id: str, *, wait_s: float = WAIT_S) -> Commanded:
+        """If its condition is true, it is told anew."""
+        return await self.command(facility_id, alarm_id, "unshelve", wait_s=wait_s)
+
+    async def out_of_service(
+        self,
+        facility_id: str,
+        alarm_id: str,
+        reason: str,
+        *,
+        work_order: str | None = None,
+        until: datetime | None = None,
+        wait_s: float = WAIT_S,
+    ) -> Commanded:
+        """Until it is returned to service."""
+        return await self.command(
+            facility_id, alarm_id, "out_of_service", reason=reason, work_order=work_order, until=until, wait_s=wait_s
+        )
+
+    async def return_to_service(self, facility_id: str, alarm_id: str, *, wait_s: float = WAIT_S) -> Commanded:
+        """If its condition is true, it is told anew."""
+        return await self.command(facility_id, alarm_id, "return_to_service", wait_s=wait_s)
+
+    async def command(
+        self,
+        facility_id: str,
+        alarm_id: str,
+        command: str,
+        *,
+        reason: str = "",
+        until: datetime | None = None,
+        assignee: str | None = None,
+        work_order: str | None = None,
+        command_id: str | None = None,
+        wait_s: float = WAIT_S,
+    ) -> Commanded:
+        """Any of the above, and suppress, unsuppress, reset. A `command_id` of yours is good for asking again later."""
+        said = {
+            "until": None if until is None else spelled(until),
+            "assignee": assignee,
+            "work_order": work_order,
+        }
+        body = {
+            "alarm_id": alarm_id,
+            "command": command,
+            "reason": reason,
+            "command_id": command_id or uuid.uuid4().hex,
+            "wait_s": wait_s,
+            **{name: value for name, value in said.items() if value is not None},
+        }
+        return await self._client.send(Commanded, "POST", f"/alarm-commands/{quoted(facility_id)}", body, again=True)
