@@ -106,6 +106,9 @@ class Settings(BaseSettings):
         5.0, gt=1, le=native.SETTING_MAX, description="expected intervals of silence until a sensor is stale"
     )
     stale_s_min: float = Field(60.0, gt=0, le=native.SETTING_MAX, description="shortest silence that counts as stale")
+    shelve_s_max: float = Field(
+        28_800.0, gt=0, le=native.SETTING_MAX, description="longest time for which an alarm may be shelved"
+    )
     parked_days_max: float = Field(7.0, gt=0, description="parked input older than this becomes a dead letter")
     retention_days: int = Field(400, ge=1, le=DAYS_MAX, description="days of readings that are kept")
     retention_days_by_type: str = Field(

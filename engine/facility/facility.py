@@ -346,7 +346,7 @@ class Facility:
         waiting, idle = self._gone.parted(unknown, self._sensors)
         events = payloads.alarm_events(effects)
         if step.command is not None:
-            events = [payloads.caused_by(step.command, event) for event in events]
+            events = [replace(event, command_id=step.command.command_id) for event in events]
         parked = [payloads.parked_reading(self.facility_id, *row) for row in waiting]
         return Outcome(
             facility_id=self.facility_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 
 import native
@@ -32,6 +32,7 @@ def core_settings(settings: Settings) -> str:
             "stale_intervals": settings.stale_intervals,
             "stale_s_min": settings.stale_s_min,
             "tick_gap_s_max": TICK_GAP_TICKS * settings.tick_s,
+            "shelve_s_max": settings.shelve_s_max,
         }
     )
 
@@ -129,15 +130,6 @@ def live_frames(effects: Sequence[native.Effects], not_stored: Iterable[tuple[in
         for sensor_id, sensor_no, time_us, frame in effect.live(not_stored):
             frames.setdefault((sensor_no, time_us), (sensor_id, time_us, frame))
     return list(frames.values())
-
-
-def caused_by(command: AlarmCommand, event: AlarmEvent) -> AlarmEvent:
-    """The event as the journal tells it of a person's command, with what else they said."""
-    said = {name: getattr(command, name) for name in ("until_us", "assignee", "work_order")}
-    explanation = json.loads(event.explanation_json) | {
-        name: value for name, value in said.items() if value is not None
-    }
-    return replace(event, command_id=command.command_id, explanation_json=json.dumps(explanation))
 
 
 def _alarm_events(effects: native.Effects) -> list[AlarmEvent]:

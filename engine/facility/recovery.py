@@ -18,7 +18,7 @@ from typing import Any, Final
 import structlog
 
 import native
-from engine.facility.payloads import iso_utc
+from engine.facility.payloads import command_payload, iso_utc
 from engine.historian.port import HistorianPort, ToldAlarm
 from engine.model import EntryKind, FacilityState
 
@@ -91,7 +91,7 @@ async def _recall_if_told_otherwise(
     active = {(alarm.sensor_no, alarm.rule) for alarm in core.alarms() if alarm.active}
     if active == {(sensor_no, rule) for sensor_no, rule, is_active, *_ in told if is_active}:
         return False
-    await _recall(core, facility_id, told, run_native)
+    await _recall(core, facility_id, told, historian, run_native)
     return True
 
 
@@ -118,13 +118,23 @@ async def _rebuilt(
             oldest_us = min(times) if oldest_us is None else min(oldest_us, *times)
             readings += len(stored)
     told = await historian.told_alarms(facility_id)
-    await _recall(core, facility_id, told, run_native)
+    await _recall(core, facility_id, told, historian, run_native)
     since = f" since {iso_utc(oldest_us)}" if oldest_us is not None else ""
     return core, f"{readings} stored readings{since}, at most {REBUILD_READINGS_MAX} a sensor, and {len(told)} alarms"
 
 
 async def _recall(
-    core: native.FacilityCore, facility_id: str, told: Sequence[ToldAlarm], run_native: RunNative
+    core: native.FacilityCore,
+    facility_id: str,
+    told: Sequence[ToldAlarm],
+    historian: HistorianPort,
+    run_native: RunNative,
 ) -> None:
+    """Alarms as the journal has them, and what people asked of them."""
     if strange := await run_native(core.recall, told):
         log.warning("alarms_of_no_sensor", facility_id=facility_id, alarm_keys=strange)
+    for command in await historian.standing_commands(facility_id):
+        try:
+            await run_native(core.replay, EntryKind.COMMAND.value, command_payload(command))
+        except native.PayloadError as error:  # of a sensor that is gone since
+            log.warning("command_of_no_alarm", facility_id=facility_id, alarm_key=command.alarm_key, error=str(error))

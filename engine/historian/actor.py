@@ -15,7 +15,16 @@ from engine.clock import SystemClock
 from engine.errors import CommitFenced, StoreError, StoreUnavailable
 from engine.historian.port import Creation, Parking, StoredItem, StoredReading, ToldAlarm, Unreserved
 from engine.logs import configure_logging, open_actor_log
-from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem, Verdict
+from engine.model import (
+    AlarmCommand,
+    CommitAnswer,
+    DeadLetter,
+    FacilitySetup,
+    FacilityState,
+    Outcome,
+    ParkedItem,
+    Verdict,
+)
 from engine.placement.departure import Departure
 from engine.placement.ray_nodes import ACTOR_GONE, own_node, placed
 from engine.settings import Settings
@@ -105,6 +114,11 @@ class RemoteHistorian:
         """See HistorianPort."""
         alarms: list[ToldAlarm] = await self._call(facility_id, "told_alarms", facility_id)
         return alarms
+
+    async def standing_commands(self, facility_id: str) -> list[AlarmCommand]:
+        """See HistorianPort."""
+        commands: list[AlarmCommand] = await self._call(facility_id, "standing_commands", facility_id)
+        return commands
 
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         """See HistorianPort; a historian that dies with the outcome in hand leaves it UNKNOWN."""

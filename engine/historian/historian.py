@@ -97,6 +97,10 @@ class Historian:
         async with self._connection(f"reading the alarms of {facility_id}") as connection:
             return [tuple(row) for row in await connection.fetch(SQL["alarms_told"], facility_id)]
 
+    async def standing_commands(self, facility_id: str) -> list[AlarmCommand]:
+        async with self._connection(f"reading the commands of {facility_id}") as connection:
+            return [AlarmCommand(**row) for row in await connection.fetch(SQL["commands_standing"], facility_id)]
+
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         return await self._commits.submit(outcome)
 

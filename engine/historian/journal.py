@@ -63,7 +63,8 @@ def _condition(row: Row) -> dict[str, Any]:
 
 
 def _began(row: Row) -> dict[str, Any]:
-    return {**_condition(row), **{name: row[name] for name in ("message", "value", "limit_value")}}
+    latched = {"latched": True} if row["explanation"].get("latched") else {}
+    return {**_condition(row), **latched, **{name: row[name] for name in ("message", "value", "limit_value")}}
 
 
 def _announced(row: Row) -> dict[str, Any]:
@@ -79,6 +80,7 @@ def _assigned(row: Row) -> dict[str, Any]:
 
 
 def _suppressed(row: Row) -> dict[str, Any]:
+    """What the command said stands in the row's explanation."""
     until_us = row["explanation"].get("until_us")
     return {
         "suppression": _SUPPRESSIONS[row["transition"]],

@@ -109,6 +109,9 @@ class HistorianPort(Protocol):
     async def told_alarms(self, facility_id: str) -> list[ToldAlarm]:
         """Every alarm in the facility's journal as its last transition left it."""
 
+    async def standing_commands(self, facility_id: str) -> list[AlarmCommand]:
+        """What people asked of its alarms and still holds: who keeps what from whom, and who looks after it."""
+
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         """Write all of `outcome` or nothing, together with whatever else arrives in the same few milliseconds.
 

@@ -249,6 +249,16 @@ ORDER BY sensor.sensor_no, recent.tracked_at;
 SELECT sensor_no, rule, active, acknowledged, since FROM alarms
 WHERE facility_id = $1 ORDER BY alarm_key;
 
+-- name: commands_standing
+-- What people asked and the present of the alarms still shows: what no reading could tell anybody.
+SELECT command_id, facility_id, alarm_key, command, asked_at AS at_us, commands.actor, commands.reason,
+    until AS until_us, commands.assignee, commands.work_order
+FROM alarm_commands commands JOIN alarms USING (facility_id, alarm_key)
+WHERE facility_id = $1 AND state = 'done' AND (
+    (suppression <> 'none' AND asked_at = suppressed_at AND command IN ('shelve', 'suppress', 'out_of_service'))
+    OR (alarms.assignee IS NOT NULL AND command = 'assign' AND commands.assignee = alarms.assignee))
+ORDER BY commands.id;
+
 -- name: parked_of_facility
 -- Without the refused rows of earlier versions, which wait for nothing (see refused_move).
 SELECT id, kind, facility_id, sensor_id, tracked_at, body, reason FROM parked

@@ -16,7 +16,7 @@ import native
 from engine.errors import InputRefused
 from engine.exports.datasets import FACILITIES, Dataset
 from engine.historian.group import expected_freq
-from engine.historian.notifications import CHANNEL
+from engine.historian.notifications import CONFIGURATION
 from engine.historian.queries import SQL
 from engine.historian.standing import read_standing
 from engine.imports.known import Known
@@ -81,7 +81,7 @@ async def make(connection: Any, dataset: Dataset, rows: list[Row]) -> int:
             made += await make_one(connection, row)
         if dataset is not FACILITIES:
             for facility_id in sorted({row["facility_id"] for row in rows}):
-                await connection.execute(_TELL_ENGINE, CHANNEL, facility_id)
+                await connection.execute(_TELL_ENGINE, CONFIGURATION, facility_id)
     return made
 
 

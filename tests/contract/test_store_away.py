@@ -27,6 +27,7 @@ CALLS: dict[str, Callable[[HistorianPort], Awaitable[Any]]] = {
     "load": lambda historian: historian.load("f"),
     "recent_readings": lambda historian: historian.recent_readings("f", [1], 1),
     "told_alarms": lambda historian: historian.told_alarms("f"),
+    "standing_commands": lambda historian: historian.standing_commands("f"),
     "create_facility": lambda historian: historian.create_facility(setup("g")),
     "park_unknown_facility": lambda historian: historian.park_unknown_facility(
         [ParkedItem("reading", "h", "s", T0_US, "{}", "unknown_facility")]

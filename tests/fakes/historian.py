@@ -17,6 +17,7 @@ from engine.errors import CommitFenced, CommitRejected, StoreUnavailable
 from engine.historian.port import Creation, Parking, StoredItem, StoredReading, ToldAlarm, Unreserved
 from engine.model import (
     REFUSED,
+    AlarmCommand,
     AlarmEvent,
     AlertType,
     Checkpoint,
@@ -56,6 +57,7 @@ class FakeHistorian:
     limits        the settings that bound what there may be; None: no bound
     away          nobody gets through
     faults        given out one a commit: a Verdict to answer with, or an error to raise, before anything is written
+    commands      of people, that stand
     lost_answers  so many commits are written and then answered UNKNOWN
     """
 
@@ -74,6 +76,7 @@ class FakeHistorian:
     closed: set[str] = field(default_factory=set)
     removed: dict[tuple[str, str], int] = field(default_factory=dict)
     engine_status: dict[str, Any] = field(default_factory=dict)
+    commands: list[AlarmCommand] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     loads: int = 0
     clock: Clock | None = None
@@ -144,6 +147,11 @@ class FakeHistorian:
             acknowledged = False if active else True if before is None else before[3]
             told[event.alarm_key] = (event.sensor_no, event.rule, active, acknowledged, event.event_time_us)
         return [alarm for _, alarm in sorted(told.items())]
+
+    async def standing_commands(self, facility_id: str) -> list[AlarmCommand]:
+        """What a test has put there: whoever asks is not played."""
+        self._reach()
+        return [command for command in self.commands if command.facility_id == facility_id]
 
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         await asyncio.sleep(0)

@@ -99,7 +99,7 @@ async def test_no_change_of_a_configuration_falls_between_loading_and_listening(
     monkeypatch.setattr(cluster_supervisor, "kill_leftovers", lambda: None)
     engine = Supervisor(settings, Led(), ManualClock(0), "10.0.0.1:6379", stopping)  # type: ignore[arg-type]
 
-    async def open_news() -> News:
+    async def open_news(channel: str) -> News:
         if first == "away" and len(opened) == 2 and not services_had_news:
             raise StoreUnavailable("too many connections")
         return opened.pop(0)

@@ -15,6 +15,7 @@ MOST = {
     "late_alarm_s_max": native.SETTING_MAX,
     "stale_intervals": native.SETTING_MAX,
     "stale_s_min": native.SETTING_MAX,
+    "shelve_s_max": native.SETTING_MAX,
     "tick_s": native.SETTING_MAX / 2,
     "future_s_max": native.SETTING_MAX,
 }

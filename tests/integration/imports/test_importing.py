@@ -27,7 +27,7 @@ from engine.clock import SystemClock
 from engine.commands.cli.app import app, main
 from engine.historian.connection import prepare_connection
 from engine.historian.historian import Historian
-from engine.historian.notifications import CHANNEL
+from engine.historian.notifications import CONFIGURATION
 from engine.historian.rollups import rollup_pass
 from engine.imports import entities
 from engine.imports.storing import BATCH_ROWS, Counts, open_store
@@ -505,7 +505,7 @@ async def test_an_engine_that_runs_is_told_of_new_sensors(database_url: str, dat
     await in_thread(run, database_url, "export", "sensors", "-o", tmp_path / "sensors.parquet")
     await database.execute("DELETE FROM sensors WHERE id IN ('b-1', '007')")
     heard: list[str] = []
-    await database.add_listener(CHANNEL, lambda *message: heard.append(message[3]))
+    await database.add_listener(CONFIGURATION, lambda *message: heard.append(message[3]))
     found = await in_thread(imported, database_url, tmp_path / "sensors.parquet")
     assert found.items() >= {"sensors_made": 2, "already_there": 2}.items()
     await database.fetchval("SELECT 1")
