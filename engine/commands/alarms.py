@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 import sys
 from contextlib import aclosing
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
@@ -54,7 +56,7 @@ def run_list(overrides: dict[str, object], options: LoginOptions, wanted: dict[s
     alarms, counts = asked(overrides, options, read)
     if as_json:
         for alarm in alarms:
-            print_line(alarm.model_dump_json())
+            print_line(_json_line(alarm))
         return
     if alarms:
         Console(highlight=False).print(_table(alarms))
@@ -77,7 +79,7 @@ def run_show(
 
     found = asked(overrides, options, read)
     if as_json:
-        print_line(found.model_dump_json())
+        print_line(_json_line(found))
         return
     Console(highlight=False).print(_table([found.alarm]))
     for entry in reversed(found.history):
@@ -93,7 +95,7 @@ def run_command(overrides: dict[str, object], options: LoginOptions, wanted: Wan
 
     facility_id, done = asked(overrides, options, command)
     if as_json:
-        print_line(done.model_dump_json())
+        print_line(_json_line(done))
     if not done.is_done:
         raise NotDone(
             "it is written down and will be in force as soon as the facility can: `gasinsight status` says more"
@@ -132,7 +134,12 @@ async def _follow(gis: GasInSight, after: int | None, as_json: bool) -> None:
 
     async with aclosing(gis.alarms.live(after=after, on_away=tell_away)) as frames:
         async for frame in frames:
-            print_line(frame.model_dump_json(exclude_none=True) if as_json else _frame_text(frame))
+            print_line(_json_line(frame) if as_json else _frame_text(frame))
+
+
+def _json_line(shape: BaseModel) -> str:
+    """In ASCII, so that no terminal obeys what stands in it."""
+    return json.dumps(shape.model_dump(mode="json", exclude_none=True))
 
 
 async def _all(gis: GasInSight, wanted: dict[str, str]) -> list[Alarm]:

@@ -18,9 +18,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from engine.client import ApiKey, Facility, LiveAlert, Reading, Sensor
+from engine.client import (
+    Alarm,
+    AlarmCounts,
+    AlarmFrame,
+    AlarmWithHistory,
+    ApiKey,
+    Commanded,
+    Facility,
+    JournalEntry,
+    LiveAlert,
+    Reading,
+    Sensor,
+)
 from engine.client.shapes import Alert
-from engine.commands import api_keys, audit, doctor, drain, out_of_use, score, simulate, watch_view
+from engine.commands import alarms, api_keys, audit, doctor, drain, out_of_use, score, simulate, watch_view
 from engine.commands import settings as shown_settings
 from engine.commands.cli import app
 from engine.commands.following import fault_text
@@ -37,6 +49,7 @@ HOSTILE = "\x1b[2J\x1b]0;x\x07\u202eevil\u2066\u2028\x85\x7f\r\nFORGED\ud800 [re
 ROOT = Path(__file__).parents[2]
 PRINTERS = {
     "engine/__main__.py",
+    "engine/commands/alarms.py",
     "engine/commands/api_keys.py",
     "engine/commands/cli/app.py",
     "engine/commands/doctor.py",
@@ -103,6 +116,54 @@ def facility_of(text: str) -> Facility:
     return Facility.model_validate(fields | {"created_at": NOW, "location_id": 1, "location": location})
 
 
+def alarm_of(text: str) -> Alarm:
+    names = (
+        "id",
+        "facility_id",
+        "facility_name",
+        "sensor_id",
+        "sensor_name",
+        "rule",
+        "state",
+        "suppression",
+        "message",
+    )
+    by = dict.fromkeys(("suppressed_by", "suppression_reason", "priority", "assignee"), text)
+    is_so = dict.fromkeys(("active", "acknowledged", "latched"), True)
+    moments = {"since": NOW, "suppressed_until": NOW, "last_event_id": 1}
+    return Alarm.model_validate(dict.fromkeys(names, text) | by | is_so | moments)
+
+
+def entry_of(text: str) -> JournalEntry:
+    names = (
+        "facility_id",
+        "alarm_id",
+        "sensor_id",
+        "rule",
+        "transition",
+        "priority",
+        "type",
+        "message",
+        "actor",
+        "reason",
+    )
+    moments = {"id": 1, "event_time": NOW, "recorded_at": NOW, "until": NOW}
+    return JournalEntry.model_validate(dict.fromkeys(names, text) | moments | {"actor_name": text})
+
+
+def said_of_alarms(text: str, monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    alarm, counts = alarm_of(text), AlarmCounts.model_validate(dict.fromkeys(AlarmCounts.model_fields, 1))
+    nobody: Any = None  # is asked
+    monkeypatch.setattr(alarms, "asked", lambda *_: ([alarm], counts))
+    alarms.run_list({}, nobody, {}, as_json)
+    monkeypatch.setattr(alarms, "asked", lambda *_: AlarmWithHistory(alarm=alarm, history=[entry_of(text)]))
+    alarms.run_show({}, nobody, text, None, as_json)
+    done = Commanded(command_id=text, state="done", alarm=alarm)
+    monkeypatch.setattr(alarms, "asked", lambda *_: (text, done))
+    alarms.run_command({}, nobody, alarms.Wanted(text, None, "comment"), as_json)
+    sys.stdout.write(alarms._frame_text(AlarmFrame(type="event", after_id=1, event=entry_of(text))))
+
+
 def status_of(text: str) -> str:
     node = {"node_id": text, "hostname": text, "address": "x" + text, "alive": True, "services": [text]}
     reader = dict.fromkeys(("connected", "last_receive_age_s", "held_s", "full")) | {"held": text}
@@ -124,6 +185,8 @@ def said_by_commands(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for columns in (80, 140):
         sys.stdout.write(board_of(text, columns))
     with monkeypatch.context() as patched:
+        for as_json in (False, True):
+            said_of_alarms(text, patched, as_json)
         patched.setattr(api_keys, "asked", lambda *_: [key_of(text)])
         for as_json in (False, True):
             api_keys.run_list({}, None, as_json)  # type: ignore[arg-type]  # nobody is asked

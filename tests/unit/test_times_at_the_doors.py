@@ -26,10 +26,12 @@ from engine.offline.shapes import readings_of
 from tests.house.here import shipped
 from tests.times_table import BAD, OUT_OF_RANGE, READ
 from tests.unit.test_bad_input_entities import KINDS, body
+from web.api.alarms import JournalQuery
 from web.api.histories import RecordsQuery
 from web.api.readings import ReadingsQuery
 from web.api.records import SeveralQuery
 from web.app import NOUNS
+from web.contract.alarm_shapes import NewAlarmCommand
 from web.contract.declare import Endpoint
 from web.contract.export_shapes import ExportQuery, NewExport
 from web.wire.times import from_us, to_us
@@ -45,10 +47,12 @@ WITH_RANGES: dict[str, type[BaseModel]] = {
     "/sensor-readings/{sensor_id}": ReadingsQuery,
     "/exports/{dataset}": ExportQuery,
     "/export-jobs": NewExport,
+    "/journal": JournalQuery,
 }
 TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
     *((path, shape, name) for path, shape in WITH_RANGES.items() for name in RANGE),
     ("/sensor-readings/{sensor_id}", ReadingsQuery, "after"),
+    ("/alarm-commands/{facility_id}", NewAlarmCommand, "until"),
 ]
 OPTIONS_OF_EXPORT = {"start": moments.start_us, "end": moments.end_us}
 
@@ -84,9 +88,10 @@ def reading(text: str) -> int:
 def query(shape: type[BaseModel], name: str) -> Callable[[str], int]:
     def read(text: str) -> int:
         try:
-            more = {"sensor_id": ["s"]} if shape is SeveralQuery else {}
+            more: dict[str, Any] = {"sensor_id": ["s"]} if shape is SeveralQuery else {}
+            said = {"alarm_id": "1:high", "command": "acknowledge"}
             asked = shape.model_validate(
-                {"dataset": "records", "start_date": "2026-11-22T10:15:00", **more, name: text}
+                {"dataset": "records", "start_date": "2026-11-22T10:15:00", **said, **more, name: text}
             )
         except ValidationError as error:
             raise Refused(None, str(error)) from error

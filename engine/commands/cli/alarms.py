@@ -180,7 +180,9 @@ def in_service(
 
 @app.command()
 def watch(
-    after: Annotated[int | None, typer.Option(min=0, help="Go on after this row; without: from now on.")] = None,
+    seen_id: Annotated[
+        int | None, typer.Option("--after", metavar="ID", min=0, help="Go on after this row; without: from now on.")
+    ] = None,
     url: Url = None,
     user: User = None,
     password: Password = None,
@@ -194,7 +196,7 @@ def watch(
     from engine.commands.alarms import run_watch
     from engine.commands.login import LoginOptions
 
-    run_watch(given(data_dir=data_dir), LoginOptions(url, user, password), after, as_json)
+    run_watch(given(data_dir=data_dir), LoginOptions(url, user, password), seen_id, as_json)
 
 
 def _command(

@@ -47,7 +47,7 @@ async def test_alarms_that_are_not_normal_are_listed_and_counted(database_url: s
         await web.alarm("n", high, number)
         await web.alarm("n", low, number, active=False, acknowledged=True)
         until = PAST + timedelta(hours=1)
-        shelved = {"suppression": "shelved", "suppressed_until": until, "suppressed_by": "user:1"}
+        shelved: dict[str, Any] = {"suppression": "shelved", "suppressed_until": until, "suppressed_by": "user:1"}
         await web.alarm("n", "facility:silent", priority="critical", **shelved)
         await web.alarm("s", "facility:silent", suppression="out_of_service", active=False, acknowledged=True)
         await web.alarm("s", "facility:facility_anomaly", active=False)
@@ -137,7 +137,7 @@ async def test_the_journal_goes_on_after_an_id_in_either_order(database_url: str
             await web.alarm(facility_id, alarm_id, of, since=PAST + timedelta(hours=hour))
         _, viewer, _ = await web.user("vera", ("n", "View"))
 
-        async def read(**query: object) -> tuple[list[int], Any, str]:
+        async def read(**query: Any) -> tuple[list[int], Any, str]:
             answer = await web.client.get("/journal", headers=viewer, params=query)
             assert answer.status_code == 200, answer.text
             return (
@@ -219,7 +219,7 @@ async def test_a_command_is_written_once_with_its_row_of_the_audit_log(database_
 async def test_whoever_waits_hears_what_came_of_it(database_url: str, tmp_path: Path) -> None:
     async with plant(database_url, tmp_path) as (web, _):
         _, editor, _ = await web.user("eve", ("n", "Edit"))
-        body = {"alarm_id": "facility:silent", "command": "acknowledge", "wait_s": 20}
+        body: dict[str, Any] = {"alarm_id": "facility:silent", "command": "acknowledge", "wait_s": 20}
 
         async def asked_and_decided(command_id: str, refusal: str | None) -> httpx.Response:
             asking = asyncio.create_task(ask(web, editor, command_id=command_id, **body))
