@@ -17,6 +17,7 @@ from engine.facility.port import Answer, Cursor, Host, HostStatus, SensorMessage
 from engine.historian.port import HistorianPort
 from engine.live import LiveChunk
 from engine.metrics import Metrics
+from engine.model import AlarmCommand
 from engine.settings import Settings
 from tests.faults.scheduler import Process, Scheduler, current_process
 
@@ -93,8 +94,8 @@ class HostFace:
     async def probe(self, facility_id: str) -> Answer:
         return await self._call("probe", facility_id)  # type: ignore[no-any-return]
 
-    async def command(self, facility_id: str, payload: bytes) -> Answer:
-        return await self._call("command", facility_id, payload)  # type: ignore[no-any-return]
+    async def command(self, command: AlarmCommand) -> Answer:
+        return await self._call("command", command)  # type: ignore[no-any-return]
 
     async def watch(
         self, facility_id: str, cursor: Cursor | None, wait_s: float

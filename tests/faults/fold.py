@@ -29,6 +29,20 @@ class Event(NamedTuple):
     score: float | None
     message: str
     late: bool
+    actor: str
+    reason: str
+
+
+class Standing(NamedTuple):
+    """An alarm that is not normal, as the core has it and as the table `alarms` shows it."""
+
+    active: bool
+    acknowledged: bool
+    suppression: str
+    until_us: int | None
+    latched: bool
+    since_us: int
+    assignee: str | None
 
 
 @dataclass(slots=True)
@@ -40,6 +54,7 @@ class Folded:
     events: dict[tuple[str, str, int, int], Event] = field(default_factory=dict)
     unknown: set[tuple[str, int]] = field(default_factory=set)
     states: dict[int, bytes] = field(default_factory=dict)
+    alarms: dict[str, Standing] = field(default_factory=dict)
 
     def state(self) -> bytes:
         """After the last entry."""
@@ -66,6 +81,9 @@ def fold(
             if last in states_of:
                 tables.states[last] = core.snapshot()
     tables.states[last] = core.snapshot()
+    tables.alarms = {
+        alarm.alarm_key: Standing(*(getattr(alarm, name, None) for name in Standing._fields)) for alarm in core.alarms()
+    }
     return tables
 
 

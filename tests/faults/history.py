@@ -12,16 +12,26 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from engine.errors import StoreUnavailable
+from engine.historian.historian import Historian
 from engine.historian.port import (
     Creation,
-    HistorianPort,
     Parking,
     StoredItem,
     StoredReading,
     ToldAlarm,
     Unreserved,
 )
-from engine.model import CommitAnswer, DeadLetter, FacilitySetup, FacilityState, LogEntry, Outcome, ParkedItem, Verdict
+from engine.model import (
+    AlarmCommand,
+    CommitAnswer,
+    DeadLetter,
+    FacilitySetup,
+    FacilityState,
+    LogEntry,
+    Outcome,
+    ParkedItem,
+    Verdict,
+)
 from tests.faults.scheduler import Process
 
 T = TypeVar("T")
@@ -30,11 +40,16 @@ Commit = tuple[LogEntry, ...]
 
 @dataclass(slots=True)
 class History:
-    """`commits` of each facility in their order; `epochs` under which each was made."""
+    """`commits` of each facility in their order; `epochs` under which each was made.
+
+    Of people's commands those that were seen are `asked`, and `waiting` those that nobody had decided at the last look.
+    """
 
     commits: dict[str, list[Commit]] = field(default_factory=lambda: defaultdict(list))
     epochs: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     counts: Counter[str] = field(default_factory=Counter)
+    asked: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
     loads: Counter[str] = field(default_factory=Counter)
     _unknown: dict[str, list[Outcome]] = field(default_factory=lambda: defaultdict(list))
 
@@ -93,9 +108,12 @@ class Weather:
 class Store:
     """`HistorianPort` of one process."""
 
-    def __init__(self, process: Process, real: HistorianPort, history: History, weather: Weather) -> None:
+    def __init__(
+        self, process: Process, real: Historian, history: History, weather: Weather, facilities: Sequence[str]
+    ) -> None:
         self._process = process
         self._real = real
+        self._facilities = facilities
         self._history = history
         self._weather = weather
 
@@ -117,6 +135,9 @@ class Store:
 
     async def told_alarms(self, facility_id: str) -> list[ToldAlarm]:
         return await self._call(f"the alarms of {facility_id}", lambda: self._real.told_alarms(facility_id))
+
+    async def standing_commands(self, facility_id: str) -> list[AlarmCommand]:
+        return await self._call(f"the commands of {facility_id}", lambda: self._real.standing_commands(facility_id))
 
     async def commit(self, outcome: Outcome) -> CommitAnswer:
         async def act() -> CommitAnswer:
@@ -152,6 +173,20 @@ class Store:
 
     async def record_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         await self._call(f"dead letters {len(letters)}", lambda: self._real.record_dead_letters(letters))
+
+    async def waiting_commands(self) -> list[AlarmCommand]:
+        """Of this run; the database holds others too."""
+
+        async def act() -> list[AlarmCommand]:
+            found = [each for each in await self._real.waiting_commands() if each.facility_id in self._facilities]
+            self._history.waiting = {command.command_id for command in found}
+            self._history.asked |= self._history.waiting
+            return found
+
+        return await self._call("waiting commands", act)
+
+    async def refuse_command(self, command_id: str, refusal: str) -> None:
+        await self._call(f"refuse {command_id}", lambda: self._real.refuse_command(command_id, refusal))
 
     async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
         await self._call("status", lambda: self._real.write_engine_status(component, state))

@@ -1,7 +1,8 @@
 """One fault run: a hub sends, readers and facilities work through the real code, a seed decides the rest.
 
-Processes of a run: `hub` (sends), `intake` (four BusReaders, one Directory, the ticks), `host-…` (facilities), `fate`
-(restarts and resumes). The historian is the real one and outlives them all, as another process would.
+Processes of a run: `hub` (sends), `operator` (asks things of alarms), `intake` (four BusReaders, one Directory, the
+ticks, what carries commands), `host-…` (facilities), `fate` (restarts and resumes). The historian is the real one and
+outlives them all, as another process would.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tests.faults.cluster import Hosts
 from tests.faults.history import History, Store, Weather
 from tests.faults.hub import ACTIVATION, DATA, DEACTIVATION, QUEUES, SETUP, Plan
 from tests.faults.menu import Fault, Menu
+from tests.faults.operator import Operator, carry, check_commands
 from tests.faults.scheduler import START_US, InlineLoop, Process, Scheduler, current_process
 from tests.faults.stepped_source import SteppedSource
 from tests.faults.upkeep import Job
@@ -120,7 +122,8 @@ class Run:
         self._sent = 0
         self._closing = False
         self._directory: Directory | None = None
-        self._processes = [self.fate, Process("hub", self.scheduler)]
+        self.operator = Operator(Process("operator", self.scheduler), world.db, plan, random.Random(f"{seed} operator"))
+        self._processes = [self.fate, Process("hub", self.scheduler), self.operator.process]
 
     async def go(self) -> None:
         """Play until everything sent is settled and time has passed after it; raises what a process failed with."""
@@ -129,6 +132,7 @@ class Run:
         before = faultpoints.install(self._at_point)
         try:
             self._processes[1].spawn_vital(self._send())
+            self.operator.process.spawn_vital(self.operator.work())
             end = self.fate.spawn_vital(self._watch_over())
             until_us = START_US + round(RUN_S_MAX * 1e6)
             await self.scheduler.run(lambda: end.done() or self._failed(), steps_max=STEPS_MAX, until_us=until_us)
@@ -157,6 +161,7 @@ class Run:
         await check_ledger(self.world.db, self.broker, self.plan)
         for facility_id in self.plan.facilities:
             await self._check_facility(facility_id)
+        self.history.counts.update(await check_commands(self.world.db, self.operator, self.history))
         for check in self.tweaks.checks:
             await check()
 
@@ -215,7 +220,9 @@ class Run:
     def _drained(self) -> bool:
         paused = any(process.state == "paused" for process in self._every_process())
         over = self.menu.away is None or self.scheduler.now_us >= START_US + round(self.menu.away[1] * 1e6)
-        return self._sent == len(self.plan.sends) and not self._waiting() and not paused and over
+        decided = self.history.asked - self.history.waiting
+        is_heard = self.operator.has_asked_all() and decided.issuperset(self.operator.asked)
+        return self._sent == len(self.plan.sends) and not self._waiting() and not paused and over and is_heard
 
     def _waiting(self) -> bool:
         return any(self.broker.waiting(queue) for queue in QUEUES)
@@ -259,6 +266,7 @@ class Run:
         }
         for reader in readers.values():
             process.spawn_vital(reader.run())
+        process.spawn_vital(carry(process, store, directory))
         while not self._closing:
             await process.sleep(self.settings.tick_s)
             watermark_us = readers[DATA].watermark_us()
@@ -274,7 +282,7 @@ class Run:
                 await process.sleep(2.0)
 
     def _store_of(self, process: Process) -> Store:
-        return Store(process, self.world.historian, self.history, self.weather)
+        return Store(process, self.world.historian, self.history, self.weather, self.plan.facilities)
 
     def _every_process(self) -> list[Process]:
         return [*self._processes, *(process for process, _ in self.hosts.every)]
