@@ -128,6 +128,7 @@ bench-year: setup ## what a year costs on disk and to be asked (ARGS="--sensors 
 pictures: setup ## draw the pictures of docs/ anew
 	@$(BIN)/python -m bench.pictures
 	@$(BIN)/python -m bench.week_picture
+	@$(BIN)/python -m bench.alarm_picture
 
 docs: setup ## write the tables that docs/ takes from the code
 	$(BIN)/python scripts/write_tables.py
