@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from engine.clock import Clock
 from engine.errors import StoreError
 from engine.facility.port import Answer, Result
-from engine.historian.port import FACILITY_RETIRED, HousekeepingPort
+from engine.historian.port import FACILITY_RETIRED
 from engine.model import AlarmCommand
 
 ANSWER_S_MAX: Final = 30.0
@@ -27,6 +27,16 @@ RETRY_S: Final = 1.0
 CRASHES_MAX: Final = 3
 
 log = structlog.get_logger()
+
+
+class Asked(Protocol):
+    """The part of HousekeepingPort that this needs."""
+
+    async def waiting_commands(self) -> list[AlarmCommand]:
+        """See HousekeepingPort."""
+
+    async def refuse_command(self, command_id: str, refusal: str) -> None:
+        """See HousekeepingPort."""
 
 
 class Wakes(Protocol):
@@ -42,9 +52,7 @@ class Wakes(Protocol):
 class Commands:
     """Those of one facility one after the other, in the order in which they were asked for; facilities side by side."""
 
-    def __init__(
-        self, historian: HousekeepingPort, clock: Clock, send: Callable[[AlarmCommand], Awaitable[Answer]]
-    ) -> None:
+    def __init__(self, historian: Asked, clock: Clock, send: Callable[[AlarmCommand], Awaitable[Answer]]) -> None:
         self._historian = historian
         self._clock = clock
         self._send = send

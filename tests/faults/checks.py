@@ -28,14 +28,17 @@ JOURNAL = """
     FROM alarm_events WHERE facility_id = $1 ORDER BY id
 """
 ALARMS = """
-    SELECT alarm_key, active, acknowledged, suppression, suppressed_until, latched, since, assignee FROM alarms
+    SELECT alarm_key, active, acknowledged, suppression, suppressed_until, latched, since, assignee,
+           message IS NOT NULL AS was_active
+    FROM alarms
     WHERE facility_id = $1 AND (active OR NOT acknowledged OR latched OR suppression <> 'none')
 """
 CONFLICTS = """
     SELECT sensor_no, tracked_at, float8send(value) AS value, text_value
     FROM reading_conflicts WHERE sensor_no = ANY($1)
 """
-MOVES = {"activated", "activated_silently", "returned"}
+BEGUN = {"activated", "activated_silently"}
+RELEASED = {"unshelved", "unsuppressed", "in_service"}
 LOG = "SELECT commit_no, kind, payload FROM facility_commits WHERE facility_id = $1 ORDER BY commit_no"
 
 
@@ -70,7 +73,7 @@ async def _check_alarms(db: asyncpg.Connection, facility_id: str, folded: Folded
             row["suppression"],
             None if row["suppressed_until"] is None else us(row["suppressed_until"]),
             row["latched"],
-            us(row["since"]),
+            us(row["since"]) if row["was_active"] else 0,
             row["assignee"],
         )
         for row in await db.fetch(ALARMS, facility_id)
@@ -157,21 +160,31 @@ async def _check_letters(db: asyncpg.Connection, plan: Plan, dead: Counter[tuple
 
 
 def check_alerts(plan: Plan, folded: Folded, numbers: dict[str, int]) -> None:
-    """Each planted violation left exactly one alert or late exceedance; no alarm activates twice without a return."""
+    """Each planted violation left exactly one activation or late exceedance; no alarm activates twice without a return,
+    unless people had it kept from them meanwhile.
+    """
     for sensor in plan.sensors.values():
         if sensor.planted_us is not None and sensor.sensor_id in numbers:
             told = _told(folded, sensor, numbers[sensor.sensor_id])
             assert len(told) == 1, f"{sensor.sensor_id} at {sensor.planted_us}: {told}"
     active: set[str] = set()
-    silent: dict[str, bool] = {}
+    before: dict[str, str] = {}
+    silent: set[str] = set()
     for event in folded.events.values():
-        if event.late or event.transition not in MOVES:
+        if event.late:
             continue
-        # people may be told later of what was activated silently
-        again = event.transition == "activated" and silent.get(event.alarm_key, False)
-        silent[event.alarm_key] = event.transition == "activated_silently"
-        assert again or (event.alarm_key in active) == (event.transition == "returned"), f"{event} out of turn"
-        active = active - {event.alarm_key} if event.transition == "returned" else active | {event.alarm_key}
+        is_active = event.alarm_key in active
+        # people may be told later of what was activated silently, and again after they had put it aside
+        is_owed = event.alarm_key in silent or before.get(event.alarm_key) in RELEASED
+        is_told_anew = event.transition == "activated" and is_active and is_owed
+        if event.transition in BEGUN | {"returned"}:
+            silent = (
+                silent | {event.alarm_key} if event.transition == "activated_silently" else silent - {event.alarm_key}
+            )
+            if not is_told_anew:
+                assert is_active == (event.transition == "returned"), f"{event} out of turn"
+                active ^= {event.alarm_key}
+        before[event.alarm_key] = event.transition
 
 
 def _told(folded: Folded, sensor: Sensor, sensor_no: int) -> list[Event]:
@@ -179,7 +192,7 @@ def _told(folded: Folded, sensor: Sensor, sensor_no: int) -> list[Event]:
         event
         for event in folded.events.values()
         if (event.sensor_no, event.event_time_us, event.rule) == (sensor_no, sensor.planted_us, "high")
-        and event.transition in {"activated", "activated_silently", "late_exceedance", "past_excursion"}
+        and event.transition in BEGUN | {"late_exceedance", "past_excursion"}
     ]
 
 

@@ -34,7 +34,7 @@ class Event(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """An alarm that is not normal, as the core has it and as the table `alarms` shows it."""
+    """An alarm that is not normal, as the core has it and as the table `alarms` shows it; 0: it was never active."""
 
     active: bool
     acknowledged: bool
@@ -82,7 +82,8 @@ def fold(
                 tables.states[last] = core.snapshot()
     tables.states[last] = core.snapshot()
     tables.alarms = {
-        alarm.alarm_key: Standing(*(getattr(alarm, name, None) for name in Standing._fields)) for alarm in core.alarms()
+        alarm.alarm_key: Standing(**{name: getattr(alarm, name) for name in Standing._fields})
+        for alarm in core.alarms()
     }
     return tables
 

@@ -60,7 +60,7 @@ class Table:
 @asynccontextmanager
 async def carrying(table: Table) -> AsyncIterator[None]:
     clock = ManualClock(0)
-    commands = Commands(table, clock, table.send)  # type: ignore[arg-type]  # two of its methods
+    commands = Commands(table, clock, table.send)
     task = asyncio.create_task(commands.carry(table))
     try:
         async with asyncio.timeout(5):

@@ -8,6 +8,7 @@ import os
 import signal
 from pathlib import Path
 
+import asyncpg
 import pytest
 from azure.servicebus.aio import ServiceBusClient
 
@@ -71,14 +72,26 @@ async def test_nothing_is_lost_or_doubled_when_processes_are_killed(tmp_path: Pa
                 activated = "SELECT count(*) FROM alarm_events WHERE transition = 'activated' AND rule <> 'stale'"
                 alerts = await rows.fetchval(activated)
 
+                async def in_force() -> bool:
+                    return not await rows.fetchval("SELECT count(*) FROM alarm_commands WHERE state <> 'done'")
+
+                await ask(rows, "acknowledge")
+                await eventually(in_force, 30, engine.log_text)
                 for victim in ("FacilityActor", "HistorianActor", "IntakeActor"):
                     for _ in range(5):
                         await field.send(30)
                         await asyncio.sleep(0.05)
                     killed = engine.kill_actor(victim)
+                    await ask(rows, "comment")
                     await field.send(30)
                     await eventually(all_stored, 40, engine.log_text)
                     assert killed not in engine.pids_of(victim)
+                    await eventually(in_force, 30, engine.log_text)
+                by_people = "SELECT transition, command_id FROM alarm_events WHERE command_id IS NOT NULL ORDER BY id"
+                told = [tuple(row) for row in await rows.fetch(by_people)]
+                assert [transition for transition, _ in told] == ["acknowledged", *["commented"] * 3]
+                assert len(set(told)) == 4
+                assert await rows.fetchval("SELECT acknowledged_by FROM alarms WHERE rule = 'high'") == "user:1"
 
                 left = await engine.kill()
                 await field.send(30)
@@ -101,6 +114,20 @@ async def test_nothing_is_lost_or_doubled_when_processes_are_killed(tmp_path: Pa
             await feed.close()
             if engine.process is not None and engine.process.returncode is None:
                 os.killpg(engine.process.pid, signal.SIGKILL)
+
+
+async def ask(rows: asyncpg.Connection, command: str) -> None:
+    """As the web server does, of the alarm of north's sensor."""
+    async with rows.transaction():
+        await rows.execute(
+            """INSERT INTO alarm_commands (command_id, facility_id, alarm_key, command, asked_at, actor, actor_name,
+                                           reason, state, refusal)
+               SELECT gen_random_uuid()::text, 'north', sensor_no || ':high', $1, clock_timestamp(), 'user:1', 'ann',
+                      'because', 'waiting', ''
+                 FROM sensors WHERE id = 'north-t'""",
+            command,
+        )
+        await rows.execute("SELECT pg_notify('alarm_commands', 'north')")
 
 
 async def first_frame(feed: ClusterFeed, facility: str) -> bytes:
