@@ -370,6 +370,7 @@ class FacilityState:
     """What a load returns. The epoch was taken before anything else was read.
 
     detection   by type of sensor: what a sensor that arrives begins with
+    rules       the same of its alarms, as SensorConfig.settings
     removed     when each sensor was removed that the facility once had
     removed_us  when a facility of this id was removed before this one was made; -1: never
     """
@@ -382,5 +383,6 @@ class FacilityState:
     parked: tuple[tuple[int, ParkedItem], ...]
     last_commit_no: int
     detection: Mapping[SensorType, Detection] = field(default_factory=dict)
+    rules: Mapping[SensorType, Mapping[str, object]] = field(default_factory=dict)
     removed: Mapping[str, int] = field(default_factory=dict)
     removed_us: int = -1

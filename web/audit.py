@@ -39,6 +39,7 @@ class Action(StrEnum):
     SENSOR_REMOVED = "sensor.removed"
     DETECTION_UPDATED = "detection.updated"
     ALARM_COMMANDED = "alarm.commanded"
+    RULES_UPDATED = "rules.updated"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     EXPORT_CREATED = "export.created"

@@ -109,6 +109,7 @@ class Facility:
         self._commit_no = self._watermark_us = 0
         self._sensors: dict[str, SensorConfig] = {}
         self._detection: Mapping[SensorType, Detection] = {}
+        self._rules: Mapping[SensorType, Mapping[str, object]] = {}
         self._gone = Gone({}, -1)
         self._parked_for: set[str] = set()
         self._prelude: bytes | None = None
@@ -222,7 +223,7 @@ class Facility:
         self._core = recovered.core
         self._commit_no = state.last_commit_no
         self._sensors = {sensor.sensor_id: sensor for sensor in state.sensors}
-        self._detection = state.detection
+        self._detection, self._rules = state.detection, state.rules
         self._gone = Gone(state.removed, state.removed_us)
         self._prelude = config  # what the core was told last is in its state only; telling it again changes nothing
         self._watermark_us = 0
@@ -258,7 +259,13 @@ class Facility:
         activations = [message for _, message in parked.activations]
         numbers = await self._numbers([*activations, *arrived])
         plan = SensorPlan(
-            self.facility_id, self._sensors, numbers, self._detection, gone=self._gone, settings=self._settings
+            self.facility_id,
+            self._sensors,
+            numbers,
+            self._detection,
+            self._rules,
+            gone=self._gone,
+            settings=self._settings,
         )
         plan.add_all([*activations, *arrived])
         unparked = [row_id for row_id, _ in parked.activations]
@@ -345,6 +352,8 @@ class Facility:
         unknown = [row for effect in effects for row in effect.unknown]
         waiting, idle = self._gone.parted(unknown, self._sensors)
         events = payloads.alarm_events(effects)
+        if events and self._core is not None:
+            events = payloads.told_latched(events, self._core.alarms())
         if step.command is not None:
             events = [replace(event, command_id=step.command.command_id) for event in events]
         parked = [payloads.parked_reading(self.facility_id, *row) for row in waiting]

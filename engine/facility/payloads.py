@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 
 import native
@@ -121,6 +121,18 @@ def alarm_events(effects: Sequence[native.Effects]) -> list[AlarmEvent]:
             events = [event for event in events if event.only_if_stored not in before]
         found += events
     return found
+
+
+def told_latched(events: Sequence[AlarmEvent], alarms: Iterable[native.AlarmState]) -> list[AlarmEvent]:
+    """Activations say so where their alarm stays until it is reset: the journal is all that its present knows."""
+    latched = {alarm.alarm_key for alarm in alarms if alarm.latched}
+
+    def told(event: AlarmEvent) -> AlarmEvent:
+        if event.alarm_key not in latched or not event.transition.startswith("activated"):
+            return event
+        return replace(event, explanation_json=json.dumps(json.loads(event.explanation_json) | {"latched": True}))
+
+    return [told(event) for event in events]
 
 
 def live_frames(effects: Sequence[native.Effects], not_stored: Iterable[tuple[int, int]]) -> list[LiveFrame]:

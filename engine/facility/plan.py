@@ -43,6 +43,7 @@ class SensorPlan:
         sensors: Mapping[str, SensorConfig],
         numbers: Mapping[str, int | Unreserved],
         detection: Mapping[SensorType, Detection],
+        rules: Mapping[SensorType, Mapping[str, object]],
         *,
         gone: Gone,
         settings: Settings,
@@ -50,6 +51,7 @@ class SensorPlan:
         self._facility_id = facility_id
         self._numbers = numbers
         self._detection = detection
+        self._rules = rules
         self._gone = gone
         self._settings = settings
         self._touched: dict[str, SensorConfig] = {}
@@ -129,6 +131,7 @@ class SensorPlan:
             installed_at_us=message.tracked_at_us,
             status_changed_at_us=message.tracked_at_us,
             detection=self._detection.get(message.type, Detection()),
+            settings=self._rules.get(message.type, {}),
         )
         self.sensors[sensor.sensor_id] = self._touched[sensor.sensor_id] = sensor
         self.arrivals.add(sensor.sensor_id)

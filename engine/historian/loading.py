@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 import asyncpg
 import structlog
 
+from engine.alarm_rules import merged
 from engine.errors import CommitFenced, StoreUnavailable
 from engine.historian.connection import APPLICATION_NAME, LOCK_WAIT_S_MAX
 from engine.historian.port import StoredItem, StoredReading
@@ -68,6 +70,9 @@ async def _read_state(connection: Any, facility_id: str, epoch: int) -> Facility
     facility = await connection.fetchrow(SQL["facility_get"], facility_id)
     sensors = await connection.fetch(SQL["sensors_of"], facility_id)
     by_type = await connection.fetch(SQL["detection_by_type"], facility_id)
+    rules = await connection.fetch(SQL["rules_of"], facility_id)
+    of_type = {SensorType(row["sensor_type"]): json.loads(row["settings"]) for row in rules if row["sensor_type"]}
+    of_sensor = {row["sensor_id"]: json.loads(row["settings"]) for row in rules if row["sensor_id"]}
     point = await connection.fetchrow(SQL["checkpoint_get"], facility_id)
     checkpoint = Checkpoint(point["commit_no"], point["core_version"], point["state"]) if point else None
     covered = checkpoint.commit_no if checkpoint else 0
@@ -86,12 +91,16 @@ async def _read_state(connection: Any, facility_id: str, epoch: int) -> Facility
             facility["is_retired"],
         ),
         epoch=epoch,
-        sensors=tuple(_sensor(row) for row in sensors),
+        sensors=tuple(
+            _sensor(row, merged(of_type.get(SensorType(row["type"]), {}), of_sensor.get(row["id"], {})))
+            for row in sensors
+        ),
         checkpoint=checkpoint,
         log=tuple(log),
         parked=tuple((stored.id, stored.item) for stored in parked),
         last_commit_no=log[-1].commit_no if log else covered,
         detection={SensorType(row["sensor_type"]): _detection(row) for row in by_type},
+        rules=of_type,
         removed={row["subject_id"]: row["removed_at"] for row in removals if row["kind"] == "sensor"},
         removed_us=next((row["removed_at"] for row in removals if row["kind"] == "facility"), -1),
     )
@@ -103,7 +112,7 @@ async def recent_readings(connection: Any, sensor_nos: Sequence[int], readings_m
     return [(number, at_us, repr(value) if text is None else text) for number, at_us, value, text in rows]
 
 
-def _sensor(row: Any) -> SensorConfig:
+def _sensor(row: Any, settings: Mapping[str, object]) -> SensorConfig:
     return SensorConfig(
         sensor_id=row["id"],
         sensor_no=row["sensor_no"],
@@ -116,6 +125,7 @@ def _sensor(row: Any) -> SensorConfig:
         status_changed_at_us=row["status_changed_at"],
         detection=_detection(row),
         is_retired=row["is_retired"],
+        settings=settings,
     )
 
 

@@ -230,6 +230,11 @@ WHERE s.facility_id = $1 ORDER BY s.sensor_no;
 SELECT sensor_type, budget_days, warming_readings, physical_low, physical_high, is_on
 FROM detection_settings WHERE facility_id = $1 AND sensor_type IS NOT NULL;
 
+-- name: rules_of
+-- The newest of each type and of each sensor.
+SELECT DISTINCT ON (sensor_type, sensor_id) sensor_type, sensor_id, settings
+FROM sensor_rules WHERE facility_id = $1 ORDER BY sensor_type, sensor_id, id DESC;
+
 -- name: checkpoint_get
 SELECT commit_no, core_version, state FROM checkpoints WHERE facility_id = $1;
 

@@ -293,6 +293,24 @@ detection_versions = Table(
     CheckConstraint("num_nonnulls(sensor_type, sensor_id) = 1", name="subject"),
 )
 
+# Alarm rules as people set them, for one sensor or one type of a facility's sensors, as the core reads them. Never
+# changed: the newest row of a subject holds, the others say what held before.
+sensor_rules = Table(
+    "sensor_rules",
+    metadata,
+    _identity(),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), nullable=False),
+    Column("sensor_type", Text),
+    Column("sensor_id", Text, ForeignKey("sensors.id", ondelete="CASCADE")),
+    Column("settings", JSONB, nullable=False),
+    Column("set_at", Time, nullable=False, server_default=sa.func.now()),
+    Column("set_by", Text, nullable=False),
+    Column("set_by_name", Text, nullable=False),
+    CheckConstraint("num_nonnulls(sensor_type, sensor_id) = 1", name="subject"),
+    Index("sensor_rules_facility_id_idx", "facility_id", "sensor_type", "id"),
+    Index("sensor_rules_sensor_id_idx", "sensor_id", "id"),
+)
+
 # --- readings ---------------------------------------------------------------------------------------------------------
 
 # Partitioned by UTC day (engine/historian/partitions.py); no foreign key: the commit checks sensor_no set-wise.

@@ -232,6 +232,7 @@ ADDITIVE = {
     "GET /alarm-counts",
     "POST /alarm-commands/{facility_id}",
     "GET /journal",
+    *(f"{method} /rules/{what}" for method in ("GET", "PUT", "DELETE") for what in DETECTION),
     "GET /sensor-records",
     "GET /sensor-readings/{sensor_id}",
     "GET /exports/{dataset}",

@@ -52,7 +52,7 @@ class Plant:
 
     async def calm(self) -> None:
         """For longer than a return is delayed."""
-        for _ in range(3):
+        for _ in range(6):
             await self.read("22")
 
     async def state(self) -> str:
@@ -160,6 +160,20 @@ async def test_the_same_again_is_once_and_what_cannot_be_says_why(plant: Plant) 
     with pytest.raises(Refused, match="are the most"):
         await alarms.shelve(*of, datetime.now(UTC) + timedelta(days=2), "too long")
     assert await plant.told() == ["commented"]
+
+
+async def test_what_latches_stays_until_somebody_resets_it(plant: Plant) -> None:
+    admin = await plant.web.admin()
+    latched = {"rules": [{"rule": "high", "latched": True}]}
+    assert (await plant.web.client.put("/rules/sensor/s", headers=admin, json=latched)).status_code == 200
+    await plant.restart()
+    await plant.read("26")
+    await plant.gis.alarms.acknowledge("f", plant.alarm)
+    assert await plant.state() == "acknowledged"
+    await plant.calm()
+    assert await plant.state() == "latched"
+    await plant.gis.alarms.command("f", plant.alarm, "reset")
+    assert await plant.state() == "normal"
 
 
 async def test_a_core_that_is_rebuilt_keeps_what_people_asked(plant: Plant) -> None:

@@ -1,0 +1,125 @@
+"""The JSON of alarm rules: what is set for a sensor, for a type of a facility, who set it when, and what holds."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, StrictBool, StrictFloat, StringConstraints, model_validator
+
+from engine.model import SensorType
+from web.contract.shapes import Readable
+from web.wire.alarms import Priority
+from web.wire.times import ContractTime
+
+RULES_MAX = 20
+TEXT_MAX = 200
+
+
+class Rule(StrEnum):
+    """Rules that can be set; see docs/alarm-rules.md."""
+
+    HIGH_HIGH = "high_high"
+    HIGH = "high"
+    LOW = "low"
+    LOW_LOW = "low_low"
+    RATE_OF_CHANGE = "rate_of_change"
+    ANOMALY = "anomaly"
+    STALE = "stale"
+
+
+RuleText = Annotated[str, StringConstraints(max_length=TEXT_MAX), Readable]
+
+
+class RuleChange(BaseModel):
+    """What is absent or null is as the profile or the type has it. Numbers are in the unit of the readings."""
+
+    rule: Rule
+    enabled: StrictBool | None = None
+    limit: StrictFloat | None = None
+    priority: Priority | None = None
+    deadband: StrictFloat | None = None
+    on_delay_s: StrictFloat | None = None
+    off_delay_s: StrictFloat | None = None
+    latched: StrictBool | None = Field(None, description="stays until somebody resets it")
+    re_alarm_s: StrictFloat | None = Field(None, description="told again while nobody acknowledges it")
+    window_s: StrictFloat | None = Field(None, description="of the rate of change")
+    source: RuleText | None = Field(None, description="where the limit comes from")
+    message: RuleText | None = None
+    consequence: RuleText | None = None
+    response: RuleText | None = None
+
+
+class RuleSettings(BaseModel):
+    """All that is set here; `rules` name each rule at most once."""
+
+    profile: Literal["hub", "ambient_safety", "gas_quality"] | None = None
+    unit: RuleText | None = Field(None, description="of the readings, where it is not the type's")
+    rules: list[RuleChange] = Field(default_factory=list, max_length=RULES_MAX)
+
+    @model_validator(mode="after")
+    def _each_is_named_once(self) -> RuleSettings:
+        names = [change.rule for change in self.rules]
+        if len(set(names)) < len(names):
+            raise ValueError("names a rule twice")
+        return self
+
+
+class NewRules(RuleSettings):
+    """Replaces what was set here before."""
+
+
+class NewTypeRules(NewRules):
+    sensor_type: SensorType
+
+
+class RuleInForce(BaseModel):
+    """`source`: where its limit comes from."""
+
+    rule: str
+    limit: float | None
+    unit: str
+    priority: str
+    deadband: float
+    on_delay_s: float
+    off_delay_s: float
+    latched: bool
+    re_alarm_s: float | None
+    window_s: float | None
+    source: str
+    message: str | None
+    consequence: str | None
+    response: str | None
+
+
+class RulesVersion(BaseModel):
+    """What was set once, by whom; the newest holds."""
+
+    version: int
+    set_at: ContractTime
+    set_by: str
+    set_by_name: str
+    settings: RuleSettings
+
+
+class SensorRules(BaseModel):
+    """A rule that is set for the sensor goes, whole, before what is set of it for its type in the facility."""
+
+    sensor_id: str
+    sensor_type: SensorType
+    of_sensor: RuleSettings
+    of_type: RuleSettings
+    in_force: list[RuleInForce]
+    versions: list[RulesVersion] = Field(description="of the sensor's own, the newest first")
+
+
+class TypeRules(BaseModel):
+    sensor_type: SensorType
+    of_type: RuleSettings
+    in_force: list[RuleInForce] = Field(description="for sensors that have none of their own")
+    versions: list[RulesVersion] = Field(description="the newest first")
+
+
+class FacilityRules(BaseModel):
+    facility_id: str
+    types: list[TypeRules] = Field(description="each that the facility has sensors of, or rules for")
