@@ -34,6 +34,7 @@ _DONE = {
     "unshelve": "on no shelf any more",
     "out_of_service": "out of service",
     "return_to_service": "in service",
+    "reset": "reset",
 }
 
 

@@ -179,6 +179,20 @@ def in_service(
 
 
 @app.command()
+def reset(
+    alarm: AlarmId,
+    facility: Facility = None,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let go of one that latched; it has no effect while its condition is true."""
+    _command(alarm, facility, "reset", (url, user, password), data_dir, as_json)
+
+
+@app.command()
 def watch(
     seen_id: Annotated[
         int | None, typer.Option("--after", metavar="ID", min=0, help="Go on after this row; without: from now on.")

@@ -58,6 +58,7 @@ ALARM = "1:high"
 COMMAND_ID = "shift-7-42"
 ACKNOWLEDGE = {"alarm_id": ALARM, "command": "acknowledge", "reason": "on my way", "command_id": COMMAND_ID}
 OF_SENSOR = {"budget_days": 5, "warming_readings": 1000}
+STRICTER = {"rules": [{"rule": "high", "limit": 24, "priority": "high", "source": "operating handbook 3.2"}]}
 RANGE = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "freq": "15S", "aggregation": "mean"}
 PART = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "order": "asc", "limit": 2}
 # In this order, by the first Admin: route, path, query, body.
@@ -87,6 +88,12 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
         {"sensor_type": "Temperature"},
         None,
     ),
+    ("PUT /rules/facility/{facility_id}", {"facility_id": FACILITY}, {}, {"sensor_type": "Temperature", **STRICTER}),
+    ("GET /rules/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),
+    ("PUT /rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, STRICTER),
+    ("GET /rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, None),
+    ("DELETE /rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, None),
+    ("DELETE /rules/facility/{facility_id}", {"facility_id": FACILITY}, {"sensor_type": "Temperature"}, None),
     ("GET /sensor-records/{sensor_id}", {"sensor_id": SENSOR}, RANGE, None),
     ("GET /sensor-records", {}, RANGE | {"sensor_id": [SENSOR, OTHER_SENSOR]}, None),
     ("GET /sensor-readings/{sensor_id}", {"sensor_id": SENSOR}, PART, None),
