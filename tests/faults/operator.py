@@ -47,9 +47,11 @@ NO_ALARM = "999999999:high"
 class Operator:
     """Asks `wanted` commands of a run's facilities, at moments and of alarms that chance decides."""
 
-    def __init__(self, process: Process, db: asyncpg.Connection, plan: Plan, chance: random.Random) -> None:
+    def __init__(
+        self, process: Process, db: asyncpg.Connection, plan: Plan, chance: random.Random, wanted: int
+    ) -> None:
         self.process = process
-        self.wanted = chance.randint(2, 6)
+        self.wanted = wanted
         self.asked: list[str] = []
         self._db = db
         self._plan = plan

@@ -89,6 +89,7 @@ class Tweaks:
     settings: dict[str, object] = field(default_factory=dict)
     after_s: float = 10.0
     closes: bool = False  # ends with a clean shutdown: every facility writes a checkpoint
+    asks: bool = False  # people ask things of alarms
 
 
 class Run:
@@ -122,7 +123,9 @@ class Run:
         self._sent = 0
         self._closing = False
         self._directory: Directory | None = None
-        self.operator = Operator(Process("operator", self.scheduler), world.db, plan, random.Random(f"{seed} operator"))
+        chance = random.Random(f"{seed} operator")
+        wanted = chance.randint(2, 6) if self.tweaks.asks else 0
+        self.operator = Operator(Process("operator", self.scheduler), world.db, plan, chance, wanted)
         self._processes = [self.fate, Process("hub", self.scheduler), self.operator.process]
 
     async def go(self) -> None:

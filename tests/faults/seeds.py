@@ -26,6 +26,7 @@ def seeded(world: World, seed: int) -> Run:
         settings={"facilities_per_actor": chance.choice((1, 3))},
         after_s=chance.choice((5, 5, 150)),  # long enough for silent sensors to become stale
         closes=chance.random() < 0.3,
+        asks=True,
     )
     if seed % UPKEEP_EVERY == 0:
         upkeep = Upkeep(world, chance, tag)

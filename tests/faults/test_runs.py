@@ -60,6 +60,8 @@ def test_the_faults_bit(request: pytest.FixtureRequest) -> None:
         "die",
         "fail",
         *POINTS,
+        "commands_done",
+        "commands_refused",
     ):
         assert _totals[name] > 0, f"{name} never happened in {_totals['runs']} runs"
     assert _totals["loads"] > _totals["runs"], "nothing was ever loaded again"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,20 +114,6 @@ def shelve(
 
 
 @app.command()
-def unshelve(
-    alarm: AlarmId,
-    facility: Facility = None,
-    url: Url = None,
-    user: User = None,
-    password: Password = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take it off the shelf before its time; if it stands, it is told anew."""
-    _command(alarm, facility, "unshelve", (url, user, password), data_dir, as_json)
-
-
-@app.command()
 def comment(
     alarm: AlarmId,
     text: Annotated[str, typer.Argument(help="What to write into its history.")],
@@ -164,34 +151,6 @@ def out_of_service(
     _command(alarm, facility, "out_of_service", login, data_dir, as_json, reason=reason, work_order=work_order)
 
 
-@app.command("in-service")
-def in_service(
-    alarm: AlarmId,
-    facility: Facility = None,
-    url: Url = None,
-    user: User = None,
-    password: Password = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Return it to service; if it stands, it is told anew."""
-    _command(alarm, facility, "return_to_service", (url, user, password), data_dir, as_json)
-
-
-@app.command()
-def reset(
-    alarm: AlarmId,
-    facility: Facility = None,
-    url: Url = None,
-    user: User = None,
-    password: Password = None,
-    data_dir: DataDir = None,
-    as_json: AsJson = False,
-) -> None:
-    """Let go of one that latched; it has no effect while its condition is true."""
-    _command(alarm, facility, "reset", (url, user, password), data_dir, as_json)
-
-
 @app.command()
 def watch(
     seen_id: Annotated[
@@ -211,6 +170,24 @@ def watch(
     from engine.commands.login import LoginOptions
 
     run_watch(given(data_dir=data_dir), LoginOptions(url, user, password), seen_id, as_json)
+
+
+def _word(command: str, about: str) -> Callable[..., None]:
+    """The function of a word that needs no more than its alarm."""
+
+    def word(
+        alarm: AlarmId,
+        facility: Facility = None,
+        url: Url = None,
+        user: User = None,
+        password: Password = None,
+        data_dir: DataDir = None,
+        as_json: AsJson = False,
+    ) -> None:
+        _command(alarm, facility, command, (url, user, password), data_dir, as_json)
+
+    word.__doc__ = about
+    return word
 
 
 def _command(
@@ -233,3 +210,8 @@ def _until(duration: str) -> datetime:
     if found is None:
         raise SettingsError(f"--for {duration} is no time; write 30m, 8h or 1d")
     return datetime.now(UTC) + timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+app.command("unshelve")(_word("unshelve", "Take it off the shelf before its time; if it stands, it is told anew."))
+app.command("in-service")(_word("return_to_service", "Return it to service; if it stands, it is told anew."))
+app.command("reset")(_word("reset", "Let go of one that latched; it has no effect while its condition is true."))
