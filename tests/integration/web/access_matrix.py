@@ -265,7 +265,7 @@ class Walker:
             "facility_ids": [],
             "sensor_ids": [],
             "columns": [],
-            "rules": [],
+            "rules": [{"rule": "high", "limit": 24}],
             "expected_freq": "15S",
             "physical_low": -40,
             "physical_high": 120,

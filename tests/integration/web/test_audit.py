@@ -43,6 +43,12 @@ AUDITED = {
     "DELETE /detection/sensor/{sensor_id}": Action.DETECTION_UPDATED,
     "PUT /detection/facility/{facility_id}": Action.DETECTION_UPDATED,
     "DELETE /detection/facility/{facility_id}": Action.DETECTION_UPDATED,
+    **{
+        f"{method} /rules/{what}": Action.RULES_UPDATED
+        for method in ("PUT", "DELETE")
+        for what in ("sensor/{sensor_id}", "facility/{facility_id}")
+    },
+    "POST /alarm-commands/{facility_id}": Action.ALARM_COMMANDED,
     "POST /api-keys": Action.KEY_CREATED,
     "DELETE /api-keys/{key_id}": Action.KEY_REVOKED,
     "POST /auth/password": Action.PASSWORD_CHANGED,
