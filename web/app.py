@@ -31,6 +31,7 @@ from web.api import (
     exports,
     facilities,
     health,
+    incidents,
     keys,
     oidc,
     pages,
@@ -97,6 +98,7 @@ NOUNS: tuple[Noun, ...] = (
     audit.noun,
     set_aside.noun,
     health.noun,
+    incidents.noun,
 )
 SLOW_BODY_S_MAX = 15
 LARGE_PIECES_MAX = 2

@@ -17,6 +17,9 @@ from engine.client.alarm_shapes import (
     AlarmFrame,
     AlarmWithHistory,
     Commanded,
+    Incident,
+    IncidentMember,
+    IncidentWithMembers,
     JournalEntry,
 )
 from engine.client.alarms import Alarms
@@ -90,6 +93,9 @@ __all__ = [
     "FacilityDetection",
     "Gap",
     "GasInSight",
+    "Incident",
+    "IncidentMember",
+    "IncidentWithMembers",
     "JournalEntry",
     "KeyGrant",
     "LiveAlert",

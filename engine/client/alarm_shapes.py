@@ -92,6 +92,50 @@ class JournalPart(Shape):
     next: int | None
 
 
+class IncidentMember(Shape):
+    """`event_time`: when it began first. `returned_at`, `acknowledged_at`: after it began last; None: not yet."""
+
+    alarm_id: str
+    sensor_id: str | None
+    sensor_name: str | None
+    rule: str
+    priority: str
+    message: str
+    event_time: Time
+    returned_at: Time | None
+    acknowledged_at: Time | None
+    is_silent: bool = False
+
+
+class Incident(Shape):
+    """Alarms of one facility that began together; `state` is unacknowledged, acknowledged, returned_unacknowledged or
+    over.
+    """
+
+    id: int
+    facility_id: str
+    facility_name: str | None
+    state: str
+    priority: str
+    began: Time
+    ended: Time | None
+    alarms: int
+    active: int
+    unacknowledged: int
+    first_out: IncidentMember
+
+
+class Incidents(Shape):
+    incidents: list[Incident]
+
+
+class IncidentWithMembers(Shape):
+    """`members`: in the order in which they began."""
+
+    incident: Incident
+    members: list[IncidentMember]
+
+
 class Commanded(Shape):
     """`done`: in force. `waiting`: written down, and in force as soon as its facility can."""
 

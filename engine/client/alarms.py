@@ -12,6 +12,9 @@ from engine.client.alarm_shapes import (
     AlarmFrame,
     AlarmWithHistory,
     Commanded,
+    Incident,
+    Incidents,
+    IncidentWithMembers,
     JournalEntry,
     JournalPart,
 )
@@ -21,6 +24,7 @@ from engine.client.streams import Streams, TellAway
 
 PAGE_ROWS = 500
 WAIT_S = 5.0
+INCIDENTS = 50
 
 
 class Alarms:
@@ -68,6 +72,27 @@ class Alarms:
         """NotFound for one that was never anything but normal."""
         path = f"/alarms/{quoted(alarm_id)}"
         return await self._client.get(AlarmWithHistory, path, facility_id=facility_id, limit=history)
+
+    async def incidents(
+        self,
+        *,
+        facility_id: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = INCIDENTS,
+    ) -> list[Incident]:
+        """Alarms that began together, the newest first; by when they began, without `start` in the last seven days."""
+        wanted = {
+            "facility_id": facility_id,
+            "start_date": None if start is None else spelled(start),
+            "end_date": None if end is None else spelled(end),
+        }
+        query = {name: value for name, value in wanted.items() if value is not None}
+        return (await self._client.get(Incidents, "/incidents", **query, limit=limit)).incidents
+
+    async def incident(self, facility_id: str, incident_id: int) -> IncidentWithMembers:
+        """NotFound where no incident began with that row of the journal."""
+        return await self._client.get(IncidentWithMembers, f"/incidents/{incident_id}", facility_id=facility_id)
 
     async def journal(
         self,

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from engine.client import Alarm, AlarmCounts, AlarmFrame, Commanded, GasInSight, JournalEntry
+from engine.client import Alarm, AlarmCounts, AlarmFrame, Commanded, GasInSight, Incident, JournalEntry
 from engine.client.alarms import PAGE_ROWS
 from engine.commands.login import LoginOptions, NotDone, asked, find_login, told_errors
 from engine.commands.steps import plain, print_line
@@ -85,6 +85,19 @@ def run_show(
     Console(highlight=False).print(_table([found.alarm]))
     for entry in reversed(found.history):
         print_line(_entry_text(entry))
+
+
+def run_incidents(overrides: dict[str, object], options: LoginOptions, facility_id: str | None, as_json: bool) -> None:
+    """Alarms that began together, the newest last."""
+
+    async def read(gis: GasInSight) -> list[Incident]:
+        return await gis.alarms.incidents(facility_id=facility_id)
+
+    found = asked(overrides, options, read)
+    for incident in reversed(found):
+        print_line(_json_line(incident) if as_json else _incident_text(incident))
+    if not found and not as_json:
+        print_line("No three alarms of a facility began together in the last seven days.")
 
 
 def run_command(overrides: dict[str, object], options: LoginOptions, wanted: Wanted, as_json: bool) -> None:
@@ -201,6 +214,16 @@ def _entry_text(entry: JournalEntry) -> str:
     until = "" if entry.until is None else f" until {_moment_text(entry.until)}"
     said = f"{entry.transition.replace('_', ' ')}{until}{who}{': ' if why else ''}{why}"
     return escaped(f"{entry.id}  {_moment_text(entry.event_time)}  {entry.facility_id} {entry.alarm_id}  {said}")
+
+
+def _incident_text(incident: Incident) -> str:
+    first = incident.first_out
+    where = incident.facility_name or incident.facility_id
+    counts = f"{incident.alarms} alarms, {incident.active} active, {incident.unacknowledged} not acknowledged"
+    return escaped(
+        f"{_moment_text(incident.began)}  {incident.state.replace('_', ' ')}  {where}: {counts};"
+        f" first {first.alarm_id}: {first.message}"
+    )
 
 
 def _moment_text(moment: datetime) -> str:

@@ -478,6 +478,12 @@ Index(  # the contract's alerts, newest first
 )
 Index("alarm_events_sensor_no_idx", alarm_events.c.sensor_no, alarm_events.c.id)
 Index("alarm_events_facility_id_idx", alarm_events.c.facility_id, alarm_events.c.id)
+Index(  # what began together
+    "alarm_events_begun_idx",
+    alarm_events.c.facility_id,
+    alarm_events.c.event_time,
+    postgresql_where=alarm_events.c.transition.in_(["activated", "activated_silently"]),
+)
 
 # The journal folded: what is so now. Written by the commit, never by anybody else.
 alarms = Table(

@@ -229,6 +229,8 @@ ADDITIVE = {
     *(f"{method} /detection/{what}" for method in ("GET", "PUT", "DELETE") for what in DETECTION),
     "GET /alarms",
     "GET /alarms/{alarm_id}",
+    "GET /incidents",
+    "GET /incidents/{incident_id}",
     "GET /alarm-counts",
     "POST /alarm-commands/{facility_id}",
     "GET /journal",

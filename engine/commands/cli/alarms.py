@@ -76,6 +76,25 @@ def show(
 
 
 @app.command()
+def incidents(
+    facility: Annotated[str | None, typer.Option(help="Of this facility only, by its id.")] = None,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the alarms that began together in the last seven days, as one each, with what was first.
+
+    [dim]gasinsight alarms incidents[/]
+    """
+    from engine.commands.alarms import run_incidents
+    from engine.commands.login import LoginOptions
+
+    run_incidents(given(data_dir=data_dir), LoginOptions(url, user, password), facility, as_json)
+
+
+@app.command()
 def ack(
     alarm: AlarmId,
     facility: Facility = None,

@@ -177,3 +177,21 @@ async def test_the_terminal_says_what_is_wrong(web: Web) -> None:
     async with deciding(web, "a shelf has an end"):
         refused = await gasinsight(web, "unshelve", "facility:silent", "--facility", "f")
     assert isinstance(refused.exception, NotDone) and "a shelf has an end" in str(refused.exception)
+
+
+async def test_incidents_are_shown(web: Web, gis: GasInSight) -> None:
+    assert await gis.alarms.incidents() == []
+    assert "No three alarms" in (await gasinsight(web, "incidents")).output
+    now = datetime.now(UTC)
+    for place in range(3):
+        await web.alarm("f", f"facility:rule{place}", since=now + timedelta(seconds=place))
+    (one,) = await gis.alarms.incidents(facility_id="f", start=now - timedelta(hours=1), end=now + timedelta(hours=1))
+    assert (one.alarms, one.state, one.first_out.alarm_id) == (3, "unacknowledged", "facility:rule0")
+    whole = await gis.alarms.incident("f", one.id)
+    assert (whole.incident, len(whole.members)) == (one, 3)
+    with pytest.raises(NotFound):
+        await gis.alarms.incident("g", one.id)
+    text = (await gasinsight(web, "incidents")).output
+    assert "unacknowledged  North: 3 alarms, 3 active, 3 not acknowledged; first facility:rule0: too high" in text
+    line = (await gasinsight(web, "incidents", "--json")).output
+    assert json.loads(line)["id"] == one.id

@@ -103,6 +103,7 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("GET /alarms", {}, {"facility_id": FACILITY}, None),
     ("GET /alarm-counts", {}, {"facility_id": FACILITY}, None),
     ("GET /alarms/{alarm_id}", {"alarm_id": ALARM}, {"facility_id": FACILITY}, None),
+    ("GET /incidents", {}, {"facility_id": FACILITY}, None),
     ("POST /alarm-commands/{facility_id}", {"facility_id": FACILITY}, {}, ACKNOWLEDGE),
     ("GET /journal", {}, {"facility_id": FACILITY, "after": 1, "limit": 1}, None),
     ("GET /dashboard", {}, {}, None),
