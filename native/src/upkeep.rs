@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::alarm::Alarm;
 use crate::clock::Clock;
-use crate::command::Command;
+use crate::command::{Action, Command};
 use crate::config::{SensorUpsert, Status};
 use crate::journal::{Event, ToldAlarm};
 use crate::moved;
@@ -39,7 +39,13 @@ impl Sensor {
     /// What a person asks of an alarm.
     pub(crate) fn obey<S: Sink>(&mut self, command: &Command, around: &Surroundings<'_>, sink: &mut S) {
         let rule = command.rule;
-        let transition = self.alarms.change(rule, |each| command.action.change(&mut each.alarm, command.at_us));
+        let transition = self.alarms.change(rule, |each| {
+            let transition = command.action.change(&mut each.alarm, command.at_us);
+            if matches!(command.action, Action::Release(_)) && transition.is_some() {
+                each.course.untold = None; // what stands is told by that
+            }
+            transition
+        });
         let (Some(transition), true) = (transition, S::WANTED) else { return };
         let (alarm, named) = (self.alarms.get(rule), self.named(around));
         for moved in moved::by_command(command, transition, alarm, &named, &self.threshold(rule)) {

@@ -24,7 +24,7 @@ def seeded(world: World, seed: int) -> Run:
     sent, menu, chaos = plan(tag, chance), draw(chance), chance.choice((CALM, ROUGH))
     tweaks = Tweaks(
         settings={"facilities_per_actor": chance.choice((1, 3))},
-        after_s=chance.choice((5, 5, 150)),  # long enough for silent sensors to become stale
+        after_s=chance.choice((60, 60, 150)),  # what stands of the past is told by then; silent sensors become stale
         closes=chance.random() < 0.3,
         asks=True,
     )

@@ -248,5 +248,5 @@ def test_a_backlog_is_no_silence(world: World, runner: asyncio.Runner) -> None:
 def test_fifteen_minutes_away_in_the_middle_of_everything(world: World, runner: asyncio.Runner, number: int) -> None:
     """As above, but with all that a hub sends, and the store merely unreachable."""
     sent = planned(world.tag(), random.Random(number))
-    run = play(world, runner, sent, Tweaks(), Menu([], away=(10.0, 910.0)))
+    run = play(world, runner, sent, Tweaks(after_s=60), Menu([], away=(10.0, 910.0)))
     assert run.history.counts["unreachable"] > 50
