@@ -112,6 +112,7 @@ impl Sensor {
         if self.alarms.get(Rule::Stale).active {
             if self.is_hushed && !silence.alarm.active && self.is_over(silence.ended_us, around) {
                 self.is_hushed = false;
+                self.alarms.change(Rule::Stale, |each| each.alarm.acknowledged = false);
                 self.tell_stale(
                     ACTIVATED,
                     watermark_us,
@@ -123,8 +124,12 @@ impl Sensor {
         } else if self.alarms.get(Rule::BadValue).active {
             // people know that nothing usable comes
         } else if self.texts.is_empty() || self.is_over(self.arrived_us, around) {
+            let acknowledged = self.alarms.get(Rule::Stale).acknowledged;
             if let Some(transition) = self.begin(Rule::Stale, watermark_us) {
                 self.is_hushed = silence.alarm.active;
+                if self.is_hushed {
+                    self.alarms.change(Rule::Stale, |each| each.alarm.acknowledged = acknowledged);
+                }
                 let (transition, reason) = match self.is_hushed {
                     true => (ACTIVATED_SILENTLY, "the facility is silent"),
                     false => (transition.name(), ""),
