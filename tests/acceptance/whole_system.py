@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,8 @@ class System:
 
 
 @contextmanager
-def running() -> Iterator[System]:
-    """Everything, as a user starts it; ended as a user ends it."""
+def running(settings: Mapping[str, str] | None = None) -> Iterator[System]:
+    """Everything, as a user starts it, with some settings of its own; ended as a user ends it."""
     directory = Path(tempfile.mkdtemp(prefix="gasinsight-hub-"))
     directory.chmod(0o755)  # the embedded PostgreSQL may run as another user
     web_port, bus_port = _free_port(), _free_port()
@@ -50,6 +50,7 @@ def running() -> Iterator[System]:
         "ADMIN_PASSWORD": PASSWORD,
         "DATABASE_URL": "",
         "SERVICEBUS_CONNECTION_STRING": "",
+        **(settings or {}),
     }
     log_path = directory / "up.log"
     with log_path.open("wb") as log:
