@@ -301,8 +301,8 @@ class RuleInForce(TypedDict):
 def rules_in_force(sensor_type: str, wanted_json: str = "{}") -> list[RuleInForce]:
     """The alarm rules that a sensor of a type has when this is set for it, in the order in which they are judged.
 
-    `wanted_json` is an object with any of `profile` (hub, ambient_safety, gas_quality), `unit` and `rules`, as in a
-    configuration. Raises ValueError in words for what a configuration would be refused for.
+    `wanted_json` is an object with any of `profile` (hub, ambient_safety, gas_quality), `unit`, `number_format` and
+    `rules`, as in a configuration. Raises ValueError in words for what a configuration would be refused for.
     """
 
 @final

@@ -136,11 +136,24 @@ impl Alarm {
         self.clear_since_us = None;
         self.active = true;
         self.since_us = at_us;
+        Some(self.tell())
+    }
+
+    /// The same where people are told by something else, later, or never.
+    pub fn step_silently(&mut self, condition: Condition, at_us: i64, delays: Delays) -> Option<Transition> {
+        let acknowledged = self.acknowledged;
+        let transition = self.step(condition, at_us, delays)?;
+        self.acknowledged = acknowledged;
+        Some(if transition == Transition::Activated { Transition::ActivatedSilently } else { transition })
+    }
+
+    /// People are told of what is active, unless it is kept from them.
+    pub fn tell(&mut self) -> Transition {
         if self.suppression.is_some() {
-            return Some(Transition::ActivatedSilently);
+            return Transition::ActivatedSilently;
         }
         self.annunciate();
-        Some(Transition::Activated)
+        Transition::Activated
     }
 
     /// People are told, and it is theirs to acknowledge.
@@ -244,11 +257,8 @@ impl Alarm {
         }
     }
 
-    /// Be as another is in what conditions move: active, since when, and the delays that run.
+    /// Be as another is in what conditions move: active, since when, and the delays that run. Nobody is told by this.
     pub fn follow(&mut self, other: &Self) {
-        if other.active && !self.active && self.suppression.is_none() {
-            self.annunciate();
-        }
         self.active = other.active;
         self.since_us = other.since_us;
         self.violated_since_us = other.violated_since_us;
@@ -279,7 +289,7 @@ impl Alarm {
     pub fn forget_people(&mut self) {
         let mut kept = Self::NORMAL;
         kept.follow(self);
-        *self = Self { acknowledged: true, ..kept };
+        *self = kept;
     }
 
     pub fn is_normal(&self) -> bool {

@@ -2,7 +2,9 @@
 //! normal and always were.
 
 use crate::alarm::{Alarm, Condition, Elapsed, Transition};
-use crate::course::Course;
+use crate::course::{Course, LateOutcome};
+use crate::journal::{ACTIVATED, LATE_EXCEEDANCE};
+use crate::recent::Recent;
 use crate::rule::Rule;
 use crate::rule_set::{RuleSet, Spec};
 use crate::wire::{put_bytes, put_varint, Reader, Wire, WireError};
@@ -26,10 +28,37 @@ impl Remembered {
         Self { rule, alarm: Alarm::NORMAL, course: Course::default() }
     }
 
-    fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
-        let transition = self.alarm.step(condition, at_us, spec.delays);
+    fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64, is_silent: bool) -> Option<Transition> {
+        let transition = match is_silent {
+            false => self.alarm.step(condition, at_us, spec.delays),
+            true => self.alarm.step_silently(condition, at_us, spec.delays),
+        };
         self.alarm.latched |= spec.latched && self.alarm.active;
         transition
+    }
+
+    /// A late reading took its place in memory. What was found is told with this transition, which moves nothing.
+    pub fn join(
+        &mut self,
+        spec: &Spec,
+        recent: &Recent,
+        judge: impl Fn(f64) -> Condition,
+    ) -> (LateOutcome, &'static str) {
+        let outcome = self.course.late(&mut self.alarm, recent, judge, spec.delays);
+        self.alarm.latched |= spec.latched && (self.alarm.active || !outcome.found.is_empty());
+        if self.alarm.suppression.is_some() {
+            return (outcome, LATE_EXCEEDANCE);
+        }
+        outcome.found.iter().for_each(|since_us| self.course.told_to_people(*since_us));
+        (outcome, ACTIVATED)
+    }
+
+    /// The alarm is people's again: what is true is told with that, and needs no telling of its own.
+    pub fn given_back(&mut self) {
+        if self.alarm.active && self.rule.side().is_some() {
+            self.course.untold = None;
+            self.course.told_to_people(self.alarm.since_us);
+        }
     }
 
     fn is_nothing(&self) -> bool {
@@ -97,16 +126,27 @@ impl Alarms {
     /// Move a rule's alarm on by one reading; what is normal and not violated needs no memory.
     #[inline]
     pub fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
+        self.step_as(spec, condition, at_us, false)
+    }
+
+    /// The same where people are told by something else, later, or never.
+    pub fn step_silently(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
+        self.step_as(spec, condition, at_us, true)
+    }
+
+    #[inline]
+    fn step_as(&mut self, spec: &Spec, condition: Condition, at_us: i64, is_silent: bool) -> Option<Transition> {
         match condition {
-            Condition::Violated => self.change(spec.rule, |each| each.step(spec, condition, at_us)),
-            Condition::Between | Condition::Clear => self.find(spec.rule)?.step(spec, condition, at_us),
+            Condition::Violated => self.change(spec.rule, |each| each.step(spec, condition, at_us, is_silent)),
+            Condition::Between | Condition::Clear => self.find(spec.rule)?.step(spec, condition, at_us, is_silent),
         }
     }
 
     /// Move all of them on by the clock of ticks.
     pub fn tick(&mut self, watermark_us: i64, rules: &RuleSet) -> Vec<(Rule, Elapsed)> {
         let tick = |each: &mut Remembered| {
-            let re_alarm_us = rules.spec(each.rule).and_then(|spec| spec.re_alarm_us);
+            let is_told = each.course.untold.is_none();
+            let re_alarm_us = rules.spec(each.rule).and_then(|spec| spec.re_alarm_us).filter(|_| is_told);
             each.alarm.tick(watermark_us, re_alarm_us).map(|elapsed| (each.rule, elapsed))
         };
         self.remembered.iter_mut().filter_map(tick).collect()

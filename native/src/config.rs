@@ -9,7 +9,6 @@ use crate::instant::{self, US_PER_S};
 use crate::limits::{INTERVAL_S_MAX, SETTING_MAX};
 use crate::rule_set::{RuleSet, RuleSets};
 use crate::rules;
-use crate::spelling::{NumberFormat, Spelling};
 use crate::wanted::Wanted;
 
 /// A payload that cannot be applied; the core is as it was before.
@@ -93,8 +92,6 @@ struct RawSensor {
     /// Absent where everything is as the type has it.
     #[serde(flatten)]
     rules: Wanted,
-    #[serde(default)]
-    number_format: NumberFormat,
 }
 
 #[derive(Debug, Deserialize)]
@@ -119,7 +116,6 @@ pub struct SensorUpsert {
     pub status: Status,
     pub detection: Detection,
     pub rules: Arc<RuleSet>,
-    pub spelling: Spelling,
 }
 
 /// A configuration change, checked as a whole.
@@ -166,10 +162,6 @@ impl SensorUpsert {
             Ok(detection) => detection,
             Err(error) => return wrong(error),
         };
-        let spelling = match Spelling::of(raw.number_format, raw.rules.unit.as_deref()) {
-            Ok(spelling) => spelling,
-            Err(error) => return wrong(error),
-        };
         let rules = match sets.get(type_index, &raw.rules) {
             Ok(rules) => rules,
             Err(error) => return wrong(error),
@@ -182,7 +174,6 @@ impl SensorUpsert {
             status: raw.status,
             detection,
             rules,
-            spelling,
         })
     }
 }

@@ -266,13 +266,13 @@ impl Core {
             received_at_us: 0,
             listened_us: self.listened_us,
         };
+        self.silence.tick_alarm(now_us, self.config_version, &around, sink);
         self.silence.tick(tick.watermark_us, &self.sensors, self.config_version, &around, sink);
         for sensor in &mut self.sensors {
             sensor.tick_alarms(now_us, &around, sink);
             sensor.tick(tick.watermark_us, &self.silence, &around, sink);
         }
         self.facility_scorer.tick(now_us, self.config_version, &around, sink);
-        self.silence.tick_alarm(now_us, self.config_version, &around, sink);
     }
 
     /// After a rebuild from stored readings: alarms as the journal left them, and silence counted from now on.
@@ -309,8 +309,8 @@ impl Core {
             .map(|sensor| {
                 let rules = sensor.rules.bytes() / Arc::strong_count(&sensor.rules);
                 let moves = sensor.moves.as_ref().map_or(0, |moves| moves.bytes());
-                let alarms =
-                    sensor.alarms.heap_bytes() + rules + moves + sensor.recent.heap_bytes() + sensor.clock.heap_bytes();
+                let readings = sensor.recent.heap_bytes() + sensor.clock.heap_bytes() + moves;
+                let alarms = sensor.alarms.heap_bytes() + rules + readings;
                 let views = sensor.scorer.bytes() - std::mem::size_of::<Scorer>();
                 std::mem::size_of::<Sensor>() + 2 * sensor.id.len() + 40 + alarms + views
             })

@@ -90,7 +90,8 @@ impl Course {
         self.base.follow(present);
         self.told.clear();
         if present.active {
-            self.note(present.since_us, self.untold.is_none());
+            // what is kept from people may have been so from its beginning
+            self.note(present.since_us, self.untold.is_none() && present.suppression.is_none());
         }
     }
 
@@ -125,11 +126,7 @@ impl Course {
             (true, None) => Some(Moved::Returned),
             (false, None) | (true, Some(_)) => None,
         };
-        let acknowledged = present.acknowledged;
         present.follow(&last);
-        if outcome.present == Some(Moved::GoesOn) {
-            present.acknowledged = acknowledged;
-        }
         outcome
     }
 

@@ -9,7 +9,7 @@ use crate::alarm::{Condition, Transition};
 use crate::config::us_of;
 use crate::course::{Moved, Untold};
 use crate::instant::US_PER_S;
-use crate::journal::{Event, ACTIVATED, ACTIVATED_SILENTLY, LATE_EXCEEDANCE, PAST_EXCURSION};
+use crate::journal::{Event, LATE_EXCEEDANCE, PAST_EXCURSION};
 use crate::past::PastReading;
 use crate::rule::{Rule, Side};
 use crate::rule_set::Spec;
@@ -39,20 +39,24 @@ impl Sensor {
         let rules = Arc::clone(&self.rules);
         for (spec, side, limit) in rules.limits() {
             let condition = self.condition(spec, side, limit, value);
-            let transition = self.alarms.step(spec, condition, at_us);
-            let Some(each) = self.alarms.find(spec.rule) else { continue };
-            let is_told = each.course.take_told_as_late();
             let is_past = around.is_past(at_us);
+            let is_told = self.alarms.find(spec.rule).is_some_and(|each| each.course.take_told_as_late());
+            let transition = match is_past || is_told {
+                false => self.alarms.step(spec, condition, at_us),
+                true => self.alarms.step_silently(spec, condition, at_us),
+            };
+            let Some(each) = self.alarms.find(spec.rule) else { continue };
             let untold = &mut each.course.untold;
             if let Some(untold) = untold.as_mut().filter(|_| condition == Condition::Violated) {
                 untold.extreme = side.further(untold.extreme, value);
             }
             match transition {
-                Some(Transition::Activated | Transition::ActivatedSilently) if is_past => {
+                Some(Transition::ActivatedSilently) if is_past => {
                     *untold = Some(Untold { since_us: at_us, extreme: value, found_us: around.listened_us });
                     each.course.note(at_us, false);
                 }
-                Some(Transition::Activated | Transition::ActivatedSilently) => each.course.note(at_us, true),
+                Some(Transition::Activated) => each.course.note(at_us, true),
+                Some(Transition::ActivatedSilently) => each.course.note(at_us, is_told),
                 Some(Transition::Returned) if is_past => {
                     if let Some(untold) = untold.take() {
                         self.tell_past(spec, side, &untold, at_us, around, sink);
@@ -62,13 +66,10 @@ impl Sensor {
                 _ if !is_past => self.tell_standing(spec, side, around, sink),
                 _ => {}
             }
-            let is_activated = matches!(transition, Some(Transition::Activated | Transition::ActivatedSilently));
-            if let (Some(transition), false, true) = (transition, is_activated && is_past, S::WANTED) {
-                let (name, reason) = match is_activated && is_told {
-                    true => (ACTIVATED_SILENTLY, "told when its readings seemed to be late"),
-                    false => (transition.name(), ""),
-                };
-                let event = self.limit_event(spec, side, name, at_us, value, around);
+            let is_silent = transition == Some(Transition::ActivatedSilently);
+            if let (Some(transition), false, true) = (transition, is_silent && is_past, S::WANTED) {
+                let event = self.limit_event(spec, side, transition.name(), at_us, value, around);
+                let reason = if is_silent && is_told { "told when its readings seemed to be late" } else { "" };
                 sink.event(Event { score: judged.decades, reason: reason.into(), ..event });
             }
         }
@@ -120,18 +121,12 @@ impl Sensor {
         let physical = self.detection.physical;
         let judge = |value: f64| condition(spec, side, limit, physical, value);
         let recent = &self.recent;
-        let outcome = self.alarms.change(spec.rule, |each| {
-            let outcome = each.course.late(&mut each.alarm, recent, judge, spec.delays);
-            each.alarm.latched |= spec.latched && each.alarm.active;
-            outcome
-        });
+        let (outcome, transition) = self.alarms.change(spec.rule, |each| each.join(spec, recent, judge));
         let mut is_told = false;
         for since_us in outcome.found {
             is_told = true;
             let value = self.recent.value_at(since_us).unwrap_or(value);
-            self.alarms.change(spec.rule, |each| each.course.told_to_people(since_us));
             if S::WANTED {
-                let transition = if self.is_kept_back(spec) { LATE_EXCEEDANCE } else { ACTIVATED };
                 let event = self.limit_event(spec, side, transition, since_us, value, around);
                 sink.event(self.as_late(at_us, event));
             }
@@ -148,7 +143,8 @@ impl Sensor {
                 }
             }
             Some(Moved::GoesOn) if S::WANTED => {
-                let event = self.limit_event(spec, side, ACTIVATED_SILENTLY, at_us, value, around);
+                let silently = Transition::ActivatedSilently.name();
+                let event = self.limit_event(spec, side, silently, at_us, value, around);
                 sink.event(Event { reason: "a late reading: it had not ended".into(), ..event });
             }
             Some(Moved::Returned) => {
@@ -165,20 +161,17 @@ impl Sensor {
         true
     }
 
-    /// Tell people of the excursion that was thought to be past and stands.
+    /// Tell people of the excursion that was thought to be past and stands; silently while it is kept from them.
     fn tell_standing<S: Sink>(&mut self, spec: &Spec, side: Side, around: &Surroundings<'_>, sink: &mut S) {
         let Some(each) = self.alarms.find(spec.rule).filter(|each| each.course.untold.is_some()) else { return };
         let Some(untold) = each.course.untold.take() else { return };
-        each.course.told_to_people(untold.since_us);
-        if S::WANTED {
-            let transition = if self.is_kept_back(spec) { ACTIVATED_SILENTLY } else { ACTIVATED };
-            sink.event(self.limit_event(spec, side, transition, untold.since_us, untold.extreme, around));
+        let transition = each.alarm.tell();
+        if transition == Transition::Activated {
+            each.course.told_to_people(untold.since_us);
         }
-    }
-
-    /// Whether people do not want to hear of it now.
-    fn is_kept_back(&self, spec: &Spec) -> bool {
-        self.alarms.get(spec.rule).suppression.is_some()
+        if S::WANTED {
+            sink.event(self.limit_event(spec, side, transition.name(), untold.since_us, untold.extreme, around));
+        }
     }
 
     /// While the past is delivered nothing may stay untold for long.
@@ -254,7 +247,7 @@ impl Sensor {
     pub(crate) fn settle(&mut self, at_us: i64, around: &Surroundings<'_>) {
         let before_us = at_us.min(around.received_at_us).saturating_sub(us_of(around.settings.late_alarm_s_max));
         while let Some(point) = self.recent.settle(before_us) {
-            if self.alarms.is_empty() || point.value.is_nan() {
+            if !self.alarms.has_limits() || point.value.is_nan() {
                 continue;
             }
             let rules = Arc::clone(&self.rules);
@@ -270,7 +263,7 @@ impl Sensor {
     /// From here back nothing is judged again: nobody wanted to know, or it was judged by other rules.
     pub(crate) fn forget_excursions(&mut self, until_us: i64) {
         self.recent.forget(until_us);
-        for each in self.alarms.each_mut() {
+        for each in self.alarms.each_mut().filter(|each| each.rule().side().is_some()) {
             each.course.forget(&each.alarm);
         }
     }

@@ -27,6 +27,7 @@ pub mod effects;
 pub mod entry;
 mod excursions;
 mod explain;
+mod facility_alarm;
 pub mod facility_score;
 pub mod flag;
 pub mod frame;

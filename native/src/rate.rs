@@ -60,6 +60,20 @@ impl Moves {
         }
     }
 
+    /// Nothing was later than this, whatever it claimed.
+    pub fn turn_back(&mut self, at_us: i64) {
+        let no = at_us.div_euclid(self.slot_us);
+        let (mut least, mut most) = NOTHING;
+        while let Some(slot) = self.slots.back().filter(|slot| slot.no >= no) {
+            (least, most) = (least.min(slot.least), most.max(slot.most));
+            self.slots.pop_back();
+        }
+        if least <= most {
+            self.before = extremes(self.slots.iter());
+            self.slots.push_back(Slot { no, least, most });
+        }
+    }
+
     fn begin(&mut self, no: i64, value: f64) {
         while self.slots.front().is_some_and(|slot| slot.no < no - SLOTS) {
             self.slots.pop_front();
@@ -112,6 +126,24 @@ mod tests {
             [0.0, 2.0, -3.0, -2.5]
         );
         assert_eq!(moves.see(500, 99.0), 0.0, "nothing is left to compare with");
+    }
+
+    #[test]
+    fn what_claimed_to_be_later_is_of_the_moment_to_which_it_is_turned_back() {
+        let mut moves = Moves::within(160);
+        for (at, value) in [(0, 5.0), (10, 7.0), (100, 9.0)] {
+            moves.see(at, value);
+        }
+        moves.turn_back(15);
+        assert_eq!(
+            moves.slots.iter().map(|slot| (slot.no, slot.least, slot.most)).collect::<Vec<_>>(),
+            [(0, 5.0, 5.0), (1, 7.0, 9.0)]
+        );
+        assert_eq!([(20, 5.0), (170, 9.0)].map(|(at, value)| moves.see(at, value)), [-4.0, 4.0]);
+        assert_eq!(moves.see(180, 9.0), 4.0, "the five was of 20");
+        let before = moves.clone();
+        moves.turn_back(500);
+        assert_eq!(moves, before);
     }
 
     proptest! {

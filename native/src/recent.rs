@@ -40,11 +40,16 @@ impl Recent {
     /// The oldest reading if it is older than what may still come late, or one too many; it is settled then.
     #[inline]
     pub fn settle(&mut self, before_us: i64) -> Option<Point> {
-        let oldest = self.points.front().filter(|oldest| oldest.at_us < before_us || self.points.len() > READINGS_MAX);
+        let oldest = self.points.front().filter(|oldest| oldest.at_us < before_us || self.is_too_long());
         let oldest = *oldest?;
         self.points.pop_front();
         self.settled_us = Some(oldest.at_us);
         Some(oldest)
+    }
+
+    #[inline]
+    pub fn is_too_long(&self) -> bool {
+        self.points.len() > READINGS_MAX
     }
 
     /// Put a late reading in its place; false: it is settled what was there, or the moment is taken.

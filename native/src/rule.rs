@@ -83,6 +83,8 @@ pub struct Kind {
     pub measure: Measure,
     /// How long it must have been over to end, of a rule without a limit; a limit's is its sensor type's.
     pub off_us: i64,
+    /// While it is true no limit can speak: it is as urgent as they are, and of no type whose readings are words.
+    pub mutes_limits: bool,
 }
 
 /// Which of the limits on one side.
@@ -113,14 +115,18 @@ const fn limit(name: &'static str, side: Side, level: Level) -> Kind {
         standing: side.words(),
         measure: Measure::Value(side, level),
         off_us: 0,
+        mutes_limits: false,
     }
 }
 
 const fn other(name: &'static str, alert: Alert, owner: Owner, standing: &'static str) -> Kind {
-    Kind { name, owner, alert, standing, measure: Measure::None, off_us: 0 }
+    Kind { name, owner, alert, standing, measure: Measure::None, off_us: 0, mutes_limits: false }
 }
 
 const DEVIATION: Kind = Kind { off_us: 60 * US_PER_S, ..other("anomaly", Alert::Anomaly, Owner::Sensor, "unusual") };
+
+const BAD_VALUE: Kind =
+    Kind { mutes_limits: true, ..other("bad_value", Alert::System, Owner::Sensor, "without a usable value") };
 
 const RATE: Kind =
     Kind { measure: Measure::Change, ..other("rate_of_change", Alert::Anomaly, Owner::Sensor, "changing too fast") };
@@ -153,7 +159,7 @@ rules! {
     RateOfChange => RATE,
     Anomaly => DEVIATION,
     Stale => other("stale", Alert::System, Owner::Sensor, "silent"),
-    BadValue => other("bad_value", Alert::System, Owner::Sensor, "without a usable value"),
+    BadValue => BAD_VALUE,
     Clock => other("clock", Alert::System, Owner::Sensor, "stamped behind"),
     FacilityAnomaly => other("facility_anomaly", Alert::Anomaly, Owner::Facility, "unusual as a whole"),
     Silent => other("silent", Alert::System, Owner::Facility, "silent"),

@@ -14,6 +14,7 @@ use crate::printable::lines_escaped;
 use crate::profiles::Profile;
 use crate::rule::{Level, Measure, Owner, Rule, Side};
 use crate::rules::{self, Priority, TypeRules};
+use crate::spelling::Spelling;
 use crate::wanted::{Change, Wanted};
 
 /// The window of a rate of change where none is set.
@@ -84,16 +85,20 @@ impl Spec {
             Measure::Change => Self { delays, ..Self::new(rule, of_type.priority) },
             Measure::None => {
                 let delays = Delays { on_us: 0, off_us: rule.kind().off_us };
-                // what cannot be used keeps the limits from speaking, so it is as loud as they are
-                let priority = if rule == Rule::BadValue { of_type.priority } else { Priority::Low };
+                let priority = if rule.kind().mutes_limits { of_type.priority } else { Priority::Low };
                 Self { delays, ..Self::new(rule, priority) }
             }
         }
     }
 
-    /// Whether it can hold as it is.
-    fn is_whole(&self) -> bool {
-        self.limit.is_some() || self.rule.kind().measure == Measure::None
+    /// Why it cannot hold as it is.
+    fn lacks(&self, of_type: &TypeRules) -> Option<&'static str> {
+        let kind = self.rule.kind();
+        match kind.measure {
+            Measure::None if kind.mutes_limits && of_type.has_words => Some("readings that cannot be words"),
+            Measure::None => None,
+            Measure::Value(..) | Measure::Change => self.limit.is_none().then_some("a limit"),
+        }
     }
 
     /// With what people set; says what is wrong.
@@ -175,6 +180,8 @@ pub struct RuleSet {
     innermost: (f64, f64),
     /// Of the readings; what messages show behind a value.
     pub unit: Cow<'static, str>,
+    /// How texts write numbers.
+    pub spelling: Spelling,
     /// What it was made of, beside the type.
     pub wanted: Wanted,
 }
@@ -188,8 +195,7 @@ impl RuleSet {
         };
         let presets = profile.limits(of_type.name);
         let mut specs = Vec::new();
-        let holds = |rule: &Rule| *rule != Rule::BadValue || !of_type.has_words;
-        for rule in Rule::of_sensors().filter(holds) {
+        for rule in Rule::of_sensors() {
             let mut spec = Spec::of_type(rule, of_type);
             if !presets.is_empty() && rule.side().is_some() {
                 spec.limit = None;
@@ -207,11 +213,11 @@ impl RuleSet {
             }
             if let Some(change) = change {
                 spec = spec.with(change)?;
-                if change.enabled == Some(true) && !spec.is_whole() {
-                    return Err(format!("{} needs a limit", rule.name()));
+                if let (Some(true), Some(lacks)) = (change.enabled, spec.lacks(of_type)) {
+                    return Err(format!("{} needs {lacks}", rule.name()));
                 }
             }
-            if spec.is_whole() && change.is_none_or(|change| change.enabled != Some(false)) {
+            if spec.lacks(of_type).is_none() && change.is_none_or(|change| change.enabled != Some(false)) {
                 specs.push(spec);
             }
         }
@@ -227,7 +233,8 @@ impl RuleSet {
             |side| specs.iter().filter(move |spec| spec.rule.side() == Some(side)).filter_map(|spec| spec.limit);
         let low = limits(Side::Below).fold(f64::NEG_INFINITY, f64::max);
         let high = limits(Side::Above).fold(f64::INFINITY, f64::min);
-        Ok(Self { innermost: (low, high), specs: specs.into(), unit, wanted: wanted.clone() })
+        let spelling = Spelling::of(wanted.number_format, wanted.unit.as_deref())?;
+        Ok(Self { innermost: (low, high), specs: specs.into(), unit, spelling, wanted: wanted.clone() })
     }
 
     /// What holds where nothing is set, by place in `rules::TYPES`.
@@ -251,6 +258,12 @@ impl RuleSet {
     /// Those that hold the value of each reading against a limit.
     pub fn limits(&self) -> impl Iterator<Item = (&Spec, Side, f64)> {
         self.specs.iter().filter_map(|spec| Some((spec, spec.rule.side()?, spec.limit?)))
+    }
+
+    /// Whether both judge every value alike.
+    pub fn judges_as(&self, other: &Self) -> bool {
+        let judged = |(spec, _, limit): (&Spec, Side, f64)| (spec.rule, limit, spec.deadband, spec.delays);
+        self.limits().map(judged).eq(other.limits().map(judged))
     }
 
     /// Flags of the sides on which a value violates a limit.
@@ -292,6 +305,7 @@ fn defaults(of_type: &TypeRules) -> Arc<RuleSet> {
         specs: Box::default(),
         innermost: (f64::NEG_INFINITY, f64::INFINITY),
         unit: of_type.unit.into(),
+        spelling: Spelling::default(),
         wanted: Wanted::default(),
     }))
 }
@@ -336,6 +350,20 @@ mod tests {
         assert_eq!(rules_of("Temperature"), ["low", "high", "anomaly", "stale", "bad_value", "clock"]);
         assert_eq!(rules_of("LeakDetection"), ["high", "anomaly", "stale", "bad_value", "clock"]);
         assert_eq!(rules_of("ValveStatus"), ["anomaly", "stale", "clock"]);
+    }
+
+    #[test]
+    fn what_mutes_limits_is_as_urgent_and_can_be_set_like_others() {
+        let gas = set_of("GasDetection", serde_json::json!({})).unwrap();
+        assert_eq!(gas.spec(Rule::BadValue).unwrap().priority, gas.spec(Rule::High).unwrap().priority);
+        assert_eq!(gas.spec(Rule::Clock).unwrap().priority, Priority::Low);
+        let changes =
+            serde_json::json!([{"rule": "bad_value", "enabled": false}, {"rule": "clock", "priority": "critical"}]);
+        let set = set_of("GasDetection", serde_json::json!({"rules": changes})).unwrap();
+        assert_eq!(set.spec(Rule::BadValue), None);
+        assert_eq!(set.spec(Rule::Clock).unwrap().priority, Priority::Critical);
+        let valve = serde_json::json!({"rules": [{"rule": "bad_value", "enabled": true}]});
+        assert_eq!(set_of("ValveStatus", valve).unwrap_err(), "bad_value needs readings that cannot be words");
     }
 
     #[test]
@@ -440,7 +468,7 @@ mod tests {
     fn the_same_wish_is_one_set_and_a_snapshot_keeps_it() {
         let mut sets = RuleSets::default();
         let wanted: Wanted = serde_json::from_value(serde_json::json!({
-            "profile": "hub", "unit": "ppm", "rules": [{"rule": "high", "limit": 0.30000000000000004, "enabled": true}],
+            "profile": "hub", "unit": "ppm", "number_format": "comma", "rules": [{"rule": "high", "limit": 0.30000000000000004, "enabled": true}],
         }))
         .unwrap();
         let one = sets.get(10, &wanted).unwrap();

@@ -19,7 +19,6 @@ use crate::rule::{Alert, Rule};
 use crate::rule_set::RuleSet;
 use crate::rules::{self, Priority, TypeRules};
 use crate::sink::{Sink, StoredRow};
-use crate::spelling::Spelling;
 use crate::usable::is_usable;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +40,6 @@ pub struct Sensor {
     pub is_hushed: bool,
     pub clock: Clock,
     pub recent: Recent,
-    pub spelling: Spelling,
     /// Event time of the newest reading that was usable.
     pub usable_us: Option<i64>,
     /// Many sensors share one.
@@ -94,7 +92,6 @@ impl Sensor {
             is_hushed: false,
             clock: Clock::default(),
             recent: Recent::default(),
-            spelling: upsert.spelling.clone(),
             newest: None,
             usable_us: None,
             rules: upsert.rules.clone(),
@@ -116,7 +113,6 @@ impl Sensor {
             status: Status::Retired,
             detection: self.detection,
             rules: RuleSet::of_type(self.type_index),
-            spelling: Spelling::default(),
         };
         *self = Self::new(&nobody, self.rule_version, self.heard_us);
     }
@@ -151,7 +147,7 @@ impl Sensor {
     pub(crate) fn sample(&self) -> Option<(i64, Sample)> {
         const NO_MEASUREMENT: u16 = flag::TEXT | flag::NON_FINITE | flag::OUT_OF_PHYSICAL_RANGE;
         let newest = self.newest.as_ref().filter(|newest| newest.flags & NO_MEASUREMENT == 0 && self.is_watched())?;
-        match self.spelling.meaning(&newest.data.datum()) {
+        match self.rules.spelling.meaning(&newest.data.datum()) {
             Meaning::Number(value) if value.abs() <= VALUE_MAX => {
                 Some((newest.tracked_at_us, Sample { value, decades: newest.score.unwrap_or(0.0) }))
             }
@@ -160,7 +156,7 @@ impl Sensor {
     }
 
     pub(crate) fn number(&self, datum: &Datum<'_>) -> Option<f64> {
-        match self.spelling.meaning(datum) {
+        match self.rules.spelling.meaning(datum) {
             Meaning::Number(value) => Some(value),
             _ => None,
         }
@@ -212,7 +208,7 @@ impl Sensor {
 
     fn judge_datum(&self, datum: &Datum<'_>) -> Judged {
         let mut judged = Judged { value: None, score: None, decades: None, flags: 0 };
-        match self.spelling.meaning(datum) {
+        match self.rules.spelling.meaning(datum) {
             Meaning::Words => judged.flags = flag::TEXT,
             Meaning::NonFinite => judged.flags = flag::TEXT | flag::NON_FINITE,
             Meaning::Number(value) => {
@@ -348,6 +344,9 @@ impl Sensor {
             judged.decades = self.scorer.peek(value, &self.detection.tuning);
         }
         self.late_limits(at_us, judged.value, judged, around, sink);
+        if let Some(newest) = self.newest.as_ref().filter(|_| self.recent.is_too_long()) {
+            self.settle(newest.tracked_at_us, around);
+        }
     }
 }
 

@@ -16,7 +16,6 @@ use crate::rule_set::RuleSet;
 use crate::rules;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::{Sink, StoredRow};
-use crate::spelling::Spelling;
 
 /// How messages call what has no facility.
 const PLACE: &str = "the recording";
@@ -274,7 +273,6 @@ fn upsert(index: usize, member: &Member<'_>) -> Result<SensorUpsert, PayloadErro
         status: Status::Active,
         detection,
         rules: RuleSet::of_type(type_index),
-        spelling: Spelling::default(),
     })
 }
 

@@ -1,12 +1,10 @@
 //! Sensors of which nothing is heard, or nothing that can be used: who is told, and when one message says it for all.
 
-use std::sync::Arc;
-
 use crate::alarm::{Alarm, Condition, Delays, Transition};
 use crate::command::Command;
+use crate::facility_alarm;
 use crate::instant;
-use crate::journal::{Event, ACTIVATED, ACTIVATED_SILENTLY, SYSTEM};
-use crate::moved::{self, Moved};
+use crate::journal::Event;
 use crate::number::Datum;
 use crate::printable::quoted;
 use crate::quality;
@@ -82,19 +80,15 @@ impl Sensor {
         let told_us = at_us.max(self.alarms.get(Rule::Stale).since_us);
         let Some(transition) = self.alarms.end(Rule::Stale, told_us) else { return false };
         self.is_hushed = false;
-        self.tell_stale(transition.name(), told_us, around, sink, reason);
+        self.tell_stale(transition, told_us, around, sink, reason);
         true
     }
 
-    /// The condition of a rule that holds here became true.
-    pub(crate) fn begin(&mut self, rule: Rule, at_us: i64) -> Option<Transition> {
-        let rules = Arc::clone(&self.rules);
-        self.alarms.step(rules.spec(rule)?, Condition::Violated, at_us)
-    }
-
     fn begin_bad_value<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
-        let Some(transition) = self.begin(Rule::BadValue, at_us) else { return };
-        self.tell_bad_value(transition, at_us, around, sink);
+        let Some(spec) = self.rules.spec(Rule::BadValue) else { return };
+        if let Some(transition) = self.alarms.step(spec, Condition::Violated, at_us) {
+            self.tell_bad_value(transition, at_us, around, sink);
+        }
     }
 
     /// Judge silence, and readings that say nothing, against the facility's listening clock.
@@ -112,28 +106,24 @@ impl Sensor {
         if self.alarms.get(Rule::Stale).active {
             if self.is_hushed && !silence.alarm.active && self.is_over(silence.ended_us, around) {
                 self.is_hushed = false;
-                self.alarms.change(Rule::Stale, |each| each.alarm.acknowledged = false);
-                self.tell_stale(
-                    ACTIVATED,
-                    watermark_us,
-                    around,
-                    sink,
-                    "still silent after the others were heard again",
-                );
+                let transition = self.alarms.change(Rule::Stale, |each| each.alarm.tell());
+                if transition == Transition::Activated {
+                    let reason = "still silent after the others were heard again";
+                    self.tell_stale(transition, watermark_us, around, sink, reason);
+                }
             }
         } else if self.alarms.get(Rule::BadValue).active {
             // people know that nothing usable comes
         } else if self.texts.is_empty() || self.is_over(self.arrived_us, around) {
-            let acknowledged = self.alarms.get(Rule::Stale).acknowledged;
-            if let Some(transition) = self.begin(Rule::Stale, watermark_us) {
-                self.is_hushed = silence.alarm.active;
-                if self.is_hushed {
-                    self.alarms.change(Rule::Stale, |each| each.alarm.acknowledged = acknowledged);
-                }
-                let (transition, reason) = match self.is_hushed {
-                    true => (ACTIVATED_SILENTLY, "the facility is silent"),
-                    false => (transition.name(), ""),
-                };
+            let Some(spec) = self.rules.spec(Rule::Stale) else { return };
+            let is_hushed = silence.alarm.active;
+            let (transition, reason) = if is_hushed {
+                (self.alarms.step_silently(spec, Condition::Violated, watermark_us), "the facility is silent")
+            } else {
+                (self.alarms.step(spec, Condition::Violated, watermark_us), "")
+            };
+            if let Some(transition) = transition {
+                self.is_hushed = is_hushed;
                 self.tell_stale(transition, watermark_us, around, sink, reason);
             }
         } else {
@@ -153,7 +143,7 @@ impl Sensor {
 
     fn tell_stale<S: Sink>(
         &self,
-        transition: &'static str,
+        transition: Transition,
         at_us: i64,
         around: &Surroundings<'_>,
         sink: &mut S,
@@ -164,10 +154,11 @@ impl Sensor {
         }
         let silence_s_max = self.silence_s_max(around.settings);
         let (type_name, facility) = (self.of_type().name, around.facility);
-        let message = if transition == Transition::Returned.name() {
-            format!("{type_name} Sensor in {facility} is no longer silent")
-        } else {
-            format!("No reading from {type_name} Sensor in {facility} for more than {silence_s_max:.0} s")
+        let message = match transition {
+            Transition::Activated | Transition::ActivatedSilently => {
+                format!("No reading from {type_name} Sensor in {facility} for more than {silence_s_max:.0} s")
+            }
+            Transition::Returned => format!("{type_name} Sensor in {facility} is no longer silent"),
         };
         let explanation = serde_json::json!({
             "rule": Rule::Stale.name(),
@@ -179,7 +170,7 @@ impl Sensor {
         });
         sink.event(Event {
             reason: reason.into(),
-            ..self.event(Rule::Stale, transition, at_us, message, &explanation)
+            ..self.event(Rule::Stale, transition.name(), at_us, message, &explanation)
         });
     }
 
@@ -202,7 +193,7 @@ impl Sensor {
         };
         let quality = self.newest.as_ref().map(|newest| {
             let datum = newest.data.datum();
-            quality::of(&datum, self.spelling.meaning(&datum), newest.flags)
+            quality::of(&datum, self.rules.spelling.meaning(&datum), newest.flags)
         });
         let reason = if transition == Transition::Returned { "a usable value arrived" } else { "" };
         let explanation = serde_json::json!({
@@ -267,6 +258,16 @@ impl Silence {
         }
     }
 
+    /// What a person asks of the alarm.
+    pub fn obey<S: Sink>(&mut self, command: &Command, version: i64, around: &Surroundings<'_>, sink: &mut S) {
+        facility_alarm::obey(&mut self.alarm, PRIORITY, command, version, around, sink);
+    }
+
+    /// The timers of the alarm.
+    pub fn tick_alarm<S: Sink>(&mut self, watermark_us: i64, version: i64, around: &Surroundings<'_>, sink: &mut S) {
+        facility_alarm::tick(&mut self.alarm, (Rule::Silent, PRIORITY), watermark_us, version, around, sink);
+    }
+
     fn event(
         &self,
         transition: Transition,
@@ -291,25 +292,14 @@ impl Silence {
             "sensors": count,
             "last_tracked_at": heard_at,
         });
-        row(transition.name(), self.alarm.since_us, version, message, &explanation)
-    }
-
-    /// What a person asks of the alarm.
-    pub fn obey<S: Sink>(&mut self, command: &Command, version: i64, around: &Surroundings<'_>, sink: &mut S) {
-        let Some(transition) = command.action.change(&mut self.alarm, command.at_us) else { return };
-        if S::WANTED {
-            let told = moved::by_command(command, transition, &self.alarm, around.facility, "");
-            told.into_iter().for_each(|moved| sink.event(moved_row(moved, version)));
-        }
-    }
-
-    /// The timers of the alarm.
-    pub fn tick_alarm<S: Sink>(&mut self, watermark_us: i64, version: i64, around: &Surroundings<'_>, sink: &mut S) {
-        let Some(elapsed) = self.alarm.tick(watermark_us, None) else { return };
-        if S::WANTED {
-            let told = moved::by_time(Rule::Silent, elapsed, &self.alarm, watermark_us, around.facility, "");
-            told.into_iter().for_each(|moved| sink.event(moved_row(moved, version)));
-        }
+        facility_alarm::event(
+            (Rule::Silent, PRIORITY),
+            transition.name(),
+            self.alarm.since_us,
+            version,
+            message,
+            &explanation,
+        )
     }
 
     pub fn save(&self, out: &mut Vec<u8>) {
@@ -319,31 +309,5 @@ impl Silence {
 
     pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
         Ok(Self { alarm: Alarm::load(reader)?, ended_us: reader.signed()? })
-    }
-}
-
-fn moved_row(moved: Moved, version: i64) -> Event {
-    let event = row(moved.transition, moved.at_us, version, moved.message.clone(), &moved.fields);
-    moved.over(event)
-}
-
-fn row(transition: &'static str, at_us: i64, version: i64, message: String, explanation: &serde_json::Value) -> Event {
-    Event {
-        sensor_no: None,
-        sensor_id: String::new(),
-        rule: Rule::Silent,
-        transition,
-        event_time_us: at_us,
-        rule_version: version,
-        priority: PRIORITY,
-        value: None,
-        limit: None,
-        score: None,
-        message,
-        explanation_json: explanation.to_string(),
-        late: false,
-        only_if_stored: None,
-        actor: SYSTEM.into(),
-        reason: "".into(),
     }
 }

@@ -18,7 +18,6 @@ use crate::rule_set::RuleSets;
 use crate::rules;
 use crate::sensor::Sensor;
 use crate::silence::{Silence, TEXTS_MAX};
-use crate::spelling::Spelling;
 use crate::wanted::Wanted;
 use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
 
@@ -150,7 +149,6 @@ fn save_trust(sensor: &Sensor, out: &mut Vec<u8>) {
     sensor.texts.iter().for_each(|text| put_bytes(out, text.as_bytes()));
     sensor.clock.save(out);
     sensor.recent.save(out);
-    sensor.spelling.save(out);
 }
 
 fn load_trust(sensor: &mut Sensor, reader: &mut Reader<'_>) -> Wire<()> {
@@ -165,7 +163,6 @@ fn load_trust(sensor: &mut Sensor, reader: &mut Reader<'_>) -> Wire<()> {
     }
     sensor.clock = Clock::load(reader)?;
     sensor.recent = Recent::load(reader)?;
-    sensor.spelling = Spelling::load(reader)?;
     Ok(())
 }
 
@@ -223,7 +220,6 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wi
         is_hushed: false,
         clock: Clock::default(),
         recent: Recent::default(),
-        spelling: Spelling::default(),
     };
     if version < LIFE_OF_ALARMS {
         default_trust(&mut sensor);

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use crate::number::{Datum, Meaning};
-use crate::wire::{put_bool, put_bytes, Reader, Wire};
 
 /// Longest unit behind a number, in bytes.
 pub const UNIT_BYTES_MAX: usize = 32;
@@ -66,17 +65,6 @@ impl Spelling {
             Meaning::Words => None,
             meaning => Some(meaning),
         }
-    }
-
-    pub fn save(&self, out: &mut Vec<u8>) {
-        put_bool(out, self.format == NumberFormat::Comma);
-        put_bytes(out, self.unit.as_deref().unwrap_or_default().as_bytes());
-    }
-
-    pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
-        let format = if reader.bool()? { NumberFormat::Comma } else { NumberFormat::Point };
-        let unit = reader.text()?;
-        Ok(Self { format, unit: (!unit.is_empty()).then(|| unit.into()) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a sensor does about its stamps: at which moment a reading is judged, and what is told of a wrong clock.
 
-use crate::alarm::Transition;
+use crate::alarm::{Condition, Transition};
 use crate::clock::{about, Arrival, Verdict};
 use crate::config::{us_of, Status};
 use crate::instant;
@@ -35,7 +35,12 @@ impl Sensor {
             old_us: us_of(around.settings.late_alarm_s_max),
         };
         match self.clock.arrive(&arrival) {
-            Verdict::Of(at_us) => Some(at_us),
+            Verdict::Of(at_us) => {
+                if at_us != stamp_us {
+                    self.clock_is_behind(at_us, around, sink);
+                }
+                Some(at_us)
+            }
             Verdict::Again => None,
             Verdict::NewestWasAhead { newest_us } => {
                 self.newest_was_ahead(newest_us);
@@ -76,6 +81,9 @@ impl Sensor {
         let from_us = std::mem::replace(&mut newest.tracked_at_us, to_us);
         self.recent.move_newest(to_us);
         self.scorer.turn_back(to_us);
+        if let Some(moves) = &mut self.moves {
+            moves.turn_back(to_us);
+        }
         if self.unusual_since_us == Some(from_us) {
             self.unusual_since_us = Some(to_us);
         }
@@ -93,6 +101,9 @@ impl Sensor {
         let Some(newest) = &mut self.newest else { return };
         newest.tracked_at_us = to_us;
         self.scorer.turn_back(to_us);
+        if let Some(moves) = &mut self.moves {
+            moves.turn_back(to_us);
+        }
         for moment_us in [&mut self.usable_us, &mut self.unusual_since_us] {
             *moment_us = moment_us.map(|at_us| at_us.min(to_us));
         }
@@ -106,8 +117,10 @@ impl Sensor {
         self.forget_excursions(to_us);
     }
 
+    /// Asked with each reading as long as it is so: the rule may have a delay, or be switched on meanwhile.
     fn clock_is_behind<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
-        if let Some(transition) = self.begin(Rule::Clock, at_us) {
+        let Some(spec) = self.rules.spec(Rule::Clock) else { return };
+        if let Some(transition) = self.alarms.step(spec, Condition::Violated, at_us) {
             let behind_us = self.clock.offset_us();
             self.tell_clock(transition, at_us, behind_us, None, around, sink);
         }

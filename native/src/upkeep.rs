@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::alarm::Alarm;
+use crate::alarm::{Alarm, Elapsed};
 use crate::clock::Clock;
 use crate::command::{Action, Command};
 use crate::config::{SensorUpsert, Status};
@@ -39,13 +39,10 @@ impl Sensor {
     /// What a person asks of an alarm.
     pub(crate) fn obey<S: Sink>(&mut self, command: &Command, around: &Surroundings<'_>, sink: &mut S) {
         let rule = command.rule;
-        let transition = self.alarms.change(rule, |each| {
-            let transition = command.action.change(&mut each.alarm, command.at_us);
-            if matches!(command.action, Action::Release(_)) && transition.is_some() {
-                each.course.untold = None; // what stands is told by that
-            }
-            transition
-        });
+        let transition = self.alarms.change(rule, |each| command.action.change(&mut each.alarm, command.at_us));
+        if let (Some(_), Action::Release(_)) = (transition, &command.action) {
+            self.given_back(rule);
+        }
         let (Some(transition), true) = (transition, S::WANTED) else { return };
         let (alarm, named) = (self.alarms.get(rule), self.named(around));
         for moved in moved::by_command(command, transition, alarm, &named, &self.threshold(rule)) {
@@ -53,9 +50,20 @@ impl Sensor {
         }
     }
 
+    /// An alarm is people's again, and what is true of it is told with that.
+    fn given_back(&mut self, rule: Rule) {
+        if let Some(each) = self.alarms.find(rule) {
+            each.given_back();
+        }
+        self.is_hushed &= rule != Rule::Stale;
+    }
+
     /// The timers of all alarms.
     pub(crate) fn tick_alarms<S: Sink>(&mut self, watermark_us: i64, around: &Surroundings<'_>, sink: &mut S) {
         for (rule, elapsed) in self.alarms.tick(watermark_us, &self.rules) {
+            if let Elapsed::Released(_) = elapsed {
+                self.given_back(rule);
+            }
             if S::WANTED {
                 let (alarm, named) = (self.alarms.get(rule), self.named(around));
                 for moved in moved::by_time(rule, elapsed, alarm, watermark_us, &named, &self.threshold(rule)) {
@@ -94,15 +102,14 @@ impl Sensor {
         if let Some(newest) = self.newest.as_ref().filter(|_| is_otherwise) {
             self.forget_excursions(newest.tracked_at_us);
         }
-        self.spelling = upsert.spelling.clone();
         self.type_index = upsert.type_index;
         self.detection = upsert.detection;
         self.expected_interval_s = upsert.expected_interval_s;
         self.rule_version = version;
     }
 
-    /// Take rules over. One that is switched off ends its alarm; a new limit is held against the next reading, and no
-    /// reading before this moment is news to it.
+    /// Take rules over. One that is switched off ends its alarm; a new limit is held against the next reading, and what
+    /// was before this moment is not judged again.
     fn take_rules<S: Sink>(
         &mut self,
         rules: &Arc<RuleSet>,
@@ -116,8 +123,9 @@ impl Sensor {
         for rule in Rule::of_sensors().filter(|rule| rules.spec(*rule).is_none()) {
             self.retire_rule(rule, "the rule was switched off", at_us, around, sink);
         }
-        self.rules = rules.clone();
-        if let Some(newest_us) = self.newest.as_ref().map(|newest| newest.tracked_at_us) {
+        let before = std::mem::replace(&mut self.rules, rules.clone());
+        let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
+        if let Some(newest_us) = newest_us.filter(|_| !before.judges_as(rules)) {
             self.forget_excursions(newest_us);
         }
         let moves = moves_for(rules);

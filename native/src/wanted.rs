@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use crate::spelling::NumberFormat;
 use crate::wire::{put_bool, put_bytes, put_f64, put_varint, Reader, Wire};
 
 /// What is set of one rule; what is absent is as the profile or the type has it.
@@ -29,9 +30,12 @@ pub struct Change {
 pub struct Wanted {
     #[serde(default)]
     pub profile: Option<String>,
-    /// The unit of its readings, where it is not the type's.
+    /// The unit of its readings, where it is not the type's; texts may have it behind the number.
     #[serde(default)]
     pub unit: Option<String>,
+    /// How texts write numbers.
+    #[serde(default)]
+    pub number_format: NumberFormat,
     #[serde(default)]
     pub rules: Vec<Change>,
 }
@@ -91,14 +95,16 @@ impl Wanted {
     pub fn save(&self, out: &mut Vec<u8>) {
         put_text(&self.profile, out);
         put_text(&self.unit, out);
+        put_bool(out, self.number_format == NumberFormat::Comma);
         put_varint(out, self.rules.len() as u64);
         self.rules.iter().for_each(|change| change.save(out));
     }
 
     pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
         let (profile, unit) = (text(reader)?, text(reader)?);
+        let number_format = if reader.bool()? { NumberFormat::Comma } else { NumberFormat::Point };
         let rules = (0..reader.count()?).map(|_| Change::load(reader)).collect::<Wire<_>>()?;
-        Ok(Self { profile, unit, rules })
+        Ok(Self { profile, unit, number_format, rules })
     }
 }
 

@@ -119,8 +119,8 @@ fn text_after_silence_is_told_at_once_and_maintenance_claims_no_value() {
     let told = send(&mut core, "Bad", 104..400);
     assert_eq!(transitions(&told), [("stale", "returned"), ("bad_value", "activated")], "at once: nobody is untold");
     assert_eq!(
-        (told[0].event_time_us, told[0].reason.clone()),
-        (told[1].event_time_us, "a reading arrived that cannot be used".into())
+        (told[0].event_time_us, &*told[0].reason),
+        (told[1].event_time_us, "a reading arrived that cannot be used")
     );
     let maintenance = config(3, &[sensor("g", 2, "GasDetection", "Maintenance")]);
     let ended = core.apply(EntryKind::Config, &maintenance).unwrap().events;

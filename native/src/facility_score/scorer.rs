@@ -8,9 +8,9 @@ use super::told;
 use crate::alarm::{Alarm, Condition, Delays, Transition};
 use crate::command::Command;
 use crate::detector::combine::Peak;
+use crate::facility_alarm;
 use crate::instant::US_PER_S;
 use crate::journal::ToldAlarm;
-use crate::moved;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::Sink;
 use crate::wire::{put_bool, Reader, Wire};
@@ -174,22 +174,12 @@ impl FacilityScorer {
 
     /// What a person asks of the alarm.
     pub fn obey<S: Sink>(&mut self, command: &Command, version: i64, around: &Surroundings<'_>, sink: &mut S) {
-        let Some(transition) = command.action.change(&mut self.alarm, command.at_us) else { return };
-        if S::WANTED {
-            for moved in moved::by_command(command, transition, &self.alarm, around.facility, "") {
-                sink.event(told::moved(moved, version));
-            }
-        }
+        facility_alarm::obey(&mut self.alarm, told::PRIORITY, command, version, around, sink);
     }
 
     /// The timers of the alarm; the score has a clock of its own.
     pub fn tick<S: Sink>(&mut self, watermark_us: i64, version: i64, around: &Surroundings<'_>, sink: &mut S) {
-        let Some(elapsed) = self.alarm.tick(watermark_us, None) else { return };
-        if S::WANTED {
-            for moved in moved::by_time(told::RULE, elapsed, &self.alarm, watermark_us, around.facility, "") {
-                sink.event(told::moved(moved, version));
-            }
-        }
+        facility_alarm::tick(&mut self.alarm, (told::RULE, told::PRIORITY), watermark_us, version, around, sink);
     }
 
     /// Be as the journal left the alarm (none: it is not in it).

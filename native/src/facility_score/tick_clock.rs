@@ -104,7 +104,6 @@ mod tests {
             status,
             detection: Detection::of_type(0),
             rules: crate::rule_set::RuleSet::of_type(0),
-            spelling: Default::default(),
         };
         intervals.iter().enumerate().map(|each| Sensor::new(&sensor(each), 1, 0)).collect()
     }

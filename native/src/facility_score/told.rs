@@ -3,8 +3,8 @@
 use super::block::STATISTIC_NAMES;
 use super::score::FacilityScore;
 use crate::alarm::Transition;
-use crate::journal::{Event, SYSTEM};
-use crate::moved::Moved;
+use crate::facility_alarm;
+use crate::journal::Event;
 use crate::rule::Rule;
 use crate::rules::Priority;
 use crate::sensor::{Sensor, Surroundings};
@@ -65,31 +65,8 @@ pub fn retired(at_us: i64, version: i64, around: &Surroundings<'_>) -> Event {
     Event { reason: REASON.into(), ..bare(Transition::Returned.name(), at_us, version, message, &explanation) }
 }
 
-/// What people and time did to the alarm.
-pub fn moved(moved: Moved, version: i64) -> Event {
-    let event = bare(moved.transition, moved.at_us, version, moved.message.clone(), &moved.fields);
-    moved.over(event)
-}
-
 fn bare(transition: &'static str, at_us: i64, version: i64, message: String, explanation: &serde_json::Value) -> Event {
-    Event {
-        sensor_no: None,
-        sensor_id: String::new(),
-        rule: RULE,
-        transition,
-        event_time_us: at_us,
-        rule_version: version,
-        priority: PRIORITY,
-        value: None,
-        limit: None,
-        score: None,
-        message,
-        explanation_json: explanation.to_string(),
-        late: false,
-        only_if_stored: None,
-        actor: SYSTEM.into(),
-        reason: "".into(),
-    }
+    facility_alarm::event((RULE, PRIORITY), transition, at_us, version, message, explanation)
 }
 
 fn activated(score: &FacilityScore, sensors: &[Sensor], facility: &str) -> String {
