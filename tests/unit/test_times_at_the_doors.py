@@ -28,6 +28,7 @@ from tests.times_table import BAD, OUT_OF_RANGE, READ
 from tests.unit.test_bad_input_entities import KINDS, body
 from web.api.alarms import JournalQuery
 from web.api.histories import RecordsQuery
+from web.api.incidents import IncidentsQuery
 from web.api.readings import ReadingsQuery
 from web.api.records import SeveralQuery
 from web.app import NOUNS
@@ -48,6 +49,7 @@ WITH_RANGES: dict[str, type[BaseModel]] = {
     "/exports/{dataset}": ExportQuery,
     "/export-jobs": NewExport,
     "/journal": JournalQuery,
+    "/incidents": IncidentsQuery,
 }
 TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
     *((path, shape, name) for path, shape in WITH_RANGES.items() for name in RANGE),
