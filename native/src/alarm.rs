@@ -89,7 +89,7 @@ pub struct Alarm {
     pub suppression: Option<Suppression>,
     /// It was active, and stays until it is reset.
     pub latched: bool,
-    /// Event time of the last activation or return, as the journal has it.
+    /// Event time of the last activation or return, as all readings that came tell it; the journal keeps what was told.
     pub since_us: i64,
     pub assignee: Option<Box<str>>,
     /// When it is told again, by the clock of ticks, unless somebody acknowledges it.
