@@ -20,6 +20,7 @@ from engine.historian.group import decide_commands, identity, keep_letters, park
 from engine.historian.group_commit import GroupCommit
 from engine.historian.leadership import Leadership, try_lead
 from engine.historian.limits import Tallies, bound_letters, review, tell_refusals
+from engine.historian.maintenance import Told
 from engine.historian.port import (
     FACILITY_RETIRED,
     Creation,
@@ -195,7 +196,7 @@ class Historian:
         async with self._connection("reading the end of the audit log") as connection:
             return await audit.newest(connection, remembered)
 
-    async def maintain(self, told: maintenance.Told) -> None:
+    async def maintain(self, told: Told) -> None:
         async with (
             translated_errors("looking after the partitions"),
             maintenance.opened(self._database_url, self._settings) as connection,

@@ -55,12 +55,16 @@ def world(
     name = f"faults_{next(_numbers)}"
     url = database_named(postgres_url, name)
     opened = runner.run(_open(postgres_url, url, name, tmp_path_factory.mktemp("faults")))
-    with pytest.MonkeyPatch.context() as patch:
-        for module, sizes in SMALL_PIECES.items():
-            for name, size in sizes.items():
-                patch.setattr(module, name, size)
-        yield opened
+    yield opened
     runner.run(_close(opened))
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test at a time: others in this process go on with pieces as they are."""
+    for module, sizes in SMALL_PIECES.items():
+        for name, size in sizes.items():
+            monkeypatch.setattr(module, name, size)
 
 
 async def _open(server_url: str, url: str, name: str, folder: Path) -> World:
