@@ -26,6 +26,8 @@ class Rule(StrEnum):
     RATE_OF_CHANGE = "rate_of_change"
     ANOMALY = "anomaly"
     STALE = "stale"
+    BAD_VALUE = "bad_value"
+    CLOCK = "clock"
 
 
 RuleText = Annotated[str, StringConstraints(max_length=TEXT_MAX), Readable]
@@ -54,7 +56,10 @@ class RuleSettings(BaseModel):
     """All that is set here; `rules` name each rule at most once."""
 
     profile: Literal["hub", "ambient_safety", "gas_quality"] | None = None
-    unit: RuleText | None = Field(None, description="of the readings, where it is not the type's")
+    unit: RuleText | None = Field(
+        None, description="of the readings, where it is not the type's; it may then stand behind the number"
+    )
+    number_format: Literal["point", "comma"] | None = Field(None, description="`comma`: then `35,0` is a number")
     rules: list[RuleChange] = Field(default_factory=list, max_length=RULES_MAX)
 
     @model_validator(mode="after")

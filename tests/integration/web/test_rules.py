@@ -72,7 +72,16 @@ async def test_a_facility_is_loaded_with_what_is_set(database_url: str, tmp_path
         listener = await asyncpg.connect(database_url)
         await listener.add_listener("facility_config", lambda *message: heard.append(str(message[3])))
         await web.client.put("/rules/facility/n", headers=admin, json={**OF_TYPE, "unit": "K"})
-        await web.client.put("/rules/sensor/n1", headers=admin, json=STRICTER)
+        own = {**STRICTER, "number_format": "comma"}
+        own["rules"] = [
+            *own["rules"],
+            {"rule": "bad_value", "priority": "critical"},
+            {"rule": "clock", "enabled": False},
+        ]
+        answer = await web.client.put("/rules/sensor/n1", headers=admin, json=own)
+        assert answer.status_code == 200, answer.text
+        held = {rule["rule"]: rule["priority"] for rule in answer.json()["in_force"]}
+        assert held["bad_value"] == "critical" and "clock" not in held
         await listener.fetch("SELECT 1")
         await listener.close()
         assert heard == ["n", "n"]
@@ -84,8 +93,9 @@ async def test_a_facility_is_loaded_with_what_is_set(database_url: str, tmp_path
         assert state is not None
         assert state.rules[SensorType.TEMPERATURE]["unit"] == "K"
         (upsert,) = json.loads(config_payload(state.sensors, facility_name="n", at_us=1))["sensors"]
-        assert upsert["unit"] == "K"
-        assert [(rule["rule"], rule["limit"]) for rule in upsert["rules"]] == [("high", 24), ("high_high", 40.5)]
+        assert (upsert["unit"], upsert["number_format"]) == ("K", "comma")
+        limits = [(rule["rule"], rule["limit"]) for rule in upsert["rules"] if "limit" in rule]
+        assert limits == [("high", 24), ("high_high", 40.5)]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,8 @@ async def test_a_facility_is_loaded_with_what_is_set(database_url: str, tmp_path
         {"rules": [{"rule": "rate_of_change", "limit": -1}]},
         {"rules": [{"rule": "stale"}] * 21},
         {"profile": "none such"},
+        {"number_format": "semicolon"},
+        {"rules": [{"rule": "bad_value", "limit": 1}]},
     ],
 )
 async def test_what_the_core_would_refuse_is_not_set(database_url: str, tmp_path: Path, wanted: dict[str, Any]) -> None:
