@@ -7,6 +7,7 @@ from engine.commands.settings import markdown_table
 from engine.database_url import OPTIONS
 from engine.exports.datasets import DATASETS
 from engine.imports.reasons import SENTENCES
+from tests.acceptance.test_never_blind import AFTER, WAYS
 from tests.house import chapter
 from tests.house.here import shipped
 
@@ -67,6 +68,16 @@ def reasons_of_imports() -> list[str]:
     return ["| refused as | |", "|---|---|", *(f"| `{reason.value}` | {text} |" for reason, text in SENTENCES.items())]
 
 
+def ways_to_fail() -> list[str]:
+    """What a sensor can do, and which rule speaks, as the running system was seen to do."""
+    lines = ["| a sensor that … | is told by | after |", "|---|---|---|"]
+    for way in WAYS:
+        rules = [name for name in AFTER if name in way.told_by]
+        told = " or ".join(f"`{name}`" for name in rules)
+        lines.append(f"| {way.name} | {told} | {way.after or AFTER[rules[0]]} |")
+    return lines
+
+
 def documents() -> dict[Path, str]:
     """The documents with tables from the code, each as it should be."""
     tables = (
@@ -76,6 +87,7 @@ def documents() -> dict[Path, str]:
         (ROOT / "docs/ARCHITECTURE.md", "rooms", chapter.rooms(shipped())),
         (ROOT / "docs/ARCHITECTURE.md", "leaves", chapter.leaves(shipped())),
         (ROOT / "docs/exports.md", "data sets", data_sets()),
+        (ROOT / "docs/alarms.md", "ways to fail", ways_to_fail()),
         (ROOT / "docs/imports.md", "reasons", reasons_of_imports()),
         (DECISIONS / "README.md", "list", decisions()),
     )

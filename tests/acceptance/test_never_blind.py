@@ -68,7 +68,9 @@ Play = Callable[[Place, int], Sequence[Sent]]
 
 @dataclass(frozen=True)
 class Way:
-    """`told_by`: the rules of which one at least speaks; or where it is set aside: dead_letters, parked."""
+    """`told_by`: the rules of which one at least speaks; or where it is set aside: dead_letters, parked.
+    `after` what it is told, where that is not as AFTER has it.
+    """
 
     name: str
     play: Play
@@ -76,6 +78,7 @@ class Way:
     type: str = "GasDetection"
     never: frozenset[str] = frozenset()
     activated: bool = True
+    after: str | None = None
 
 
 def well_until_then(then: Play) -> Play:
@@ -136,6 +139,18 @@ def unknown_type(place: Place, second: int) -> Sequence[Sent]:
 
 
 FIRST: Final = naive(now())
+_SILENCE: Final = "5 intervals, at least 60 s, and up to 10 s more"
+CLOCK_FOUND: Final = "4 readings, over 10 s and 2 intervals"
+AFTER: Final = {
+    "clock": CLOCK_FOUND,
+    "bad_value": _SILENCE,
+    "high": "the reading",
+    "low": "the reading",
+    "stale": _SILENCE,
+    "dead_letters": "the message",
+    "parked": "the message",
+}
+"""By what tells it, when, as the settings are at first; docs/alarms.md has it."""
 WAYS: Final = [
     way("falls silent", well_until_then(lambda *_: []), "stale"),
     way("never says anything", lambda *_: [], "stale"),
@@ -153,15 +168,15 @@ WAYS: Final = [
     way("has a decimal comma", says("35,0"), "bad_value"),
     way("has a thousands separator", says("1,035.0"), "bad_value"),
     way("has a unit behind the number", says("35 ppm"), "bad_value"),
-    way("says more than there is", says("1e300"), "bad_value", "out_of_physical_range", "high"),
-    way("is outside of what is physical", says("-5000"), "out_of_physical_range", "low"),
+    way("says more than there is", says("1e300"), "high"),
+    way("is outside of what is physical", says("-5000"), "low"),
     way("is above its limit", says("80"), "high"),
     way("is below its limit", says("3"), "low"),
     way("measures in another unit", says("35000"), "high"),
     way("has a clock that goes back an hour", stamped(-HOUR), "clock"),
-    way("has a clock that goes back, and gas", stamped(-HOUR, "80"), "high"),
+    way("has a clock that goes back, and gas", stamped(-HOUR, "80"), "high", after=CLOCK_FOUND),
     way("has lost its battery: 1970", stamped(-timedelta(days=365 * 55)), "clock", "stale"),
-    way("has a clock that goes back a day", stamped(-timedelta(days=1), "80"), "high"),
+    way("has a clock that goes back a day", stamped(-timedelta(days=1), "80"), "high", after=CLOCK_FOUND),
     way("has a clock that steps", well_until_then(_stepping), "clock", "stale"),
     way("is ahead once, then there is gas", _ahead_once("80"), "high", never=frozenset({"stale"})),
     way("is ahead by minutes, with gas", stamped(timedelta(minutes=4), "80"), "high", never=frozenset({"stale"})),
