@@ -7,7 +7,7 @@ from engine.commands.settings import markdown_table
 from engine.database_url import OPTIONS
 from engine.exports.datasets import DATASETS
 from engine.imports.reasons import SENTENCES
-from tests.acceptance.test_never_blind import AFTER, WAYS
+from tests.acceptance.ways_to_fail import AFTER, WAYS
 from tests.house import chapter
 from tests.house.here import shipped
 
