@@ -152,7 +152,7 @@ def _run_cores(trial: Trial, simulated: Field) -> Iterator[tuple[int, list[Told]
         for number, core in enumerate(cores):
             batch = native.encode_batch(roster.facilities[number].facility_id, rows[number], end_us)
             for effects in (core.apply("batch", batch), core.apply("tick", tick_payload(end_us))):
-                found += [_told(event, number, place_of) for event in effects.events if event.transition == "activated"]
+                found += [_told(event, number, place_of) for event in effects.events if _is_of_readings(event)]
         yield sum(map(len, rows)), found
 
 
@@ -161,6 +161,11 @@ def _config(trial: Trial, number: int, sensor: SimulatedSensor, facility_id: str
     kind = SensorType.COMPRESSOR_STATUS if trial.without_limits else sensor.type
     interval_s, status = round(trial.interval_s), SensorStatus.ACTIVE
     return SensorConfig(sensor.sensor_id, number, facility_id, "", kind, status, interval_s, START_US, START_US)
+
+
+def _is_of_readings(event: native.CoreEvent) -> bool:
+    """Told to people, of what readings say: a hub that falls silent is another matter."""
+    return event.transition == "activated" and event.rule != "silent"
 
 
 def _told(event: native.CoreEvent, facility: int, place_of: dict[str, int]) -> Told:

@@ -165,7 +165,9 @@ class _Watch:
             return
         said = self._board.alert(alert)
         if self._options.as_json:
-            _line("alert", **{"type": "alert", **alert.model_dump(), "created_at": _text(alert.created_at)})
+            began = None if alert.event_time is None else _text(alert.event_time)
+            times = {"created_at": _text(alert.created_at), "event_time": began}
+            _line("alert", **{"type": "alert", **alert.model_dump(), **times})
         else:
             self._say(said)
 

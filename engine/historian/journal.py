@@ -27,14 +27,19 @@ async def append_events(connection: Any, events: Sequence[tuple[str, AlarmEvent]
     """Write (facility_id, event) rows and fold them. The last thing a transaction does: it takes the journal's lock."""
     if not events:
         return
-    told = json.dumps([_row(facility_id, event) for facility_id, event in events])
+    told = _text([_row(facility_id, event) for facility_id, event in events])
     await connection.execute(SQL["journal_lock"])
     added = await connection.fetch(SQL["journal_append"], told, now_us)
     steps = fold(json.loads(row["event"]) for row in added)
     if steps:
-        await connection.execute(SQL["alarms_fold"], json.dumps(steps))
+        await connection.execute(SQL["alarms_fold"], _text(steps))
     if added:
         await connection.execute(SQL["journal_announce"])
+
+
+def _text(rows: list[dict[str, Any]]) -> str:
+    """As it is: a database that knows no encoding (SQL_ASCII) reads no escapes beyond ASCII."""
+    return json.dumps(rows, ensure_ascii=False)
 
 
 def fold(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -36,6 +36,8 @@ LAST = (
     "DELETE /facilities/{facility_id}",
 )
 ALARM = "facility:silent"
+INCIDENTS: dict[str, int] = {}
+"""By facility the id of what began together."""
 INSTEAD_OF_OTHERS = {"expires_at"}  # a body says this or something else, not both
 
 _numbers = itertools.count(1)
@@ -212,6 +214,8 @@ class Walker:
                 return "records", True
             case "alarm_id":
                 return ALARM, True
+            case "incident_id":
+                return str(INCIDENTS.get(place, 2_000_000)), True
             case name if name in makers:
                 return "2000000" if place == "absent" else str(await makers[name]()), True
         return "2000000" if parameter["schema"]["type"] == "integer" else "absent", False

@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.web.access_matrix import (
     ALARM,
+    INCIDENTS,
     CALLERS,
     Case,
     NoRule,
@@ -40,7 +41,9 @@ async def test_every_caller_gets_in_exactly_where_the_contract_says(
         for facility_id in ("own", "foreign"):
             await web.facility(facility_id)
             await web.sensor(f"{facility_id} sensor", facility_id)
-            await web.alarm(facility_id, ALARM)
+            INCIDENTS[facility_id] = await web.alarm(facility_id, ALARM)
+            for rule in ("second", "third"):
+                await web.alarm(facility_id, f"facility:{rule}")
         document = (await web.client.get("/openapi.json")).json()
         walker = Walker(web, document, expired)
         await walker.prepare()
