@@ -1,6 +1,8 @@
 //! A sensor's alarms by rule. Only those that have something to remember take room: of a hundred rules ninety-nine are
 //! normal and always were.
 
+use std::borrow::Cow;
+
 use crate::alarm::{Alarm, Condition, Elapsed, Transition};
 use crate::course::{Course, LateOutcome};
 use crate::journal::{ACTIVATED, LATE_EXCEEDANCE};
@@ -97,6 +99,21 @@ impl Alarms {
     /// All of which anything is remembered, with their rules.
     pub fn iter(&self) -> impl Iterator<Item = (Rule, &Alarm)> {
         self.remembered.iter().map(|each| (each.rule, &each.alarm))
+    }
+
+    /// The same as the journal has it: what nobody was told of yet, because it may be past, is not active there.
+    pub fn iter_told(&self) -> impl Iterator<Item = (Rule, Cow<'_, Alarm>)> {
+        self.remembered.iter().map(|each| {
+            let alarm = match each.course.untold {
+                None => Cow::Borrowed(&each.alarm),
+                Some(_) => {
+                    let mut alarm = each.alarm.clone();
+                    alarm.active = false;
+                    Cow::Owned(alarm)
+                }
+            };
+            (each.rule, alarm)
+        })
     }
 
     pub fn find(&mut self, rule: Rule) -> Option<&mut Remembered> {

@@ -150,8 +150,8 @@ impl FacilityCore {
             let of_sensors = core.sensors.iter().flat_map(|sensor| {
                 sensor
                     .alarms
-                    .iter()
-                    .map(|(rule, alarm)| AlarmState::of(Some(sensor), rule, alarm, sensor.priority(rule)))
+                    .iter_told()
+                    .map(|(rule, alarm)| AlarmState::of(Some(sensor), rule, &alarm, sensor.priority(rule)))
             });
             let of_facility =
                 AlarmState::of(None, facility_score::RULE, &core.facility_scorer.alarm, facility_score::PRIORITY);
