@@ -130,9 +130,9 @@ def _run_cores(trial: Trial, simulated: Field) -> Iterator[tuple[int, list[Told]
     """A few intervals at a time: (number of readings, alarms that began)."""
     roster = simulated.roster
     step_s = STEP_INTERVALS * trial.interval_s
-    # silence is seen once a step only, so it must last longer than one; the readings of a step are those of now
+    # silence is seen once a step only, so half of what is told must last longer than one; a step's readings are of now
     settings = json.dumps(
-        {"tick_gap_s_max": 2 * step_s, "stale_intervals": 1.5 * STEP_INTERVALS, "late_alarm_s_max": 2 * step_s}
+        {"tick_gap_s_max": 2 * step_s, "stale_intervals": 3 * STEP_INTERVALS, "late_alarm_s_max": 2 * step_s}
     )
     cores = [native.FacilityCore(place.facility_id, settings) for place in roster.facilities]
     for number, core in enumerate(cores):

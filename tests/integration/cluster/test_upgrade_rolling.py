@@ -15,11 +15,12 @@ import asyncpg
 import pytest
 
 from engine.bus.queue_lengths import queue_lengths
+from engine.clock import US_PER_S
 from engine.errors import BusUnavailable
 from migrations import upgrade
 from tests.integration.cluster.field import QUEUES
 from tests.integration.cluster.harness import ENGINE_START_S_MAX, Engine, eventually
-from tests.integration.cluster.rolling import Bus, Client, Part, Sender, Standstill, Web
+from tests.integration.cluster.rolling import STEP_US, STEPS_MAX, Bus, Client, Part, Sender, Standstill, Web
 from tests.integration.historian.test_upgrade_schema import upgrading
 
 pytestmark = [pytest.mark.ray, pytest.mark.bus, pytest.mark.postgres, pytest.mark.timeout(900)]
@@ -36,6 +37,8 @@ class House:
         self.engines = [Engine(folder / name, database_url, self.bus.address) for name in ("old", "new")]
         for engine in self.engines:
             engine.data_dir.mkdir()
+            # hours of readings pass in minutes: what began and ended in them is news here
+            engine.environment["LATE_ALARM_S_MAX"] = str(STEPS_MAX * STEP_US // US_PER_S)
         self.sender = Sender(self.bus.address)
         self.client = Client(self.web)
 

@@ -14,8 +14,8 @@ import pytest
 
 from tests.integration.web.access_matrix import (
     ALARM,
-    INCIDENTS,
     CALLERS,
+    INCIDENTS,
     Case,
     NoRule,
     Walker,
