@@ -478,6 +478,7 @@ Index(  # the contract's alerts, newest first
 )
 Index("alarm_events_sensor_no_idx", alarm_events.c.sensor_no, alarm_events.c.id)
 Index("alarm_events_facility_id_idx", alarm_events.c.facility_id, alarm_events.c.id)
+Index("alarm_events_event_time_idx", alarm_events.c.event_time)
 Index(  # what began together
     "alarm_events_begun_idx",
     alarm_events.c.facility_id,
@@ -533,12 +534,27 @@ alarm_commands = Table(
     Column("until", Time),
     Column("assignee", Text),
     Column("work_order", Text),
+    Column("verdict", Text),
+    Column("about_event_id", BigInteger),  # the activation that the verdict is about
     Column("state", Text, CheckConstraint("state IN ('waiting', 'done', 'refused')", name="state"), nullable=False),
     Column("refusal", Text, nullable=False),
     Column("decided_at", Time),
     # the journal tells two of the same kind apart by their moments
     UniqueConstraint("facility_id", "alarm_key", "asked_at"),
     Index("alarm_commands_waiting_idx", "id", postgresql_where=sa.text("state = 'waiting'")),
+)
+
+# What one shift tells the next. Append-only: the web server has no right to change any.
+shift_notes = Table(
+    "shift_notes",
+    metadata,
+    _identity(BigInteger),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), nullable=False),
+    Column("written_at", Time, nullable=False, server_default=sa.func.now()),
+    Column("author", Text, nullable=False),
+    Column("author_name", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Index("shift_notes_facility_id_idx", "facility_id", "written_at"),
 )
 
 # --- the engine about itself ------------------------------------------------------------------------------------------

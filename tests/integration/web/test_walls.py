@@ -58,6 +58,7 @@ SEEN: dict[str, Any] = {
     "detection_versions": 2,
     "sensor_rules": 2,
     "alarm_commands": 1,
+    "shift_notes": 1,
     "parked": 0,
     "dead_letters": 0,
     "audit_log": 0,
@@ -85,6 +86,7 @@ SELECT facility_id, id, '{{}}', 'user:1', 'admin' FROM sensors;
 INSERT INTO alarm_commands (command_id, facility_id, alarm_key, command, asked_at, actor, actor_name, reason, state,
     refusal)
 SELECT id, id, 'high', 'comment', now(), 'user:1', 'admin', '{mark}', 'done', '' FROM facilities;
+INSERT INTO shift_notes (facility_id, author, author_name, note) SELECT id, 'user:1', 'admin', '{mark}' FROM facilities;
 INSERT INTO parked (kind, facility_id, sensor_id, body, reason, digest, parked_at)
 SELECT 'reading', id, '', '{mark}', '{mark}', id::bytea, now() FROM facilities;
 INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
