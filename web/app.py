@@ -22,6 +22,7 @@ from engine.processes.parts import PROCESS_NAME
 from engine.settings import Settings
 from web.api import (
     alarm_commands,
+    alarm_figures,
     alarms,
     alerts,
     audit,
@@ -99,6 +100,7 @@ NOUNS: tuple[Noun, ...] = (
     set_aside.noun,
     health.noun,
     incidents.noun,
+    alarm_figures.noun,
 )
 SLOW_BODY_S_MAX = 15
 LARGE_PIECES_MAX = 2

@@ -37,6 +37,15 @@ from engine.client.errors import (
     TooManyRequests,
     Unusable,
 )
+from engine.client.figure_shapes import (
+    AlarmTally,
+    Figures,
+    FiguresOfDay,
+    Flood,
+    Measure,
+    Offender,
+    Spread,
+)
 from engine.client.gasinsight import GasInSight
 from engine.client.shapes import (
     Alert,
@@ -74,6 +83,7 @@ __all__ = [
     "Alarm",
     "AlarmCounts",
     "AlarmFrame",
+    "AlarmTally",
     "AlarmWithHistory",
     "Alarms",
     "Alert",
@@ -91,6 +101,9 @@ __all__ = [
     "Explanation",
     "Facility",
     "FacilityDetection",
+    "Figures",
+    "FiguresOfDay",
+    "Flood",
     "Gap",
     "GasInSight",
     "Incident",
@@ -100,9 +113,11 @@ __all__ = [
     "KeyGrant",
     "LiveAlert",
     "Location",
+    "Measure",
     "NotFound",
     "NotPermitted",
     "NotSignedIn",
+    "Offender",
     "Part",
     "Permission",
     "Problem",
@@ -115,6 +130,7 @@ __all__ = [
     "ServerAway",
     "ServerError",
     "ServerFailed",
+    "Spread",
     "StoredReading",
     "Tokens",
     "TooManyRequests",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 
 from engine.client.alarm_shapes import (
@@ -19,6 +19,7 @@ from engine.client.alarm_shapes import (
     JournalPart,
 )
 from engine.client.asking import Asking, Part, quoted
+from engine.client.figure_shapes import AlarmFigures, Figures
 from engine.client.history import spelled
 from engine.client.streams import Streams, TellAway
 
@@ -93,6 +94,25 @@ class Alarms:
     async def incident(self, facility_id: str, incident_id: int) -> IncidentWithMembers:
         """NotFound where no incident began with that row of the journal."""
         return await self._client.get(IncidentWithMembers, f"/incidents/{incident_id}", facility_id=facility_id)
+
+    async def figures(
+        self,
+        *,
+        facility_ids: Sequence[str] = (),
+        window: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> list[Figures]:
+        """How good the alarms are, of those facilities together or of all that we may view: of a range from `start` to
+        `end` (now, without one), of a `window` up to now (10m, 24h, 30d), or without either of all three windows.
+        """
+        wanted = {
+            "window": window,
+            "start_date": None if start is None else spelled(start),
+            "end_date": None if end is None else spelled(end),
+        }
+        query = {name: value for name, value in wanted.items() if value is not None}
+        return (await self._client.get(AlarmFigures, "/alarm-figures", **query, facility_id=list(facility_ids))).figures
 
     async def journal(
         self,

@@ -232,6 +232,7 @@ ADDITIVE = {
     "GET /incidents",
     "GET /incidents/{incident_id}",
     "GET /alarm-counts",
+    "GET /alarm-figures",
     "POST /alarm-commands/{facility_id}",
     "GET /journal",
     *(f"{method} /rules/{what}" for method in ("GET", "PUT", "DELETE") for what in DETECTION),

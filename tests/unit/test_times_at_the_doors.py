@@ -26,6 +26,7 @@ from engine.offline.shapes import readings_of
 from tests.house.here import shipped
 from tests.times_table import BAD, OUT_OF_RANGE, READ
 from tests.unit.test_bad_input_entities import KINDS, body
+from web.api.alarm_figures import FiguresQuery
 from web.api.alarms import JournalQuery
 from web.api.histories import RecordsQuery
 from web.api.incidents import IncidentsQuery
@@ -50,6 +51,7 @@ WITH_RANGES: dict[str, type[BaseModel]] = {
     "/export-jobs": NewExport,
     "/journal": JournalQuery,
     "/incidents": IncidentsQuery,
+    "/alarm-figures": FiguresQuery,
 }
 TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
     *((path, shape, name) for path, shape in WITH_RANGES.items() for name in RANGE),

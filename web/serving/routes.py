@@ -113,7 +113,7 @@ async def _guarded_facility(
         return None
     if caller is None:
         raise NotAuthenticated("Not authenticated")
-    if "sensor_id" in endpoint.repeated:
+    if endpoint.repeated & {"facility_id", "sensor_id"}:
         named = {name: {one for one in request.args.getlist(name) if one} for name in ("facility_id", "sensor_id")}
         if named["facility_id"]:
             await services.guard.require_facilities(caller, endpoint.need, named["facility_id"])

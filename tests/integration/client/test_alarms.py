@@ -195,3 +195,15 @@ async def test_incidents_are_shown(web: Web, gis: GasInSight) -> None:
     assert "unacknowledged  North: 3 alarms, 3 active, 3 not acknowledged; first facility:rule0: too high" in text
     line = (await gasinsight(web, "incidents", "--json")).output
     assert json.loads(line)["id"] == one.id
+
+
+async def test_figures_have_their_targets(web: Web, gis: GasInSight) -> None:
+    now = datetime.now(UTC)
+    await web.alarm("f", "facility:silent", since=now - timedelta(minutes=1))
+    await web.alarm("g", "facility:silent", since=now - timedelta(hours=2))
+    assert [one.tally.activations for one in await gis.alarms.figures()] == [1, 2, 2]
+    (one,) = await gis.alarms.figures(facility_ids=["f", "g"], start=now - timedelta(hours=3), end=now)
+    assert (one.window, one.tally.activations, len(one.offenders)) == (None, 2, 2)
+    assert one.measure("most_in_10_min").met and one.measure("top_ten_share").met is None
+    (day,) = await gis.alarms.figures(facility_ids=["f"], window="24h")
+    assert (day.window, day.tally.activations) == ("24h", 1)

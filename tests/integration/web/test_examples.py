@@ -102,6 +102,12 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("GET /alerts/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),
     ("GET /alarms", {}, {"facility_id": FACILITY}, None),
     ("GET /alarm-counts", {}, {"facility_id": FACILITY}, None),
+    (
+        "GET /alarm-figures",
+        {},
+        {"facility_id": [FACILITY], "start_date": "2026-11-22", "end_date": "2026-11-23 12:00:00"},
+        None,
+    ),
     ("GET /alarms/{alarm_id}", {"alarm_id": ALARM}, {"facility_id": FACILITY}, None),
     ("GET /incidents", {}, {"facility_id": FACILITY}, None),
     ("POST /alarm-commands/{facility_id}", {"facility_id": FACILITY}, {}, ACKNOWLEDGE),
