@@ -209,11 +209,12 @@ class AlarmEvent:
 class AlarmCommand:
     """What a person asks of one alarm. The id makes it one: the same again changes nothing.
 
-    command     acknowledge, comment, assign, shelve, unshelve, suppress, unsuppress, out_of_service, return_to_service
-                or reset
+    command     acknowledge, comment, assign, shelve, unshelve, suppress, unsuppress, out_of_service, return_to_service,
+                reset or verdict
     actor       the principal who asks: user:12, key:3
     until_us    of a shelf, and of what is out of service if it is known
     assignee    of an assignment; "" takes it back
+    verdict     true, false or expected, of the activation `about_event_id`
     """
 
     command_id: str
@@ -226,6 +227,8 @@ class AlarmCommand:
     until_us: int | None = None
     assignee: str | None = None
     work_order: str | None = None
+    verdict: str | None = None
+    about_event_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -271,6 +271,7 @@ _Transition = Literal[
     "re_alarmed",
     "acknowledged",
     "commented",
+    "verdict",
     "assigned",
     "shelved",
     "unshelved",

@@ -66,6 +66,8 @@ class JournalEntry(Shape):
     until: Time | None = None
     assignee: str | None = None
     work_order: str | None = None
+    verdict: str | None = None
+    about_event_id: int | None = None
     explanation: Explanation | None = None
 
 

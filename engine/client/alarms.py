@@ -192,6 +192,14 @@ class Alarms:
         """If its condition is true, it is told anew."""
         return await self.command(facility_id, alarm_id, "return_to_service", wait_s=wait_s)
 
+    async def judge(
+        self, facility_id: str, alarm_id: str, event_id: int, verdict: str, note: str = "", *, wait_s: float = WAIT_S
+    ) -> Commanded:
+        """Whether that alert was `true`, `false` or `expected`; the last verdict holds, all stay in the journal."""
+        return await self.command(
+            facility_id, alarm_id, "verdict", reason=note, verdict=verdict, event_id=event_id, wait_s=wait_s
+        )
+
     async def command(
         self,
         facility_id: str,
@@ -202,6 +210,8 @@ class Alarms:
         until: datetime | None = None,
         assignee: str | None = None,
         work_order: str | None = None,
+        verdict: str | None = None,
+        event_id: int | None = None,
         command_id: str | None = None,
         wait_s: float = WAIT_S,
     ) -> Commanded:
@@ -210,6 +220,8 @@ class Alarms:
             "until": None if until is None else spelled(until),
             "assignee": assignee,
             "work_order": work_order,
+            "verdict": verdict,
+            "event_id": event_id,
         }
         body = {
             "alarm_id": alarm_id,

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +35,7 @@ _DONE = {
     "out_of_service": "out of service",
     "return_to_service": "in service",
     "reset": "reset",
+    "verdict": "judged",
 }
 
 
@@ -118,6 +119,24 @@ def run_command(overrides: dict[str, object], options: LoginOptions, wanted: Wan
         said = f"alarm {wanted.alarm_id} of facility {facility_id} is {_DONE[wanted.command]}"
         now = f"; it is {done.alarm.state.replace('_', ' ')}" if done.alarm is not None else ""
         print_line(escaped(f"{said}{now}."))
+
+
+def run_verdict(
+    overrides: dict[str, object], options: LoginOptions, wanted: Wanted, event_id: int | None, as_json: bool
+) -> None:
+    """Of that activation, or of the newest one of the alarm."""
+    if event_id is None:
+        event_id = asked(overrides, options, lambda gis: _newest_activation(gis, wanted))
+    run_command(overrides, options, replace(wanted, said={**wanted.said, "event_id": event_id}), as_json)
+
+
+async def _newest_activation(gis: GasInSight, wanted: Wanted) -> int:
+    facility_id = await _facility_of(gis, wanted.alarm_id, wanted.facility_id)
+    found = await gis.alarms.alarm(facility_id, wanted.alarm_id, history=PAGE_ROWS)
+    for entry in found.history:
+        if entry.transition == "activated":
+            return entry.id
+    raise NotDone(f"the newest {PAGE_ROWS} rows of alarm {wanted.alarm_id} have no activation; name one with --event")
 
 
 def run_watch(overrides: dict[str, object], options: LoginOptions, after: int | None, as_json: bool) -> None:
@@ -212,7 +231,8 @@ def _entry_text(entry: JournalEntry) -> str:
     who = "" if entry.actor == "system" else f" by {entry.actor_name or entry.actor}"
     why = entry.reason or entry.message
     until = "" if entry.until is None else f" until {_moment_text(entry.until)}"
-    said = f"{entry.transition.replace('_', ' ')}{until}{who}{': ' if why else ''}{why}"
+    verdict = "" if entry.verdict is None else f" {entry.verdict} on {entry.about_event_id}"
+    said = f"{entry.transition.replace('_', ' ')}{verdict}{until}{who}{': ' if why else ''}{why}"
     return escaped(f"{entry.id}  {_moment_text(entry.event_time)}  {entry.facility_id} {entry.alarm_id}  {said}")
 
 

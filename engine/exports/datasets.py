@@ -128,6 +128,12 @@ ROLLUPS: Final = Dataset(
     order='s.facility_id COLLATE "C", s.id COLLATE "C", r.width_s, r.bucket',
 )
 
+_LAST_VERDICT: Final = (
+    "SELECT j.explanation->>'verdict' AS verdict, j.event_time, j.actor FROM alarm_events j"
+    " WHERE j.facility_id = e.facility_id AND j.alarm_key = e.alarm_key AND j.transition = 'verdict'"
+    " AND (j.explanation->>'about_event_id')::bigint = e.id ORDER BY j.id DESC LIMIT 1"
+)
+
 ALARMS: Final = Dataset(
     "alarms",
     "the journal: every transition of every alarm, in the order in which it was recorded",
@@ -141,7 +147,7 @@ ALARMS: Final = Dataset(
         Column(
             "transition",
             "text",
-            "activated, activated_silently, returned, late_exceedance, past_excursion",
+            "activated, activated_silently, returned, late_exceedance, past_excursion, verdict, …",
             "e.transition",
         ),
         Column("event_time", "time", "when it was so in the field", "e.event_time"),
@@ -156,6 +162,13 @@ ALARMS: Final = Dataset(
         Column("late", "bool", "whether it was already over when it was told", "e.late"),
         Column("actor", "text", "who did it; empty for the system", "e.actor"),
         Column("reason", "text", "what they gave as reason", "e.reason"),
+        Column("verdict", "text", "of a verdict: true, false or expected", "e.explanation->>'verdict'"),
+        Column(
+            "about_id",
+            "int64",
+            "of a verdict: the activation that it is about",
+            "(e.explanation->>'about_event_id')::bigint",
+        ),
     ),
     ("id",),
     "alarm_events e LEFT JOIN sensors s ON s.sensor_no = e.sensor_no",
@@ -178,9 +191,12 @@ ALERTS: Final = Dataset(
         Column("created_at", "time", "when it was told", "e.recorded_at"),
         Column("message", "text", "what operators read", "e.message"),
         Column("explanation", "text", "why, as JSON", "e.explanation::text"),
+        Column("verdict", "text", "the last of people: true, false or expected; null: none yet", "v.verdict"),
+        Column("verdict_at", "time", "when it was given", "v.event_time"),
+        Column("verdict_by", "text", "who gave it: `user:5`, `key:2`", "v.actor"),
     ),
     ("id",),
-    "alarm_events e LEFT JOIN sensors s ON s.sensor_no = e.sensor_no",
+    f"alarm_events e LEFT JOIN sensors s ON s.sensor_no = e.sensor_no LEFT JOIN LATERAL ({_LAST_VERDICT}) v ON true",
     "e.transition = 'activated'"
     " AND (e.sensor_no = ANY({numbers}) OR (e.sensor_no IS NULL AND e.facility_id = ANY($1::text[])))",
     time="e.event_time",

@@ -118,7 +118,7 @@ _SAYS: Mapping[str, Callable[[Row], dict[str, Any]]] = {
     **dict.fromkeys(_SUPPRESSIONS, _suppressed),
     **dict.fromkeys(("unshelved", "unsuppressed", "in_service"), _unsuppressed),
     "reset": _reset,
-    **dict.fromkeys(("commented", "re_alarmed"), _told_only),
+    **dict.fromkeys(("commented", "re_alarmed", "verdict"), _told_only),
 }
 
 

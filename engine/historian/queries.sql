@@ -579,7 +579,7 @@ WHERE state = 'waiting' AND closed_at IS NOT NULL ORDER BY command_id;
 -- name: commands_waiting
 -- In the order in which they were asked for.
 SELECT command_id, facility_id, alarm_key, command, asked_at AS at_us, actor, reason, until AS until_us, assignee,
-    work_order
+    work_order, verdict, about_event_id
 FROM alarm_commands WHERE state = 'waiting' ORDER BY id LIMIT $1;
 
 -- == removals ==========================================================================================================

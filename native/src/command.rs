@@ -28,6 +28,18 @@ struct RawCommand {
     assignee: Option<String>,
     #[serde(default)]
     work_order: Option<String>,
+    #[serde(default)]
+    verdict: Option<String>,
+    #[serde(default)]
+    about_event_id: Option<i64>,
+}
+
+/// What somebody says of an activation, afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    pub name: &'static str,
+    /// The row of the journal that it is about.
+    pub event_id: i64,
 }
 
 /// What is to be done.
@@ -40,6 +52,7 @@ pub enum Action {
     Suppress(Suppression),
     Release(Suppressor),
     Reset,
+    Judge(Verdict),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +127,7 @@ impl Command {
             "unsuppress" => Action::Release(Suppressor::Design),
             "return_to_service" => Action::Release(Suppressor::Service),
             "reset" => Action::Reset,
+            "verdict" => Action::Judge(read_verdict(raw.verdict.as_deref(), raw.about_event_id)?),
             other => return Err(wrong(format_args!("unknown command {other:?}"))),
         };
         if let Action::Suppress(Suppression { until_us: Some(until_us), .. }) = action {
@@ -150,6 +164,13 @@ impl Command {
     }
 }
 
+fn read_verdict(verdict: Option<&str>, event_id: Option<i64>) -> Result<Verdict, PayloadError> {
+    let known = VERDICTS.into_iter().find(|name| Some(*name) == verdict);
+    let name = known.ok_or_else(|| wrong(format_args!("verdict is one of {}", VERDICTS.join(", "))))?;
+    let event_id = event_id.filter(|id| *id > 0).ok_or_else(|| wrong("verdict needs about_event_id"))?;
+    Ok(Verdict { name, event_id })
+}
+
 fn read_key(key: &str) -> Result<(Option<i32>, Rule), PayloadError> {
     let found = key.split_once(':').and_then(|(whose, rule)| {
         let rule = Rule::find(rule)?;
@@ -167,7 +188,7 @@ impl Action {
     pub fn change(&self, alarm: &mut Alarm, at_us: i64) -> Option<&'static str> {
         let is_done = match self {
             Self::Acknowledge => alarm.acknowledge(),
-            Self::Comment => true,
+            Self::Comment | Self::Judge(_) => true,
             Self::Assign(assignee) => alarm.assign(assignee.as_deref()),
             Self::Suppress(suppression) => alarm.suppress(*suppression),
             Self::Release(by) => alarm.release(*by, at_us),
@@ -188,11 +209,15 @@ impl Action {
             },
             Self::Release(by) => released(*by),
             Self::Reset => RESET,
+            Self::Judge(_) => VERDICT,
         }
     }
 }
 
 pub const RESET: &str = "reset";
+const VERDICT: &str = "verdict";
+/// It was as the alarm says; it was not; it was, and somebody meant it to be.
+const VERDICTS: [&str; 3] = ["true", "false", "expected"];
 
 /// The transition when what kept an alarm from people is over.
 pub fn released(by: Suppressor) -> &'static str {

@@ -45,23 +45,34 @@ pub fn by_command(
         Action::Suppress(suppression) => (begun(*suppression), None),
         Action::Release(by) => (ended(*by).to_owned(), Some(*by)),
         Action::Reset => ("reset".to_owned(), None),
+        Action::Judge(verdict) => (format!("{} alarm, as somebody says", verdict.name), None),
     };
     let until_us = match &command.action {
         Action::Suppress(suppression) => suppression.until_us,
-        Action::Acknowledge | Action::Comment | Action::Assign(_) | Action::Release(_) | Action::Reset => None,
+        Action::Acknowledge
+        | Action::Comment
+        | Action::Assign(_)
+        | Action::Release(_)
+        | Action::Reset
+        | Action::Judge(_) => None,
     };
+    let mut fields = serde_json::json!({
+        "rule": command.rule.name(),
+        "command_id": command.id,
+        "suppression": alarm.suppression_name(),
+        "until_us": until_us,
+        "assignee": alarm.assignee,
+        "work_order": command.work_order,
+    });
+    if let Action::Judge(verdict) = &command.action {
+        fields["verdict"] = verdict.name.into();
+        fields["about_event_id"] = verdict.event_id.into();
+    }
     let own = Moved {
         transition,
         at_us: command.at_us,
         message: format!("{named}, {}: {said}", command.rule.name()),
-        fields: serde_json::json!({
-            "rule": command.rule.name(),
-            "command_id": command.id,
-            "suppression": alarm.suppression_name(),
-            "until_us": until_us,
-            "assignee": alarm.assignee,
-            "work_order": command.work_order,
-        }),
+        fields,
         actor: command.actor.clone().into(),
         reason: command.reason.clone().into(),
     };

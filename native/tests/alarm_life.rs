@@ -223,6 +223,7 @@ fn no_event_in_any_state_breaks_what_people_rely_on() {
                     let expected = match action {
                         Action::Acknowledge => (!alarm.acknowledged, "acknowledged"),
                         Action::Comment => (true, "commented"),
+                        Action::Judge(_) => (true, "verdict"),
                         Action::Assign(_) => (true, "assigned"),
                         Action::Reset => (alarm.latched && !alarm.active, "reset"),
                         Action::Suppress(Suppression { by, .. }) => (
@@ -377,6 +378,30 @@ fn a_command_says_who_and_why_and_comes_once() {
     assert_eq!(ask(&mut core, "three", 11, "comment", "2:high", none()), [("high", "commented", 11)]);
     assert_eq!(ask(&mut core, "four", 12, "acknowledge", "2:high", none()), [("high", "acknowledged", 12)]);
     assert_eq!(ask(&mut core, "five", 13, "acknowledge", "2:high", none()), []);
+}
+
+#[test]
+fn a_verdict_is_about_an_activation_and_moves_nothing() {
+    let mut core = core();
+    apply(&mut core, &[("g", 0, "25")]);
+    let alarm = core.sensors[1].alarms.get(Rule::High).clone();
+    let said = serde_json::json!({"verdict": "false", "about_event_id": 7});
+    let effects = act(&mut core, EntryKind::Command, &command("one", 9, "verdict", "2:high", said));
+    let [event] = effects.events.as_slice() else { panic!("{:?}", effects.events) };
+    assert_eq!((&*event.actor, &*event.reason, event.transition), ("user:7", "because", "verdict"));
+    assert_eq!(event.message, "GasDetection Sensor value in Alpha, high: false alarm, as somebody says");
+    let fields: serde_json::Value = serde_json::from_str(&event.explanation_json).unwrap();
+    assert_eq!((&fields["verdict"], &fields["about_event_id"]), (&"false".into(), &7.into()));
+    assert_eq!(core.sensors[1].alarms.get(Rule::High), &alarm);
+    for (said, reason) in [
+        (serde_json::json!({"verdict": "maybe", "about_event_id": 7}), "verdict is one of true, false, expected"),
+        (serde_json::json!({"about_event_id": 7}), "verdict is one of true, false, expected"),
+        (serde_json::json!({"verdict": "true"}), "verdict needs about_event_id"),
+        (serde_json::json!({"verdict": "true", "about_event_id": 0}), "verdict needs about_event_id"),
+    ] {
+        let refused = core.apply(EntryKind::Command, &command("two", 10, "verdict", "2:high", said)).unwrap_err();
+        assert!(refused.to_string().contains(reason), "{refused}");
+    }
 }
 
 #[test]

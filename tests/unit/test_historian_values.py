@@ -170,6 +170,7 @@ def test_nothing_is_left_of_a_suppression_that_ends(transition: str) -> None:
         ("acknowledged", {"acknowledged": True, "acknowledged_at": "at 1", "acknowledged_by": "user:7"}),
         ("assigned", {"assignee": "night shift"}),
         ("commented", {}),
+        ("verdict", {}),
         ("re_alarmed", {}),
         ("reset", {"latched": False}),
         ("activated_silently", {"active": True, "since": "at 1", "priority": "low", **ACTIVATION}),

@@ -144,11 +144,33 @@ def test_a_row_carries_an_alarm_from_when_it_was_known_and_looking_back_from_whe
     then = labelled(readings(), alarms)
     assert in_alarm(then) == [4, 5, 6]
     assert then["alarms"][4].to_list() == [
-        {"rule": "high", "priority": "high", "since": at(2), "known_since": at(4), "id": 1}
+        {"rule": "high", "priority": "high", "since": at(2), "known_since": at(4), "id": 1, "verdict": None}
     ]
     assert in_alarm(labelled(readings(), alarms, as_of=at(60))) == [2, 3, 4]
     assert in_alarm(labelled(readings(), alarms, as_of=at(6))) == [2, 3, 4, 5, 6, 7, 8, 9], "its end was not known yet"
     assert in_alarm(labelled(readings(), alarms, as_of=at(3))) == []
+
+
+def test_a_row_carries_the_verdict_that_was_known_at_its_time_and_looking_back_the_last() -> None:
+    told = journal(
+        ("f", "s", "high", "activated", at(1), at(1)),
+        ("f", "s", "high", "verdict", at(4), at(4)),
+        ("f", "s", "high", "verdict", at(6), at(7)),
+        ("f", "s", "high", "verdict", at(2), at(3)),
+    )
+    given, about = pl.Series([None, "true", "false", "expected"]), pl.Series([None, 1, 1, 9], dtype=pl.Int64)
+    alarms = told.with_columns(given.alias("verdict"), about.alias("about_id"))
+
+    def verdicts(as_of: datetime | None = None) -> list[str | None]:
+        found = labelled(readings(), alarms, as_of=as_of)
+        return [alarm["verdict"] for alarms in found["alarms"].to_list() for alarm in alarms]
+
+    assert verdicts() == [None] * 3 + ["true"] * 3 + ["false"] * 3
+    assert verdicts(at(60)) == ["false"] * 9
+    assert verdicts(at(6)) == ["true"] * 9, "the second was not recorded yet"
+    assert verdicts(at(3)) == [None] * 9
+    older = labelled(readings(), told.drop("verdict", "about_id"))
+    assert older["alarms"].to_list()[5][0]["verdict"] is None
 
 
 def test_no_row_changes_with_what_is_recorded_after_it() -> None:

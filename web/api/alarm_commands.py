@@ -18,13 +18,13 @@ from web.audit import Action, audit
 from web.auth.guard import Need
 from web.contract.alarm_shapes import AlarmCommandState, NewAlarmCommand
 from web.contract.declare import Noun
-from web.errors import HttpRefusal, NotFound
+from web.errors import HttpRefusal, NotFound, NotUsable
 from web.serving.call import Call
 from web.serving.routes import json_response
 
 noun = Noun("alarm-commands", "What people ask of alarms")
 
-SAID = ("command", "reason", "until", "assignee", "work_order")
+SAID = ("command", "reason", "until", "assignee", "work_order", "verdict", "about_event_id")
 FIRST_LOOK_S = 0.03
 LOOK_S_MAX = 0.5
 TELL_ENGINE = "SELECT pg_notify('alarm_commands', $1)"
@@ -32,8 +32,8 @@ LOCK_FACILITY = "SELECT retired_at FROM facilities WHERE id = $1 FOR NO KEY UPDA
 # Of one alarm none is of the same moment as another: the journal tells them apart by it.
 ASK = """
 INSERT INTO alarm_commands (command_id, facility_id, alarm_key, command, actor, actor_name, reason, until, assignee,
-                            work_order, state, refusal, asked_at)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'waiting', '',
+                            work_order, verdict, about_event_id, state, refusal, asked_at)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'waiting', '',
        greatest(clock_timestamp(), max(asked_at) + interval '1 microsecond')
   FROM alarm_commands
  WHERE facility_id = $2 AND alarm_key = $3
@@ -41,10 +41,15 @@ ON CONFLICT (command_id) DO NOTHING
 RETURNING command_id
 """
 READ_ASKED = """
-SELECT facility_id, alarm_key, command, actor, reason, until, assignee, work_order, state, refusal
+SELECT facility_id, alarm_key, command, actor, reason, until, assignee, work_order, verdict, about_event_id, state,
+       refusal
   FROM alarm_commands
  WHERE command_id = $1
 """
+FIND_ACTIVATION = """
+SELECT FROM alarm_events WHERE id = $1 AND facility_id = $2 AND alarm_key = $3 AND transition = 'activated'
+"""
+NO_ACTIVATION = "is not the id of an activation of this alarm: `/alerts` and `/journal` have it"
 OTHER_COMMAND = "This command_id is of another command; give each command one of its own"
 RETIRED = "The facility is retired"
 
@@ -70,6 +75,8 @@ async def command_alarm(call: Call, facility_id: str, body: NewAlarmCommand) -> 
         "until": body.until,
         "assignee": body.assignee,
         "work_order": body.work_order,
+        "verdict": None if body.verdict is None else body.verdict.value,
+        "about_event_id": body.event_id,
     }
     async with call.database.transaction() as connection:
         await _ask(call, connection, command_id, wanted)
@@ -93,9 +100,14 @@ async def _ask(call: Call, connection: Any, command_id: str, wanted: Mapping[str
         return
     if facility["retired_at"] is not None:
         raise HttpRefusal(409, RETIRED)
+    event_id = wanted["about_event_id"]
+    activation = (event_id, wanted["facility_id"], wanted["alarm_key"])
+    if event_id is not None and await connection.fetchrow(FIND_ACTIVATION, *activation) is None:
+        raise NotUsable.of("body", "event_id", NO_ACTIVATION)
     values = {**wanted, "actor_name": call.caller.name}
     names = (
-        "facility_id", "alarm_key", "command", "actor", "actor_name", "reason", "until", "assignee", "work_order"
+        "facility_id", "alarm_key", "command", "actor", "actor_name", "reason", "until", "assignee", "work_order",
+        "verdict", "about_event_id",
     )  # fmt: skip
     if await connection.fetchrow(ASK, command_id, *(values[name] for name in names)) is None:
         raise HttpRefusal(409, OTHER_COMMAND)

@@ -16,6 +16,7 @@ WAIT_S_MAX = 30.0
 WAIT_S = 5.0
 TEXT_MAX = 1000
 NAME_MAX = 200
+EVENT_ID_MAX = 2**63 - 1
 
 CommandId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 AlarmId = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX), Readable]
@@ -41,6 +42,15 @@ class Command(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
     RETURN_TO_SERVICE = "return_to_service"
     RESET = "reset"
+    VERDICT = "verdict"
+
+
+class Verdict(StrEnum):
+    """What somebody says of an alert afterwards: it was so; it was not; it was, and somebody meant it to be."""
+
+    TRUE = "true"
+    FALSE = "false"
+    EXPECTED = "expected"
 
 
 NEEDS_REASON = {Command.COMMENT, Command.SHELVE, Command.OUT_OF_SERVICE}
@@ -55,6 +65,8 @@ class NewAlarmCommand(BaseModel):
     until: Moment | None = Field(None, description="needed to shelve; out of service, if it is known")
     assignee: NameOfSomebody | None = Field(None, description="needed to assign; empty: nobody any more")
     work_order: NameOfSomebody | None = None
+    verdict: Verdict | None = Field(None, description="needed to give a verdict, with `event_id`; the last one holds")
+    event_id: int | None = Field(None, ge=1, le=EVENT_ID_MAX, description="of the alert that the verdict is about")
     command_id: CommandId | None = Field(
         None, description="of the caller's choice: the same again, after an answer that was lost, is one command"
     )
@@ -68,6 +80,10 @@ class NewAlarmCommand(BaseModel):
             raise ValueError("shelve needs until")
         if self.command is Command.ASSIGN and self.assignee is None:
             raise ValueError("assign needs an assignee; an empty one takes it back")
+        if self.command is Command.VERDICT and (self.verdict is None or self.event_id is None):
+            raise ValueError("verdict needs verdict and event_id")
+        if self.command is not Command.VERDICT:
+            self.verdict = self.event_id = None
         return self
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,6 +28,16 @@ AlarmId = Annotated[str, typer.Argument(metavar="ALARM", help="As `list` shows i
 Facility = Annotated[str | None, typer.Option(help="Id of its facility; needed if several have such an alarm.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why; it stays in the journal.")]
 Duration = Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 30m, 8h.")]
+
+
+class Judgement(StrEnum):
+    """What can be said of an alert."""
+
+    TRUE = "true"
+    FALSE = "false"
+    EXPECTED = "expected"
+
+
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -148,6 +159,35 @@ def comment(
     [dim]gasinsight alarms comment 12:high "valve 3 was left open"[/]
     """
     _command(alarm, facility, "comment", (url, user, password), data_dir, as_json, reason=text)
+
+
+@app.command()
+def verdict(
+    alarm: AlarmId,
+    verdict: Annotated[Judgement, typer.Argument(help="It was so, it was not, or somebody meant it to be.")],
+    event: Annotated[
+        int | None, typer.Option(metavar="ID", min=1, help="Id of the alert; without: the newest of this alarm.")
+    ] = None,
+    facility: Facility = None,
+    note: Annotated[str, typer.Option("--note", "-m", help="Why you say so; it stays in the journal.")] = "",
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say of an alert whether it was true, false or expected: for reports, and as a label in exports.
+
+    The last verdict holds; all of them stay in the journal.
+
+    [dim]gasinsight alarms verdict 12:high false -m "test gas at the detector"
+    gasinsight alarms verdict 12:high true --event 4711[/]
+    """
+    from engine.commands.alarms import Wanted, run_verdict
+    from engine.commands.login import LoginOptions
+
+    wanted = Wanted(alarm, facility, "verdict", {"verdict": verdict.value, "reason": note})
+    run_verdict(given(data_dir=data_dir), LoginOptions(url, user, password), wanted, event, as_json)
 
 
 @app.command("out-of-service")

@@ -207,3 +207,17 @@ async def test_figures_have_their_targets(web: Web, gis: GasInSight) -> None:
     assert one.measure("most_in_10_min").met and one.measure("top_ten_share").met is None
     (day,) = await gis.alarms.figures(facility_ids=["f"], window="24h")
     assert (day.window, day.tally.activations) == ("24h", 1)
+
+
+async def test_a_verdict_is_given_to_an_alert(web: Web, gis: GasInSight) -> None:
+    event_id = await web.alarm("f", "facility:silent")
+    async with deciding(web):
+        assert (await gis.alarms.judge("f", "facility:silent", event_id, "expected", "maintenance")).is_done
+        said = await gasinsight(web, "verdict", "facility:silent", "false", "-m", "a loose plug")
+        assert said.exit_code == 0 and "is judged" in said.output, said.output
+    rows = await web.database.fetch("SELECT verdict, about_event_id, reason FROM alarm_commands ORDER BY id")
+    given = [tuple(row) for row in rows]
+    assert given == [("expected", event_id, "maintenance"), ("false", event_id, "a loose plug")]
+    with pytest.raises(Unusable, match="event_id"):
+        await gis.alarms.judge("f", "facility:silent", event_id + 1, "true")
+    assert (await gasinsight(web, "verdict", "facility:silent", "maybe")).exit_code == 2

@@ -185,6 +185,8 @@ async def test_a_command_is_written_once_with_its_row_of_the_audit_log(database_
             "until": datetime(2026, 11, 22, 18, tzinfo=UTC),
             "assignee": None,
             "work_order": "ignored",
+            "verdict": None,
+            "about_event_id": None,
             "state": "waiting",
             "refusal": "",
             "decided_at": None,
@@ -303,6 +305,30 @@ async def test_who_may_only_view_asks_for_nothing(database_url: str, tmp_path: P
         await web.database.execute("UPDATE facilities SET retired_at = now() WHERE id = 's'")
         refused = await ask(web, viewer, "s", **acknowledge)
         assert (refused.status_code, refused.json()["detail"]) == (409, "The facility is retired")
+
+
+async def test_a_verdict_is_about_an_activation_of_its_alarm(database_url: str, tmp_path: Path) -> None:
+    async with plant(database_url, tmp_path) as (web, number):
+        high, low = f"{number}:high", f"{number}:low"
+        event_id = await web.alarm("n", high, number)
+        other_id = await web.alarm("n", low, number)
+        admin = await web.admin()
+        verdict = {"alarm_id": high, "command": "verdict", "verdict": "false", "reason": "a test gas"}
+        for wrong in (
+            {"event_id": other_id},
+            {"event_id": 2**63 - 1},
+            {"event_id": 2**63},
+            {"event_id": 0},
+            {},
+            {"event_id": event_id, "verdict": "maybe"},
+            {"event_id": event_id, "verdict": None},
+        ):
+            assert (await ask(web, admin, **{**verdict, **wrong})).status_code == 422, wrong
+        assert (await ask(web, admin, **verdict, event_id=event_id)).status_code == 202
+        (row,) = await web.database.fetch("SELECT command, verdict, about_event_id, reason FROM alarm_commands")
+        assert tuple(row) == ("verdict", "false", event_id, "a test gas")
+        comment = {"alarm_id": high, "command": "comment", "reason": "r", "event_id": other_id, "verdict": "true"}
+        assert (await ask(web, admin, **comment)).status_code == 202, "what a command does not need is ignored"
 
 
 async def test_the_wall_lets_nobody_ask_in_the_name_of_others_or_decide(database_url: str, tmp_path: Path) -> None:
