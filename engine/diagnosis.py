@@ -97,9 +97,14 @@ def _engine(report: Report, age_s: float | None) -> Judgement:
         wrong.insert(0, f"the disk of its data folder is full: {free_bytes / 1024**2:.0f} MB free, make room")
     if state != "running":
         wrong.insert(0, f"{state}, reported {age_s:.0f} s ago")
-    remarks = "" if wrong else _rebuilt(report) + _strays(report)
+    remarks = "" if wrong else _rebuilt(report) + _strays(report) + _untold(report)
     said = "; ".join(wrong) or f"running, reported {age_s:.0f} s ago{remarks}"
     return Judgement(not wrong, said, remark=bool(remarks))
+
+
+def _untold(report: Report) -> str:
+    """A mail server that is away does not make the engine less ready."""
+    return "".join(f"; {said}" for said in report.get("notifications") or ())
 
 
 def _strays(report: Report) -> str:

@@ -23,6 +23,7 @@ SECRETS: Final[dict[str, frozenset[str]]] = {
     "database_url": frozenset(("engine", "web")),
     "database_direct_url": frozenset(("engine", "web")),
     "servicebus_connection_string": frozenset(("engine", "hub")),
+    "notification_key": frozenset(("engine", "web")),
     "secret_key": frozenset(("web",)),
     "secret_key_also_accepted": frozenset(("web",)),
     "admin_password": frozenset(("web",)),

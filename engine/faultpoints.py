@@ -6,6 +6,7 @@ in_commit                                                          in the histor
 floors_raised, strays_set_aside, day_filled, day_dropped, rows_expired, day_copied, day_swapped, rollups_expired
                                                                    in a maintenance run, most inside a transaction
 piece_stored, piece_committed                                      in an import, the first inside its transaction
+notification_sent                                                  between sending a notification and marking it
 
 A process started with GASINSIGHT_FAULTPOINTS=<folder> can be told from outside: who reaches point NAME and finds a file
 <folder>/NAME takes it (it becomes <folder>/NAME.<pid>) and does what its text says, `kill` or `pause SECONDS`.
@@ -55,6 +56,10 @@ MAINTENANCE_POINTS: Final = frozenset(
 
 IMPORT_POINTS: Final = frozenset({"piece_stored", "piece_committed"})
 
+NOTIFICATION_POINTS: Final = frozenset({"notification_sent"})
+
+ALL: Final = POINTS | MAINTENANCE_POINTS | IMPORT_POINTS | NOTIFICATION_POINTS
+
 Handler = Callable[[str], Awaitable[None]]
 
 _handler: Handler | None = None
@@ -83,7 +88,7 @@ class _Orders:
     """One order a file, obeyed by the first process that takes it: renaming is atomic, and cheap when there is none."""
 
     def __init__(self, folder: Path) -> None:
-        self._paths = {name: str(folder / name) for name in POINTS | MAINTENANCE_POINTS | IMPORT_POINTS}
+        self._paths = {name: str(folder / name) for name in ALL}
 
     async def obey(self, name: str) -> None:
         taken = f"{self._paths[name]}.{os.getpid()}"

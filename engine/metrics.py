@@ -29,6 +29,7 @@ FENCED_WRITES: Final = "gasinsight_fenced_writes_total"
 RELOADS: Final = "gasinsight_reloads_total"
 REBUILDS: Final = "gasinsight_rebuilds_total"
 STRAY_READINGS: Final = "gasinsight_stray_readings"
+NOTIFICATIONS: Final = "gasinsight_notifications_total"
 
 HELP: Final[dict[str, str]] = {
     MESSAGES: "Bus messages by queue and by what became of them",
@@ -48,6 +49,7 @@ HELP: Final[dict[str, str]] = {
     RELOADS: "Facilities loaded from checkpoint and commit log, by reason",
     REBUILDS: "Facilities rebuilt from stored readings, because checkpoint or commit log could not be read",
     STRAY_READINGS: "Readings in the default partition, whose day has no partition of its own (at most 10000 counted)",
+    NOTIFICATIONS: "Tries to send a notification, by kind of channel and outcome (delivered, failed, given_up)",
 }
 
 SECONDS_BOUNDS: Final = tuple(

@@ -34,7 +34,8 @@ SETTINGS_FROM_RUNTIME = ("database_url", "servicebus_connection_string")
 def effective_settings(**overrides: object) -> Settings:
     """Environment and `.env` first, then what a running GasInSight published, then development secrets.
 
-    Reads only, except that development without a SECRET_KEY makes one (once, in `<data_dir>/secrets`).
+    Reads only, except that development without a SECRET_KEY or a NOTIFICATION_KEY makes one (once, in
+    `<data_dir>/secrets`).
     """
     settings = load_settings(**overrides)
     published = published_values(settings.data_dir)
@@ -43,6 +44,8 @@ def effective_settings(**overrides: object) -> Settings:
     }
     if settings.secret_key is None and settings.environment == "development":
         found["secret_key"] = SecretStr(development_secret(settings.data_dir, "secret_key"))
+    if settings.notification_key is None and settings.environment == "development":
+        found["notification_key"] = SecretStr(development_secret(settings.data_dir, "notification_key"))
     if settings.admin_password is None and (password := read_secret(settings.data_dir, "admin_password")):
         found["admin_password"] = SecretStr(password)
     return load_settings(**{**found, **overrides}) if found else settings

@@ -10,6 +10,7 @@ import ipaddress
 import os
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -19,7 +20,7 @@ from engine.database_url import parse
 from engine.errors import SettingsError
 from engine.printable import control_in
 from engine.retention import DAYS_MAX, Retention, days_by_type
-from engine.secrecy import PASSWORD_CHARACTERS_MIN
+from engine.secrecy import KEY_ADVICE, PASSWORD_CHARACTERS_MIN, weakness_of_key
 from engine.turning_log import LogLimits
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -135,6 +136,21 @@ class Settings(BaseSettings):
     dead_letters_max: int = Field(100_000, ge=1, description="dead letters in the database; the oldest go")
     dead_letters_days_max: float = Field(90.0, gt=0, description="dead letters older than this go")
 
+    # Notifications
+    notification_key: SecretStr | None = Field(
+        None,
+        description="seals what notification channels keep secret and signs their links; at least 32 characters in"
+        " production; none: in development a random one",
+    )
+    notification_networks: str = Field(
+        "",
+        description="comma-separated private networks that notifications may be sent to, as 10.0.0.0/8; public"
+        " addresses always may",
+    )
+    public_url: str | None = Field(
+        None, description="where people reach this server, for the links in notifications; none: no links"
+    )
+
     # Web
     web_host: str = Field("127.0.0.1", description="address the web server listens on")
     web_port: int = Field(8000, ge=1, le=65535, description="port the web server listens on")
@@ -219,6 +235,8 @@ class Settings(BaseSettings):
         "servicebus_connection_string",
         "secret_key",
         "secret_key_also_accepted",
+        "notification_key",
+        "public_url",
         "admin_password",
         "password_characters_min",
         "ray_address",
@@ -246,6 +264,13 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _key_of_notifications(self) -> Settings:
+        key = None if self.notification_key is None else self.notification_key.get_secret_value()
+        if key is not None and self.environment != "development" and (weakness := weakness_of_key(key)):
+            raise ValueError(f"NOTIFICATION_KEY has {weakness} in production: {KEY_ADVICE}")
+        return self
+
     @field_validator("admin_email")
     @classmethod
     def _readable(cls, text: str) -> str:
@@ -253,7 +278,17 @@ class Settings(BaseSettings):
             raise ValueError(f"must hold no control characters, holds {control}")
         return text
 
-    @field_validator("trusted_proxies")
+    @field_validator("public_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an address such as https://gas.example.com")
+        return url.rstrip("/")
+
+    @field_validator("trusted_proxies", "notification_networks")
     @classmethod
     def _networks(cls, text: str) -> str:
         for part in _parts(text):
@@ -309,6 +344,11 @@ class Settings(BaseSettings):
     def proxy_networks(self) -> tuple[Network, ...]:
         """`trusted_proxies` as networks."""
         return tuple(ipaddress.ip_network(part) for part in _parts(self.trusted_proxies))
+
+    @property
+    def networks_of_notifications(self) -> tuple[Network, ...]:
+        """`notification_networks` as networks."""
+        return tuple(ipaddress.ip_network(part) for part in _parts(self.notification_networks))
 
     @property
     def origins(self) -> frozenset[str]:

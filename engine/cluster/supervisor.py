@@ -34,6 +34,7 @@ from engine.historian.notifications import COMMANDS, CONFIGURATION, News
 from engine.historian.port import LeadershipPort, Usage
 from engine.metrics import ACTOR_RESTARTS, DEAD_LETTERS_GONE, LIMIT_MOST, LIMIT_USED, Ledger, Metrics
 from engine.model import AlarmCommand
+from engine.notify.deliverer import Deliverer
 from engine.placement.nodes import Node
 from engine.placement.ray_nodes import Watchtower, own_node
 from engine.retries import Retries
@@ -83,6 +84,7 @@ class Supervisor:
         self._strays = StrayWatch(historian, self._metrics)
         self._news: News | None = None
         self._commands = Commands(historian, clock, self._command)
+        self._notifications = Deliverer(historian.outbox, settings, clock, self._metrics)
         self._limits: list[Usage] = []
         self._state = "starting"
         self._stopping = stopping
@@ -114,6 +116,8 @@ class Supervisor:
             self._every(HOURLY_S, self._keep_house),
             self._every(CHECK_S, self._follow_changes),
             self._every(CHECK_S, self._follow_commands),
+            self._every(CHECK_S, self._notifications.step),
+            self._every(LIMITS_S, self._notifications.look),
         ]
         tasks = [asyncio.create_task(duty) for duty in duties]
         stop = asyncio.create_task(self._stopping.wait())
@@ -121,6 +125,7 @@ class Supervisor:
         self._state = "stopping"
         for task in (stop, *tasks):
             task.cancel()
+        self._notifications.stop()
         await asyncio.gather(stop, *tasks, return_exceptions=True)
         await self._stop_actors()
         for task in done - {stop}:
@@ -254,6 +259,7 @@ class Supervisor:
                 "commits": {str(number): each.commits for number, each in enumerate(self._historians)},
             },
             "troubles": self._troubles(),
+            "notifications": self._notifications.troubles,
             "limits": [asdict(usage) for usage in self._limits],
             "stray_readings": self._strays.readings,
             "disk_free_bytes": shutil.disk_usage(self._settings.data_dir).free,
@@ -348,6 +354,7 @@ class Supervisor:
 
     async def _keep_house(self) -> None:
         await maintain(self._historian)
+        await self._historian.outbox.keep_house(self._clock.now_us())
         moved = await self._historian.move_refused()
         expired = await self._historian.expire_parked()
         await self._historian.forget_drained([node.node_id for node in self._nodes if node.alive])

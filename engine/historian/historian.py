@@ -21,6 +21,7 @@ from engine.historian.group_commit import GroupCommit
 from engine.historian.leadership import Leadership, try_lead
 from engine.historian.limits import Tallies, bound_letters, review, tell_refusals
 from engine.historian.maintenance import Told
+from engine.historian.outbox import Outbox
 from engine.historian.port import (
     FACILITY_RETIRED,
     Creation,
@@ -63,6 +64,8 @@ class Historian:
         self._pool = pool
         self._tallies = Tallies(settings, clock)
         self._commits = GroupCommit(database_url, settings, clock, self._tallies)
+        self.outbox = Outbox(self._transaction)
+        """What is told outside of this system."""
 
     @classmethod
     async def open(cls, database_url: str, settings: Settings, clock: Clock) -> Historian:

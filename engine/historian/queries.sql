@@ -582,6 +582,165 @@ SELECT command_id, facility_id, alarm_key, command, asked_at AS at_us, actor, re
     work_order, verdict, about_event_id
 FROM alarm_commands WHERE state = 'waiting' ORDER BY id LIMIT $1;
 
+-- == notifications =====================================================================================================
+
+-- name: notification_turn
+-- Held to the commit by whoever makes entries or messages; answers with the last row of the journal that was looked at.
+SELECT last_event_id FROM notification_cursor WHERE id = 1 FOR UPDATE;
+
+-- name: notification_upto
+-- The end of the next piece of the journal, $2 rows at most; ids become visible in their order.
+SELECT max(id) FROM (SELECT id FROM alarm_events WHERE id > $1 ORDER BY id LIMIT $2) piece;
+
+-- name: notification_beginnings
+-- Who is to be told of the rows after $1 up to $2, each channel once of each. A time of day is that of the zone at the
+-- moment at which it would be told; a window over midnight belongs to the day on which it begins.
+INSERT INTO notification_entries
+    (channel_id, subscription_id, event_id, facility_id, alarm_key, priority, after_minutes, due_at)
+SELECT DISTINCT ON (s.channel_id, e.id, s.after_minutes)
+    s.channel_id, s.id, e.id, e.facility_id, e.alarm_key, e.priority, s.after_minutes, told.due_at
+FROM alarm_events e
+JOIN notification_subscriptions s ON (s.facility_ids IS NULL OR e.facility_id = ANY(s.facility_ids))
+    AND (s.rules IS NULL OR e.rule = ANY(s.rules))
+    AND coalesce(array_position('{low,medium,high,critical}'::text[], e.priority), 4)
+        >= array_position('{low,medium,high,critical}'::text[], s.least_priority)
+JOIN notification_channels c ON c.id = s.channel_id AND c.enabled
+CROSS JOIN LATERAL (SELECT e.recorded_at + make_interval(mins => s.after_minutes) AS due_at) told
+CROSS JOIN LATERAL (SELECT told.due_at AT TIME ZONE s.zone AS at) here
+WHERE e.id > $1 AND e.id <= $2
+    AND CASE
+        WHEN s.after_minutes > 0 THEN e.transition = 'activated' AND NOT e.late
+        WHEN e.transition = 'returned' THEN s.returned AND NOT e.late
+        ELSE e.transition IN ('activated', 're_alarmed') END
+    AND CASE
+        WHEN s.from_time < s.to_time THEN
+            here.at::time >= s.from_time AND here.at::time < s.to_time
+            AND extract(isodow FROM here.at)::integer = ANY(s.days)
+        WHEN here.at::time >= s.from_time THEN extract(isodow FROM here.at)::integer = ANY(s.days)
+        WHEN here.at::time < s.to_time THEN
+            extract(isodow FROM here.at - interval '1 day')::integer = ANY(s.days)
+        ELSE false END
+ORDER BY s.channel_id, e.id, s.after_minutes, s.id
+ON CONFLICT DO NOTHING;
+
+-- name: notification_returns_untold
+-- The end of an alarm is news to those who heard of its beginning, and not while it is kept from people.
+DELETE FROM notification_entries told USING alarm_events e
+WHERE e.id > $1 AND e.id <= $2 AND e.id = told.event_id AND e.transition = 'returned' AND told.group_id IS NULL AND (
+    EXISTS (SELECT FROM alarms a
+        WHERE a.facility_id = e.facility_id AND a.alarm_key = e.alarm_key AND a.suppression <> 'none')
+    OR NOT EXISTS (SELECT FROM notification_entries begun
+        WHERE begun.channel_id = told.channel_id AND begun.event_id = (
+            SELECT max(b.id) FROM alarm_events b
+            WHERE b.facility_id = e.facility_id AND b.alarm_key = e.alarm_key AND b.id < e.id
+                AND b.transition IN ('activated', 'activated_silently'))));
+
+-- name: notification_escalations_off
+-- Somebody has seen it, or keeps it from people.
+DELETE FROM notification_entries waiting USING alarm_events e
+WHERE waiting.group_id IS NULL AND waiting.after_minutes > 0 AND e.id > $1 AND e.id <= $2 AND e.id > waiting.event_id
+    AND e.facility_id = waiting.facility_id AND e.alarm_key = waiting.alarm_key
+    AND e.transition IN ('acknowledged', 'shelved', 'suppressed', 'out_of_service');
+
+-- name: notification_escalations_once
+-- What comes and goes and nobody acknowledges counts from its first time, or it would never be too long.
+DELETE FROM notification_entries later USING notification_entries earlier
+WHERE later.group_id IS NULL AND later.after_minutes > 0 AND later.event_id > $1
+    AND earlier.group_id IS NULL AND earlier.event_id < later.event_id
+    AND earlier.subscription_id = later.subscription_id
+    AND earlier.facility_id = later.facility_id AND earlier.alarm_key = later.alarm_key
+    AND earlier.after_minutes = later.after_minutes;
+
+-- name: notification_advance
+UPDATE notification_cursor SET last_event_id = $1 WHERE id = 1;
+
+-- name: notification_due
+-- Channels that something is to be told to.
+SELECT c.id, c.name, c.kind, c.settings, c.grouped_at, c.window_s, bool_or(e.priority = 'critical') AS is_critical
+FROM notification_entries e JOIN notification_channels c ON c.id = e.channel_id
+WHERE e.group_id IS NULL AND e.due_at <= $1 GROUP BY c.id ORDER BY c.id;
+
+-- name: notification_group
+-- All of a channel that is due becomes one group; answers with its lines, the most urgent first, $4 at most, and how
+-- many there are of each priority in all. What was removed with its facility since is told to nobody.
+WITH taken AS (
+    UPDATE notification_entries SET group_id = $2
+    WHERE channel_id = $1 AND group_id IS NULL AND due_at <= $3
+    RETURNING event_id, subscription_id, after_minutes
+), there AS (
+    SELECT e.*, taken.after_minutes, s.zone FROM taken JOIN alarm_events e ON e.id = taken.event_id
+    JOIN notification_subscriptions s ON s.id = taken.subscription_id
+)
+SELECT e.id AS event_id, e.facility_id, f.name AS facility_name, e.alarm_key AS alarm_id, sensors.id AS sensor_id,
+    sensors.name AS sensor_name, e.rule, e.transition, e.priority, e.message, e.value, e.limit_value AS "limit",
+    e.explanation ->> 'unit' AS unit, e.explanation ->> 'consequence' AS consequence,
+    e.explanation ->> 'response' AS response, e.after_minutes,
+    to_char(e.event_time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS event_time,
+    to_char(e.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS recorded_at,
+    to_char(e.event_time AT TIME ZONE e.zone, 'YYYY-MM-DD HH24:MI:SS ') || e.zone AS event_time_here,
+    count(*) OVER () AS total, count(*) FILTER (WHERE e.priority = 'critical') OVER () AS critical,
+    count(*) FILTER (WHERE e.priority = 'high') OVER () AS high,
+    count(*) FILTER (WHERE e.priority = 'medium') OVER () AS medium,
+    count(*) FILTER (WHERE e.priority = 'low') OVER () AS low
+FROM there e LEFT JOIN facilities f ON f.id = e.facility_id LEFT JOIN sensors ON sensors.sensor_no = e.sensor_no
+ORDER BY coalesce(array_position('{critical,high,medium,low}'::text[], e.priority), 0), e.id LIMIT $4;
+
+-- name: notification_grouped
+UPDATE notification_channels SET grouped_at = $2, window_s = $3 WHERE id = $1;
+
+-- name: notification_write
+INSERT INTO notification_messages (message_id, group_id, channel_id, recipient, subject, content, made_at, state,
+    attempts, next_try_at, error)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', 0, $7, '');
+
+-- name: notification_claim
+-- The oldest messages that are to be sent now, one a channel, for whoever asks first: nobody else takes them until $2.
+UPDATE notification_messages taken SET next_try_at = $2, attempts = attempts + 1
+FROM (
+    SELECT m.id FROM notification_messages m JOIN (
+        SELECT DISTINCT ON (each.channel_id) each.id FROM notification_messages each
+        JOIN notification_channels on_channel ON on_channel.id = each.channel_id AND on_channel.enabled
+        WHERE each.state = 'waiting' AND each.next_try_at <= $1 AND each.channel_id <> ALL($3::int4[])
+        ORDER BY each.channel_id, each.id
+    ) next USING (id) FOR UPDATE OF m SKIP LOCKED
+) ready, notification_channels c
+WHERE taken.id = ready.id AND taken.state = 'waiting' AND taken.next_try_at <= $1 AND c.id = taken.channel_id
+RETURNING taken.id, taken.message_id, taken.channel_id, taken.recipient, taken.subject, taken.content, taken.made_at,
+    taken.attempts, c.name AS channel, c.kind, c.settings, c.sealed;
+
+-- name: notification_end
+UPDATE notification_messages SET state = $2, ended_at = $3, error = $4 WHERE id = $1 AND state = 'waiting';
+
+-- name: notification_later
+UPDATE notification_messages SET next_try_at = $2, error = $3 WHERE id = $1 AND state = 'waiting';
+
+-- name: notification_give_up_old
+-- Of channels that are off; the others give up after a try.
+UPDATE notification_messages SET state = 'given_up', ended_at = $2, error = 'the channel was off'
+WHERE state = 'waiting' AND made_at < $1
+    AND channel_id IN (SELECT id FROM notification_channels WHERE NOT enabled);
+
+-- name: notification_forget
+-- In pieces, so that no statement is long.
+WITH entries AS (
+    DELETE FROM notification_entries WHERE id = ANY (ARRAY(
+        SELECT id FROM notification_entries WHERE due_at < $1 AND group_id IS NOT NULL LIMIT $2)) RETURNING id
+), messages AS (
+    DELETE FROM notification_messages WHERE id = ANY (ARRAY(
+        SELECT id FROM notification_messages WHERE made_at < $1 AND state <> 'waiting' LIMIT $2)) RETURNING id
+)
+SELECT (SELECT count(*) FROM entries) + (SELECT count(*) FROM messages);
+
+-- name: notification_state
+-- What waits for channels that could not be reached, and what was given up since $1.
+SELECT c.name AS channel, count(*) FILTER (WHERE m.state = 'waiting') AS waiting,
+    count(*) FILTER (WHERE m.state = 'given_up') AS given_up,
+    min(m.made_at) FILTER (WHERE m.state = 'waiting') AS since, max(m.error) AS error
+FROM notification_messages m JOIN notification_channels c ON c.id = m.channel_id
+WHERE (m.state = 'waiting' AND m.error <> '' AND c.enabled)
+    OR (m.state = 'given_up' AND m.ended_at >= $1 AND m.made_at >= $1::timestamptz - interval '2 days')
+GROUP BY c.name ORDER BY c.name;
+
 -- == removals ==========================================================================================================
 
 -- name: removal_next

@@ -557,6 +557,104 @@ shift_notes = Table(
     Index("shift_notes_facility_id_idx", "facility_id", "written_at"),
 )
 
+# --- notifications ----------------------------------------------------------------------------------------------------
+
+# Where people are told of alarms outside of this system. `sealed`: what nobody may read
+# (engine/notify/sealing.py). `grouped_at` and `window_s`: when the last message was made, and how long what follows is
+# gathered since.
+notification_channels = Table(
+    "notification_channels",
+    metadata,
+    _identity(),
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, CheckConstraint("kind IN ('webhook', 'email', 'teams')", name="kind"), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("settings", JSONB, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", Time, nullable=False, server_default=sa.func.now()),
+    Column("grouped_at", Time),
+    Column("window_s", Integer, nullable=False, server_default="0"),
+)
+
+# Who is told of what, and when. NULL: of all. `after_minutes` 0: at once; else only of what nobody has acknowledged by
+# then. `days`: of the week, Monday is 1; of a window over midnight those on which it begins.
+notification_subscriptions = Table(
+    "notification_subscriptions",
+    metadata,
+    _identity(),
+    Column(
+        "channel_id", Integer, ForeignKey("notification_channels.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("name", Text, nullable=False),
+    Column("facility_ids", ARRAY(Text)),
+    Column("rules", ARRAY(Text)),
+    Column("least_priority", Text, nullable=False),
+    Column("returned", Boolean, nullable=False),
+    Column("after_minutes", Integer, nullable=False),
+    Column("days", ARRAY(Integer), nullable=False),
+    Column("from_time", sa.Time, nullable=False),
+    Column("to_time", sa.Time, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("created_at", Time, nullable=False, server_default=sa.func.now()),
+)
+
+# How far the journal has been turned into entries: one row. What wants to change entries holds it.
+notification_cursor = Table(
+    "notification_cursor",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one"), primary_key=True, autoincrement=False),
+    Column("last_event_id", BigInteger, nullable=False),
+)
+
+# A row of the journal that a channel is to be told of; without `group_id` it waits for its message.
+notification_entries = Table(
+    "notification_entries",
+    metadata,
+    _identity(BigInteger),
+    Column("channel_id", Integer, ForeignKey("notification_channels.id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "subscription_id",
+        Integer,
+        ForeignKey("notification_subscriptions.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("event_id", BigInteger, nullable=False),
+    Column("facility_id", Text, nullable=False),
+    Column("alarm_key", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("after_minutes", Integer, nullable=False),
+    Column("due_at", Time, nullable=False, index=True),
+    Column("group_id", Uuid),
+    UniqueConstraint("channel_id", "event_id", "after_minutes"),
+    Index("notification_entries_waiting_idx", "channel_id", "due_at", postgresql_where=sa.text("group_id IS NULL")),
+)
+
+# What is sent, once for each recipient. `message_id` stays the same however often it is tried; `next_try_at` of one
+# that is being sent is when somebody else may take it.
+notification_messages = Table(
+    "notification_messages",
+    metadata,
+    _identity(BigInteger),
+    Column("message_id", Uuid, nullable=False, unique=True),
+    Column("group_id", Uuid, nullable=False),
+    Column(
+        "channel_id", Integer, ForeignKey("notification_channels.id", ondelete="CASCADE"), nullable=False, index=True
+    ),
+    Column("recipient", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("content", JSONB, nullable=False),
+    Column("made_at", Time, nullable=False, index=True),
+    Column(
+        "state", Text, CheckConstraint("state IN ('waiting', 'delivered', 'given_up')", name="state"), nullable=False
+    ),
+    Column("attempts", Integer, nullable=False),
+    Column("next_try_at", Time, nullable=False),
+    Column("ended_at", Time),
+    Column("error", Text, nullable=False),
+    Index("notification_messages_waiting_idx", "next_try_at", postgresql_where=sa.text("state = 'waiting'")),
+)
+
 # --- the engine about itself ------------------------------------------------------------------------------------------
 
 # Nodes that everything shall leave (`gasinsight drain`); the leading engine carries it out.
