@@ -39,9 +39,11 @@ from web.api import (
     permissions,
     readings,
     records,
+    reports,
     rules,
     sensors,
     set_aside,
+    shift_notes,
     sockets,
     tickets,
     users,
@@ -101,6 +103,8 @@ NOUNS: tuple[Noun, ...] = (
     health.noun,
     incidents.noun,
     alarm_figures.noun,
+    shift_notes.noun,
+    reports.noun,
 )
 SLOW_BODY_S_MAX = 15
 LARGE_PIECES_MAX = 2

@@ -40,6 +40,7 @@ class Action(StrEnum):
     DETECTION_UPDATED = "detection.updated"
     ALARM_COMMANDED = "alarm.commanded"
     RULES_UPDATED = "rules.updated"
+    SHIFT_NOTED = "shift.noted"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     EXPORT_CREATED = "export.created"

@@ -47,6 +47,8 @@ from engine.client.figure_shapes import (
     Spread,
 )
 from engine.client.gasinsight import GasInSight
+from engine.client.report_shapes import FiguresReport, Handover, MonthlyReport, ReportEntry, ShiftNote
+from engine.client.reports import Reports
 from engine.client.shapes import (
     Alert,
     AlertWithDetails,
@@ -103,9 +105,11 @@ __all__ = [
     "FacilityDetection",
     "Figures",
     "FiguresOfDay",
+    "FiguresReport",
     "Flood",
     "Gap",
     "GasInSight",
+    "Handover",
     "Incident",
     "IncidentMember",
     "IncidentWithMembers",
@@ -114,6 +118,7 @@ __all__ = [
     "LiveAlert",
     "Location",
     "Measure",
+    "MonthlyReport",
     "NotFound",
     "NotPermitted",
     "NotSignedIn",
@@ -125,11 +130,14 @@ __all__ = [
     "Record",
     "Records",
     "Refused",
+    "ReportEntry",
+    "Reports",
     "Sensor",
     "SensorDetection",
     "ServerAway",
     "ServerError",
     "ServerFailed",
+    "ShiftNote",
     "Spread",
     "StoredReading",
     "Tokens",

@@ -30,6 +30,10 @@ class Asking:
         """A GET whose answer is of `kind`."""
         return parsed(kind, await self._caller.ask("GET", path, params=query))
 
+    async def text(self, path: str, accept: str, **query: Any) -> str:
+        """A GET whose answer is of that media type."""
+        return (await self._caller.ask("GET", path, accept=accept, params=query)).text
+
     async def rows(self, kind: type[Answer], path: str, **query: Any) -> list[Answer]:
         """A GET whose answer is a list of `kind`."""
         answer = await self._caller.ask("GET", path, params=query)

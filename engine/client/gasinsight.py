@@ -15,6 +15,7 @@ from engine.client.detection import Detection
 from engine.client.errors import NotSignedIn
 from engine.client.frames import frame_of
 from engine.client.history import SENSORS_AT_ONCE, Wanted, history_query, range_query
+from engine.client.reports import Reports
 from engine.client.session import ApiKey, Caller, Login, Session, TellTokens
 from engine.client.shapes import (
     Alert,
@@ -76,6 +77,7 @@ class GasInSight(Asking):
         self.admin = Admin(self)
         self.detection = Detection(self)
         self.alarms = Alarms(self, self._streams)
+        self.reports = Reports(self)
 
     async def __aenter__(self) -> GasInSight:
         return self

@@ -143,14 +143,15 @@ class Caller:
         self.connection = connection
         self.identity = identity
 
-    async def ask(self, method: str, path: str, **content: Any) -> httpx.Response:
+    async def ask(self, method: str, path: str, *, accept: str = "*/*", **content: Any) -> httpx.Response:
         bearer = await self.identity.bearer()
+        also = {"Accept": accept}
         try:
-            return await self.connection.ask(method, path, headers=bearer_header(bearer), **content)
+            return await self.connection.ask(method, path, headers=bearer_header(bearer) | also, **content)
         except NotSignedIn:
             await self.identity.renew(bearer)
         bearer = await self.identity.bearer()
-        return await self.connection.ask(method, path, headers=bearer_header(bearer), **content)
+        return await self.connection.ask(method, path, headers=bearer_header(bearer) | also, **content)
 
 
 def bearer_header(token: str) -> dict[str, str]:

@@ -109,11 +109,15 @@ def paths_in(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
 
 
 BESIDE = {"backup": ["backup.dump"], "restore": ["recording.csv"], "drain": ["node"], "score": ["recording.csv"]}
-BESIDE |= {"import": ["recording.csv", "--dry-run"]}
+BESIDE |= {"import": ["recording.csv", "--dry-run"], "report note": ["north", "a note"]}
 BESIDE |= {"api-key create": ["key", "--view", "North"], "api-key revoke": ["1"]}
 BESIDE |= {f"{kind} {deed}": ["an id"] for kind in ("facility", "sensor") for deed in ("retire", "remove")}
 BESIDE |= {f"alarms {word}": ["12:high"] for word in ("show", "ack", "unshelve", "in-service", "reset")}
-BESIDE |= {"alarms comment": ["12:high", "a line"], "alarms out-of-service": ["12:high", "-m", "why"]}
+BESIDE |= {
+    "alarms comment": ["12:high", "a line"],
+    "alarms verdict": ["12:high", "true"],
+    "alarms out-of-service": ["12:high", "-m", "why"],
+}
 BESIDE |= {"alarms shelve": ["12:high", "--for", "2h", "-m", "why"]}
 PATHS = list(paths_in(typer.main.get_command(cli.app)))
 

@@ -32,6 +32,8 @@ from web.api.histories import RecordsQuery
 from web.api.incidents import IncidentsQuery
 from web.api.readings import ReadingsQuery
 from web.api.records import SeveralQuery
+from web.api.reports import HandoverQuery
+from web.api.shift_notes import NotesQuery
 from web.app import NOUNS
 from web.contract.alarm_shapes import NewAlarmCommand
 from web.contract.declare import Endpoint
@@ -52,6 +54,8 @@ WITH_RANGES: dict[str, type[BaseModel]] = {
     "/journal": JournalQuery,
     "/incidents": IncidentsQuery,
     "/alarm-figures": FiguresQuery,
+    "/shift-notes": NotesQuery,
+    "/reports/handover": HandoverQuery,
 }
 TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
     *((path, shape, name) for path, shape in WITH_RANGES.items() for name in RANGE),

@@ -53,6 +53,7 @@ class Endpoint:
     has_next      a header tells where the next part is; nobody counts how many there are
     secret_query  what the edge takes out of the query and the handler reads by `secret_parameter`, instead of the form
     body_bytes_max  of what is sent, whether it is read or not
+    has_page      the answer is also a page for people, for those who ask for one
     may_be_accepted  202 with the same answer: what was asked for will be done
     """
 
@@ -73,6 +74,7 @@ class Endpoint:
     has_next: bool
     body_bytes_max: int
     may_be_accepted: bool
+    has_page: bool
 
     @property
     def repeated(self) -> frozenset[str]:
@@ -128,6 +130,7 @@ class Noun:
         table: Table | None = None,
         is_list: bool = False,
         has_next: bool = False,
+        has_page: bool = False,
     ) -> Declare:
         return self._route(
             "GET",
@@ -139,6 +142,7 @@ class Noun:
             table=table,
             is_list=is_list,
             has_next=has_next,
+            has_page=has_page,
         )
 
     def post(
@@ -184,6 +188,7 @@ class Noun:
         table: Table | None = None,
         is_list: bool = False,
         has_next: bool = False,
+        has_page: bool = False,
         body_bytes_max: int = FEW_FIELDS_BYTES_MAX,
         may_be_accepted: bool = False,
     ) -> Declare:
@@ -210,6 +215,7 @@ class Noun:
                     has_next=has_next,
                     body_bytes_max=body_bytes_max,
                     may_be_accepted=may_be_accepted,
+                    has_page=has_page,
                 )
             )
             return handler

@@ -175,7 +175,8 @@ def _content(endpoint: Endpoint, components: dict[str, Any], example: dict[str, 
     schema = TypeAdapter(endpoint.answer).json_schema(mode="serialization", ref_template=REF)
     shown = {"example": example["answer"]} if "answer" in example else {}
     as_csv = {} if endpoint.table is None else {csv.MIME_TYPE: {"schema": {"type": "string"}}}
-    return {"application/json": {"schema": _lifted(schema, components), **shown}} | as_csv
+    as_page = {"text/html": {"schema": {"type": "string"}}} if endpoint.has_page else {}
+    return {"application/json": {"schema": _lifted(schema, components), **shown}} | as_csv | as_page
 
 
 def _lifted(schema: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:

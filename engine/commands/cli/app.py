@@ -17,6 +17,7 @@ from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import export as cli_export
 from engine.commands.cli import importing as cli_importing
 from engine.commands.cli import out_of_use as cli_out_of_use
+from engine.commands.cli import report as cli_report
 from engine.commands.cli import score as cli_score
 from engine.commands.cli.options import (
     AsJson,
@@ -57,6 +58,7 @@ keys = typer.Typer(no_args_is_help=True, help="Make keys that sign tokens (ALGOR
 app.add_typer(keys, name="keys")
 app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_alarms.app, name="alarms")
+app.add_typer(cli_report.app, name="report")
 app.add_typer(cli_api_key.app, name="api-key")
 app.add_typer(cli_out_of_use.facility, name="facility")
 app.add_typer(cli_out_of_use.sensor, name="sensor")

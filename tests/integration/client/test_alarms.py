@@ -55,10 +55,10 @@ async def deciding(web: Web, refusal: str | None = None) -> AsyncIterator[None]:
             await task
 
 
-async def gasinsight(web: Web, *words: str) -> Result:
+async def gasinsight(web: Web, *words: str, chapter: str = "alarms") -> Result:
     login = ["--url", f"http://127.0.0.1:{web.port}", "--user", ADMIN_EMAIL, "--data-dir", str(web.settings.data_dir)]
     environment = {"GASINSIGHT_PASSWORD": ADMIN_PASSWORD, "COLUMNS": "200"}
-    return await asyncio.to_thread(CliRunner().invoke, app, ["alarms", *words, *login], env=environment)
+    return await asyncio.to_thread(CliRunner().invoke, app, [chapter, *words, *login], env=environment)
 
 
 async def test_alarms_are_read_as_they_are(web: Web, gis: GasInSight) -> None:
@@ -221,3 +221,29 @@ async def test_a_verdict_is_given_to_an_alert(web: Web, gis: GasInSight) -> None
     with pytest.raises(Unusable, match="event_id"):
         await gis.alarms.judge("f", "facility:silent", event_id + 1, "true")
     assert (await gasinsight(web, "verdict", "facility:silent", "maybe")).exit_code == 2
+
+
+async def test_reports_are_read_written_and_told(web: Web, gis: GasInSight, tmp_path: Path) -> None:
+    await web.alarm("f", "facility:silent", since=datetime.now(UTC) - timedelta(minutes=5))
+    written = await gasinsight(web, "note", "f", "valve 3 sticks", chapter="report")
+    assert written.exit_code == 0 and "is written" in written.output, written.output
+    assert [note.note for note in await gis.reports.notes(facility_ids=["f"])] == ["valve 3 sticks"]
+    told = await gis.reports.handover(facility_ids=["f"])
+    assert [entry.kind for entry in told.entries] == ["stands", "happened", "note"]
+    assert (await gis.reports.handover(facility_ids=["g"])).entries == []
+    month = f"{datetime.now(UTC):%Y-%m}"
+    assert [entry.what for entry in (await gis.reports.monthly(month)).entries] == ["silent"]
+    assert (await gis.reports.figures(month)).figures.tally.activations == 1
+    assert "valve 3 sticks" in (await gasinsight(web, "handover", chapter="report")).output
+    assert "most_in_10_min" in (await gasinsight(web, "figures", "--month", month, chapter="report")).output
+    line = (await gasinsight(web, "monthly", "--month", month, "--json", chapter="report")).output
+    assert json.loads(line)["month"] == month
+    page = tmp_path / "page.html"
+    await gasinsight(web, "monthly", "--html", "--out", str(page), chapter="report")
+    assert page.read_text().startswith("<!doctype html>")
+    table = (await gasinsight(web, "figures", "--csv", chapter="report")).output
+    assert table.startswith('"name","value"')
+    twice = await gasinsight(web, "figures", "--csv", "--html", chapter="report")
+    assert isinstance(twice.exception, SettingsError)
+    wrong = await gasinsight(web, "figures", "--month", "november", chapter="report")
+    assert isinstance(wrong.exception, NotDone) and "2026-11" in str(wrong.exception)

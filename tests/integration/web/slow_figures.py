@@ -31,7 +31,7 @@ def slow_figures(journal: list[Row], start: datetime, end: datetime) -> dict[str
     stood = standings(moves)
     acknowledged = [first_seen(moves, row) for row in told]
     floods = [flood for flood in floods_in(moves, start, end) if flood[1] is None or flood[1] > start]
-    days = []
+    days, stale_of = [], []
     day = start.replace(hour=0, minute=0, second=0, microsecond=0)
     while day <= end:
         since, until = max(day, start), min(day + DAY, end)
@@ -40,6 +40,7 @@ def slow_figures(journal: list[Row], start: datetime, end: datetime) -> dict[str
             for _, begin, over, is_told, _ in stood
             if is_told and begin + DAY < (over or end) and begin + DAY < day + DAY and (over or end) >= since
         ]
+        stale_of.append(len(too_long))
         days.append(
             {
                 "day": day.date().isoformat(),
@@ -84,7 +85,7 @@ def slow_figures(journal: list[Row], start: datetime, end: datetime) -> dict[str
             "per_10_min": count / (length / 600),
             "most_in_10_min": max(in_ten, default=0),
             "flood_share": sum(part(flood, start, end, end) for flood in floods) / length,
-            "stale_on_a_day": max(each["stale"] for each in days),
+            "stale_on_a_day": max(stale_of),
             "chattering": len(chattering),
             "fleeting": len(fleeting),
             "top_ten_share": share(sum(count for _, count in of_alarm.most_common(10))),

@@ -313,7 +313,7 @@ async def test_a_verdict_is_about_an_activation_of_its_alarm(database_url: str, 
         event_id = await web.alarm("n", high, number)
         other_id = await web.alarm("n", low, number)
         admin = await web.admin()
-        verdict = {"alarm_id": high, "command": "verdict", "verdict": "false", "reason": "a test gas"}
+        verdict: dict[str, Any] = {"alarm_id": high, "command": "verdict", "verdict": "false", "reason": "a test gas"}
         for wrong in (
             {"event_id": other_id},
             {"event_id": 2**63 - 1},
@@ -327,7 +327,13 @@ async def test_a_verdict_is_about_an_activation_of_its_alarm(database_url: str, 
         assert (await ask(web, admin, **verdict, event_id=event_id)).status_code == 202
         (row,) = await web.database.fetch("SELECT command, verdict, about_event_id, reason FROM alarm_commands")
         assert tuple(row) == ("verdict", "false", event_id, "a test gas")
-        comment = {"alarm_id": high, "command": "comment", "reason": "r", "event_id": other_id, "verdict": "true"}
+        comment: dict[str, Any] = {
+            "alarm_id": high,
+            "command": "comment",
+            "reason": "r",
+            "event_id": other_id,
+            "verdict": "true",
+        }
         assert (await ask(web, admin, **comment)).status_code == 202, "what a command does not need is ignored"
 
 

@@ -49,6 +49,7 @@ AUDITED = {
         for what in ("sensor/{sensor_id}", "facility/{facility_id}")
     },
     "POST /alarm-commands/{facility_id}": Action.ALARM_COMMANDED,
+    "POST /shift-notes/{facility_id}": Action.SHIFT_NOTED,
     "POST /api-keys": Action.KEY_CREATED,
     "DELETE /api-keys/{key_id}": Action.KEY_REVOKED,
     "POST /auth/password": Action.PASSWORD_CHANGED,

@@ -61,6 +61,7 @@ OF_SENSOR = {"budget_days": 5, "warming_readings": 1000}
 STRICTER = {"rules": [{"rule": "high", "limit": 24, "priority": "high", "source": "operating handbook 3.2"}]}
 RANGE = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "freq": "15S", "aggregation": "mean"}
 PART = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "order": "asc", "limit": 2}
+HANDOVER = {"start_date": "2026-11-22", "end_date": "2026-11-22"}
 # In this order, by the first Admin: route, path, query, body.
 REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("POST /users", {}, {}, NEW_USER),
@@ -108,6 +109,11 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
         {"facility_id": [FACILITY], "start_date": "2026-11-22", "end_date": "2026-11-23 12:00:00"},
         None,
     ),
+    ("POST /shift-notes/{facility_id}", {"facility_id": FACILITY}, {}, {"note": "valve 3 sticks, order 4711"}),
+    ("GET /shift-notes", {}, {"facility_id": [FACILITY], "limit": 10}, None),
+    ("GET /reports/monthly", {}, {"facility_id": [FACILITY], "month": "2026-10"}, None),
+    ("GET /reports/figures", {}, {"facility_id": [FACILITY], "month": "2026-10"}, None),
+    ("GET /reports/handover", {}, {"facility_id": [FACILITY], **HANDOVER}, None),
     ("GET /alarms/{alarm_id}", {"alarm_id": ALARM}, {"facility_id": FACILITY}, None),
     ("GET /incidents", {}, {"facility_id": FACILITY}, None),
     ("POST /alarm-commands/{facility_id}", {"facility_id": FACILITY}, {}, ACKNOWLEDGE),
