@@ -129,6 +129,7 @@ pictures: setup ## draw the pictures of docs/ anew
 	@$(BIN)/python -m bench.pictures
 	@$(BIN)/python -m bench.week_picture
 	@$(BIN)/python -m bench.alarm_picture
+	@$(BIN)/python -m bench.figures_picture
 
 docs: setup ## write the tables that docs/ takes from the code
 	$(BIN)/python scripts/write_tables.py
