@@ -174,9 +174,9 @@ def _measures(
         Measure(name="chattering", value=chattering, unit="alarms", target="0", met=chattering == 0),
         Measure(name="fleeting", value=fleeting, unit="activations", target="0", met=fleeting == 0),
         share("top_ten_share", of_ten, "at most 0.05", 0.05),
-        share("low_share", priorities["low"], "about 0.8, at least", 1.0, 0.8),
-        share("medium_share", priorities["medium"], "about 0.15, at most", 0.15),
-        share("high_share", priorities["high"] + priorities["critical"], "about 0.05, at most", 0.05),
+        share("low_share", priorities["low"], "about 0.8 or more", 1.0, 0.8),
+        share("medium_share", priorities["medium"], "about 0.15 or less", 0.15),
+        share("high_share", priorities["high"] + priorities["critical"], "about 0.05 or less", 0.05),
     ]
 
 
