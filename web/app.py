@@ -21,6 +21,7 @@ from engine.metrics import Metrics
 from engine.processes.parts import PROCESS_NAME
 from engine.settings import Settings
 from web.api import (
+    acknowledge,
     alarm_commands,
     alarm_figures,
     alarms,
@@ -34,6 +35,7 @@ from web.api import (
     health,
     incidents,
     keys,
+    notifications,
     oidc,
     pages,
     permissions,
@@ -95,6 +97,8 @@ NOUNS: tuple[Noun, ...] = (
     alerts.noun,
     alarms.noun,
     alarm_commands.noun,
+    notifications.noun,
+    acknowledge.noun,
     rules.noun,
     dashboard.noun,
     tickets.noun,

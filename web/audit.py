@@ -43,6 +43,13 @@ class Action(StrEnum):
     SHIFT_NOTED = "shift.noted"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
+    CHANNEL_CREATED = "notification_channel.created"
+    CHANNEL_UPDATED = "notification_channel.updated"
+    CHANNEL_DELETED = "notification_channel.deleted"
+    CHANNEL_TESTED = "notification_channel.tested"
+    SUBSCRIPTION_CREATED = "notification_subscription.created"
+    SUBSCRIPTION_UPDATED = "notification_subscription.updated"
+    SUBSCRIPTION_DELETED = "notification_subscription.deleted"
     EXPORT_CREATED = "export.created"
 
 

@@ -567,7 +567,7 @@ notification_channels = Table(
     metadata,
     _identity(),
     Column("name", Text, nullable=False, unique=True),
-    Column("kind", Text, CheckConstraint("kind IN ('webhook', 'email', 'teams')", name="kind"), nullable=False),
+    Column("kind", Text, CheckConstraint("kind IN ('webhook', 'mail', 'teams')", name="kind"), nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("settings", JSONB, nullable=False),
     Column("sealed", LargeBinary, nullable=False),

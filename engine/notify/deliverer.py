@@ -64,7 +64,7 @@ class Deliverer:
         networks = settings.networks_of_notifications
         self._ways: Mapping[str, Send] = {
             "webhook": partial(webhook.send, networks=networks),
-            "email": partial(mail.send, networks=networks),
+            "mail": partial(mail.send, networks=networks),
             "teams": partial(teams.send, networks=networks),
         }
         self._under_way: dict[int, asyncio.Task[None]] = {}

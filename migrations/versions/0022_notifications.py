@@ -26,7 +26,7 @@ CREATE TABLE notification_channels (
     window_s integer NOT NULL DEFAULT 0,
     CONSTRAINT notification_channels_pkey PRIMARY KEY (id),
     CONSTRAINT notification_channels_name_key UNIQUE (name),
-    CONSTRAINT notification_channels_kind_check CHECK (kind IN ('webhook', 'email', 'teams'))
+    CONSTRAINT notification_channels_kind_check CHECK (kind IN ('webhook', 'mail', 'teams'))
 )
 """
 SUBSCRIPTIONS = """

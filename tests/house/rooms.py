@@ -23,7 +23,7 @@ ROOMS: Final[dict[str, str]] = {
     ),
     "web.api": (
         "web.exposition web.serving web.figures web.contract web.live web.engine_report web.auth web.history"
-        " web.exports web.edge web.wire engine.exports leaves native"
+        " web.exports web.edge web.wire engine.notify engine.exports leaves native"
     ),
     "web.exposition": "web.live web.edge leaves",
     "web.serving": (

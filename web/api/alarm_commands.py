@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic_core import to_json
 from quart import Response
 
+from engine.clock import Clock
 from web.api.alarms import present_alarm
-from web.audit import Action, audit
+from web.audit import Action, Actor, audit
 from web.auth.guard import Need
 from web.contract.alarm_shapes import AlarmCommandState, NewAlarmCommand
 from web.contract.declare import Noun
@@ -70,7 +71,6 @@ async def command_alarm(call: Call, facility_id: str, body: NewAlarmCommand) -> 
         "facility_id": facility_id,
         "alarm_key": body.alarm_id,
         "command": body.command.value,
-        "actor": call.caller.principal,
         "reason": body.reason,
         "until": body.until,
         "assignee": body.assignee,
@@ -79,8 +79,8 @@ async def command_alarm(call: Call, facility_id: str, body: NewAlarmCommand) -> 
         "about_event_id": body.event_id,
     }
     async with call.database.transaction() as connection:
-        await _ask(call, connection, command_id, wanted)
-    asked = await _decided(call, command_id, body.wait_s)
+        await ask(connection, call.actor, command_id, wanted)
+    asked = await decided(call.database, call.services.clock, command_id, body.wait_s)
     if asked["state"] == "refused":
         raise HttpRefusal(409, asked["refusal"])
     async with call.database.transaction() as connection:
@@ -89,8 +89,13 @@ async def command_alarm(call: Call, facility_id: str, body: NewAlarmCommand) -> 
     return json_response(to_json(answer), 200 if answer.state == "done" else 202)
 
 
-async def _ask(call: Call, connection: Any, command_id: str, wanted: Mapping[str, Any]) -> None:
-    """Write the command down, or find that it is written."""
+async def ask(connection: Any, actor: Actor, command_id: str, said: Mapping[str, Any]) -> None:
+    """Write the command down, or find that it is written. HttpRefusal when it is another one, or its facility retired.
+
+    said  facility_id, alarm_key, and by name what is in SAID
+    """
+    wanted = {"facility_id": said["facility_id"], "alarm_key": said["alarm_key"], "actor": actor.principal}
+    wanted |= {name: said.get(name) for name in SAID}
     facility = await connection.fetchrow(LOCK_FACILITY, wanted["facility_id"])
     if facility is None:
         raise NotFound("Facility")
@@ -104,7 +109,7 @@ async def _ask(call: Call, connection: Any, command_id: str, wanted: Mapping[str
     activation = (event_id, wanted["facility_id"], wanted["alarm_key"])
     if event_id is not None and await connection.fetchrow(FIND_ACTIVATION, *activation) is None:
         raise NotUsable.of("body", "event_id", NO_ACTIVATION)
-    values = {**wanted, "actor_name": call.caller.name}
+    values = {**wanted, "actor_name": actor.name}
     names = (
         "facility_id", "alarm_key", "command", "actor", "actor_name", "reason", "until", "assignee", "work_order",
         "verdict", "about_event_id",
@@ -112,9 +117,9 @@ async def _ask(call: Call, connection: Any, command_id: str, wanted: Mapping[str
     if await connection.fetchrow(ASK, command_id, *(values[name] for name in names)) is None:
         raise HttpRefusal(409, OTHER_COMMAND)
     await connection.execute(TELL_ENGINE, wanted["facility_id"])
-    said = {name: wanted[name] for name in SAID if wanted[name]}
+    told = {name: wanted[name] for name in SAID if wanted[name]}
     subject = f"alarm:{wanted['facility_id']}:{wanted['alarm_key']}"
-    await audit(connection, call.actor, Action.ALARM_COMMANDED, subject, after={**said, "command_id": command_id})
+    await audit(connection, actor, Action.ALARM_COMMANDED, subject, after={**told, "command_id": command_id})
 
 
 def _check_same(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -122,13 +127,19 @@ def _check_same(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         raise HttpRefusal(409, OTHER_COMMAND)
 
 
-async def _decided(call: Call, command_id: str, wait_s: float) -> Mapping[str, Any]:
+class Reads(Protocol):
+    """The part of a database that waiting needs."""
+
+    async def row(self, sql: str, *arguments: object) -> Any:
+        """The first row, or None."""
+
+
+async def decided(database: Reads, clock: Clock, command_id: str, wait_s: float) -> Mapping[str, Any]:
     """The command when it is decided, or after `wait_s`. Looked at ever more seldom: mostly it takes an instant."""
-    clock = call.services.clock
     until_s = clock.monotonic_s() + wait_s
     look_s = FIRST_LOOK_S
     while True:
-        asked: Mapping[str, Any] | None = await call.database.row(READ_ASKED, command_id)
+        asked: Mapping[str, Any] | None = await database.row(READ_ASKED, command_id)
         if asked is None:  # the facility was removed meanwhile, or the caller's right to it
             raise NotFound("Facility")
         left_s = until_s - clock.monotonic_s()

@@ -30,6 +30,10 @@ class Redirect(BaseModel):
     """The answer of a route that sends the browser on: 302, without a body."""
 
 
+class Page(BaseModel):
+    """The answer of a route that shows a person a page, in HTML."""
+
+
 class File(BaseModel):
     """The answer of a route that gives a file, of one of these types."""
 

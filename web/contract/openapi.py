@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from web.auth.guard import Need
-from web.contract.declare import Endpoint, File, Noun, Redirect, Socket
+from web.contract.declare import Endpoint, File, Noun, Page, Redirect, Socket
 from web.contract.shapes import Detail, Problems
 from web.wire import csv
 
@@ -170,6 +170,8 @@ def _success(endpoint: Endpoint, components: dict[str, Any], example: dict[str, 
 def _content(endpoint: Endpoint, components: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
     if endpoint.answer is File:
         return {kind: {"schema": {"type": "string", "format": "binary"}} for kind in File.TYPES}
+    if endpoint.answer is Page:
+        return {"text/html": {"schema": {"type": "string"}}}
     if endpoint.answer is str:
         return {"text/plain": {"schema": {"type": "string"}}}
     schema = TypeAdapter(endpoint.answer).json_schema(mode="serialization", ref_template=REF)

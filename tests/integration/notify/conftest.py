@@ -59,7 +59,7 @@ class Site:
 
     async def channel(self, kind: str = "webhook", name: str = "control room", **settings: Any) -> int:
         secrets: dict[str, Any] = {"url": self.receiver.url, "secret": SECRET}
-        if kind == "email":
+        if kind == "mail":
             there = {"host": "127.0.0.1", "port": self.mailbox.port, "security": "starttls", "user": USER}
             settings = {**there, "sender": "gas@plant.example", "to": ["ann@plant.example"], **settings}
             secrets = {"password": PASSWORD}

@@ -42,7 +42,7 @@ async def test_an_alarm_is_told_once_over_https_signed_and_with_its_facts(site: 
 
 async def test_a_mail_goes_over_starttls_after_a_login_to_each_recipient(site: Site) -> None:
     people = ["ann@plant.example", "bob@plant.example"]
-    await site.subscribe(await site.channel("email", to=people), zone="Europe/Berlin")
+    await site.subscribe(await site.channel("mail", to=people), zone="Europe/Berlin")
     await site.happens(site.now())
     await site.step()
     await site.step()
@@ -55,7 +55,7 @@ async def test_a_mail_goes_over_starttls_after_a_login_to_each_recipient(site: S
 
 
 async def test_a_mail_that_was_refused_is_tried_again_under_the_same_id(site: Site) -> None:
-    await site.subscribe(await site.channel("email"))
+    await site.subscribe(await site.channel("mail"))
     site.mailbox.refusals = ["451 not now"]
     await site.happens(site.now())
     await site.step()
@@ -84,7 +84,7 @@ async def test_nothing_is_lost_or_doubled_while_receivers_come_and_go(site: Site
     """A request that was taken and not answered may come again: under its id, which is how it is known."""
     chance = random.Random(seed)
     await site.subscribe(await site.channel())
-    await site.subscribe(await site.channel("email", name="mail"))
+    await site.subscribe(await site.channel("mail", name="mail"))
     for number in range(25):
         await site.happens(site.now(rule=f"rule{number}"))
         match chance.randrange(6):
@@ -182,7 +182,7 @@ async def test_what_the_settings_do_not_allow_is_not_sent_and_says_why(
     site: Site, changes: dict[str, object], error: str
 ) -> None:
     await site.subscribe(await site.channel())
-    await site.subscribe(await site.channel("email", name="mail"))
+    await site.subscribe(await site.channel("mail", name="mail"))
     await site.happens(site.now())
     site.deliverer = site.another_deliverer(**changes)
     await site.step()

@@ -38,7 +38,7 @@ LAST = (
 ALARM = "facility:silent"
 INCIDENTS: dict[str, int] = {}
 """By facility the id of what began together."""
-INSTEAD_OF_OTHERS = {"expires_at"}  # a body says this or something else, not both
+INSTEAD_OF_OTHERS = {"expires_at", "mail", "teams"}  # a body says this or something else, not both
 
 _numbers = itertools.count(1)
 
@@ -114,7 +114,7 @@ def _cases(document: dict[str, Any]) -> Iterator[tuple[Case, dict[str, Any]]]:
         places: tuple[str, ...] = PLACES[:1]
         if (in_path | in_query | in_body) & {"facility_id", "sensor_id"}:
             places = PLACES
-        elif in_path & {"user_id", "permission_id", "key_id"}:
+        elif in_path & {"user_id", "permission_id", "key_id", "channel_id", "subscription_id"}:
             places = ("own", "absent")
         for caller, place in itertools.product(CALLERS, places):
             need = operation.get("x-needs", "(not declared)")
@@ -134,9 +134,11 @@ class Walker:
         self.web = web
         self.schemas = document["components"]["schemas"]
         self.tokens: dict[str, str | None] = {"nobody": None, "expired": expired}
+        self.channel_id = 1
 
     async def prepare(self) -> None:
         self.admin = await self.web.admin()
+        self.channel_id = await self.new_channel()
         for caller in CALLERS:
             if caller not in self.tokens:
                 self.tokens[caller] = await self.new_token(caller)
@@ -204,6 +206,8 @@ class Walker:
             "user_id": self.new_user,
             "permission_id": self.new_permission,
             "key_id": self.new_key,
+            "channel_id": self.new_channel,
+            "subscription_id": self.new_subscription,
         }
         match parameter["name"]:
             case "facility_id":
@@ -239,6 +243,24 @@ class Walker:
     async def new_key(self) -> int:
         return int((await self.web.api_key("target", ("foreign", "View")))["id"])
 
+    async def new_channel(self) -> int:
+        channel_id: int = await self.web.database.fetchval(
+            """INSERT INTO notification_channels (name, kind, enabled, settings, sealed)
+               VALUES ($1, 'webhook', true, '{"acknowledge": false, "host": "hooks.plant.example"}', '')
+               RETURNING id""",
+            f"channel{next(_numbers)}",
+        )
+        return channel_id
+
+    async def new_subscription(self) -> int:
+        subscription_id: int = await self.web.database.fetchval(
+            """INSERT INTO notification_subscriptions (channel_id, name, least_priority, returned, after_minutes, days,
+                                                       from_time, to_time, zone)
+               VALUES ($1, 'all', 'low', false, 0, '{1}', '00:00', '00:00', 'UTC') RETURNING id""",
+            await self.new_channel(),
+        )
+        return subscription_id
+
     def query(self, operation: dict[str, Any], place: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for parameter in operation["parameters"]:
@@ -269,6 +291,14 @@ class Walker:
             "facility_ids": [],
             "sensor_ids": [],
             "columns": [],
+            "channel_id": self.channel_id,
+            "name": f"name {next(_numbers)}",
+            "url": "https://hooks.plant.example/gas",
+            "from_time": "06:00",
+            "to_time": "18:00",
+            "zone": "Europe/Berlin",
+            "returned": False,
+            "wait_s": 0,
             "rules": [{"rule": "high", "limit": 24}],
             "expected_freq": "15S",
             "physical_low": -40,

@@ -127,6 +127,7 @@ def settings_for(database_url: str, data_dir: Path, **changes: object) -> Settin
         "database_url": database_url,
         "data_dir": data_dir,
         "secret_key": "a key of this test, long enough to sign with",
+        "notification_key": "another key of this test, to seal with",
         "admin_email": ADMIN_EMAIL,
         "admin_password": ADMIN_PASSWORD,
     }

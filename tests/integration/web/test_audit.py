@@ -50,6 +50,13 @@ AUDITED = {
     },
     "POST /alarm-commands/{facility_id}": Action.ALARM_COMMANDED,
     "POST /shift-notes/{facility_id}": Action.SHIFT_NOTED,
+    "POST /notification-channels": Action.CHANNEL_CREATED,
+    "PUT /notification-channels/{channel_id}": Action.CHANNEL_UPDATED,
+    "DELETE /notification-channels/{channel_id}": Action.CHANNEL_DELETED,
+    "POST /notification-tests/{channel_id}": Action.CHANNEL_TESTED,
+    "POST /notification-subscriptions": Action.SUBSCRIPTION_CREATED,
+    "PUT /notification-subscriptions/{subscription_id}": Action.SUBSCRIPTION_UPDATED,
+    "DELETE /notification-subscriptions/{subscription_id}": Action.SUBSCRIPTION_DELETED,
     "POST /api-keys": Action.KEY_CREATED,
     "DELETE /api-keys/{key_id}": Action.KEY_REVOKED,
     "POST /auth/password": Action.PASSWORD_CHANGED,
@@ -61,6 +68,7 @@ NOT_AUDITED = {
     "POST /auth/logout": "ends one's own login; ending all of them is audited",
     "POST /auth/oidc/token": "signs in, like POST /auth/token",
     "DELETE /export-jobs/{job_id}": "takes away one's own file; making it is audited",
+    "POST /acknowledge": "asks for a command, which is audited where the link is good (test_notifications.py)",
     "POST /ws/tickets": "a ticket of 30 s for one's own right",
 }
 SECRETS = (ADMIN_PASSWORD, "a name of twenty letters and more", "$argon2", "gik_")

@@ -57,6 +57,22 @@ OF_TYPE = {"sensor_type": "Temperature", "budget_days": 60, "physical_low": -40,
 ALARM = "1:high"
 COMMAND_ID = "shift-7-42"
 ACKNOWLEDGE = {"alarm_id": ALARM, "command": "acknowledge", "reason": "on my way", "command_id": COMMAND_ID}
+NEW_CHANNEL = {
+    "name": "control room",
+    "acknowledge": True,
+    "webhook": {"url": "https://hooks.plant.example/gas", "secret": "at least sixteen characters"},
+}
+NIGHTLY = {
+    "channel_id": 1,
+    "name": "urgent, at night",
+    "facility_ids": [FACILITY],
+    "alarm_rules": ["high", "high_high"],
+    "least_priority": "high",
+    "days": [1, 2, 3, 4, 5, 6, 7],
+    "from_time": "22:00",
+    "to_time": "06:00",
+    "zone": "Europe/Berlin",
+}
 OF_SENSOR = {"budget_days": 5, "warming_readings": 1000}
 STRICTER = {"rules": [{"rule": "high", "limit": 24, "priority": "high", "source": "operating handbook 3.2"}]}
 RANGE = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "freq": "15S", "aggregation": "mean"}
@@ -117,6 +133,18 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("GET /alarms/{alarm_id}", {"alarm_id": ALARM}, {"facility_id": FACILITY}, None),
     ("GET /incidents", {}, {"facility_id": FACILITY}, None),
     ("POST /alarm-commands/{facility_id}", {"facility_id": FACILITY}, {}, ACKNOWLEDGE),
+    ("POST /notification-channels", {}, {}, NEW_CHANNEL),
+    ("GET /notification-channels", {}, {}, None),
+    ("GET /notification-channels/{channel_id}", {"channel_id": 1}, {}, None),
+    ("PUT /notification-channels/{channel_id}", {"channel_id": 1}, {}, {"name": "control room and security"}),
+    ("POST /notification-tests/{channel_id}", {"channel_id": 1}, {}, {"wait_s": 0}),
+    ("POST /notification-subscriptions", {}, {}, NIGHTLY),
+    ("GET /notification-subscriptions", {}, {}, None),
+    ("GET /notification-subscriptions/{subscription_id}", {"subscription_id": 1}, {}, None),
+    ("PUT /notification-subscriptions/{subscription_id}", {"subscription_id": 1}, {}, NIGHTLY | {"after_minutes": 10}),
+    ("GET /notifications", {}, {"page": 1, "page_size": 10}, None),
+    ("DELETE /notification-subscriptions/{subscription_id}", {"subscription_id": 1}, {}, None),
+    ("DELETE /notification-channels/{channel_id}", {"channel_id": 1}, {}, None),
     ("GET /journal", {}, {"facility_id": FACILITY, "after": 1, "limit": 1}, None),
     ("GET /dashboard", {}, {}, None),
     ("GET /dashboard/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),

@@ -64,6 +64,8 @@ SEEN: dict[str, Any] = {
     "audit_log": 0,
     "permissions": 1,
     "sign_in_names": 0,
+    "notification_subscriptions": 0,
+    "notification_messages": 0,
     "api_key_grants": 0,
 }
 FILL = """
