@@ -99,8 +99,9 @@ class Outbox:
             upto = await connection.fetchval(SQL["notification_upto"], last_id, EVENTS_AT_ONCE)
             if upto is None:
                 return 0
-            for step in ("beginnings", "returns_untold", "escalations_off"):
-                await connection.execute(SQL[f"notification_{step}"], last_id, upto)
+            await connection.execute(SQL["notification_beginnings"], last_id, upto)
+            await connection.execute(SQL["notification_returns_untold"], last_id, upto)
+            await connection.execute(SQL["notification_escalations_off"], last_id, upto)
             await connection.execute(SQL["notification_escalations_once"], last_id)
             await connection.execute(SQL["notification_advance"], upto)
         return int(upto - last_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.house.here import shipped
 
 BEYOND_THE_CALLER = {
+    "web.api.acknowledge",  # nobody is signed in; the link says whose message it is
     "web.api.auth",  # who signs in, with the hash of the password
     "web.api.exports",  # writes in the audit log of a GET, whose own transaction only reads
     "web.api.histories",  # which rollups are stale

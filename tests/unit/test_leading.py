@@ -34,6 +34,8 @@ class Lead:
 class Store:
     """A database that lets anybody lead and takes no status."""
 
+    outbox = None
+
     def __init__(self) -> None:
         self.lead = Lead()
         self.told = 0
@@ -79,6 +81,8 @@ class Reloading:
 
 class Led:
     """A database that lets us lead and has two facilities."""
+
+    outbox = None
 
     async def try_lead(self) -> Lead:
         return Lead()

@@ -316,7 +316,7 @@ def _values(body: NewSubscription) -> list[Any]:
     """By COLUMNS."""
     said = body.model_dump()
     said |= {"facility_ids": body.facility_ids or None, "rules": body.alarm_rules or None}
-    said |= {name: time.fromisoformat(said[name]) for name in ("from_time", "to_time")}
+    said |= {name: time(*map(int, said[name].split(":"))) for name in ("from_time", "to_time")}
     return [said[name] for name in COLUMNS]
 
 
