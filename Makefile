@@ -25,7 +25,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo check test test-long setup lint audit format test-rust test-unit test-parts test-wholes test-faults chaos test-compat test-outages test-hosts test-hostile test-fuzz fuzz-native examples bench bench-year pictures docs release clean
+.PHONY: help demo check test test-long setup lint audit format test-rust test-unit test-parts test-wholes test-faults chaos test-compat test-outages test-hosts test-hostile test-fuzz fuzz-native examples bench bench-year pictures console docs release clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -130,6 +130,9 @@ pictures: setup ## draw the pictures of docs/ anew
 	@$(BIN)/python -m bench.week_picture
 	@$(BIN)/python -m bench.alarm_picture
 	@$(BIN)/python -m bench.figures_picture
+
+console: setup ## build the operator console after a change of it; needs Node and npm
+	$(BIN)/python -m scripts.build_console
 
 docs: setup ## write the tables that docs/ takes from the code
 	$(BIN)/python scripts/write_tables.py

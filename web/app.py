@@ -28,6 +28,7 @@ from web.api import (
     alerts,
     audit,
     auth,
+    console,
     dashboard,
     detection,
     exports,
@@ -134,6 +135,7 @@ def create_app(
     for noun in NOUNS:
         app.register_blueprint(blueprint(noun, services))
     app.register_blueprint(pages.blueprint(_description()))
+    app.register_blueprint(console.blueprint(has_single_sign_on=services.single_sign_on is not None))
     app.register_blueprint(sockets.blueprint(services))
     _refuse_until_prepared(app, services)
     _limit_rates(app, services)
@@ -226,7 +228,7 @@ def _live_and_die(app: Quart, services: Services) -> None:
 
 def _refuse_until_prepared(app: Quart, services: Services) -> None:
     """Only what says nothing about users and facilities can be told truly before; hooks run before any other look."""
-    told_always = {health.noun.name, pages.NAME}
+    told_always = {health.noun.name, pages.NAME, console.NAME}
 
     async def refuse() -> None:
         asked = request if has_request_context() else websocket

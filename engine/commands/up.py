@@ -274,6 +274,7 @@ class Installation:
         text = f"""
   GasInSight runs.
 
+    console    {self.url}/console
     address    {self.url}        (interface description at {self.url}/docs)
     login      {settings.admin_email}
     password   {login_with}

@@ -37,7 +37,7 @@ def blueprint(description: bytes) -> Blueprint:
             "name": "GasInSight",
             "version": product_version(),
             "detail": "Realtime monitoring of gas facilities",
-            "links": ["/docs", "/redoc", "/openapi.json", "/livez", "/readyz", "/metrics"],
+            "links": ["/console", "/docs", "/redoc", "/openapi.json", "/livez", "/readyz", "/metrics"],
         }
     )
 

@@ -25,7 +25,17 @@ RIGHT_IN_OWN = {"user without right": None, "View": "View", "Edit": "Edit", "imp
 CALLERS = (*WITHOUT_TOKEN, *RIGHT_IN_OWN, "Admin")
 BY = ("WS by token", "WS by ticket")
 ADMITTED_BY = {"View": {"View", "Edit"}, "Edit": {"Edit"}}
-PAGES = {"/", "/docs", "/redoc", "/openapi.json", "/favicon.ico", "/static/{name}"}
+PAGES = {
+    "/",
+    "/docs",
+    "/redoc",
+    "/openapi.json",
+    "/favicon.ico",
+    "/static/{name}",
+    "/console",
+    "/console/",
+    "/console/assets/{name}",
+}
 # An admitted request to these is answered otherwise than with 200, for a reason that is not the caller's rights.
 OTHERWISE = {"GET /readyz": 503, "POST /auth/password": 400, "POST /alarm-commands/{facility_id}": 202}
 # What takes away what the other cases are about comes last, in this order; each is admitted once a place.

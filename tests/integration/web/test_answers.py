@@ -28,7 +28,7 @@ SECURITY = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-PAGES = ("/", "/docs", "/redoc")
+PAGES = ("/", "/docs", "/redoc", "/console")
 
 
 @pytest_asyncio.fixture

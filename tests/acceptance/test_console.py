@@ -1,0 +1,201 @@
+"""An operator's shift at the console, in a real browser: no complaint of the policy, no mouse, no alarm lost."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, web_server
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.postgres,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the console was not looked at in a browser"),
+]
+SWITCHES = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+FACILITY = "North Ridge"
+MANY = 10_000
+ROWS_DRAWN_MAX = 60
+FIRST_VIEW_MS_MAX = 1_000
+
+
+@asynccontextmanager
+async def console(web: Web, **options: Any) -> AsyncIterator[Any]:
+    """A signed-out page; at its end nothing may have complained."""
+    from playwright.async_api import async_playwright
+
+    complaints: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        page = await browser.new_page(locale="en", **options)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda line: complaints.append(line.text) if is_complaint(line) else None)
+        try:
+            await page.goto(f"http://127.0.0.1:{web.port}/console")
+            yield page
+        finally:
+            await browser.close()
+    assert not complaints
+
+
+def is_complaint(line: Any) -> bool:
+    """Not the 503 of /readyz, since there is no engine here, nor what the browser says of a line that we cut."""
+    passing = ("503", "ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION_REFUSED")
+    return line.type in {"error", "warning"} and not any(word in line.text for word in passing)
+
+
+async def sign_in(page: Any) -> None:
+    await page.keyboard.type(ADMIN_EMAIL)
+    await page.keyboard.press("Tab")
+    await page.keyboard.type(ADMIN_PASSWORD)
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".overview")
+
+
+async def plant(web: Web) -> int:
+    await web.facility("f", FACILITY)
+    await web.facility("g", "South Shore")
+    number = await web.sensor("s", "f")
+    now = datetime.now(UTC)
+    await web.readings(number, *((now - timedelta(seconds=15 * back), f"{22 + back % 3}.5") for back in range(200)))
+    return number
+
+
+async def tell(web: Web, number: int, rule: str, priority: str = "high") -> int:
+    """An alarm of the sensor begins now, as the engine writes it."""
+    event_id = await web.alarm("f", f"{number}:{rule}", number, datetime.now(UTC), priority=priority)
+    await web.database.execute("UPDATE alarm_events SET priority = $2 WHERE id = $1", event_id, priority)
+    await web.database.execute("SELECT pg_notify('alarm_events', '')")
+    return event_id
+
+
+async def carry_out(web: Web, number: int, rule: str, transition: str, **columns: object) -> None:
+    """What waits is in force, told as the engine tells it."""
+    async with asyncio.timeout(5):
+        while not await web.database.fetchval("SELECT count(*) FROM alarm_commands WHERE state = 'waiting'"):
+            await asyncio.sleep(0.02)
+    event_id = await web.alert("f", number, "done", transition)
+    await web.database.execute(
+        "UPDATE alarm_events SET alarm_key = $2, rule = $3 WHERE id = $1", event_id, f"{number}:{rule}", rule
+    )
+    for name, value in {**columns, "last_event_id": event_id}.items():
+        await web.database.execute(f"UPDATE alarms SET {name} = $2 WHERE alarm_key = $1", f"{number}:{rule}", value)
+    await web.decide()
+
+
+async def test_a_shift_by_keyboard_alone(database_url: str, tmp_path: Path) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        number = await plant(web)
+        async with console(web) as page:
+            await sign_in(page)
+            await page.wait_for_selector(f".card.is-calm >> text={FACILITY}")
+            await tell(web, number, "high", "critical")
+            await page.wait_for_selector(".card.priority-critical .card-alarms a[href='#/sensor/s']")
+            assert await page.locator(".counts [data-priority=critical] b").inner_text() == "1"
+            assert await page.locator(".sound").text_content() == "Sound on"
+            await page.keyboard.press("m")
+            await page.wait_for_selector(".sound.is-off:has-text('Sound muted')")
+            await page.keyboard.press("2")
+            await page.wait_for_selector(".alarm.state-unacknowledged")
+            await page.keyboard.press("j")
+            await page.keyboard.press("a")
+            now = datetime.now(UTC)
+            await carry_out(web, number, "high", "acknowledged", acknowledged=True, acknowledged_at=now)
+            await page.wait_for_selector(".alarm.state-acknowledged")
+            await page.keyboard.press("s")
+            await page.wait_for_selector("dialog[open] [name=reason]:focus")
+            await page.keyboard.type("calibration")
+            await page.keyboard.press("Enter")
+            await carry_out(web, number, "high", "shelved", suppression="shelved", suppression_reason="calibration")
+            await page.wait_for_selector(".alarm.state-shelved >> text=calibration")
+            assert await page.locator("[data-count=shelvedCount] b").inner_text() == "1"
+            await page.keyboard.press("Enter")
+            await page.wait_for_selector(".sensor-page .chart canvas")
+            await page.wait_for_selector(".story .told >> text=too high")
+        asked = await web.database.fetch("SELECT command, reason FROM alarm_commands ORDER BY asked_at")
+        assert [tuple(row) for row in asked] == [("acknowledge", ""), ("shelve", "calibration")]
+
+
+async def test_alarms_that_began_together_are_one_row_that_unfolds(database_url: str, tmp_path: Path) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        number = await plant(web)
+        for rule in ("high", "anomaly", "stale"):
+            await tell(web, number, rule)
+        async with console(web) as page:
+            await sign_in(page)
+            await page.wait_for_selector(".incident-card >> text=3 alarms · 3 active · 3 unacknowledged")
+            await page.keyboard.press("2")
+            await page.wait_for_selector(".alarm.incident")
+            assert await page.locator(".list-row").count() == 1
+            await page.keyboard.press("j")
+            await page.keyboard.press("Enter")
+            await page.wait_for_selector(".alarm.is-member")
+            assert await page.locator(".alarm.is-member").count() == 3
+
+
+async def test_no_row_moves_under_the_pointer_and_many_are_drawn_few(database_url: str, tmp_path: Path) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        number = await plant(web)
+        await tell(web, number, "low", "low")
+        async with console(web) as page:
+            await sign_in(page)
+            await page.keyboard.press("2")
+            await page.wait_for_selector(".alarm.priority-low")
+            await page.hover(".alarm.priority-low")
+            await tell(web, number, "high", "critical")
+            await page.wait_for_selector(".waiting >> text=1 new")
+            assert await page.locator(".list-row").count() == 1
+            await page.keyboard.press("n")
+            await page.wait_for_selector(".list-row:first-child .alarm.priority-critical")
+            await page.hover(".bar")
+            await web.database.execute(
+                """INSERT INTO alarms SELECT moved.* FROM alarms a, generate_series(1, $1) n, jsonb_populate_record(
+                       a, jsonb_build_object('alarm_key', 'many:' || n, 'last_event_id', a.last_event_id + n)) moved
+                    WHERE a.rule = 'low'""",
+                MANY,
+            )
+            await page.reload()
+            await page.wait_for_selector(f".list[aria-rowcount='{MANY + 2}']")
+            assert await page.locator(".list-row").count() <= ROWS_DRAWN_MAX
+            await page.keyboard.press("End")
+            await page.wait_for_selector(f".list-row[aria-rowindex='{MANY + 2}']")
+            assert await page.locator(".list-row").count() <= ROWS_DRAWN_MAX
+
+
+async def test_a_lost_line_is_said_and_no_alarm_is_lost(database_url: str, tmp_path: Path) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        number = await plant(web)
+        async with console(web) as page:
+            await sign_in(page)
+            await page.wait_for_selector("[data-line=live]")
+            await page.context.set_offline(True)
+            await page.wait_for_selector(".line-lost >> text=Connection lost")
+            await tell(web, number, "high")
+            await tell(web, number, "anomaly")
+            await page.context.set_offline(False)
+            await page.wait_for_selector(".toast >> text=nothing was missed")
+            await page.wait_for_selector("[data-count=unacknowledgedCount] b:has-text('2')")
+
+
+async def test_the_first_view_comes_within_a_second(database_url: str, tmp_path: Path) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        number = await plant(web)
+        await tell(web, number, "high")
+        async with console(web, viewport={"width": 390, "height": 800}) as page:
+            await sign_in(page)
+            shown_ms: list[float] = []
+            for _ in range(3):
+                await page.reload(wait_until="commit")
+                await page.wait_for_selector(".card.priority-high")
+                shown_ms.append(await page.evaluate("performance.now()"))
+            assert min(shown_ms) < FIRST_VIEW_MS_MAX
+            width = await page.evaluate("document.documentElement.scrollWidth")
+            assert width <= 390, "a phone need not scroll sideways"

@@ -1,0 +1,33 @@
+// The shapes of the wire contract that the console uses, by short names.
+import type { components } from "./schema";
+
+type Shapes = components["schemas"];
+
+export type AlarmNow = Shapes["AlarmNow"];
+export type AlarmWithHistory = Shapes["AlarmWithHistory"];
+export type AlarmFrame = Shapes["AlarmFrame"];
+export type AlarmCommandState = Shapes["AlarmCommandState"];
+export type NewAlarmCommand = Shapes["NewAlarmCommand"];
+export type Facility = Shapes["Facility"];
+export type FacilityRules = Shapes["FacilityRules"];
+export type Grid = Shapes["Grid"];
+export type Incident = Shapes["Incident"];
+export type Incidents = Shapes["Incidents"];
+export type IncidentWithMembers = Shapes["IncidentWithMembers"];
+export type Journal = Shapes["Journal"];
+export type JournalEntry = Shapes["JournalEntry"];
+export type Readiness = Shapes["Readiness"];
+export type ReadingFrame = Shapes["ReadingFrame"];
+export type RuleInForce = Shapes["RuleInForce"];
+export type Sensor = Shapes["Sensor"];
+export type SensorRules = Shapes["SensorRules"];
+export type TokenPair = Shapes["TokenPair"];
+export type User = Shapes["User"];
+
+export const PRIORITIES = ["critical", "high", "medium", "low"] as const;
+export type Priority = (typeof PRIORITIES)[number];
+
+export function rank(priority: string): number {
+  const place = PRIORITIES.indexOf(priority as Priority);
+  return place < 0 ? PRIORITIES.length : place;
+}

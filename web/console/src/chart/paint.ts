@@ -1,0 +1,62 @@
+// Marks on the canvas, in the page's colours.
+import type uPlot from "uplot";
+import type { Line } from "./readings";
+import type { Marks } from "./marks";
+
+export function colour(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
+
+export function paintBehind(plot: uPlot, marks: Marks, line: Line): void {
+  const { ctx, bbox } = plot;
+  const x = (second: number) => plot.valToPos(second, "x", true);
+  const y = (value: number) => plot.valToPos(value, "y", true);
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  for (const [from, to] of holes(line)) {
+    ctx.fillStyle = colour("hole");
+    ctx.fillRect(x(from), bbox.top, x(to) - x(from), bbox.height);
+  }
+  for (const { fromS, toS, priority } of marks.spans) {
+    ctx.globalAlpha = 0.16;
+    ctx.fillStyle = colour(priority);
+    ctx.fillRect(x(fromS), bbox.top, Math.max(2, x(toS) - x(fromS)), bbox.height);
+    ctx.globalAlpha = 1;
+    ctx.fillRect(x(fromS), bbox.top, Math.max(2, x(toS) - x(fromS)), 3 * devicePixelRatio);
+  }
+  for (const { fromS, toS, low, high } of marks.expected) {
+    ctx.fillStyle = colour("expected");
+    ctx.fillRect(x(fromS), y(high), Math.max(2, x(toS) - x(fromS)), y(low) - y(high));
+  }
+  ctx.restore();
+}
+
+export function paintLimits(plot: uPlot, marks: Marks, named: (rule: string) => string): void {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "bottom";
+  ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+  for (const { rule, at, priority } of marks.limits) {
+    const top = plot.valToPos(at, "y", true);
+    if (top < bbox.top || top > bbox.top + bbox.height) continue;
+    ctx.strokeStyle = ctx.fillStyle = colour(priority);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, top);
+    ctx.lineTo(bbox.left + bbox.width, top);
+    ctx.stroke();
+    ctx.fillStyle = colour("soft");
+    ctx.fillText(`${named(rule)} ${at}`, bbox.left + 6 * devicePixelRatio, top - 4 * devicePixelRatio);
+  }
+  ctx.restore();
+}
+
+function holes(line: Line): [number, number][] {
+  return line.values.flatMap((value, place): [number, number][] => {
+    const [before, after] = [line.seconds[place - 1], line.seconds[place + 1]];
+    return value === null && before !== undefined && after !== undefined ? [[before, after]] : [];
+  });
+}

@@ -1,0 +1,29 @@
+// Which page is shown: the part of the address behind the #, so that the server knows one page only.
+import { signal } from "@preact/signals";
+
+export type Route =
+  | { page: "overview" }
+  | { page: "alarms" }
+  | { page: "facility"; id: string }
+  | { page: "sensor"; id: string };
+
+function parsed(hash: string): Route {
+  const [page, id] = hash.replace(/^#\/?/, "").split("/");
+  if (page === "alarms") return { page };
+  if ((page === "facility" || page === "sensor") && id) return { page, id: decodeURIComponent(id) };
+  return { page: "overview" };
+}
+
+export const route = signal<Route>(parsed(location.hash));
+window.addEventListener("hashchange", () => {
+  route.value = parsed(location.hash);
+});
+
+export function addressOf(wanted: Route): string {
+  if (wanted.page === "overview") return "#/";
+  return "id" in wanted ? `#/${wanted.page}/${encodeURIComponent(wanted.id)}` : `#/${wanted.page}`;
+}
+
+export function go(wanted: Route): void {
+  location.hash = addressOf(wanted);
+}
