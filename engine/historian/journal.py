@@ -18,6 +18,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = {"event_time_us": "event_time", "limit": "limit_value", "explanation_json": "explanation"}
 _NOT_KEPT = {"only_if_stored"}
 _SUPPRESSIONS = {"shelved": "shelved", "suppressed": "by_design", "out_of_service": "out_of_service"}
+_UNACKNOWLEDGED: Mapping[str, Any] = {"acknowledged": False, "acknowledged_at": None, "acknowledged_by": None}
 _OF_SUPPRESSION = ("suppressed_at", "suppressed_until", "suppressed_by", "suppression_reason", "work_order")
 
 Row = Mapping[str, Any]
@@ -45,15 +46,15 @@ def _text(rows: list[dict[str, Any]]) -> str:
 def fold(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """The last word of these rows of the journal on each alarm, as steps for `alarms_fold`.
 
-    A late event tells of the past and moves nothing.
+    A late event tells of the past and moves no condition; but an alert is somebody's to acknowledge.
     """
     steps: dict[tuple[str, str], dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: int(row["id"])):
-        told = said_by(row)
-        if told is None or row["late"]:
+        told = _said_late_by(row) if row["late"] else said_by(row)
+        if told is None:
             continue
         step = steps.setdefault((row["facility_id"], row["alarm_key"]), _first_step(row))
-        step["told"] |= told | {"last_event_id": row["id"]}
+        step["told"] |= {**told, "last_event_id": row["id"]}
     return list(steps.values())
 
 
@@ -68,12 +69,19 @@ def _condition(row: Row) -> dict[str, Any]:
 
 
 def _began(row: Row) -> dict[str, Any]:
-    latched = {"latched": True} if row["explanation"].get("latched") else {}
-    return {**_condition(row), **latched, **{name: row[name] for name in ("message", "value", "limit_value")}}
+    return {**_condition(row), **_latched(row), **{name: row[name] for name in ("message", "value", "limit_value")}}
+
+
+def _latched(row: Row) -> dict[str, Any]:
+    return {"latched": True} if row["explanation"].get("latched") else {}
 
 
 def _announced(row: Row) -> dict[str, Any]:
-    return {**_began(row), "acknowledged": False, "acknowledged_at": None, "acknowledged_by": None}
+    return {**_began(row), **_UNACKNOWLEDGED}
+
+
+def _said_late_by(row: Row) -> Mapping[str, Any] | None:
+    return {**_latched(row), **_UNACKNOWLEDGED} if row["transition"] == "activated" else None
 
 
 def _acknowledged(row: Row) -> dict[str, Any]:

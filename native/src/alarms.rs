@@ -39,7 +39,8 @@ impl Remembered {
         transition
     }
 
-    /// A late reading took its place in memory. What was found is told with this transition, which moves nothing.
+    /// A late reading took its place in memory. What was found is told with this transition; of that people are told it
+    /// is theirs to acknowledge, also when its readings turn out to be of the present.
     pub fn join(
         &mut self,
         spec: &Spec,
@@ -47,11 +48,15 @@ impl Remembered {
         judge: impl Fn(f64) -> Condition,
     ) -> (LateOutcome, &'static str) {
         let outcome = self.course.late(&mut self.alarm, recent, judge, spec.delays);
-        self.alarm.latched |= spec.latched && (self.alarm.active || !outcome.found.is_empty());
+        self.alarm.latched |= spec.latched && self.alarm.active;
         if self.alarm.suppression.is_some() {
             return (outcome, LATE_EXCEEDANCE);
         }
-        outcome.found.iter().for_each(|since_us| self.course.told_to_people(*since_us));
+        if !outcome.found.is_empty() {
+            self.alarm.latched |= spec.latched;
+            self.alarm.tell();
+            outcome.found.iter().for_each(|since_us| self.course.told_to_people(*since_us));
+        }
         (outcome, ACTIVATED)
     }
 

@@ -232,3 +232,39 @@ fn how_numbers_are_spelled_is_kept_with_the_rules() {
     let mut core = snapshot::load(FACILITY, &snapshot::save(&core), Settings::default()).unwrap();
     assert_eq!(read(&mut core, &[("g", 20, "15,5ppm")], 20), [("high", "returned", 20)]);
 }
+
+/// Ahead by a minute from its first reading on, and set right: the readings seem late until that is known.
+#[test]
+fn who_was_told_of_the_present_as_of_something_late_is_to_acknowledge_it() {
+    let mut core = core();
+    wait(&mut core, 0..=0);
+    (0..100).step_by(4).for_each(|at_s| {
+        read(&mut core, &[("g", at_s + 62, "15")], at_s);
+    });
+    let mut all = Told::new();
+    for at_s in (100..140).step_by(4) {
+        all.extend(read(&mut core, &[("g", at_s, "80")], at_s + 1));
+    }
+    let begun: Vec<_> = all.iter().map(|(rule, transition, _)| (*rule, *transition)).collect();
+    assert_eq!(begun.first(), Some(&("high", "activated")), "{all:?}");
+    assert_eq!(begun.last(), Some(&("high", "activated_silently")), "{all:?}");
+    assert_eq!(shown(&core, Rule::High), "unacknowledged");
+    assert_eq!(ask(&mut core, 141, "acknowledge", "2:high"), [("high", "acknowledged", 141)]);
+    assert_eq!(shown(&core, Rule::High), "acknowledged");
+}
+
+#[test]
+fn an_alert_of_an_excursion_that_is_over_is_to_be_acknowledged_too_unless_it_is_kept_back() {
+    for (kept_back, transition, after) in
+        [(false, "activated", "returned_unacknowledged"), (true, "late_exceedance", "shelved")]
+    {
+        let mut core = core();
+        if kept_back {
+            ask(&mut core, 0, "shelve", "2:high");
+        }
+        read(&mut core, &[("g", 10, "15"), ("g", 30, "15")], 30);
+        assert_eq!(read(&mut core, &[("g", 20, "25")], 31), [("high", transition, 20)]);
+        assert_eq!(shown(&core, Rule::High), after);
+        assert_eq!(core.sensors[1].alarms.get(Rule::High).acknowledged, kept_back);
+    }
+}

@@ -132,10 +132,16 @@ def test_a_return_keeps_what_the_activation_before_it_said() -> None:
 
 @pytest.mark.parametrize(
     ("transition", "late"),
-    [("late_exceedance", True), ("late_exceedance", False), ("past_excursion", False), ("activated", True)],
+    [("late_exceedance", True), ("late_exceedance", False), ("past_excursion", False), ("returned", True)],
 )
 def test_history_alone_moves_nothing(transition: str, late: bool) -> None:
     assert fold([row(1, transition, late)]) == []
+
+
+def test_an_alert_of_something_late_is_to_be_acknowledged_and_moves_no_condition() -> None:
+    (step,) = fold([row(1, "activated", late=True, latched=True)])
+    assert step["told"] == {"latched": True, **UNACKNOWLEDGED, "last_event_id": 1}
+    assert step["if_new"]["active"] is False
 
 
 @pytest.mark.parametrize(
