@@ -90,18 +90,19 @@ class Site:
             ticket = (await client.post("/ws/tickets", headers=headers)).json()["ticket"]
             async with connect(self.web.ws("/ws/notifications", ticket=ticket), open_timeout=PATIENCE_S) as socket:
                 listening = asyncio.create_task(self._listen(socket, figures))
-                telling = asyncio.create_task(self._tell())
+                enough = asyncio.Event()
+                telling = asyncio.create_task(self._tell(enough))
                 until_s = time.monotonic() + seconds
                 while time.monotonic() < until_s or (not figures.alerts_s and time.monotonic() < until_s + PATIENCE_S):
                     for path in PATHS:
                         await self._ask(client, path, headers, figures)
                         await asyncio.sleep(BETWEEN_S)
-                telling.cancel()
+                enough.set()
+                await telling
                 await asyncio.sleep(0.3)
                 listening.cancel()
-                for task in (telling, listening):
-                    with suppress(asyncio.CancelledError):
-                        await task
+                with suppress(asyncio.CancelledError):
+                    await listening
         return figures
 
     async def _ask(self, client: httpx.AsyncClient, path: str, headers: dict[str, str], figures: Figures) -> None:
@@ -115,8 +116,9 @@ class Site:
         if answer.status_code != 200:
             figures.failures.append(f"{path}: {answer.status_code}")
 
-    async def _tell(self) -> None:
-        while True:
+    async def _tell(self, enough: asyncio.Event) -> None:
+        """Not cancelled: amid its BEGIN that would leave the connection in a transaction in which all later alerts stay."""
+        while not enough.is_set():
             await self.web.alert("f", None, f"told at {time.monotonic()}")
             await asyncio.sleep(2 * BETWEEN_S)
 
