@@ -37,8 +37,8 @@ impl Sensor {
         sink: &mut S,
     ) {
         let rules = Arc::clone(&self.rules);
-        for (spec, side, limit) in rules.limits() {
-            let condition = self.condition(spec, side, limit, value);
+        for (spec, side) in rules.limits() {
+            let condition = self.condition(spec, side, value);
             let is_past = around.is_past(at_us);
             let is_told = self.alarms.find(spec.rule).is_some_and(|each| each.course.take_told_as_late());
             let transition = match is_past || is_told {
@@ -88,11 +88,11 @@ impl Sensor {
         let is_fresh = !around.is_past(at_us) && self.recent.put(at_us, value);
         let Some(value) = value else { return };
         let rules = Arc::clone(&self.rules);
-        for (spec, side, limit) in rules.limits() {
-            let condition = self.condition(spec, side, limit, value);
+        for (spec, side) in rules.limits() {
+            let condition = self.condition(spec, side, value);
             let is_violated = condition == Condition::Violated;
             let is_told = if is_fresh && (is_violated || self.alarms.find(spec.rule).is_some()) {
-                self.join(spec, side, limit, at_us, value, around, sink)
+                self.join(spec, side, at_us, value, around, sink)
             } else if !is_fresh && !self.recent.is_taken(at_us) {
                 self.past_reading(spec, side, at_us, value, condition, around, sink);
                 true
@@ -112,14 +112,13 @@ impl Sensor {
         &mut self,
         spec: &Spec,
         side: Side,
-        limit: f64,
         at_us: i64,
         value: f64,
         around: &Surroundings<'_>,
         sink: &mut S,
     ) -> bool {
-        let physical = self.detection.physical;
-        let judge = |value: f64| condition(spec, side, limit, physical, value);
+        let (physical, tells_range) = (self.detection.physical, self.rules.tells_range());
+        let judge = |value: f64| condition(spec, side, physical, tells_range, value);
         let recent = &self.recent;
         let (outcome, transition) = self.alarms.change(spec.rule, |each| each.join(spec, recent, judge));
         let mut is_told = false;
@@ -181,7 +180,7 @@ impl Sensor {
             return;
         }
         let rules = Arc::clone(&self.rules);
-        for (spec, side, _) in rules.limits() {
+        for (spec, side) in rules.limits() {
             if self.alarms.find(spec.rule).is_some_and(|each| each.course.untold.as_ref().is_some_and(is_due)) {
                 self.tell_standing(spec, side, around, sink);
             }
@@ -197,7 +196,7 @@ impl Sensor {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
-        if let Some((spec, side, _)) = self.rules.limits().find(|(spec, ..)| spec.rule == rule) {
+        if let Some((spec, side)) = self.rules.limits().find(|(spec, ..)| spec.rule == rule) {
             self.tell_past(spec, side, untold, end_us, around, sink);
         }
     }
@@ -251,8 +250,8 @@ impl Sensor {
                 continue;
             }
             let rules = Arc::clone(&self.rules);
-            for (spec, side, limit) in rules.limits() {
-                let condition = self.condition(spec, side, limit, point.value);
+            for (spec, side) in rules.limits() {
+                let condition = self.condition(spec, side, point.value);
                 if let Some(each) = self.alarms.find(spec.rule) {
                     each.course.settle(condition, point.at_us, spec.delays);
                 }
@@ -268,18 +267,21 @@ impl Sensor {
         }
     }
 
-    fn condition(&self, spec: &Spec, side: Side, limit: f64, value: f64) -> Condition {
-        condition(spec, side, limit, self.detection.physical, value)
+    fn condition(&self, spec: &Spec, side: Side, value: f64) -> Condition {
+        condition(spec, side, self.detection.physical, self.rules.tells_range(), value)
     }
 }
 
-/// A value beyond what is physical may raise an alarm but never ends one.
-fn condition(spec: &Spec, side: Side, limit: f64, (floor, ceiling): (f64, f64), value: f64) -> Condition {
-    if side.is_violated(value, limit) {
-        Condition::Violated
-    } else if side.is_clear(value, limit, spec.deadband) && (floor..=ceiling).contains(&value) {
-        Condition::Clear
-    } else {
-        Condition::Between
+/// A value outside of what is physical is no measurement: it ends nothing, and raises only the alarm that says so. Where
+/// nobody wants that alarm, a limit speaks of it.
+fn condition(spec: &Spec, side: Side, (floor, ceiling): (f64, f64), tells_range: bool, value: f64) -> Condition {
+    let is_physical = (floor..=ceiling).contains(&value);
+    match spec.limit {
+        None if is_physical => Condition::Clear,
+        None => Condition::Violated,
+        Some(_) if !is_physical && tells_range => Condition::Between,
+        Some(limit) if side.is_violated(value, limit) => Condition::Violated,
+        Some(limit) if is_physical && side.is_clear(value, limit, spec.deadband) => Condition::Clear,
+        Some(_) => Condition::Between,
     }
 }

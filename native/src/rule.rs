@@ -11,6 +11,8 @@ use crate::instant::US_PER_S;
 pub enum Side {
     Below,
     Above,
+    /// Either, of a range that has no limit: that of what is physical.
+    Outside,
 }
 
 impl Side {
@@ -19,6 +21,7 @@ impl Side {
         match self {
             Self::Below => value < limit,
             Self::Above => value > limit,
+            Self::Outside => false,
         }
     }
 
@@ -27,6 +30,7 @@ impl Side {
         match self {
             Self::Below => value >= limit + deadband,
             Self::Above => value <= limit - deadband,
+            Self::Outside => false,
         }
     }
 
@@ -35,6 +39,8 @@ impl Side {
         match self {
             Self::Below => one.min(other),
             Self::Above => one.max(other),
+            Self::Outside if other.abs() > one.abs() => other,
+            Self::Outside => one,
         }
     }
 
@@ -43,6 +49,7 @@ impl Side {
         match self {
             Self::Below => flag::BELOW_LOW,
             Self::Above => flag::ABOVE_HIGH,
+            Self::Outside => flag::OUT_OF_PHYSICAL_RANGE,
         }
     }
 
@@ -50,6 +57,7 @@ impl Side {
         match self {
             Self::Below => "below minimum",
             Self::Above => "above maximum",
+            Self::Outside => "outside of what is physical",
         }
     }
 }
@@ -101,6 +109,8 @@ pub enum Level {
 pub enum Measure {
     /// The value of each reading.
     Value(Side, Level),
+    /// The value of each reading, against what its instrument can measure.
+    Physical,
     /// How far the value has moved within the rule's window, up or down.
     Change,
     /// It has no limit.
@@ -127,6 +137,12 @@ const DEVIATION: Kind = Kind { off_us: 60 * US_PER_S, ..other("anomaly", Alert::
 
 const BAD_VALUE: Kind =
     Kind { mutes_limits: true, ..other("bad_value", Alert::System, Owner::Sensor, "without a usable value") };
+
+const OUT_OF_RANGE: Kind = Kind {
+    measure: Measure::Physical,
+    mutes_limits: true,
+    ..other("out_of_physical_range", Alert::System, Owner::Sensor, Side::Outside.words())
+};
 
 const RATE: Kind =
     Kind { measure: Measure::Change, ..other("rate_of_change", Alert::Anomaly, Owner::Sensor, "changing too fast") };
@@ -156,6 +172,7 @@ rules! {
     LowLow => limit("low_low", Side::Below, Level::Second),
     High => limit("high", Side::Above, Level::First),
     HighHigh => limit("high_high", Side::Above, Level::Second),
+    OutOfPhysicalRange => OUT_OF_RANGE,
     RateOfChange => RATE,
     Anomaly => DEVIATION,
     Stale => other("stale", Alert::System, Owner::Sensor, "silent"),
@@ -189,6 +206,7 @@ impl Rule {
     pub fn side(self) -> Option<Side> {
         match self.kind().measure {
             Measure::Value(side, _) => Some(side),
+            Measure::Physical => Some(Side::Outside),
             Measure::Change | Measure::None => None,
         }
     }

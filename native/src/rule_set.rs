@@ -75,6 +75,7 @@ impl Spec {
                 let limit = match side {
                     Side::Below => of_type.low,
                     Side::Above => of_type.high,
+                    Side::Outside => None,
                 };
                 let source = of_type.source.into();
                 Self { limit, deadband: of_type.deadband(), delays, source, ..Self::new(rule, of_type.priority) }
@@ -83,7 +84,7 @@ impl Spec {
                 Self { deadband: of_type.deadband(), delays, ..Self::new(rule, of_type.priority.beyond()) }
             }
             Measure::Change => Self { delays, ..Self::new(rule, of_type.priority) },
-            Measure::None => {
+            Measure::None | Measure::Physical => {
                 let delays = Delays { on_us: 0, off_us: rule.kind().off_us };
                 let priority = if rule.kind().mutes_limits { of_type.priority } else { Priority::Low };
                 Self { delays, ..Self::new(rule, priority) }
@@ -95,8 +96,8 @@ impl Spec {
     fn lacks(&self, of_type: &TypeRules) -> Option<&'static str> {
         let kind = self.rule.kind();
         match kind.measure {
-            Measure::None if kind.mutes_limits && of_type.has_words => Some("readings that cannot be words"),
-            Measure::None => None,
+            _ if kind.mutes_limits && of_type.has_words => Some("readings that cannot be words"),
+            Measure::None | Measure::Physical => None,
             Measure::Value(..) | Measure::Change => self.limit.is_none().then_some("a limit"),
         }
     }
@@ -105,7 +106,8 @@ impl Spec {
     fn with(mut self, change: &Change) -> Result<Self, String> {
         let measure = self.rule.kind().measure;
         let name = self.rule.name();
-        if measure == Measure::None && (change.limit.is_some() || change.deadband.is_some()) {
+        if matches!(measure, Measure::None | Measure::Physical) && (change.limit.is_some() || change.deadband.is_some())
+        {
             return Err(format!("{name} has no limit and no deadband"));
         }
         if measure != Measure::Change && change.window_s.is_some() {
@@ -178,6 +180,7 @@ pub struct RuleSet {
     specs: Box<[Spec]>,
     /// The innermost limits: between them none is violated.
     innermost: (f64, f64),
+    tells_range: bool,
     /// Of the readings; what messages show behind a value.
     pub unit: Cow<'static, str>,
     /// How texts write numbers.
@@ -234,7 +237,8 @@ impl RuleSet {
         let low = limits(Side::Below).fold(f64::NEG_INFINITY, f64::max);
         let high = limits(Side::Above).fold(f64::INFINITY, f64::min);
         let spelling = Spelling::of(wanted.number_format, wanted.unit.as_deref())?;
-        Ok(Self { innermost: (low, high), specs: specs.into(), unit, spelling, wanted: wanted.clone() })
+        let tells_range = specs.iter().any(|spec| spec.rule == Rule::OutOfPhysicalRange);
+        Ok(Self { innermost: (low, high), tells_range, specs: specs.into(), unit, spelling, wanted: wanted.clone() })
     }
 
     /// What holds where nothing is set, by place in `rules::TYPES`.
@@ -255,14 +259,19 @@ impl RuleSet {
         self.spec(rule)?.limit
     }
 
-    /// Those that hold the value of each reading against a limit.
-    pub fn limits(&self) -> impl Iterator<Item = (&Spec, Side, f64)> {
-        self.specs.iter().filter_map(|spec| Some((spec, spec.rule.side()?, spec.limit?)))
+    /// Those that hold the value of each reading against a limit, or against what is physical.
+    pub fn limits(&self) -> impl Iterator<Item = (&Spec, Side)> {
+        self.specs.iter().filter_map(|spec| Some((spec, spec.rule.side()?)))
+    }
+
+    /// Whether a reading outside of what is physical is told as that, and no limit speaks of it.
+    pub fn tells_range(&self) -> bool {
+        self.tells_range
     }
 
     /// Whether both judge every value alike.
     pub fn judges_as(&self, other: &Self) -> bool {
-        let judged = |(spec, _, limit): (&Spec, Side, f64)| (spec.rule, limit, spec.deadband, spec.delays);
+        let judged = |(spec, _): (&Spec, Side)| (spec.rule, spec.limit, spec.deadband, spec.delays);
         self.limits().map(judged).eq(other.limits().map(judged))
     }
 
@@ -281,8 +290,8 @@ impl RuleSet {
     }
 
     /// The rules whose limits a value violates.
-    pub fn violated(&self, value: f64) -> impl Iterator<Item = (&Spec, Side, f64)> {
-        self.limits().filter(move |(_, side, limit)| side.is_violated(value, *limit))
+    pub fn violated(&self, value: f64) -> impl Iterator<Item = (&Spec, Side)> {
+        self.limits().filter(move |(spec, side)| spec.limit.is_some_and(|limit| side.is_violated(value, limit)))
     }
 
     pub fn bytes(&self) -> usize {
@@ -304,6 +313,7 @@ fn defaults(of_type: &TypeRules) -> Arc<RuleSet> {
     Arc::new(set.unwrap_or_else(|_| RuleSet {
         specs: Box::default(),
         innermost: (f64::NEG_INFINITY, f64::INFINITY),
+        tells_range: false,
         unit: of_type.unit.into(),
         spelling: Spelling::default(),
         wanted: Wanted::default(),
@@ -347,8 +357,9 @@ mod tests {
     #[test]
     fn a_type_has_its_limits_and_everything_is_watched_for_silence() {
         let rules_of = |name: &str| names(&set_of(name, serde_json::json!({})).unwrap());
-        assert_eq!(rules_of("Temperature"), ["low", "high", "anomaly", "stale", "bad_value", "clock"]);
-        assert_eq!(rules_of("LeakDetection"), ["high", "anomaly", "stale", "bad_value", "clock"]);
+        let range = "out_of_physical_range";
+        assert_eq!(rules_of("Temperature"), ["low", "high", range, "anomaly", "stale", "bad_value", "clock"]);
+        assert_eq!(rules_of("LeakDetection"), ["high", range, "anomaly", "stale", "bad_value", "clock"]);
         assert_eq!(rules_of("ValveStatus"), ["anomaly", "stale", "clock"]);
     }
 
@@ -356,6 +367,7 @@ mod tests {
     fn what_mutes_limits_is_as_urgent_and_can_be_set_like_others() {
         let gas = set_of("GasDetection", serde_json::json!({})).unwrap();
         assert_eq!(gas.spec(Rule::BadValue).unwrap().priority, gas.spec(Rule::High).unwrap().priority);
+        assert_eq!(gas.spec(Rule::OutOfPhysicalRange).unwrap().priority, gas.spec(Rule::High).unwrap().priority);
         assert_eq!(gas.spec(Rule::Clock).unwrap().priority, Priority::Low);
         let changes =
             serde_json::json!([{"rule": "bad_value", "enabled": false}, {"rule": "clock", "priority": "critical"}]);
@@ -379,7 +391,7 @@ mod tests {
             ]}),
         )
         .unwrap();
-        assert_eq!(names(&set), ["high", "high_high", "rate_of_change", "anomaly", "stale", "bad_value", "clock"]);
+        assert_eq!(names(&set)[..4], ["high", "high_high", "out_of_physical_range", "rate_of_change"]);
         assert_eq!(set.unit, "K");
         let high = set.spec(Rule::High).unwrap();
         assert_eq!((high.limit, high.priority, high.latched), (Some(30.0), Priority::Critical, true));
@@ -394,7 +406,7 @@ mod tests {
     #[test]
     fn a_profile_puts_its_limits_in_the_place_of_the_types() {
         let gas = set_of("GasDetection", serde_json::json!({"profile": "ambient_safety"})).unwrap();
-        assert_eq!(names(&gas), ["high", "high_high", "anomaly", "stale", "bad_value", "clock"]);
+        assert_eq!(names(&gas)[..3], ["high", "high_high", "out_of_physical_range"]);
         let top = gas.spec(Rule::HighHigh).unwrap();
         assert_eq!((top.limit, top.priority, top.deadband), (Some(40.0), Priority::Critical, 0.4));
         assert_eq!((&*gas.unit, &*top.source), ("% LEL", "40 % LFL, 33 CFR 127.205"));
@@ -439,6 +451,7 @@ mod tests {
             (serde_json::json!({"rule": "rate_of_change", "limit": 0}), "rate_of_change has the limit 0"),
             (serde_json::json!({"rule": "rate_of_change", "limit": 1, "window_s": 86_401}), "window_s 86401"),
             (serde_json::json!({"rule": "stale", "limit": 1}), "stale has no limit"),
+            (serde_json::json!({"rule": "out_of_physical_range", "limit": 1}), "out_of_physical_range has no limit"),
             (serde_json::json!({"rule": "high_high", "enabled": true}), "high_high needs a limit"),
             (serde_json::json!({"rule": "facility_anomaly"}), "no rule \"facility_anomaly\""),
             (serde_json::json!({"rule": "unheard"}), "no rule \"unheard\""),
@@ -458,7 +471,7 @@ mod tests {
         for (index, _) in rules::TYPES.iter().enumerate() {
             let set = RuleSet::of_type(index as u8);
             for value in [-1e9, 0.0, 0.5, 0.51, 4.0, 20.0, 25.0, 25.01, 1013.0, 1e9] {
-                let flags = set.violated(value).fold(0, |all, (_, side, _)| all | side.flag());
+                let flags = set.violated(value).fold(0, |all, (_, side)| all | side.flag());
                 assert_eq!(set.flags_of(value), flags, "{} {value}", rules::get(index as u8).name);
             }
         }

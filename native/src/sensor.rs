@@ -71,9 +71,13 @@ pub(crate) struct Judged {
 }
 
 impl Judged {
-    /// Whether a limit is violated, by the flags.
+    /// Whether a limit is violated, or what is physical, by the flags.
     fn is_beyond(&self) -> bool {
-        self.flags & (flag::BELOW_LOW | flag::ABOVE_HIGH) != 0
+        self.flags & (flag::BELOW_LOW | flag::ABOVE_HIGH | flag::OUT_OF_PHYSICAL_RANGE) != 0
+    }
+
+    fn is_outside(&self) -> bool {
+        self.flags & flag::OUT_OF_PHYSICAL_RANGE != 0
     }
 }
 
@@ -164,8 +168,12 @@ impl Sensor {
 
     /// The newest reading if it is none that counts.
     pub(crate) fn unusable(&self) -> Option<&Newest> {
-        let counts = |newest: &Newest| is_usable(self.of_type(), self.number(&newest.data.datum()), newest.flags);
+        let counts = |newest: &Newest| self.is_usable(self.number(&newest.data.datum()), newest.flags);
         self.newest.as_ref().filter(|newest| !counts(newest))
+    }
+
+    fn is_usable(&self, value: Option<f64>, flags: u16) -> bool {
+        is_usable(self.of_type(), self.rules.tells_range(), value, flags)
     }
 
     /// Since when it has given the facility's score nothing but what cannot be used.
@@ -239,10 +247,11 @@ impl Sensor {
         sink: &mut S,
     ) {
         self.arrived_us = around.listened_us;
-        if is_usable(self.of_type(), judged.value, judged.flags) {
+        if self.is_usable(judged.value, judged.flags) {
             self.hear(at_us, around, sink);
         } else {
-            self.hear_nothing_usable(at_us, datum, around, sink);
+            let is_told = judged.is_outside() && self.rules.tells_range();
+            self.hear_nothing_usable(at_us, datum, is_told, around, sink);
         }
         if self.status == Status::Inactive {
             self.forget_excursions(at_us);
@@ -250,6 +259,9 @@ impl Sensor {
             self.score(at_us, value, judged);
             if judged.is_beyond() || self.alarms.has_limits() {
                 self.step_limits(at_us, value, judged, around, sink);
+            }
+            if judged.is_outside() {
+                self.range_was_told(at_us, around, sink);
             }
             if self.moves.is_some() {
                 self.step_rate(at_us, value, judged, around, sink);

@@ -31,24 +31,42 @@ impl Sensor {
         // it began by our clock, the reading has its own
         let told_us = at_us.max(self.alarms.get(Rule::BadValue).since_us);
         if let Some(transition) = self.alarms.end(Rule::BadValue, told_us) {
-            self.tell_bad_value(transition, told_us, around, sink);
+            self.tell_bad_value(transition, told_us, "a usable value arrived", around, sink);
         }
         self.texts.clear();
         self.usable_us = Some(at_us);
     }
 
-    /// A reading that tells nothing: it ends a silence, but then people must know what came instead.
+    /// A reading that tells nothing: it ends a silence, but then people must know what came instead. `is_told`: of
+    /// this reading another rule speaks, or will after its delay.
     pub(crate) fn hear_nothing_usable<S: Sink>(
         &mut self,
         at_us: i64,
         datum: &Datum<'_>,
+        is_told: bool,
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
         self.remember(datum.text());
-        if self.end_silence(at_us, "a reading arrived that cannot be used", around, sink) {
+        if self.end_silence(at_us, "a reading arrived that cannot be used", around, sink) && !is_told {
             self.begin_bad_value(at_us, around, sink);
         }
+    }
+
+    /// A reading was outside of what is physical: when people are told that, they need not hear that it is unusable.
+    pub(crate) fn range_was_told<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
+        if !self.is_range_told() || !self.alarms.get(Rule::BadValue).active {
+            return;
+        }
+        let told_us = at_us.max(self.alarms.get(Rule::BadValue).since_us);
+        if let Some(transition) = self.alarms.end(Rule::BadValue, told_us) {
+            self.tell_bad_value(transition, told_us, "what arrives now is outside of what is physical", around, sink);
+        }
+    }
+
+    /// Whether the journal has it that what arrives is outside of what is physical.
+    fn is_range_told(&self) -> bool {
+        self.alarms.iter_told().any(|(rule, alarm)| rule == Rule::OutOfPhysicalRange && alarm.active)
     }
 
     /// The text of a reading that cannot be used, if it is none of the last ones.
@@ -87,7 +105,7 @@ impl Sensor {
     fn begin_bad_value<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
         let Some(spec) = self.rules.spec(Rule::BadValue) else { return };
         if let Some(transition) = self.alarms.step(spec, Condition::Violated, at_us) {
-            self.tell_bad_value(transition, at_us, around, sink);
+            self.tell_bad_value(transition, at_us, "", around, sink);
         }
     }
 
@@ -112,7 +130,7 @@ impl Sensor {
                     self.tell_stale(transition, watermark_us, around, sink, reason);
                 }
             }
-        } else if self.alarms.get(Rule::BadValue).active {
+        } else if self.alarms.get(Rule::BadValue).active || self.is_range_told() {
             // people know that nothing usable comes
         } else if self.texts.is_empty() || self.is_over(self.arrived_us, around) {
             let Some(spec) = self.rules.spec(Rule::Stale) else { return };
@@ -174,7 +192,14 @@ impl Sensor {
         });
     }
 
-    fn tell_bad_value<S: Sink>(&self, transition: Transition, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
+    fn tell_bad_value<S: Sink>(
+        &self,
+        transition: Transition,
+        at_us: i64,
+        reason: &'static str,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+    ) {
         if !S::WANTED {
             return;
         }
@@ -189,13 +214,13 @@ impl Sensor {
                 let received = received.join(", ");
                 format!("{type_name} Sensor in {facility}: no usable value {since}, last received {received}{hinted}")
             }
+            Transition::Returned if self.is_range_told() => format!("{type_name} Sensor in {facility}: {reason}"),
             Transition::Returned => format!("{type_name} Sensor in {facility} gives usable values again"),
         };
         let quality = self.newest.as_ref().map(|newest| {
             let datum = newest.data.datum();
             quality::of(&datum, self.rules.spelling.meaning(&datum), newest.flags)
         });
-        let reason = if transition == Transition::Returned { "a usable value arrived" } else { "" };
         let explanation = serde_json::json!({
             "rule": Rule::BadValue.name(),
             "silence_s_max": self.silence_s_max(around.settings),

@@ -67,6 +67,10 @@ impl Sensor {
         match (spec.limit, spec.rule.kind().measure) {
             (Some(limit), Measure::Value(..)) => format!(" threshold ({})", repr(limit)),
             (Some(limit), Measure::Change) => format!(" ({} in {} s)", repr(limit), spec.window_us / US_PER_S),
+            (_, Measure::Physical) => {
+                let (floor, ceiling) = self.detection.physical;
+                format!(" ({} to {})", repr(floor), repr(ceiling))
+            }
             (_, Measure::None) | (None, _) => String::new(),
         }
     }
@@ -113,15 +117,15 @@ impl Sensor {
         value: f64,
         around: &Surroundings<'_>,
     ) -> Event {
-        let shown = spec.limit.map_or_else(String::new, repr);
+        let threshold = self.threshold(spec.rule);
         let side = side.words();
         let named = self.named(around);
         let message = if transition == Transition::Returned.name() {
-            format!("Back to normal: {named} is no longer {side} threshold ({shown})")
+            format!("Back to normal: {named} is no longer {side}{threshold}")
         } else {
-            format!("Problem detected: {named} is {side} threshold ({shown})")
+            format!("Problem detected: {named} is {side}{threshold}")
         };
-        let explanation = serde_json::json!({
+        let mut explanation = serde_json::json!({
             "rule": spec.rule.name(),
             "value": value,
             "limit": spec.limit,
@@ -132,6 +136,9 @@ impl Sensor {
             "off_delay_s": spec.delays.off_us / US_PER_S,
             "source": spec.source,
         });
+        if spec.rule == Rule::OutOfPhysicalRange {
+            explanation["physical"] = serde_json::json!(self.detection.physical);
+        }
         let event = self.event(spec.rule, transition, at_us, message, &explanation);
         Event { value: Some(value), limit: spec.limit, ..event }
     }

@@ -59,8 +59,8 @@ fn bad_and_missing_readings_return_nothing() {
     let mut core = core();
     let effects =
         apply(&mut core, &[("g", 0, "25"), ("g", 15, "NaN"), ("g", 30, "fault"), ("g", 45, "-1e9"), ("g", 60, "")]);
-    // far below what is physical raises the low alarm but does not end the high one
-    assert_eq!(told(&effects), [("high", "activated", 0), ("low", "activated", 45)]);
+    // far below what is physical is no measurement: no low alarm, and no end of the high one
+    assert_eq!(told(&effects), [("high", "activated", 0), ("out_of_physical_range", "activated", 45)]);
     assert_eq!(
         flags_of(&effects),
         [

@@ -76,7 +76,9 @@ def test_a_shelf_is_as_long_as_the_setting_allows() -> None:
 def test_rules_in_force_are_those_that_the_core_takes() -> None:
     wanted = json.dumps({"profile": "ambient_safety", "rules": [{"rule": "rate_of_change", "limit": 5}]})
     by_rule = {rule["rule"]: rule for rule in native.rules_in_force("GasDetection", wanted)}
-    assert list(by_rule) == ["high", "high_high", "rate_of_change", "anomaly", "stale", "bad_value", "clock"]
+    assert list(by_rule) == [
+        "high", "high_high", "out_of_physical_range", "rate_of_change", "anomaly", "stale", "bad_value", "clock"
+    ]  # fmt: skip
     high_high = by_rule["high_high"]
     assert (high_high["limit"], high_high["unit"], high_high["priority"]) == (40.0, "% LEL", "critical")
     assert (by_rule["rate_of_change"]["window_s"], high_high["window_s"]) == (60.0, None)

@@ -23,6 +23,7 @@ class Rule(StrEnum):
     HIGH = "high"
     LOW = "low"
     LOW_LOW = "low_low"
+    OUT_OF_PHYSICAL_RANGE = "out_of_physical_range"
     RATE_OF_CHANGE = "rate_of_change"
     ANOMALY = "anomaly"
     STALE = "stale"
