@@ -21,7 +21,7 @@ use crate::sink::{Nobody, Sink};
 
 /// Version of the state's meaning. A snapshot of a version that `snapshot.rs` does not read is rebuilt from stored
 /// readings; to convert an older one instead, read it there and keep its golden file in tests/native/data.
-pub const CORE_VERSION: u32 = 4;
+pub const CORE_VERSION: u32 = 5;
 
 /// Serial by nature: whoever owns it calls one step after the other.
 #[derive(Debug, Clone)]
@@ -309,7 +309,8 @@ impl Core {
             .map(|sensor| {
                 let rules = sensor.rules.bytes() / Arc::strong_count(&sensor.rules);
                 let moves = sensor.moves.as_ref().map_or(0, |moves| moves.bytes());
-                let readings = sensor.recent.heap_bytes() + sensor.clock.heap_bytes() + moves;
+                let still = sensor.still.as_ref().map_or(0, |still| std::mem::size_of_val(&**still));
+                let readings = sensor.recent.heap_bytes() + sensor.clock.heap_bytes() + moves + still;
                 let alarms = sensor.alarms.heap_bytes() + rules + readings;
                 let views = sensor.scorer.bytes() - std::mem::size_of::<Scorer>();
                 std::mem::size_of::<Sensor>() + 2 * sensor.id.len() + 40 + alarms + views

@@ -52,6 +52,7 @@ mod silence;
 pub mod sink;
 pub mod snapshot;
 pub mod spelling;
+mod still;
 mod trust;
 mod upkeep;
 mod usable;

@@ -113,6 +113,8 @@ pub enum Measure {
     Physical,
     /// How far the value has moved within the rule's window, up or down.
     Change,
+    /// How long the value has not moved, of which the rule's window is the limit.
+    Stillness,
     /// It has no limit.
     None,
 }
@@ -147,6 +149,9 @@ const OUT_OF_RANGE: Kind = Kind {
 const RATE: Kind =
     Kind { measure: Measure::Change, ..other("rate_of_change", Alert::Anomaly, Owner::Sensor, "changing too fast") };
 
+const STUCK: Kind =
+    Kind { measure: Measure::Stillness, ..other("stuck", Alert::System, Owner::Sensor, "standing still") };
+
 macro_rules! rules {
     ($($rule:ident => $kind:expr),* $(,)?) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,6 +179,7 @@ rules! {
     HighHigh => limit("high_high", Side::Above, Level::Second),
     OutOfPhysicalRange => OUT_OF_RANGE,
     RateOfChange => RATE,
+    Stuck => STUCK,
     Anomaly => DEVIATION,
     Stale => other("stale", Alert::System, Owner::Sensor, "silent"),
     BadValue => BAD_VALUE,
@@ -207,7 +213,7 @@ impl Rule {
         match self.kind().measure {
             Measure::Value(side, _) => Some(side),
             Measure::Physical => Some(Side::Outside),
-            Measure::Change | Measure::None => None,
+            Measure::Change | Measure::Stillness | Measure::None => None,
         }
     }
 }

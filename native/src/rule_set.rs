@@ -45,7 +45,7 @@ pub struct Spec {
     pub latched: bool,
     /// After which time it is told again, if nobody has acknowledged it.
     pub re_alarm_us: Option<i64>,
-    /// In which time a value may change by the limit, of a rule about change.
+    /// In which time a value may change by the limit, or has to move.
     pub window_us: i64,
     pub source: Cow<'static, str>,
     pub texts: Option<Box<Texts>>,
@@ -84,6 +84,7 @@ impl Spec {
                 Self { deadband: of_type.deadband(), delays, ..Self::new(rule, of_type.priority.beyond()) }
             }
             Measure::Change => Self { delays, ..Self::new(rule, of_type.priority) },
+            Measure::Stillness => Self::new(rule, of_type.priority),
             Measure::None | Measure::Physical => {
                 let delays = Delays { on_us: 0, off_us: rule.kind().off_us };
                 let priority = if rule.kind().mutes_limits { of_type.priority } else { Priority::Low };
@@ -96,6 +97,8 @@ impl Spec {
     fn lacks(&self, of_type: &TypeRules) -> Option<&'static str> {
         let kind = self.rule.kind();
         match kind.measure {
+            Measure::Stillness if of_type.has_words => Some("readings that cannot be words"),
+            Measure::Stillness => (self.window_us == 0).then_some("a window_s"),
             _ if kind.mutes_limits && of_type.has_words => Some("readings that cannot be words"),
             Measure::None | Measure::Physical => None,
             Measure::Value(..) | Measure::Change => self.limit.is_none().then_some("a limit"),
@@ -110,7 +113,10 @@ impl Spec {
         {
             return Err(format!("{name} has no limit and no deadband"));
         }
-        if measure != Measure::Change && change.window_s.is_some() {
+        if measure == Measure::Stillness && change.limit.is_some() {
+            return Err(format!("{name} has no limit"));
+        }
+        if !matches!(measure, Measure::Change | Measure::Stillness) && change.window_s.is_some() {
             return Err(format!("{name} has no window"));
         }
         if let Some(limit) = change.limit {
@@ -376,6 +382,8 @@ mod tests {
         assert_eq!(set.spec(Rule::Clock).unwrap().priority, Priority::Critical);
         let valve = serde_json::json!({"rules": [{"rule": "bad_value", "enabled": true}]});
         assert_eq!(set_of("ValveStatus", valve).unwrap_err(), "bad_value needs readings that cannot be words");
+        let valve = serde_json::json!({"rules": [{"rule": "stuck", "enabled": true, "window_s": 60}]});
+        assert_eq!(set_of("ValveStatus", valve).unwrap_err(), "stuck needs readings that cannot be words");
     }
 
     #[test]
@@ -431,6 +439,8 @@ mod tests {
             serde_json::json!({"rule": "high", "message": "m".repeat(1_000)}),
             serde_json::json!({"rule": "rate_of_change", "limit": 1, "window_s": 86_400}),
             serde_json::json!({"rule": "high_high", "enabled": false}),
+            serde_json::json!({"rule": "stuck", "window_s": 1, "deadband": 0.5}),
+            serde_json::json!({"rule": "stuck", "window_s": 86_400}),
         ] {
             assert!(one(good.clone()).is_ok(), "{good}");
         }
@@ -451,6 +461,10 @@ mod tests {
             (serde_json::json!({"rule": "rate_of_change", "limit": 0}), "rate_of_change has the limit 0"),
             (serde_json::json!({"rule": "rate_of_change", "limit": 1, "window_s": 86_401}), "window_s 86401"),
             (serde_json::json!({"rule": "stale", "limit": 1}), "stale has no limit"),
+            (serde_json::json!({"rule": "stuck", "limit": 1}), "stuck has no limit"),
+            (serde_json::json!({"rule": "stuck", "window_s": 0.5}), "stuck has the window_s 0.5"),
+            (serde_json::json!({"rule": "stuck", "window_s": 86_401}), "window_s 86401"),
+            (serde_json::json!({"rule": "stuck", "enabled": true}), "stuck needs a window_s"),
             (serde_json::json!({"rule": "out_of_physical_range", "limit": 1}), "out_of_physical_range has no limit"),
             (serde_json::json!({"rule": "high_high", "enabled": true}), "high_high needs a limit"),
             (serde_json::json!({"rule": "facility_anomaly"}), "no rule \"facility_anomaly\""),

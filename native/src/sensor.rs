@@ -7,9 +7,10 @@ use crate::alarms::Alarms;
 use crate::clock::Clock;
 use crate::config::{SensorUpsert, Settings, Status};
 use crate::detection::Detection;
-use crate::detector::{Score, Scorer};
+use crate::detector::{Reason, Score, Scorer};
 use crate::facility_score::sample::Sample;
 use crate::flag;
+use crate::journal::Event;
 use crate::limits::VALUE_MAX;
 use crate::newest::{Kept, Newest};
 use crate::number::{Datum, Meaning};
@@ -19,6 +20,7 @@ use crate::rule::{Alert, Rule};
 use crate::rule_set::RuleSet;
 use crate::rules::{self, Priority, TypeRules};
 use crate::sink::{Sink, StoredRow};
+use crate::still::Still;
 use crate::usable::is_usable;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +49,8 @@ pub struct Sensor {
     pub alarms: Alarms,
     /// How far it has moved, where a rule asks.
     pub moves: Option<Box<Moves>>,
+    /// Since when it has not moved, where a rule asks.
+    pub still: Option<Box<Still>>,
     /// The first reading of those that are unusual now, alarm or not.
     pub unusual_since_us: Option<i64>,
     pub detection: Detection,
@@ -101,6 +105,7 @@ impl Sensor {
             rules: upsert.rules.clone(),
             alarms: Alarms::default(),
             moves: moves_for(&upsert.rules),
+            still: still_for(&upsert.rules),
             unusual_since_us: None,
             detection: upsert.detection,
             scorer: Scorer::default(),
@@ -266,6 +271,9 @@ impl Sensor {
             if self.moves.is_some() {
                 self.step_rate(at_us, value, judged, around, sink);
             }
+            if self.still.is_some() {
+                self.step_stuck(at_us, value, judged, around, sink);
+            }
             self.step_anomaly(at_us, value, judged, around, sink);
         }
         if self.status != Status::Inactive {
@@ -293,7 +301,7 @@ impl Sensor {
     }
 
     fn step_rate<S: Sink>(&mut self, at_us: i64, value: f64, judged: &Judged, around: &Surroundings<'_>, sink: &mut S) {
-        if judged.flags & flag::OUT_OF_PHYSICAL_RANGE != 0 || value.abs() > VALUE_MAX {
+        if judged.is_outside() || value.abs() > VALUE_MAX {
             return;
         }
         let Some(change) = self.moves.as_mut().map(|moves| moves.see(at_us, value)) else { return };
@@ -307,6 +315,42 @@ impl Sensor {
         let transition = self.alarms.step(spec, condition, at_us);
         if let (Some(transition), true) = (transition, S::WANTED) {
             sink.event(self.rate_event(spec, transition, at_us, value, change, around));
+        }
+    }
+
+    fn step_stuck<S: Sink>(
+        &mut self,
+        at_us: i64,
+        value: f64,
+        judged: &Judged,
+        around: &Surroundings<'_>,
+        sink: &mut S,
+    ) {
+        if judged.is_outside() || value.abs() > VALUE_MAX {
+            return;
+        }
+        let (Some(spec), Some(still)) = (self.rules.spec(Rule::Stuck), self.still.as_mut()) else { return };
+        let is_stuck = still.see(at_us, value, spec.deadband);
+        let since_us = still.since_us;
+        let condition = if is_stuck { Condition::Violated } else { Condition::Clear };
+        let transition = self.alarms.step(spec, condition, at_us);
+        if let (Some(transition), true) = (transition, S::WANTED) {
+            sink.event(self.stuck_event(spec, transition, at_us, value, since_us, around));
+        }
+        if is_stuck && self.alarms.get(Rule::Stuck).active {
+            self.stuck_was_told(at_us, around, sink);
+        }
+    }
+
+    /// What the detector found unusual is that the value stands still: now that is told by its name.
+    fn stuck_was_told<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
+        const REASON: &str = "it stands still, and that is told";
+        let Some(transition) = self.alarms.end(Rule::Anomaly, at_us) else { return };
+        if S::WANTED {
+            let explanation = serde_json::json!({"rule": Rule::Anomaly.name(), "reason": REASON});
+            let message = format!("{}: {REASON}", self.named(around));
+            let event = self.event(Rule::Anomaly, transition.name(), at_us, message, &explanation);
+            sink.event(Event { reason: REASON.into(), ..event });
         }
     }
 
@@ -326,7 +370,7 @@ impl Sensor {
         }
         let condition = match score {
             // what a limit says already needs no second voice
-            Score { alarming: true, .. } if !judged.is_beyond() => Condition::Violated,
+            Score { alarming: true, .. } if !judged.is_beyond() && !self.tells_stuck(&score) => Condition::Violated,
             Score { alarming: true, .. } => Condition::Between,
             Score { calm: true, .. } => Condition::Clear,
             _ => Condition::Between,
@@ -346,6 +390,11 @@ impl Sensor {
         }
     }
 
+    /// Whether the score only says what the rule `stuck` says here, or will when its time comes.
+    fn tells_stuck(&self, score: &Score) -> bool {
+        self.still.is_some() && (score.reason == Some(Reason::Stuck) || self.alarms.get(Rule::Stuck).active)
+    }
+
     /// Older than the newest: stored and flagged, never learned.
     fn late<S: Sink>(&mut self, at_us: i64, judged: &mut Judged, around: &Surroundings<'_>, sink: &mut S) {
         judged.flags |= flag::LATE;
@@ -356,6 +405,9 @@ impl Sensor {
             judged.decades = self.scorer.peek(value, &self.detection.tuning);
         }
         self.late_limits(at_us, judged.value, judged, around, sink);
+        if let (Some(still), Some(value), false) = (self.still.as_mut(), judged.value, judged.is_outside()) {
+            still.see_late(at_us, value, self.rules.spec(Rule::Stuck).map_or(0.0, |spec| spec.deadband));
+        }
         if let Some(newest) = self.newest.as_ref().filter(|_| self.recent.is_too_long()) {
             self.settle(newest.tracked_at_us, around);
         }
@@ -365,4 +417,9 @@ impl Sensor {
 /// What a sensor with these rules must remember of how far it has moved.
 pub(crate) fn moves_for(rules: &RuleSet) -> Option<Box<Moves>> {
     rules.spec(Rule::RateOfChange).map(|spec| Box::new(Moves::within(spec.window_us)))
+}
+
+/// The same of how long it has not.
+pub(crate) fn still_for(rules: &RuleSet) -> Option<Box<Still>> {
+    rules.spec(Rule::Stuck).map(|spec| Box::new(Still::within(spec.window_us)))
 }

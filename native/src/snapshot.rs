@@ -18,6 +18,7 @@ use crate::rule_set::RuleSets;
 use crate::rules;
 use crate::sensor::Sensor;
 use crate::silence::{Silence, TEXTS_MAX};
+use crate::still::Still;
 use crate::wanted::Wanted;
 use crate::wire::{put_bool, put_bytes, put_f64, put_option_i64, put_signed, put_varint, Reader, Wire, WireError};
 
@@ -26,6 +27,9 @@ const OLDEST_VERSION: u32 = 2;
 
 /// The first version that keeps alarms by their rules, with all that people may do to them.
 const LIFE_OF_ALARMS: u64 = 4;
+
+/// The first version that keeps since when a value stands still.
+const STILL: u64 = 5;
 
 const MAGIC: [u8; 3] = *b"GIS";
 
@@ -135,6 +139,10 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
     if let Some(moves) = &sensor.moves {
         moves.save(out);
     }
+    put_bool(out, sensor.still.is_some());
+    if let Some(still) = &sensor.still {
+        still.save(out);
+    }
     sensor.alarms.save(out);
     put_option_i64(out, sensor.unusual_since_us);
     sensor.scorer.save(out);
@@ -197,6 +205,7 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wi
     let usable_us = if version > u64::from(OLDEST_VERSION) { reader.option_i64()? } else { None };
     let wanted = if version < LIFE_OF_ALARMS { Wanted::default() } else { Wanted::load(reader)? };
     let moves = if version >= LIFE_OF_ALARMS && reader.bool()? { Some(Box::new(Moves::load(reader)?)) } else { None };
+    let still = if version >= STILL && reader.bool()? { Some(Box::new(Still::load(reader)?)) } else { None };
     let (alarms, unusual_since_us) =
         if version < LIFE_OF_ALARMS { four_alarms(reader)? } else { (Alarms::load(reader)?, reader.option_i64()?) };
     let mut sensor = Sensor {
@@ -212,6 +221,7 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wi
         rules: sets.get(type_index, &wanted).map_err(WireError::new)?,
         alarms,
         moves,
+        still,
         unusual_since_us,
         detection,
         scorer: Scorer::load(reader)?,

@@ -84,6 +84,9 @@ impl Sensor {
         if let Some(moves) = &mut self.moves {
             moves.turn_back(to_us);
         }
+        if let Some(still) = &mut self.still {
+            still.turn_back(to_us);
+        }
         if self.unusual_since_us == Some(from_us) {
             self.unusual_since_us = Some(to_us);
         }
@@ -103,6 +106,9 @@ impl Sensor {
         self.scorer.turn_back(to_us);
         if let Some(moves) = &mut self.moves {
             moves.turn_back(to_us);
+        }
+        if let Some(still) = &mut self.still {
+            still.turn_back(to_us);
         }
         for moment_us in [&mut self.usable_us, &mut self.unusual_since_us] {
             *moment_us = moment_us.map(|at_us| at_us.min(to_us));

@@ -10,7 +10,7 @@ use crate::journal::{Event, ToldAlarm};
 use crate::moved;
 use crate::rule::Rule;
 use crate::rule_set::RuleSet;
-use crate::sensor::{moves_for, Sensor, Surroundings};
+use crate::sensor::{moves_for, still_for, Sensor, Surroundings};
 use crate::sink::Sink;
 
 impl Sensor {
@@ -131,6 +131,10 @@ impl Sensor {
         let moves = moves_for(rules);
         if !moves.as_ref().zip(self.moves.as_ref()).is_some_and(|(new, old)| new.is_as_long_as(old)) {
             self.moves = moves;
+        }
+        let still = still_for(rules);
+        if !still.as_ref().zip(self.still.as_ref()).is_some_and(|(new, old)| new.is_as_long_as(old)) {
+            self.still = still;
         }
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::alarm::Transition;
 use crate::detector::Score;
 use crate::explain::Picture;
-use crate::instant::US_PER_S;
+use crate::instant::{self, US_PER_S};
 use crate::journal::{Event, SYSTEM};
 use crate::moved::Moved;
 use crate::number::repr;
@@ -67,6 +67,7 @@ impl Sensor {
         match (spec.limit, spec.rule.kind().measure) {
             (Some(limit), Measure::Value(..)) => format!(" threshold ({})", repr(limit)),
             (Some(limit), Measure::Change) => format!(" ({} in {} s)", repr(limit), spec.window_us / US_PER_S),
+            (_, Measure::Stillness) => format!(" ({} s)", spec.window_us / US_PER_S),
             (_, Measure::Physical) => {
                 let (floor, ceiling) = self.detection.physical;
                 format!(" ({} to {})", repr(floor), repr(ceiling))
@@ -106,6 +107,37 @@ impl Sensor {
         });
         let event = self.event(spec.rule, transition.name(), at_us, message, &explanation);
         Event { value: Some(value), limit: spec.limit, ..event }
+    }
+
+    /// A value has not moved for the rule's window.
+    pub(crate) fn stuck_event(
+        &self,
+        spec: &Spec,
+        transition: Transition,
+        at_us: i64,
+        value: f64,
+        since_us: i64,
+        around: &Surroundings<'_>,
+    ) -> Event {
+        let (named, threshold, since) = (self.named(around), self.threshold(spec.rule), instant::text(since_us));
+        let message = match transition {
+            Transition::Activated | Transition::ActivatedSilently => {
+                format!("Problem detected: {named} has stood still since {since}{threshold}")
+            }
+            Transition::Returned => format!("Back to normal: {named} moves again{threshold}"),
+        };
+        let explanation = serde_json::json!({
+            "rule": spec.rule.name(),
+            "value": value,
+            "since": since,
+            "window_s": spec.window_us / US_PER_S,
+            "unit": self.rules.unit,
+            "deadband": spec.deadband,
+            "on_delay_s": spec.delays.on_us / US_PER_S,
+            "off_delay_s": spec.delays.off_us / US_PER_S,
+        });
+        let event = self.event(spec.rule, transition.name(), at_us, message, &explanation);
+        Event { value: Some(value), ..event }
     }
 
     pub(crate) fn limit_event(

@@ -25,6 +25,7 @@ class Rule(StrEnum):
     LOW_LOW = "low_low"
     OUT_OF_PHYSICAL_RANGE = "out_of_physical_range"
     RATE_OF_CHANGE = "rate_of_change"
+    STUCK = "stuck"
     ANOMALY = "anomaly"
     STALE = "stale"
     BAD_VALUE = "bad_value"
@@ -46,7 +47,7 @@ class RuleChange(BaseModel):
     off_delay_s: StrictFloat | None = None
     latched: StrictBool | None = Field(None, description="stays until somebody resets it")
     re_alarm_s: StrictFloat | None = Field(None, description="told again while nobody acknowledges it")
-    window_s: StrictFloat | None = Field(None, description="of the rate of change")
+    window_s: StrictFloat | None = Field(None, description="of the rate of change and of stuck")
     source: RuleText | None = Field(None, description="where the limit comes from")
     message: RuleText | None = None
     consequence: RuleText | None = None

@@ -111,6 +111,8 @@ async def test_a_facility_is_loaded_with_what_is_set(database_url: str, tmp_path
         {"profile": "none such"},
         {"number_format": "semicolon"},
         {"rules": [{"rule": "bad_value", "limit": 1}]},
+        {"rules": [{"rule": "stuck", "enabled": True}]},
+        {"rules": [{"rule": "out_of_physical_range", "limit": 1}]},
     ],
 )
 async def test_what_the_core_would_refuse_is_not_set(database_url: str, tmp_path: Path, wanted: dict[str, Any]) -> None:
