@@ -30,6 +30,9 @@ _STATES = {
 _DONE = {
     "acknowledge": "acknowledged",
     "comment": "commented",
+    "assign": "assigned",
+    "suppress": "suppressed by design",
+    "unsuppress": "not suppressed any more",
     "shelve": "shelved",
     "unshelve": "on no shelf any more",
     "out_of_service": "out of service",

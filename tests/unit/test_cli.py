@@ -112,13 +112,11 @@ BESIDE = {"backup": ["backup.dump"], "restore": ["recording.csv"], "drain": ["no
 BESIDE |= {"import": ["recording.csv", "--dry-run"], "report note": ["north", "a note"]}
 BESIDE |= {"api-key create": ["key", "--view", "North"], "api-key revoke": ["1"]}
 BESIDE |= {f"{kind} {deed}": ["an id"] for kind in ("facility", "sensor") for deed in ("retire", "remove")}
-BESIDE |= {f"alarms {word}": ["12:high"] for word in ("show", "ack", "unshelve", "in-service", "reset")}
-BESIDE |= {
-    "alarms comment": ["12:high", "a line"],
-    "alarms verdict": ["12:high", "true"],
-    "alarms out-of-service": ["12:high", "-m", "why"],
-}
-BESIDE |= {"alarms shelve": ["12:high", "--for", "2h", "-m", "why"]}
+BESIDE |= {f"alarms {word}": ["12:high"] for word in ("show", "ack", "unshelve", "unsuppress", "in-service", "reset")}
+BESIDE |= {"alarms comment": ["12:high", "a line"], "alarms out-of-service": ["12:high", "-m", "why"]}
+BESIDE |= {"alarms shelve": ["12:high", "--for", "2h", "-m", "why"], "alarms suppress": ["12:high", "-m", "why"]}
+BESIDE |= {"alarms assign": ["12:high", "Ada"]}
+BESIDE |= {"alarms verdict": ["12:high", "true"]}
 PATHS = list(paths_in(typer.main.get_command(cli.app)))
 
 

@@ -162,6 +162,44 @@ def comment(
 
 
 @app.command()
+def assign(
+    alarm: AlarmId,
+    somebody: Annotated[str, typer.Argument(help="Who looks after it, by whatever name; '' for nobody any more.")],
+    facility: Facility = None,
+    reason: Reason = "",
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say who looks after it.
+
+    [dim]gasinsight alarms assign 12:high "Ada, night shift"[/]
+    """
+    login = (url, user, password)
+    _command(alarm, facility, "assign", login, data_dir, as_json, assignee=somebody, reason=reason)
+
+
+@app.command()
+def suppress(
+    alarm: AlarmId,
+    reason: Reason,
+    facility: Facility = None,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let nobody be told of it while the plant is in a state in which it means nothing, until `unsuppress`.
+
+    [dim]gasinsight alarms suppress 12:high -m "compressor is down for the week"[/]
+    """
+    _command(alarm, facility, "suppress", (url, user, password), data_dir, as_json, reason=reason)
+
+
+@app.command()
 def verdict(
     alarm: AlarmId,
     verdict: Annotated[Judgement, typer.Argument(help="It was so, it was not, or somebody meant it to be.")],
@@ -271,6 +309,7 @@ def _until(duration: str) -> datetime:
     return datetime.now(UTC) + timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
+app.command("unsuppress")(_word("unsuppress", "Let people be told of it again; if it stands, it is told anew."))
 app.command("unshelve")(_word("unshelve", "Take it off the shelf before its time; if it stands, it is told anew."))
 app.command("in-service")(_word("return_to_service", "Return it to service; if it stands, it is told anew."))
 app.command("reset")(_word("reset", "Let go of one that latched; it has no effect while its condition is true."))

@@ -156,13 +156,17 @@ async def test_the_terminal_shows_and_commands(web: Web) -> None:
             web, "shelve", "facility:silent", "--facility", "f", "--for", "2h", "-m", "calibration", "--json"
         )
         assert json.loads(shelved.stdout)["state"] == "done"
-        for words in (["unshelve"], ["comment", "a line"], ["out-of-service", "-m", "r"], ["in-service"], ["reset"]):
-            name, *rest = words
+        for name, *rest in (
+            ["unshelve"], ["comment", "a line"], ["out-of-service", "-m", "r"], ["in-service"], ["reset"],
+            ["assign", "Ada", "-m", "knows it"], ["assign", ""], ["suppress", "-m", "down"], ["unsuppress"],
+        ):  # fmt: skip
             said = await gasinsight(web, name, "facility:silent", *rest, "--facility", "f")
             assert said.exit_code == 0, said.output
     until = await web.database.fetchval("SELECT until FROM alarm_commands WHERE command = 'shelve'")
     assert timedelta(minutes=118) < until - datetime.now(UTC) < timedelta(hours=2)
-    assert await web.database.fetchval("SELECT count(*) FROM alarm_commands") == 7
+    assert await web.database.fetchval("SELECT count(*) FROM alarm_commands") == 11
+    assigned = await web.database.fetch("SELECT assignee FROM alarm_commands WHERE command = 'assign' ORDER BY id")
+    assert [row["assignee"] for row in assigned] == ["Ada", ""]
 
 
 async def test_the_terminal_says_what_is_wrong(web: Web) -> None:
