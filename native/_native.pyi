@@ -15,10 +15,12 @@ __all__ = [
     "JSON_DEPTH_MAX",
     "PHYSICAL_MAX",
     "POINTS_MIN",
+    "PRIORITY_NAMES",
     "REASON_NAMES",
     "SETTING_MAX",
     "TIME_US_END",
     "TIME_US_FIRST",
+    "TRANSITION_NAMES",
     "VIEW_NAMES",
     "AlarmState",
     "CopiedRows",
@@ -88,8 +90,14 @@ TIME_US_FIRST: int
 TIME_US_END: int
 """The first moment that is no longer accepted: the end of 2200."""
 
+PRIORITY_NAMES: tuple[str, ...]
+"""Of alarms, the most urgent first."""
+
 REASON_NAMES: tuple[str, ...]
 """Why a score is high where it is not the views', by the numbers of `SeriesScores.reason`."""
+
+TRANSITION_NAMES: tuple[str, ...]
+"""What may stand in a row of the journal."""
 
 VIEW_NAMES: tuple[str, ...]
 """The detector's views, in the order of the columns of `SeriesScores.shares`."""

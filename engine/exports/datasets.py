@@ -11,6 +11,8 @@ from typing import Final
 
 import polars as pl
 
+import native
+
 UTC_TIME: Final = pl.Datetime("us", "UTC")
 TYPES: Final[Mapping[str, pl.DataType]] = {
     "int16": pl.Int16(),
@@ -144,15 +146,10 @@ ALARMS: Final = Dataset(
         Column("alarm_key", "text", "which alarm of the facility", "e.alarm_key"),
         Column("rule", "text", "what was violated", "e.rule"),
         Column("rule_version", "int32", "of its configuration", "e.rule_version"),
-        Column(
-            "transition",
-            "text",
-            "activated, activated_silently, returned, late_exceedance, past_excursion, verdict, …",
-            "e.transition",
-        ),
+        Column("transition", "text", ", ".join(native.TRANSITION_NAMES), "e.transition"),
         Column("event_time", "time", "when it was so in the field", "e.event_time"),
         Column("recorded_at", "time", "when it was stored", "e.recorded_at"),
-        Column("priority", "text", "high, medium, low", "e.priority"),
+        Column("priority", "text", ", ".join(native.PRIORITY_NAMES), "e.priority"),
         Column("alert_type", "text", "Anomaly, System", "e.alert_type"),
         Column("value", "float64", "the reading that did it", "e.value", "of the sensor"),
         Column("limit", "float64", "the limit it is beyond", "e.limit_value", "of the sensor"),

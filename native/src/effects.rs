@@ -7,7 +7,7 @@ use crate::batch::Batch;
 use crate::flag;
 use crate::frame::frame;
 use crate::instant::{self, POSTGRES_EPOCH_US};
-use crate::journal::Event;
+use crate::journal::{Event, TRANSITIONS};
 use crate::number::Datum;
 use crate::past::{Past, PastReading};
 use crate::rule::{Rule, Side};
@@ -121,6 +121,7 @@ impl Sink for Effects {
     }
 
     fn event(&mut self, event: Event) {
+        debug_assert!(TRANSITIONS.contains(&event.transition), "{} is in no table", event.transition);
         // The same reading twice in one step: the second is a redelivery like one of an earlier step.
         if event.only_if_stored.is_none_or(|key| !self.has_stored(key)) {
             self.events.push(event);

@@ -49,6 +49,27 @@ pub const ACTIVATED_SILENTLY: &str = "activated_silently";
 /// What began and ended before anybody could be told.
 pub const PAST_EXCURSION: &str = "past_excursion";
 
+/// Every transition that a row of the journal may have.
+pub const TRANSITIONS: [&str; 17] = [
+    ACTIVATED,
+    ACTIVATED_SILENTLY,
+    "returned",
+    PAST_EXCURSION,
+    LATE_EXCEEDANCE,
+    "re_alarmed",
+    "acknowledged",
+    "commented",
+    "assigned",
+    "reset",
+    "verdict",
+    "shelved",
+    "unshelved",
+    "suppressed",
+    "unsuppressed",
+    "out_of_service",
+    "in_service",
+];
+
 /// An alarm as the journal left it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToldAlarm {

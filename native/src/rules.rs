@@ -33,6 +33,8 @@ pub enum Priority {
 }
 
 impl Priority {
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Medium, Self::Low];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Critical => "critical",
@@ -43,7 +45,7 @@ impl Priority {
     }
 
     pub fn find(name: &str) -> Option<Self> {
-        [Self::Critical, Self::High, Self::Medium, Self::Low].into_iter().find(|priority| priority.name() == name)
+        Self::ALL.into_iter().find(|priority| priority.name() == name)
     }
 
     /// Of the limit beyond a limit of this one.

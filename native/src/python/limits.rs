@@ -2,9 +2,10 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::detection::Detection;
+use crate::journal;
 use crate::limits;
 use crate::rules;
 
@@ -31,5 +32,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SETTING_MAX", limits::SETTING_MAX)?;
     module.add("BUDGET_DAYS_MAX", limits::BUDGET_DAYS_MAX)?;
     module.add("PHYSICAL_MAX", limits::PHYSICAL_MAX)?;
+    module.add("TRANSITION_NAMES", PyTuple::new(module.py(), journal::TRANSITIONS)?)?;
+    module.add("PRIORITY_NAMES", PyTuple::new(module.py(), rules::Priority::ALL.map(rules::Priority::name))?)?;
     module.add_function(wrap_pyfunction!(detection_defaults, module)?)
 }
