@@ -13,6 +13,8 @@ use foldhash::fast::RandomState;
 use super::fault::CopyFault;
 
 const DAY_US: i64 = 86_400_000_000;
+/// With more places and days than this, most of them empty, counting them costs more than sorting the rows.
+const BINS_A_ROW_MAX: usize = 4;
 
 /// Where each sensor stands, and what it is called.
 pub struct Places {
@@ -56,16 +58,70 @@ impl Places {
         if numbers.null_count() + times.null_count() > 0 {
             return Err(expected());
         }
-        let mut keys = Vec::with_capacity(rows.num_rows());
-        for ((&number, &time), row) in numbers.values().iter().zip(times.values()).zip(0_u32..) {
-            let Some(&place) = self.place_of.get(&number) else {
+        let mut places = Vec::with_capacity(rows.num_rows());
+        for number in numbers.values() {
+            let Some(&place) = self.place_of.get(number) else {
                 return Err(CopyFault::new(format!("a reading of sensor number {number}, which was not asked for")));
             };
-            keys.push((time.div_euclid(DAY_US), place, time, row));
+            places.push(place);
         }
-        keys.sort(); // not the unstable one: what comes are runs, which it puts together
-        Ok(keys.into_iter().map(|(_, place, _, row)| (row, place)).unzip())
+        let order = order_of(times.values(), &places, self.facility_ids.len());
+        let places = order.iter().filter_map(|&row| places.get(row as usize).copied()).collect();
+        Ok((order, places))
     }
+}
+
+/// Rows by day, place and time; those that are the same in all three as they came.
+fn order_of(times: &[i64], places: &[u32], places_count: usize) -> Vec<u32> {
+    let day_of = |time: i64| time.div_euclid(DAY_US);
+    let (Some(&earliest), Some(&latest)) = (times.iter().min(), times.iter().max()) else { return Vec::new() };
+    let first_day = day_of(earliest);
+    let days = usize::try_from(day_of(latest) - first_day + 1).unwrap_or(usize::MAX);
+    let bins = days.saturating_mul(places_count);
+    if bins > BINS_A_ROW_MAX * times.len() {
+        let mut keys: Vec<_> = (0_u32..).zip(times.iter().zip(places)).collect();
+        keys.sort_by_key(|&(_, (&time, &place))| (day_of(time), place, time)); // they are runs, which it puts together
+        return keys.into_iter().map(|(row, _)| row).collect();
+    }
+    let bin_of = |time: i64, place: u32| {
+        usize::try_from(day_of(time) - first_day).unwrap_or_default() * places_count + place as usize
+    };
+    in_bins(times, places, bins, bin_of)
+}
+
+/// Readings of a sensor nearly always lie in the order of their time, so that counting says where each row goes.
+fn in_bins(times: &[i64], places: &[u32], bins: usize, bin_of: impl Fn(i64, u32) -> usize) -> Vec<u32> {
+    let row_bins: Vec<usize> = times.iter().zip(places).map(|(&time, &place)| bin_of(time, place)).collect();
+    let mut ends = vec![0_usize; bins + 1]; // of each bin once it is filled; until then where its next row goes
+    for &bin in &row_bins {
+        if let Some(count) = ends.get_mut(bin + 1) {
+            *count += 1;
+        }
+    }
+    let mut total = 0;
+    for count in &mut ends {
+        total += *count;
+        *count = total;
+    }
+    let mut order = vec![0_u32; times.len()];
+    for (row, &bin) in (0_u32..).zip(&row_bins) {
+        let Some(next) = ends.get_mut(bin) else { continue };
+        if let Some(slot) = order.get_mut(*next) {
+            *slot = row;
+        }
+        *next += 1;
+    }
+    let time_of = |row: &u32| times.get(*row as usize).copied().unwrap_or_default();
+    let mut start = 0;
+    for &end in &ends {
+        if let Some(rows) = order.get_mut(start..end) {
+            if !rows.is_sorted_by_key(time_of) {
+                rows.sort_by_key(time_of);
+            }
+        }
+        start = end;
+    }
+    order
 }
 
 /// The id of each place. Short ids lie in the array itself, longer ones stay where they are.
