@@ -531,6 +531,9 @@ class FacilityCore:
     def sensor_ids(self) -> list[str]:
         """All known sensors, in the order in which they became known."""
 
+    def known_sensors(self) -> list[tuple[str, int, str, float, str]]:
+        """The same as a configuration names them: (sensor_id, sensor_no, type, expected_interval_s, status)."""
+
     def facility_score(self) -> FacilityScore | None:
         """What the facility as a whole said of its last tick; None while it knows too little."""
 

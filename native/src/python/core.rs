@@ -16,6 +16,7 @@ use crate::facility_score;
 use crate::frame::frame;
 use crate::journal::ToldAlarm;
 use crate::rule::Rule;
+use crate::rules;
 use crate::silence;
 use crate::snapshot;
 
@@ -130,6 +131,18 @@ impl FacilityCore {
                 .filter(|sensor| sensor.status != Status::Retired)
                 .map(|sensor| sensor.id.to_string())
                 .collect())
+        })
+    }
+
+    fn known_sensors(&self, py: Python<'_>) -> PyResult<Vec<(String, i32, &'static str, f64, String)>> {
+        guarded(py, || {
+            let core = locked(&self.core)?;
+            let known = core.sensors.iter().filter(|sensor| sensor.status != Status::Retired);
+            let told = known.map(|sensor| {
+                let status = format!("{:?}", sensor.status);
+                (sensor.id.to_string(), sensor.no, rules::get(sensor.type_index).name, sensor.expected_interval_s, status)
+            });
+            Ok(told.collect())
         })
     }
 
