@@ -307,11 +307,15 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The core's state after `commit_no`. `state` carries its own version and crc (native snapshot)."""
+    """The core's state after `commit_no`. `state` carries its own version and crc (native snapshot).
+
+    is_break   an earlier checkpoint and the log do not give this state: something could not be read
+    """
 
     commit_no: int
     core_version: int
     state: bytes
+    is_break: bool = False
 
 
 @dataclass(frozen=True, slots=True)

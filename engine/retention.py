@@ -11,6 +11,8 @@ from engine.model import SensorType
 
 DAYS_MAX: Final = 365_000
 """A thousand years: for ever, and still a day of the calendar."""
+LOG_DAYS: Final = 35
+"""A whole month can be replayed on the days after it."""
 _TYPES: Final = frozenset(SensorType)
 FORM: Final = (
     f"must hold TYPE=DAYS such as GasDetection=3650,Vibration=90, each type once, of 1 to {DAYS_MAX} whole days"
@@ -31,11 +33,15 @@ def days_by_type(text: str) -> dict[SensorType, int]:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """`days_by_type`: what differs from `days`. `rollup_days`: by width in seconds; without an entry, kept for ever."""
+    """`days_by_type`: what differs from `days`. `rollup_days`: by width in seconds; without an entry, kept for ever.
+
+    `log_days`: of the commit log, which replays are made from; 0: no more of it than facilities need to load.
+    """
 
     days: int
     days_by_type: Mapping[SensorType, int]
     rollup_days: Mapping[int, int]
+    log_days: int = LOG_DAYS
 
     def readings_from(self, today: dt.date) -> dict[SensorType, dt.date]:
         """The first day whose readings are kept, by type."""

@@ -19,7 +19,7 @@ import native
 from engine.database_url import parse
 from engine.errors import SettingsError
 from engine.printable import control_in
-from engine.retention import DAYS_MAX, Retention, days_by_type
+from engine.retention import DAYS_MAX, LOG_DAYS, Retention, days_by_type
 from engine.secrecy import KEY_ADVICE, PASSWORD_CHARACTERS_MIN, weakness_of_key
 from engine.turning_log import LogLimits
 
@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     retention_days: int = Field(400, ge=1, le=DAYS_MAX, description="days of readings that are kept")
     retention_days_by_type: str = Field(
         "", description="comma-separated types of sensors with days of their own, as GasDetection=3650,Vibration=90"
+    )
+    replay_days: int = Field(
+        LOG_DAYS, ge=0, le=DAYS_MAX, description="days that can be replayed: their commit log is kept; 0: none"
     )
     minute_rollups_days: int | None = Field(
         None, ge=1, le=DAYS_MAX, description="days of rollups of a minute that are kept; none: all"
@@ -338,7 +341,7 @@ class Settings(BaseSettings):
         """How long readings and rollups are kept."""
         rollups = {60: self.minute_rollups_days, 3600: self.hour_rollups_days, 86_400: self.day_rollups_days}
         given = {width_s: days for width_s, days in rollups.items() if days is not None}
-        return Retention(self.retention_days, days_by_type(self.retention_days_by_type), given)
+        return Retention(self.retention_days, days_by_type(self.retention_days_by_type), given, self.replay_days)
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:

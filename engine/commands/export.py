@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from engine.all_or_nothing import draft_of, folders_of, unwound_by_signals
+from engine.commands.behind import behind_others
 from engine.commands.steps import Screen, forget_reader
 from engine.errors import SettingsError
 from engine.exports import moments
@@ -32,7 +33,6 @@ from engine.runtime import find_database_url
 from engine.settings import load_settings
 
 TO_STDOUT: Final = Path("-")
-NICE: Final = 19
 
 
 @dataclass(frozen=True)
@@ -64,28 +64,13 @@ def run_export(overrides: dict[str, object], options: ExportOptions) -> None:
     try:
         export = _Export(options)
         url = find_database_url(load_settings(**overrides))
-        with unwound_by_signals(), _behind_others(), export.target() as target, export.bar:
+        with unwound_by_signals(), behind_others(), export.target() as target, export.bar:
             asyncio.run(export.run(url, target))
     except SelectionRefused as error:
         raise SettingsError(str(error)) from error
     except _ReaderGone:
         forget_reader()
     export.tell(time.monotonic() - started_s)
-
-
-@contextmanager
-def _behind_others() -> Iterator[None]:
-    """This thread, and those that begin meanwhile, get what processor time others leave: readings go before files.
-
-    PostgreSQL waits for whoever reads slowly, so it holds back too.
-    """
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    os.setpriority(os.PRIO_PROCESS, 0, max(before, NICE))
-    try:
-        yield
-    finally:
-        with suppress(PermissionError):  # who is not root cannot take it back, nor needs to: the command ends
-            os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 class _Export:

@@ -28,6 +28,7 @@ WORDS = {
     "expired": "{name}: {rows:,} readings removed ({why})",
     "given_back": "{name}: written anew, {mib:,.1f} MiB given back",
     "rollups_expired": "rollups of {name}: {rows:,} removed",
+    "log_trimmed": "{name}: {rows:,} entries removed",
     "put_off": "{name}: put off, {why}",
 }
 WOULD = {
@@ -36,6 +37,7 @@ WOULD = {
     "dropped": "{name}: to be dropped, {mib:,.1f} MiB",
     "expired": "{name}: {rows:,} readings to be removed ({why})",
     "rollups_expired": "rollups of {name}: {rows:,} to be removed",
+    "log_trimmed": "{name}: {rows:,} entries to be removed",
 }
 
 

@@ -330,7 +330,9 @@ class Facility:
             await reached("at_checkpoint")
             state = await self._native(core.snapshot)
             number = outcome.entries[-1].commit_no if outcome.entries else self._commit_no
-            outcome = replace(outcome, checkpoint=Checkpoint(number, native.CORE_VERSION, state))
+            outcome = replace(
+                outcome, checkpoint=Checkpoint(number, native.CORE_VERSION, state, self._checkpoint_wanted)
+            )
         answer = await commit_until_answered(self._historian, outcome, self._clock, self._metrics)
         await reached("committed")
         self._prelude = None

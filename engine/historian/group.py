@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 from engine.historian.journal import append_events
@@ -15,6 +16,7 @@ from engine.model import REFUSED, CommandVerdict, CommitAnswer, DeadLetter, Enti
 OUT_OF_SEQUENCE = "out_of_sequence"
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)  # signature, flags, no header extension
 _COPY_TRAILER = b"\xff\xff"
+_READING = struct.Struct(">iq")
 
 
 class ContentRefused(ValueError):
@@ -36,7 +38,7 @@ async def write_group(
     await _change_entities(connection, kept, now_us)
     refused = await _move_parked(connection, kept, tallies, now_us)
     before, conflicts, old = await _store_readings(connection, kept, now_us)
-    await _append_log(connection, kept, now_us)
+    await _append_log(connection, kept, before, now_us)
     await decide_commands(connection, [verdict for outcome in kept for verdict in outcome.commands], now_us)
     for outcome in kept:
         answers[outcome.facility_id] = CommitAnswer(
@@ -266,15 +268,25 @@ async def _copy_stream(outcomes: Sequence[Outcome]) -> AsyncIterator[bytes]:
     yield _COPY_TRAILER
 
 
-async def _append_log(connection: Any, outcomes: Sequence[Outcome], now_us: int) -> None:
-    entries = [(outcome.facility_id, entry) for outcome in outcomes for entry in outcome.entries]
+async def _append_log(
+    connection: Any, outcomes: Sequence[Outcome], before: Mapping[str, set[tuple[int, int]]], now_us: int
+) -> None:
+    """The entries of an outcome know its first, which holds what of its readings was there `before`: with that the log
+    can be replayed as it was lived."""
+    entries = [(outcome, entry) for outcome in outcomes for entry in outcome.entries]
     if entries:
+        firsts = [outcome.entries[0].commit_no for outcome, _ in entries]
         await connection.execute(
             SQL["log_append"],
-            [facility_id for facility_id, _ in entries],
+            [outcome.facility_id for outcome, _ in entries],
             [entry.commit_no for _, entry in entries],
             [entry.kind.value for _, entry in entries],
             [entry.payload for _, entry in entries],
+            firsts,
+            [
+                packed_readings(before.get(outcome.facility_id, ())) if entry.commit_no == first else None
+                for (outcome, entry), first in zip(entries, firsts, strict=True)
+            ],
             now_us,
         )
     for outcome in outcomes:
@@ -283,4 +295,14 @@ async def _append_log(connection: Any, outcomes: Sequence[Outcome], now_us: int)
             await connection.execute(
                 SQL["checkpoint_set"], outcome.facility_id, point.commit_no, point.core_version, point.state, now_us
             )
-            await connection.execute(SQL["log_forget"], outcome.facility_id, point.commit_no)
+            await connection.execute(SQL["checkpoint_keep"], outcome.facility_id, point.is_break)
+
+
+def packed_readings(readings: Collection[tuple[int, int]]) -> bytes | None:
+    """(sensor_no, tracked_at_us) of readings in twelve bytes each; None: of none."""
+    return b"".join(_READING.pack(*reading) for reading in sorted(readings)) or None
+
+
+def unpacked_readings(packed: bytes | None) -> frozenset[tuple[int, int]]:
+    """What `packed_readings` packed."""
+    return frozenset((sensor_no, time_us) for sensor_no, time_us in _READING.iter_unpack(packed or b""))

@@ -50,7 +50,7 @@ Floors = Mapping[str, dt.date]
 class Did:
     """One thing that was done, or would be.
 
-    what   waiting, made, set_aside, dropped, expired, given_back, rollups_expired, put_off
+    what   waiting, made, set_aside, dropped, expired, given_back, rollups_expired, log_trimmed, put_off
     name   of the partition, or the width of the rollups
     """
 
@@ -108,6 +108,7 @@ async def maintain(connection: Any, retention: Retention, now_us: int, told: Tol
     await connection.execute(SQL["floors_cleared"], start_us(min([max(floors.values()), *put_off])))
     for width_s, first in plan.rollups:
         await _expire_rollups(connection, width_s, first, told)
+    await _trim_log(connection, retention, now_us, told)
 
 
 async def planned(connection: Any, retention: Retention, now_us: int, told: Told) -> list[Day]:
@@ -131,6 +132,9 @@ async def planned(connection: Any, retention: Retention, now_us: int, told: Told
     for width_s, first in plan.rollups:
         if rows := await connection.fetchval(SQL["rollups_old_count"], width_s, start_us(first)):
             told(Did("rollups_expired", f"{width_s} s", rows=rows))
+    ends = await connection.fetch(SQL["log_ends"], _log_from_us(retention, now_us))
+    if entries := sum([await connection.fetchval(SQL["log_trim_count"], *end) for end in ends if end["commit_no"]]):
+        told(Did("log_trimmed", "commit log", rows=entries))
     return await days(connection)
 
 
@@ -251,3 +255,24 @@ async def _expire_rollups(connection: Any, width_s: int, first: dt.date, told: T
         await reached("rollups_expired")
     if rows:
         told(Did("rollups_expired", f"{width_s} s", rows=rows))
+
+
+def _log_from_us(retention: Retention, now_us: int) -> int | None:
+    """From when on replays are possible; None: from now."""
+    return None if retention.log_days == 0 else start_us(day_of(now_us) - dt.timedelta(days=retention.log_days))
+
+
+async def _trim_log(connection: Any, retention: Retention, now_us: int, told: Told) -> None:
+    """What no replay may ask for any more, and no load needs."""
+    entries = 0
+    for facility_id, commit_no in await connection.fetch(SQL["log_ends"], _log_from_us(retention, now_us)):
+        if commit_no is None:
+            continue
+        removed = ROWS_AT_ONCE
+        while removed == ROWS_AT_ONCE:
+            done = await connection.execute(SQL["log_trim"], facility_id, commit_no, ROWS_AT_ONCE)
+            removed = int(done.rpartition(" ")[2])
+            entries += removed
+        await connection.execute(SQL["kept_trim"], facility_id, commit_no)
+    if entries:
+        told(Did("log_trimmed", "commit log", rows=entries))

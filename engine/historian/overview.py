@@ -22,7 +22,8 @@ SELECT facilities.id, facilities.name, facilities.status,
     (SELECT count(*) FROM alarms WHERE alarms.facility_id = facilities.id AND active) AS active_alarms,
     (SELECT count(*) FROM parked WHERE parked.facility_id = facilities.id AND kind <> 'refused') AS parked,
     extract(epoch FROM clock_timestamp() - greatest(
-        (SELECT max(recorded_at) FROM facility_commits WHERE facility_commits.facility_id = facilities.id),
+        (SELECT recorded_at FROM facility_commits WHERE facility_commits.facility_id = facilities.id
+            ORDER BY commit_no DESC LIMIT 1),
         (SELECT recorded_at FROM checkpoints WHERE checkpoints.facility_id = facilities.id)
     ))::float8 AS last_commit_age_s
 FROM facilities ORDER BY facilities.name, facilities.id LIMIT $1

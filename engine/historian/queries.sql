@@ -124,17 +124,25 @@ WITH kept AS (
 SELECT sensors.facility_id, count(*) AS conflicts FROM kept JOIN sensors USING (sensor_no) GROUP BY facility_id;
 
 -- name: log_append
-INSERT INTO facility_commits (facility_id, commit_no, kind, payload, recorded_at)
-SELECT facility_id, commit_no, kind, payload, $5
-FROM unnest($1::text[], $2::int8[], $3::text[], $4::bytea[]) entry (facility_id, commit_no, kind, payload);
+INSERT INTO facility_commits (facility_id, commit_no, kind, payload, first_no, not_stored, recorded_at)
+SELECT facility_id, commit_no, kind, payload, first_no, not_stored, $7
+FROM unnest($1::text[], $2::int8[], $3::text[], $4::bytea[], $5::int8[], $6::bytea[])
+    entry (facility_id, commit_no, kind, payload, first_no, not_stored);
 
 -- name: checkpoint_set
 INSERT INTO checkpoints (facility_id, commit_no, core_version, state, recorded_at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (facility_id) DO UPDATE SET commit_no = excluded.commit_no, core_version = excluded.core_version,
     state = excluded.state, recorded_at = excluded.recorded_at;
 
--- name: log_forget
-DELETE FROM facility_commits WHERE facility_id = $1 AND commit_no <= $2;
+-- name: checkpoint_keep
+-- The first of each day, and ($2) every one that does not follow from its log: a replay begins, or goes on, there.
+INSERT INTO kept_checkpoints (facility_id, commit_no, core_version, state, is_break, recorded_at)
+SELECT facility_id, commit_no, core_version, state, $2, recorded_at FROM checkpoints present
+WHERE facility_id = $1 AND ($2 OR NOT EXISTS (
+    SELECT FROM kept_checkpoints kept
+    WHERE kept.facility_id = $1 AND kept.recorded_at >= date_trunc('day', present.recorded_at, 'UTC')))
+ON CONFLICT (facility_id, commit_no) DO UPDATE SET core_version = excluded.core_version, state = excluded.state,
+    is_break = excluded.is_break;
 
 -- name: commands_decide
 -- $2: why a command was refused, or null.
@@ -494,6 +502,25 @@ DELETE FROM reading_rollups WHERE ctid = ANY (ARRAY(
 -- name: rollups_old_count
 SELECT count(*) FROM sensors JOIN reading_rollups USING (sensor_no) WHERE width_s = $1::int4 AND bucket < $2;
 
+-- name: log_ends
+-- Up to which step each facility's log has had its time: that of the newest checkpoint kept from before $1, or without
+-- a time, of the present one. Only what a checkpoint holds goes.
+SELECT facility_id, CASE WHEN $1::timestamptz IS NULL THEN commit_no ELSE (
+    SELECT max(commit_no) FROM kept_checkpoints kept
+    WHERE kept.facility_id = point.facility_id AND kept.recorded_at < $1) END AS commit_no
+FROM checkpoints point ORDER BY facility_id;
+
+-- name: log_trim
+-- In pieces, so that no commit waits long.
+DELETE FROM facility_commits WHERE facility_id = $1 AND commit_no = ANY (ARRAY(
+    SELECT commit_no FROM facility_commits WHERE facility_id = $1 AND commit_no <= $2 ORDER BY commit_no LIMIT $3));
+
+-- name: log_trim_count
+SELECT count(*) FROM facility_commits WHERE facility_id = $1 AND commit_no <= $2;
+
+-- name: kept_trim
+DELETE FROM kept_checkpoints WHERE facility_id = $1 AND commit_no < $2;
+
 -- name: letters_before_retention
 SELECT sensor_id, count(*) AS readings FROM dead_letters
 WHERE recorded_at > clock_timestamp() - interval '7 days' AND reason = 'before_retention'
@@ -568,6 +595,48 @@ WHERE floor.settled_to IS NULL OR wide.start_at >= floor.settled_to
 ON CONFLICT (sensor_no, width_s, bucket) DO UPDATE SET n = excluded.n, sum = excluded.sum, sum_sq = excluded.sum_sq,
     min = excluded.min, max = excluded.max, first = excluded.first, last = excluded.last,
     readings = excluded.readings, good = excluded.good;
+
+-- == replays ===========================================================================================================
+
+-- name: replay_start
+-- The newest kept checkpoint of before $2, or where there is none, the first of all.
+(SELECT commit_no, core_version, state, recorded_at, 0 AS choice FROM kept_checkpoints
+ WHERE facility_id = $1 AND recorded_at < $2 ORDER BY commit_no DESC LIMIT 1)
+UNION ALL
+(SELECT commit_no, core_version, state, recorded_at, 1 FROM kept_checkpoints
+ WHERE facility_id = $1 ORDER BY commit_no LIMIT 1)
+ORDER BY choice LIMIT 1;
+
+-- name: replay_first_entry
+SELECT commit_no, recorded_at FROM facility_commits WHERE facility_id = $1 ORDER BY commit_no LIMIT 1;
+
+-- name: replay_points
+-- Where a replay that came from $2 may have to go on.
+SELECT commit_no, is_break, recorded_at FROM kept_checkpoints WHERE facility_id = $1 AND commit_no > $2
+ORDER BY commit_no;
+
+-- name: replay_state
+SELECT core_version, state FROM kept_checkpoints WHERE facility_id = $1 AND commit_no = $2;
+
+-- name: replay_log
+SELECT commit_no, kind, payload, coalesce(first_no, commit_no) AS first_no, not_stored, recorded_at
+FROM facility_commits WHERE facility_id = $1 AND commit_no > $2 AND recorded_at < $3 ORDER BY commit_no LIMIT $4;
+
+-- name: replay_journal
+SELECT id, alarm_key, sensor_no, rule, rule_version, transition, event_time, recorded_at, priority, alert_type, value,
+    limit_value, score, message, explanation::text AS explanation, late, actor, reason, command_id
+FROM alarm_events
+WHERE facility_id = $1 AND id > $2 AND recorded_at >= $3 AND recorded_at < $4 ORDER BY id LIMIT $5;
+
+-- name: replay_told
+-- Which of these rows the journal has, from before $6: what is told once is not told again.
+SELECT alarm_key, transition, event_time, rule_version FROM alarm_events
+WHERE facility_id = $1 AND recorded_at < $6 AND (alarm_key, transition, event_time, rule_version) IN (
+    SELECT * FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::int4[]));
+
+-- name: replay_detection
+SELECT sensor_type, sensor_id, budget_days, warming_readings, physical_low, physical_high, is_on
+FROM detection_settings WHERE facility_id = $1;
 
 -- == commands of people ================================================================================================
 
@@ -820,7 +889,9 @@ UPDATE refresh_tokens SET revoked_at = $1::timestamptz WHERE revoked_at IS NULL;
 
 -- name: backup_counts
 SELECT (SELECT count(*) FROM facilities) AS facilities, (SELECT count(*) FROM sensors) AS sensors,
-    (SELECT max(recorded_at) FROM facility_commits) AS last_commit_at;
+    (SELECT max(newest.recorded_at) FROM facilities CROSS JOIN LATERAL (
+        SELECT recorded_at FROM facility_commits WHERE facility_id = facilities.id ORDER BY commit_no DESC LIMIT 1
+    ) newest) AS last_commit_at;
 
 -- name: audit_newest
 -- The end of the audit log, and the hash of row $1 of it.

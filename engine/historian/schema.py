@@ -427,6 +427,8 @@ facility_commits = Table(
     Column("kind", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("recorded_at", Time, nullable=False),
+    Column("first_no", BigInteger),  # of the outcome that this is an entry of; none in older rows
+    Column("not_stored", LargeBinary),  # of a first entry: which of the outcome's readings were there before
 )
 
 checkpoints = Table(
@@ -437,6 +439,19 @@ checkpoints = Table(
     Column("core_version", Integer, nullable=False),
     Column("state", LargeBinary, nullable=False),
     Column("recorded_at", Time, nullable=False),
+)
+
+# What replays begin with. `is_break`: the state does not follow from an earlier one and the log.
+kept_checkpoints = Table(
+    "kept_checkpoints",
+    metadata,
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), primary_key=True),
+    Column("commit_no", BigInteger, primary_key=True, autoincrement=False),
+    Column("core_version", Integer, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("is_break", Boolean, nullable=False),
+    Column("recorded_at", Time, nullable=False),
+    Index("kept_checkpoints_recorded_at_idx", "facility_id", "recorded_at"),
 )
 
 # --- alarms -----------------------------------------------------------------------------------------------------------

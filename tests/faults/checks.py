@@ -39,7 +39,9 @@ CONFLICTS = """
 """
 BEGUN = {"activated", "activated_silently"}
 RELEASED = {"unshelved", "unsuppressed", "in_service"}
-LOG = "SELECT commit_no, kind, payload FROM facility_commits WHERE facility_id = $1 ORDER BY commit_no"
+LOG = """
+SELECT commit_no, kind, payload FROM facility_commits WHERE facility_id = $1 AND commit_no > $2 ORDER BY commit_no
+"""
 
 
 async def check_fold(db: asyncpg.Connection, commits: Sequence[Commit], facility_id: str, settings_json: str) -> Folded:
@@ -98,7 +100,7 @@ async def _check_state(db: asyncpg.Connection, facility_id: str, settings_json: 
         after = checkpoint["commit_no"]
         assert checkpoint["state"] == folded.states[after], f"checkpoint of {facility_id} at {after} differs"
         core = FacilityCore.restore(facility_id, checkpoint["state"], settings_json)
-    log = await db.fetch(LOG, facility_id)
+    log = await db.fetch(LOG, facility_id, after)
     assert [row["commit_no"] for row in log] == list(range(after + 1, max(folded.states) + 1)), "the log has a gap"
     for row in log:
         core.replay(row["kind"], row["payload"])

@@ -1,7 +1,7 @@
 """The store as a process of a run sees it: the real historian behind calls that the scheduler orders and faults hit.
 
-`History` keeps every committed log entry, because checkpoints delete the log from the database. An answer that nobody
-can know (the connection died in COMMIT) is settled by the next load of the facility, as it is for the engine.
+`History` keeps every committed log entry, because a load answers with what follows the checkpoint only. An answer that
+nobody can know (the connection died in COMMIT) is settled by the next load of the facility, as it is for the engine.
 """
 
 from __future__ import annotations

@@ -46,12 +46,13 @@ ROOMS: Final[dict[str, str]] = {
     "engine.commands.cli": "engine.commands engine.hub leaves",
     "engine.commands": (
         "engine.cluster migrations engine.bus engine.historian engine.processes engine.embedded engine.local_bus"
-        " engine.hub engine.imports engine.offline engine.exports engine.client leaves native"
+        " engine.hub engine.imports engine.offline engine.exports engine.replay engine.client leaves native"
     ),
     "engine.cluster": "migrations engine.bus engine.facility engine.notify engine.historian engine.placement leaves",
     "migrations": "engine.historian leaves",
     "migrations.versions": "engine.historian",
     "engine.bus": "engine.facility engine.historian engine.placement leaves native",
+    "engine.replay": "engine.facility engine.historian leaves native",
     "engine.facility": "engine.historian engine.placement leaves native",
     "engine.notify": "engine.historian leaves",
     "engine.notebook": "engine.exports leaves",

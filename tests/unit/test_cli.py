@@ -117,12 +117,13 @@ BESIDE |= {"alarms comment": ["12:high", "a line"], "alarms out-of-service": ["1
 BESIDE |= {"alarms shelve": ["12:high", "--for", "2h", "-m", "why"], "alarms suppress": ["12:high", "-m", "why"]}
 BESIDE |= {"alarms assign": ["12:high", "Ada"]}
 BESIDE |= {"alarms verdict": ["12:high", "true"]}
+BESIDE |= {"replay": ["--facility", "f", "--from", "2026-01-01", "--to", "2026-01-02"]}
 PATHS = list(paths_in(typer.main.get_command(cli.app)))
 
 
 def test_all_commands_with_files_are_found() -> None:
     assert {option for _, option in PATHS} == {
-        *(None, "--data-dir", "--ledger", "--truth", "--out"),
+        *(None, "--data-dir", "--ledger", "--truth", "--out", "--rules"),
         *("--tls-certificate", "--tls-key"),
     }
     assert len(PATHS) > 20

@@ -18,9 +18,7 @@ ENGINE = Path(__file__).parents[2] / "engine"
 
 
 def test_every_query_is_used_and_every_used_one_exists() -> None:
-    used = {
-        name for path in (ENGINE / "historian").glob("*.py") for name in re.findall(r'SQL\["(\w+)"\]', path.read_text())
-    }
+    used = {name for path in ENGINE.rglob("*.py") for name in re.findall(r'SQL\["(\w+)"\]', path.read_text())}
     assert used == set(SQL)
 
 

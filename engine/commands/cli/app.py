@@ -17,6 +17,7 @@ from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import export as cli_export
 from engine.commands.cli import importing as cli_importing
 from engine.commands.cli import out_of_use as cli_out_of_use
+from engine.commands.cli import replay as cli_replay
 from engine.commands.cli import report as cli_report
 from engine.commands.cli import score as cli_score
 from engine.commands.cli.options import (
@@ -64,6 +65,7 @@ app.add_typer(cli_out_of_use.facility, name="facility")
 app.add_typer(cli_out_of_use.sensor, name="sensor")
 app.command("score")(cli_score.score)
 app.command("export")(cli_export.export)
+app.command("replay")(cli_replay.replay)
 app.command("import")(cli_importing.import_)
 
 Seconds = Annotated[

@@ -18,8 +18,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.site import insert_sensors
+from engine.commands.behind import NICE
 from engine.commands.cli.app import app, main
-from engine.commands.export import NICE
 from engine.errors import SettingsError
 
 pytestmark = pytest.mark.postgres
