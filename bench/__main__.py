@@ -21,6 +21,7 @@ from bench.neighbour import neighbour
 from bench.planted import planted
 from bench.query import query
 from bench.recovery import recovery_bench
+from bench.replay import replay
 from bench.report import Figure, Say, load, print_figures
 from bench.scale import scale
 from bench.score import score
@@ -41,6 +42,7 @@ BENCHES: dict[str, Bench] = {
     "planted": planted,
     "export": export,
     "export-beside-ingest": beside,
+    "replay": replay,
 }
 BENCH_S_MAX = 1800.0
 
