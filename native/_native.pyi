@@ -149,8 +149,8 @@ class CopyDecoder:
     """
 
     def __new__(cls, columns: Sequence[tuple[str, str]]) -> CopyDecoder: ...
-    def feed(self, data: bytes) -> None:
-        """Bytes as they arrived, cut anywhere. Raises CopyFault."""
+    def sift(self, data: bytes) -> bytes:
+        """Messages as they came from the connection, cut anywhere; gives those that carry no rows. Raises CopyFault."""
 
     @property
     def rows(self) -> int:
@@ -158,7 +158,7 @@ class CopyDecoder:
 
     @property
     def is_ended(self) -> bool:
-        """Whether the end of the COPY was seen."""
+        """Whether the end of the COPY was seen, and no message is half there."""
 
     def take(self) -> CopiedRows:
         """The whole rows since the last call."""

@@ -14,11 +14,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from engine.clock import US_PER_S
+from engine.exports.copying import copy, copy_in_slices
 from engine.exports.datasets import RECORDS, Column, Dataset
 from engine.exports.pieces import DAY_US, Piece, divide
 from engine.exports.selection import WHOLE_US, Selection
 from engine.exports.snapshot import Snapshot
-from native import CopyDecoder, SensorPlaces
+from native import CopiedRows, CopyDecoder, SensorPlaces
 
 SLICE_ROWS: Final = 50_000
 _KEYS: Final = {"facility_id", "sensor_id"}
@@ -117,7 +118,7 @@ class _Reading:
         self._fields = ", ".join(["sensor_no", "tracked_at", *(column.sql for column in stored)])
         self._places = SensorPlaces(selection.numbers, selection.sensor_facilities, selection.sensor_ids)
 
-    async def __call__(self, connection: Any, piece: Piece) -> list[pl.DataFrame]:
+    async def copied(self, connection: Any, piece: Piece) -> CopyDecoder:
         numbers = _array(self._selection.numbers[piece.first_rank : piece.end_rank])
         statement = (
             f"SELECT {self._fields} FROM {RECORDS.source} WHERE sensor_no = ANY({numbers})"  # noqa: S608 - numbers only
@@ -125,9 +126,9 @@ class _Reading:
         )
         decoder = CopyDecoder(self._copied)
         await _copy(connection, statement, (), decoder)
-        return await asyncio.to_thread(self._frames, decoder)
+        return decoder
 
-    def _frames(self, decoder: CopyDecoder) -> list[pl.DataFrame]:
+    def frames(self, decoder: CopyDecoder) -> list[pl.DataFrame]:
         rows = pl.DataFrame(self._places.in_order(decoder.take()))
         chosen = rows.select(column.name for column in self._columns)
         return [chosen[start : start + SLICE_ROWS] for start in range(0, chosen.height, SLICE_ROWS)]
@@ -162,7 +163,6 @@ async def _read_table(
 
     async def fill() -> None:
         await _copy(connection, statement, arguments, decoder, full)
-        await full.put(pl.DataFrame(decoder.take()))
         await full.put(None)
 
     task = asyncio.create_task(fill())
@@ -195,19 +195,15 @@ async def _copy(
     full: asyncio.Queue[pl.DataFrame | None] | None = None,
 ) -> None:
     """Everything into the decoder; where somebody waits for them, rows leave it as soon as they make a slice."""
+    query = (statement, *arguments)
+    if full is None:
+        await copy(connection, query, decoder)
+        return
 
-    async def take(data: bytes) -> None:
-        decoder.feed(bytes(data))  # asyncpg gives a bytearray that it goes on with
-        if full is not None and decoder.rows >= SLICE_ROWS:
-            await full.put(pl.DataFrame(decoder.take()))
+    async def give(rows: CopiedRows) -> None:
+        await full.put(pl.DataFrame(rows))
 
-    try:
-        await connection.copy_from_query(statement, *arguments, output=take, format="binary")
-    except BaseException:
-        connection.terminate()  # else asyncpg is told of rows that nobody waits for, and says so on standard error
-        raise
-    if not decoder.is_ended:
-        raise EOFError("PostgreSQL ended a COPY before its end")
+    await copy_in_slices(connection, query, decoder, SLICE_ROWS, give)
 
 
 async def _in_order(
@@ -221,15 +217,16 @@ async def _in_order(
     async def one(piece: Piece) -> list[pl.DataFrame]:
         connection = await free.get()
         try:
-            return await reading(connection, piece)
+            decoder = await reading.copied(connection, piece)
         finally:
-            free.put_nowait(connection)
+            free.put_nowait(connection)  # PostgreSQL has the next piece to find while this one is put in order
+        return await asyncio.to_thread(reading.frames, decoder)
 
     running: deque[asyncio.Task[list[pl.DataFrame]]] = deque()
     try:
         for piece in pieces:
             running.append(asyncio.create_task(one(piece)))
-            if len(running) > len(connections):
+            if len(running) > 2 * len(connections):
                 yield await running.popleft()
         while running:
             yield await running.popleft()

@@ -109,13 +109,21 @@ impl CopyDecoder {
 
     /// A row that `whole_row` has measured.
     fn push(&mut self, row: &[u8]) -> Result<(), CopyFault> {
-        let mut at = 2;
+        let mut rest = row.get(2..).unwrap_or_default();
         for (column, field) in self.columns.iter_mut().zip(self.schema.fields()) {
-            let length = int32(row, at).unwrap_or(NULL);
-            at += 4;
-            let value = usize::try_from(length).ok().and_then(|length| row.get(at..at + length));
-            column.push(value).map_err(|fault| CopyFault::new(format!("{}: {fault}", field.name())))?;
-            at += value.map_or(0, <[u8]>::len);
+            let Some((length, after)) = rest.split_first_chunk::<4>() else { break };
+            rest = after;
+            let value = match usize::try_from(i32::from_be_bytes(*length)) {
+                Ok(length) => {
+                    let (value, after) = rest.split_at(length.min(rest.len()));
+                    rest = after;
+                    Some(value)
+                }
+                Err(_) => None,
+            };
+            if let Err(fault) = column.push(value) {
+                return Err(CopyFault::new(format!("{}: {fault}", field.name())));
+            }
         }
         self.rows += 1;
         Ok(())
@@ -147,17 +155,20 @@ fn whole_row(bytes: &[u8], columns: usize) -> Result<Option<usize>, CopyFault> {
     if usize::try_from(count) != Ok(columns) {
         return Err(CopyFault::new(format!("a row of {count} fields where {columns} were asked for")));
     }
-    let mut at = 2;
+    let mut rest = bytes.get(2..).unwrap_or_default();
     for _ in 0..columns {
-        let Some(length) = int32(bytes, at) else { return Ok(None) };
-        at += 4;
-        match usize::try_from(length) {
-            Ok(length) => at += length,
-            Err(_) if length == NULL => {}
+        let Some((length, after)) = rest.split_first_chunk::<4>() else { return Ok(None) };
+        let length = i32::from_be_bytes(*length);
+        rest = match usize::try_from(length) {
+            Ok(length) => match after.get(length..) {
+                Some(after) => after,
+                None => return Ok(None),
+            },
+            Err(_) if length == NULL => after,
             Err(_) => return Err(CopyFault::new(format!("a field of length {length}"))),
-        }
+        };
     }
-    Ok((at <= bytes.len()).then_some(at))
+    Ok(Some(bytes.len() - rest.len()))
 }
 
 fn int32(bytes: &[u8], at: usize) -> Option<i32> {

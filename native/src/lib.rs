@@ -17,6 +17,7 @@ mod clock;
 pub mod command;
 pub mod config;
 pub mod copy;
+pub mod copy_wire;
 pub mod core;
 pub mod course;
 pub mod decode;

@@ -117,7 +117,7 @@ class Site:
             figures.failures.append(f"{path}: {answer.status_code}")
 
     async def _tell(self, enough: asyncio.Event) -> None:
-        """Never cancelled: amid its BEGIN that would leave the connection in a transaction that swallows later alerts."""
+        """Never cancelled: amid its BEGIN that would leave a transaction open that swallows later alerts."""
         while not enough.is_set():
             await self.web.alert("f", None, f"told at {time.monotonic()}")
             await asyncio.sleep(2 * BETWEEN_S)

@@ -79,6 +79,7 @@ impl Column {
     }
 
     /// None is a null.
+    #[inline]
     pub(super) fn push(&mut self, value: Option<&[u8]>) -> Result<(), CopyFault> {
         match self {
             Self::Int16(column) => column.append_option(exact(value)?.map(i16::from_be_bytes)),
@@ -107,6 +108,7 @@ impl Column {
     }
 }
 
+#[inline]
 fn exact<const N: usize>(value: Option<&[u8]>) -> Result<Option<[u8; N]>, CopyFault> {
     let Some(bytes) = value else { return Ok(None) };
     match bytes.try_into() {

@@ -4,6 +4,7 @@ use arrow_array::Array;
 use proptest::prelude::*;
 
 use super::{CopyDecoder, Kind, Places};
+use crate::copy_wire::CopyWire;
 
 type Row = (i32, Option<i64>, Option<f64>, Option<String>, i16);
 
@@ -97,6 +98,61 @@ proptest! {
         let _ = decoder.feed(&bytes);
         let _ = decoder.take();
     }
+}
+
+fn message(letter: u8, content: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![letter];
+    bytes.extend(i32::try_from(content.len() + 4).unwrap().to_be_bytes());
+    bytes.extend(content);
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn rows_are_sifted_from_what_else_is_said_wherever_it_is_cut(
+        rows in rows(), sizes in proptest::collection::vec(1..40_usize, 1..9), of_a_message in 1..50_usize,
+        words in proptest::collection::vec(any::<u8>(), 0..20),
+    ) {
+        let others = [message(b'H', &words), message(b'N', b""), message(b'c', b""), message(b'Z', b"T")];
+        let mut bytes = others[..2].concat();
+        for part in copied(&rows).chunks(of_a_message) {
+            bytes.extend(message(b'd', part));
+        }
+        bytes.extend(others[2..].concat());
+        let mut wire = CopyWire::new(CopyDecoder::new(&columns()));
+        let (mut said, mut at) = (Vec::new(), 0);
+        for size in sizes.iter().cycle() {
+            if at == bytes.len() {
+                break;
+            }
+            let end = bytes.len().min(at + size);
+            said.extend(wire.sift(&bytes[at..end]).unwrap());
+            at = end;
+        }
+        prop_assert!(wire.is_ended());
+        prop_assert_eq!(said, others.concat());
+        prop_assert_eq!(decoded(&mut wire.decoder), rows);
+        wire.sift(b"Z").unwrap();
+        prop_assert!(!wire.is_ended());
+    }
+
+    #[test]
+    fn no_messages_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let mut wire = CopyWire::new(CopyDecoder::new(&columns()));
+        let _ = wire.sift(&bytes);
+    }
+}
+
+#[test]
+fn a_message_shorter_than_its_length_is_refused() {
+    let sift = |length: i32| {
+        let mut bytes = b"N".to_vec();
+        bytes.extend(length.to_be_bytes());
+        CopyWire::new(CopyDecoder::new(&columns())).sift(&bytes)
+    };
+    assert_eq!(sift(4).unwrap(), b"N\0\0\0\x04");
+    assert_eq!(sift(3).unwrap_err().to_string(), "a message of length 3");
+    assert_eq!(sift(-1).unwrap_err().to_string(), "a message of length -1");
 }
 
 fn fault(bytes: &[u8]) -> String {

@@ -9,10 +9,11 @@ use numpy::PyReadonlyArray1;
 use pyo3::create_exception;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyCapsule;
+use pyo3::types::{PyBytes, PyCapsule};
 
 use super::errors::{guarded, locked};
 use crate::copy;
+use crate::copy_wire::CopyWire;
 
 create_exception!(native._native, CopyFault, PyValueError, "Bytes that are not the COPY that was announced.");
 
@@ -23,7 +24,7 @@ impl From<copy::CopyFault> for PyErr {
 }
 
 #[pyclass(frozen, module = "native._native")]
-struct CopyDecoder(Mutex<copy::CopyDecoder>);
+struct CopyDecoder(Mutex<CopyWire>);
 
 #[pymethods]
 impl CopyDecoder {
@@ -35,16 +36,18 @@ impl CopyDecoder {
             let (_, kind) = found.ok_or_else(|| PyValueError::new_err(format!("{kind:?} is none of {names}")))?;
             Ok((name, kind))
         });
-        Ok(Self(Mutex::new(copy::CopyDecoder::new(&columns.collect::<PyResult<Vec<_>>>()?))))
+        let decoder = copy::CopyDecoder::new(&columns.collect::<PyResult<Vec<_>>>()?);
+        Ok(Self(Mutex::new(CopyWire::new(decoder))))
     }
 
-    fn feed(&self, py: Python<'_>, data: &[u8]) -> PyResult<()> {
-        Ok(guarded(py, || Ok(locked(&self.0)?.feed(data)))??)
+    fn sift<'py>(&self, py: Python<'py>, data: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let others = guarded(py, || Ok(locked(&self.0)?.sift(data)))??;
+        Ok(PyBytes::new(py, &others))
     }
 
     #[getter]
     fn rows(&self) -> PyResult<usize> {
-        Ok(locked(&self.0)?.rows())
+        Ok(locked(&self.0)?.decoder.rows())
     }
 
     #[getter]
@@ -53,7 +56,7 @@ impl CopyDecoder {
     }
 
     fn take(&self, py: Python<'_>) -> PyResult<CopiedRows> {
-        Ok(CopiedRows(guarded(py, || Ok(locked(&self.0)?.take()))??))
+        Ok(CopiedRows(guarded(py, || Ok(locked(&self.0)?.decoder.take()))??))
     }
 }
 
