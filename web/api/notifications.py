@@ -316,7 +316,9 @@ def _values(body: NewSubscription) -> list[Any]:
     """By COLUMNS."""
     said = body.model_dump()
     said |= {"facility_ids": body.facility_ids or None, "rules": body.alarm_rules or None}
-    said |= {name: time(*map(int, said[name].split(":"))) for name in ("from_time", "to_time")}
+    for name in ("from_time", "to_time"):
+        hour, minute = said[name].split(":")
+        said[name] = time(int(hour), int(minute))
     return [said[name] for name in COLUMNS]
 
 
