@@ -140,7 +140,13 @@ impl FacilityCore {
             let known = core.sensors.iter().filter(|sensor| sensor.status != Status::Retired);
             let told = known.map(|sensor| {
                 let status = format!("{:?}", sensor.status);
-                (sensor.id.to_string(), sensor.no, rules::get(sensor.type_index).name, sensor.expected_interval_s, status)
+                (
+                    sensor.id.to_string(),
+                    sensor.no,
+                    rules::get(sensor.type_index).name,
+                    sensor.expected_interval_s,
+                    status,
+                )
             });
             Ok(told.collect())
         })
