@@ -64,9 +64,9 @@ pub fn by_command(
         "assignee": alarm.assignee,
         "work_order": command.work_order,
     });
-    if let Action::Judge(verdict) = &command.action {
-        fields["verdict"] = verdict.name.into();
-        fields["about_event_id"] = verdict.event_id.into();
+    if let (Action::Judge(verdict), Some(fields)) = (&command.action, fields.as_object_mut()) {
+        fields.insert("verdict".into(), verdict.name.into());
+        fields.insert("about_event_id".into(), verdict.event_id.into());
     }
     let own = Moved {
         transition,

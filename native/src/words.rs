@@ -168,8 +168,8 @@ impl Sensor {
             "off_delay_s": spec.delays.off_us / US_PER_S,
             "source": spec.source,
         });
-        if spec.rule == Rule::OutOfPhysicalRange {
-            explanation["physical"] = serde_json::json!(self.detection.physical);
+        if let (Rule::OutOfPhysicalRange, Some(fields)) = (spec.rule, explanation.as_object_mut()) {
+            fields.insert("physical".into(), serde_json::json!(self.detection.physical));
         }
         let event = self.event(spec.rule, transition, at_us, message, &explanation);
         Event { value: Some(value), limit: spec.limit, ..event }

@@ -20,6 +20,9 @@ use crate::rules;
 use crate::silence;
 use crate::snapshot;
 
+/// Id, number, type, expected seconds between readings, status.
+type KnownSensor = (String, i32, &'static str, f64, String);
+
 #[pyclass(frozen, get_all, module = "native._native")]
 struct LatestValue {
     sensor_id: String,
@@ -134,7 +137,7 @@ impl FacilityCore {
         })
     }
 
-    fn known_sensors(&self, py: Python<'_>) -> PyResult<Vec<(String, i32, &'static str, f64, String)>> {
+    fn known_sensors(&self, py: Python<'_>) -> PyResult<Vec<KnownSensor>> {
         guarded(py, || {
             let core = locked(&self.core)?;
             let known = core.sensors.iter().filter(|sensor| sensor.status != Status::Retired);
