@@ -314,6 +314,9 @@ def rules_in_force(sensor_type: str, wanted_json: str = "{}") -> list[RuleInForc
     `rules`, as in a configuration. Raises ValueError in words for what a configuration would be refused for.
     """
 
+def check_groups(groups_json: str) -> None:
+    """Raises ValueError in words for groups that a configuration would be refused for."""
+
 @final
 class CoreEvent:
     """One transition of one alarm, with the fields of `engine.model.AlarmEvent`.

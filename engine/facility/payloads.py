@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 
@@ -37,15 +37,22 @@ def core_settings(settings: Settings) -> str:
     )
 
 
-def config_payload(sensors: Iterable[SensorConfig], *, facility_name: str | None = None, at_us: int) -> bytes:
+def config_payload(
+    sensors: Iterable[SensorConfig],
+    *,
+    facility_name: str | None = None,
+    groups: Mapping[str, object] | None = None,
+    at_us: int,
+) -> bytes:
     """A configuration change: these sensors are so from now on.
 
-    With a `facility_name` they are all that there are; the core lets go of any other.
+    With a `facility_name` they are all that there are, and so are the groups; the core lets go of any other.
     """
     upserts = [_upsert(sensor) for sensor in sensors]
     is_complete = facility_name is not None
     config = {"version": RULES_VERSION, "facility_name": facility_name, "at_us": at_us, "sensors": upserts}
     config |= {"complete": True} if is_complete else {}
+    config |= {"groups": groups} if groups else {}
     return json.dumps(config, separators=(",", ":")).encode()
 
 

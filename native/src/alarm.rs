@@ -285,6 +285,11 @@ impl Alarm {
         }
     }
 
+    /// Whether a delay runs.
+    pub fn is_waiting(&self) -> bool {
+        self.violated_since_us.is_some() || self.clear_since_us.is_some()
+    }
+
     /// Keep only what conditions move.
     pub fn forget_people(&mut self) {
         let mut kept = Self::NORMAL;

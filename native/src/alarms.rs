@@ -96,6 +96,11 @@ impl Alarms {
         self.remembered.iter().find(|each| each.rule == rule).map_or(&NORMAL, |each| &each.alarm)
     }
 
+    /// Whether the condition is true and the journal has it so.
+    pub fn stands(&self, rule: Rule) -> bool {
+        self.remembered.iter().any(|each| each.rule == rule && each.alarm.active && each.course.untold.is_none())
+    }
+
     /// Of each rule that remembers something.
     pub fn each_mut(&mut self) -> impl Iterator<Item = &mut Remembered> {
         self.remembered.iter_mut()

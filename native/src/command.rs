@@ -175,7 +175,7 @@ fn read_key(key: &str) -> Result<(Option<i32>, Rule), PayloadError> {
     let found = key.split_once(':').and_then(|(whose, rule)| {
         let rule = Rule::find(rule)?;
         let sensor_no = match rule.kind().owner {
-            Owner::Sensor => Some(whose.parse().ok()?),
+            Owner::Sensor | Owner::Group => Some(whose.parse().ok()?),
             Owner::Facility => None,
         };
         (alarm_key(sensor_no, rule.name()) == key).then_some((sensor_no, rule))

@@ -13,8 +13,9 @@ use crate::detector::Scorer;
 use crate::effects::Effects;
 use crate::entry::EntryKind;
 use crate::facility_score::{self, FacilityScorer};
+use crate::groups::{Groups, Places, Plant};
 use crate::journal::{alarm_key, ToldAlarm};
-use crate::rule::Rule;
+use crate::rule::{Owner, Rule};
 use crate::sensor::{Sensor, Surroundings};
 use crate::silence::Silence;
 use crate::sink::{Nobody, Sink};
@@ -38,7 +39,8 @@ pub struct Core {
     pub facility_scorer: FacilityScorer,
     pub commands: Known,
     pub silence: Silence,
-    index_by_id: HashMap<Box<str>, u32, RandomState>,
+    pub groups: Groups,
+    index_by_id: Places,
     index_by_no: HashMap<i32, u32, RandomState>,
 }
 
@@ -55,6 +57,7 @@ impl Core {
             facility_scorer: FacilityScorer::default(),
             commands: Known::default(),
             silence: Silence::default(),
+            groups: Groups::default(),
             index_by_id: HashMap::default(),
             index_by_no: HashMap::default(),
         }
@@ -106,13 +109,25 @@ impl Core {
         let number =
             |place: &Option<u32>| place.and_then(|place| self.sensors.get(place as usize)).map(|sensor| sensor.no);
         sink.sensors(|| places.iter().map(number).collect());
+        let has_groups = !self.groups.is_empty();
         for row in &batch.rows {
             let place = places.get(row.sensor as usize).copied().flatten();
             if place.is_some() && self.facility_scorer.is_due(row.tracked_at_us) {
                 self.facility_scorer.turn(row.tracked_at_us, &self.sensors, self.config_version, &around, sink);
             }
             match place.and_then(|place| self.sensors.get_mut(place as usize)) {
-                Some(sensor) => sensor.reading(row.tracked_at_us, row.datum, &around, sink),
+                Some(sensor) => {
+                    sensor.reading(row.tracked_at_us, row.datum, &around, sink);
+                    if let Some(place) = place.filter(|_| has_groups) {
+                        let plant = &mut Plant {
+                            sensors: &mut self.sensors,
+                            places: &self.index_by_id,
+                            around: &around,
+                            version: self.config_version,
+                        };
+                        self.groups.after_reading(place, plant, sink);
+                    }
+                }
                 None => sink.unknown(batch.sensor_id(row.sensor), row.tracked_at_us, row.datum),
             }
         }
@@ -149,6 +164,11 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Where each sensor stands, by id.
+    pub fn places_by_id(&self) -> &Places {
+        &self.index_by_id
     }
 
     fn sensor(&self, place: Option<&u32>) -> Option<&Sensor> {
@@ -220,6 +240,19 @@ impl Core {
             listened_us: self.listened_us,
         };
         self.facility_scorer.configured(config.at_us, &self.sensors, config.version, &around, sink);
+        let newest_us = || self.sensors.iter().filter_map(|sensor| Some(sensor.newest.as_ref()?.tracked_at_us)).max();
+        let at_us = config.at_us.or_else(newest_us).unwrap_or(0);
+        let plant = &mut Plant {
+            sensors: &mut self.sensors,
+            places: &self.index_by_id,
+            around: &around,
+            version: config.version,
+        };
+        if let Some((text, definitions)) = &config.groups {
+            self.groups.define(text, definitions, at_us, plant, sink);
+        }
+        self.groups.watch(&self.index_by_id);
+        self.groups.judge_all(at_us, plant, sink);
         Ok(())
     }
 
@@ -240,13 +273,24 @@ impl Core {
         match command.sensor_no {
             None if command.rule == Rule::Silent => self.silence.obey(command, self.config_version, &around, sink),
             None => self.facility_scorer.obey(command, self.config_version, &around, sink),
+            Some(_) if command.rule.kind().owner == Owner::Group => {
+                let group = self.groups.find(command).ok_or_else(|| command.no_such_alarm())?;
+                group.obey(command, self.config_version, &around, sink);
+            }
             Some(sensor_no) => {
                 let place = self.index_by_no.get(&sensor_no).copied();
-                let sensor = place.and_then(|place| self.sensors.get_mut(place as usize));
-                match sensor.filter(|sensor| sensor.has_alarm(command.rule)) {
-                    Some(sensor) => sensor.obey(command, &around, sink),
-                    None => return Err(command.no_such_alarm()),
-                }
+                let found = place.and_then(|place| Some((place, self.sensors.get_mut(place as usize)?)));
+                let Some((place, sensor)) = found.filter(|(_, sensor)| sensor.has_alarm(command.rule)) else {
+                    return Err(command.no_such_alarm());
+                };
+                sensor.obey(command, &around, sink);
+                let plant = &mut Plant {
+                    sensors: &mut self.sensors,
+                    places: &self.index_by_id,
+                    around: &around,
+                    version: self.config_version,
+                };
+                self.groups.after_command(place, command.at_us, plant, sink);
             }
         }
         self.commands.add(&command.id);
@@ -273,6 +317,13 @@ impl Core {
             sensor.tick(tick.watermark_us, &self.silence, &around, sink);
         }
         self.facility_scorer.tick(now_us, self.config_version, &around, sink);
+        let plant = &mut Plant {
+            sensors: &mut self.sensors,
+            places: &self.index_by_id,
+            around: &around,
+            version: self.config_version,
+        };
+        self.groups.tick(now_us, plant, sink);
     }
 
     /// After a rebuild from stored readings: alarms as the journal left them, and silence counted from now on.
@@ -292,6 +343,7 @@ impl Core {
                 sensor.forget_excursions(newest.tracked_at_us);
             }
         }
+        self.groups.recall(&mut left);
         self.facility_scorer.recall(left.remove(&(None, facility_score::RULE.name())));
         let silent = left.remove(&(None, Rule::Silent.name()));
         self.silence.alarm = Alarm::NORMAL;
@@ -316,6 +368,10 @@ impl Core {
                 std::mem::size_of::<Sensor>() + 2 * sensor.id.len() + 40 + alarms + views
             })
             .sum();
-        std::mem::size_of::<Self>() + sensors + self.facility_scorer.heap_bytes() + self.commands.heap_bytes()
+        std::mem::size_of::<Self>()
+            + sensors
+            + self.facility_scorer.heap_bytes()
+            + self.commands.heap_bytes()
+            + self.groups.heap_bytes()
     }
 }

@@ -37,3 +37,13 @@ pub const WINDOW_S_MAX: u32 = 86_400;
 pub const RE_ALARM_S_MAX: u32 = 7 * 86_400;
 /// Longest text of a rule, in bytes.
 pub const RULE_TEXT_BYTES_MAX: usize = 1_000;
+
+/// Most groups of a facility, and most suppressions by design; most members of one, alarms of one, and longest name.
+pub const GROUPS_MAX: usize = 200;
+pub const RESTS_MAX: usize = 200;
+pub const MEMBERS_MAX: usize = 32;
+pub const RESTING_MAX: usize = 64;
+pub const GROUP_NAME_BYTES_MAX: usize = 200;
+/// Deepest nesting of an expression, and most that it may ask.
+pub const EXPRESSION_DEPTH_MAX: usize = 6;
+pub const EXPRESSION_TERMS_MAX: usize = 32;

@@ -68,6 +68,8 @@ pub enum Owner {
     Sensor,
     /// The facility as a whole.
     Facility,
+    /// Several sensors of a facility together.
+    Group,
 }
 
 /// What its alarm is about: the contract's kinds of alerts.
@@ -135,6 +137,10 @@ const fn other(name: &'static str, alert: Alert, owner: Owner, standing: &'stati
     Kind { name, owner, alert, standing, measure: Measure::None, off_us: 0, mutes_limits: false }
 }
 
+const fn of_group(name: &'static str, alert: Alert, standing: &'static str) -> Kind {
+    other(name, alert, Owner::Group, standing)
+}
+
 const DEVIATION: Kind = Kind { off_us: 60 * US_PER_S, ..other("anomaly", Alert::Anomaly, Owner::Sensor, "unusual") };
 
 const BAD_VALUE: Kind =
@@ -186,6 +192,13 @@ rules! {
     Clock => other("clock", Alert::System, Owner::Sensor, "stamped behind"),
     FacilityAnomaly => other("facility_anomaly", Alert::Anomaly, Owner::Facility, "unusual as a whole"),
     Silent => other("silent", Alert::System, Owner::Facility, "silent"),
+    Vote => of_group("vote", Alert::Anomaly, "voted for"),
+    VoteDegraded => of_group("vote_degraded", Alert::System, "voted on by fewer than should"),
+    VoteLost => of_group("vote_lost", Alert::System, "voted on by too few"),
+    Discrepancy => of_group("discrepancy", Alert::Anomaly, "in disagreement"),
+    Combination => of_group("combination", Alert::Anomaly, "so"),
+    InputUnknown => of_group("input_unknown", Alert::System, "judged without all that it asks for"),
+    FirstOut => of_group("first_out", Alert::Anomaly, "not normal since the first"),
 }
 
 impl Rule {

@@ -67,6 +67,20 @@ impl Spec {
         }
     }
 
+    /// Of a group, with what people set.
+    pub fn of_group(rule: Rule, priority: Priority, change: &Change) -> Result<Self, String> {
+        Self::new(rule, priority).with(change)
+    }
+
+    /// What people are to know of it, beside what else explains its alarm.
+    pub fn explain(&self, explanation: &mut serde_json::Value) {
+        let Some(texts) = &self.texts else { return };
+        let fields = [("message", &texts.message), ("consequence", &texts.consequence), ("response", &texts.response)];
+        for (name, text) in fields.into_iter().filter(|(_, text)| text.is_some()) {
+            explanation[name] = text.as_deref().into();
+        }
+    }
+
     /// As it is where a profile and a type have nothing else to say of it.
     fn of_type(rule: Rule, of_type: &TypeRules) -> Self {
         let delays = Delays { on_us: of_type.on_delay_us, off_us: of_type.off_delay_us };

@@ -118,7 +118,7 @@ impl Sensor {
         sink: &mut S,
     ) {
         self.tick_limits(around, sink);
-        if !self.is_expected() || !self.is_over(self.heard_us, around) {
+        if !self.is_expected() || !self.is_silent(around) {
             return;
         }
         if self.alarms.get(Rule::Stale).active {
@@ -147,6 +147,11 @@ impl Sensor {
         } else {
             self.begin_bad_value(watermark_us, around, sink);
         }
+    }
+
+    /// Whether nothing usable has come for longer than it may take.
+    pub(crate) fn is_silent(&self, around: &Surroundings<'_>) -> bool {
+        self.is_over(self.heard_us, around)
     }
 
     /// Whether more time of listening has passed since then than between two of its readings may.

@@ -10,6 +10,7 @@ use crate::course::Course;
 use crate::detection::Detection;
 use crate::detector::Scorer;
 use crate::facility_score::FacilityScorer;
+use crate::groups::Groups;
 use crate::newest::Newest;
 use crate::rate::Moves;
 use crate::recent::Recent;
@@ -30,6 +31,9 @@ const LIFE_OF_ALARMS: u64 = 4;
 
 /// The first version that keeps since when a value stands still.
 const STILL: u64 = 5;
+
+/// The first version that knows several sensors together.
+const GROUPS: u64 = 5;
 
 const MAGIC: [u8; 3] = *b"GIS";
 
@@ -61,6 +65,7 @@ pub fn save(core: &Core) -> Vec<u8> {
     core.facility_scorer.save(&mut out);
     core.commands.save(&mut out);
     core.silence.save(&mut out);
+    core.groups.save(&mut out);
     let crc = crc32fast::hash(&out);
     out.extend_from_slice(&crc.to_le_bytes());
     out
@@ -106,6 +111,9 @@ fn load_body(facility_id: &str, version: u64, reader: &mut Reader<'_>, settings:
     if version >= LIFE_OF_ALARMS {
         core.commands = Known::load(reader)?;
         core.silence = Silence::load(reader)?;
+    }
+    if version >= GROUPS {
+        core.groups = Groups::load(reader, core.places_by_id())?;
     }
     if reader.is_empty() {
         Ok(core)

@@ -51,7 +51,7 @@ impl Sensor {
     }
 
     /// An alarm is people's again, and what is true of it is told with that.
-    fn given_back(&mut self, rule: Rule) {
+    pub(crate) fn given_back(&mut self, rule: Rule) {
         if let Some(each) = self.alarms.find(rule) {
             each.given_back();
         }

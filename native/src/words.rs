@@ -27,12 +27,8 @@ impl Sensor {
         explanation: &serde_json::Value,
     ) -> Event {
         let mut explanation = Cow::Borrowed(explanation);
-        if let Some(texts) = self.rules.spec(rule).and_then(|spec| spec.texts.as_ref()) {
-            let fields =
-                [("message", &texts.message), ("consequence", &texts.consequence), ("response", &texts.response)];
-            for (name, text) in fields.into_iter().filter(|(_, text)| text.is_some()) {
-                explanation.to_mut()[name] = text.as_deref().into();
-            }
+        if let Some(spec) = self.rules.spec(rule).filter(|spec| spec.texts.is_some()) {
+            spec.explain(explanation.to_mut());
         }
         Event {
             sensor_no: Some(self.no),

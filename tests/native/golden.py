@@ -20,6 +20,27 @@ DATA = Path(__file__).parent / "data"
 T0_US = 1_767_262_500_000_000
 KINDS = {"temperature": SensorType.TEMPERATURE, "pressure": SensorType.PRESSURE, "flow": SensorType.FLOW}
 
+GROUPS = {
+    "groups": [
+        {
+            "no": 10,
+            "name": "hot or high",
+            "kind": "vote",
+            "votes": 1,
+            "members": [
+                {"sensor_id": name, "rules": ["high", "rate_of_change"]} for name in ("temperature", "pressure")
+            ],
+        }
+    ],
+    "rests": [
+        {
+            "name": "no flow",
+            "while": {"sensor_id": "flow", "below": 2},
+            "alarms": [{"sensor_id": "pressure", "rules": ["low"]}],
+        }
+    ],
+}
+
 
 def entries() -> list[tuple[str, bytes]]:
     """Something of everything: a warm detector, alarms, a late one, a text, silence, commands, a sensor out of use."""
@@ -41,7 +62,7 @@ def entries() -> list[tuple[str, bytes]]:
         SensorConfig("flow", 9, "plant", "Flow", SensorType.FLOW, SensorStatus.INACTIVE, 15, T0_US, T0_US),
     ]
     return [
-        ("config", config_payload(sensors, facility_name="Plant", at_us=T0_US)),
+        ("config", config_payload(sensors, facility_name="Plant", groups=GROUPS, at_us=T0_US)),
         ("batch", native.encode_batch("plant", rows, T0_US + 4_801_000_000)),
         ("command", command("acknowledge", "7:high")),
         ("command", command("shelve", "8:stale", until_us=T0_US + 9_000_000_000)),

@@ -82,11 +82,21 @@ pub struct AlarmState {
 impl AlarmState {
     /// None: it is normal. Without a sensor it is the facility's.
     pub fn of(sensor: Option<&Sensor>, rule: Rule, alarm: &Alarm, priority: Priority) -> Option<Self> {
-        let sensor_no = sensor.map(|sensor| sensor.no);
+        let whose = (sensor.map(|sensor| sensor.no), sensor.map(|sensor| sensor.id.to_string()));
+        Self::by_number(whose, rule, alarm, priority)
+    }
+
+    /// The same of a group, which has a number and no id of a sensor.
+    pub fn by_number(
+        (sensor_no, sensor_id): (Option<i32>, Option<String>),
+        rule: Rule,
+        alarm: &Alarm,
+        priority: Priority,
+    ) -> Option<Self> {
         (!alarm.is_normal()).then(|| Self {
             alarm_key: alarm_key(sensor_no, rule.name()),
             sensor_no,
-            sensor_id: sensor.map(|sensor| sensor.id.to_string()),
+            sensor_id,
             rule: rule.name(),
             active: alarm.active,
             acknowledged: alarm.acknowledged,

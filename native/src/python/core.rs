@@ -175,10 +175,15 @@ impl FacilityCore {
                     .iter_told()
                     .map(|(rule, alarm)| AlarmState::of(Some(sensor), rule, &alarm, sensor.priority(rule)))
             });
+            let of_groups = core.groups.iter().flat_map(|group| {
+                group.alarms.iter().map(|(rule, alarm)| {
+                    AlarmState::by_number((Some(group.definition.no), None), rule, alarm, group.priority(rule))
+                })
+            });
             let of_facility =
                 AlarmState::of(None, facility_score::RULE, &core.facility_scorer.alarm, facility_score::PRIORITY);
             let silence = AlarmState::of(None, Rule::Silent, &core.silence.alarm, silence::PRIORITY);
-            Ok(of_sensors.chain([of_facility, silence]).flatten().collect())
+            Ok(of_sensors.chain(of_groups).chain([of_facility, silence]).flatten().collect())
         })
     }
 }

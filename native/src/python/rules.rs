@@ -4,6 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::groups::Definitions;
 use crate::instant::US_PER_S;
 use crate::rule_set::{RuleSets, Spec};
 use crate::rules;
@@ -18,6 +19,11 @@ fn rules_in_force<'py>(py: Python<'py>, sensor_type: &str, wanted_json: &str) ->
     let wanted: Wanted = serde_json::from_str(wanted_json).map_err(|error| PyValueError::new_err(error.to_string()))?;
     let set = RuleSets::default().get(type_index, &wanted).map_err(PyValueError::new_err)?;
     set.specs().iter().map(|spec| as_dict(py, spec, &set.unit)).collect()
+}
+
+#[pyfunction]
+fn check_groups(groups_json: &str) -> PyResult<()> {
+    Definitions::read(groups_json).map(|_| ()).map_err(PyValueError::new_err)
 }
 
 fn as_dict<'py>(py: Python<'py>, spec: &Spec, unit: &str) -> PyResult<Bound<'py, PyDict>> {
@@ -42,5 +48,6 @@ fn as_dict<'py>(py: Python<'py>, spec: &Spec, unit: &str) -> PyResult<Bound<'py,
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(check_groups, module)?)?;
     module.add_function(wrap_pyfunction!(rules_in_force, module)?)
 }
