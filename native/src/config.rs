@@ -5,7 +5,6 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::detection::{Detection, RawDetection};
-use crate::groups::Definitions;
 use crate::instant::{self, US_PER_S};
 use crate::limits::{INTERVAL_S_MAX, SETTING_MAX};
 use crate::rule_set::{RuleSet, RuleSets};
@@ -131,8 +130,8 @@ pub struct Config {
     /// Sensors that are not named are gone.
     pub complete: bool,
     pub sensors: Vec<SensorUpsert>,
-    /// Several sensors together, with the text of it; none: as before.
-    pub groups: Option<(String, Definitions)>,
+    /// Several sensors together, as `groups` reads it; empty: there are none, none: as before.
+    pub groups: Option<String>,
 }
 
 impl Config {
@@ -144,15 +143,8 @@ impl Config {
         }
         let mut sets = RuleSets::default();
         let sensors = raw.sensors.into_iter().map(|raw| SensorUpsert::of(raw, &mut sets)).collect::<Result<_, _>>()?;
-        let text = match raw.groups {
-            Some(groups) => Some(groups.to_string()),
-            None => raw.complete.then(String::new),
-        };
-        let groups = text.map(|text| match text.is_empty() {
-            true => Ok((text, Definitions::default())),
-            false => Definitions::read(&text).map(|read| (text, read)),
-        });
-        let groups = groups.transpose().map_err(|error| PayloadError(format!("config: {error}")))?;
+        let no_groups = raw.complete.then(String::new);
+        let groups = raw.groups.map(|groups| groups.to_string()).or(no_groups);
         let (version, facility_name) = (raw.version, raw.facility_name);
         Ok(Self { version, facility_name, at_us: raw.at_us, complete: raw.complete, sensors, groups })
     }

@@ -13,7 +13,7 @@ use crate::detector::Scorer;
 use crate::effects::Effects;
 use crate::entry::EntryKind;
 use crate::facility_score::{self, FacilityScorer};
-use crate::groups::{Groups, Places, Plant};
+use crate::groups::{Definitions, Groups, Places, Plant};
 use crate::journal::{alarm_key, ToldAlarm};
 use crate::rule::{Owner, Rule};
 use crate::sensor::{Sensor, Surroundings};
@@ -208,6 +208,8 @@ impl Core {
 
     fn configure<S: Sink>(&mut self, config: &Config, sink: &mut S) -> Result<(), PayloadError> {
         self.check_numbers(config)?;
+        let defined = config.groups.as_deref().map(|text| Definitions::read(text).map(|read| (text, read)));
+        let defined = defined.transpose().map_err(|error| PayloadError(format!("config: {error}")))?;
         self.config_version = config.version;
         if config.facility_name.is_some() {
             self.facility_name.clone_from(&config.facility_name);
@@ -248,7 +250,7 @@ impl Core {
             around: &around,
             version: config.version,
         };
-        if let Some((text, definitions)) = &config.groups {
+        if let Some((text, definitions)) = &defined {
             self.groups.define(text, definitions, at_us, plant, sink);
         }
         self.groups.watch(&self.index_by_id);

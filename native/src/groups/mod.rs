@@ -236,10 +236,7 @@ impl Groups {
 
     pub fn load(reader: &mut Reader<'_>, places: &Places) -> Wire<Self> {
         let text = reader.text()?.to_owned();
-        let definitions = match text.as_str() {
-            "" => Definitions::default(),
-            text => Definitions::read(text).map_err(WireError::new)?,
-        };
+        let definitions = Definitions::read(&text).map_err(WireError::new)?;
         let groups = definitions.groups.into_iter().map(|definition| Group::load(definition, reader));
         let groups = groups.collect::<Wire<_>>()?;
         let rests = definitions.rests.into_iter().map(|definition| Rest::load(definition, reader));
