@@ -378,6 +378,7 @@ class FacilityState:
 
     detection   by type of sensor: what a sensor that arrives begins with
     rules       the same of its alarms, as SensorConfig.settings
+    groups      what several sensors are judged by together, as `native` reads it
     removed     when each sensor was removed that the facility once had
     removed_us  when a facility of this id was removed before this one was made; -1: never
     """
@@ -391,5 +392,6 @@ class FacilityState:
     last_commit_no: int
     detection: Mapping[SensorType, Detection] = field(default_factory=dict)
     rules: Mapping[SensorType, Mapping[str, object]] = field(default_factory=dict)
+    groups: Mapping[str, object] = field(default_factory=dict)
     removed: Mapping[str, int] = field(default_factory=dict)
     removed_us: int = -1

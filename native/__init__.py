@@ -9,6 +9,7 @@ parse_time(text)                                            the one reader of ti
 first_control(text), escape_controls(text)                   what is no text to read, and how it is shown
 CopyDecoder([(name, kind), ...])                            PostgreSQL's binary COPY to Arrow
 SensorPlaces(numbers, facility_ids, sensor_ids).in_order(rows)   readings in the order of an export, with their ids
+check_groups(groups_json)                                    whether groups of sensors can hold
 rules_in_force(sensor_type, wanted_json)                     what alarm rules a sensor would have
 ID_BYTES_MAX, INTERVAL_S_MAX, ...                           limits that the core holds, for whoever asks before it
 
@@ -57,6 +58,7 @@ from native._native import (
     TimeRefused,
     batch_info,
     batch_rows,
+    check_groups,
     decode,
     detection_defaults,
     downsample_lttb,
@@ -109,6 +111,7 @@ __all__ = [
     "TimeRefused",
     "batch_info",
     "batch_rows",
+    "check_groups",
     "decode",
     "detection_defaults",
     "downsample_lttb",

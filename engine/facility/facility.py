@@ -214,11 +214,12 @@ class Facility:
         if state is None:
             raise FacilityGone(f"there is no facility {self.facility_id}")
         self._epoch = state.epoch
-        config = payloads.config_payload(state.sensors, facility_name=state.config.name, at_us=self._clock.now_us())
+        name, groups, now_us = state.config.name, state.groups, self._clock.now_us()
+        config = payloads.config_payload(state.sensors, facility_name=name, groups=groups, at_us=now_us)
         # Who was retired meanwhile is known to a core that must be rebuilt, so that what is told next, that they are
         # retired, ends their alarms.
         before = [replace(sensor, is_retired=False) for sensor in state.sensors]
-        origin = payloads.config_payload(before, facility_name=state.config.name, at_us=self._clock.now_us())
+        origin = payloads.config_payload(before, facility_name=name, groups=groups, at_us=now_us)
         recovered = await recovered_core(state, self._core_settings, origin, self._historian, self._native)
         self._core = recovered.core
         self._commit_no = state.last_commit_no

@@ -73,6 +73,7 @@ async def _read_state(connection: Any, facility_id: str, epoch: int) -> Facility
     rules = await connection.fetch(SQL["rules_of"], facility_id)
     of_type = {SensorType(row["sensor_type"]): json.loads(row["settings"]) for row in rules if row["sensor_type"]}
     of_sensor = {row["sensor_id"]: json.loads(row["settings"]) for row in rules if row["sensor_id"]}
+    groups = await connection.fetchval(SQL["groups_of"], facility_id)
     point = await connection.fetchrow(SQL["checkpoint_get"], facility_id)
     checkpoint = Checkpoint(point["commit_no"], point["core_version"], point["state"]) if point else None
     covered = checkpoint.commit_no if checkpoint else 0
@@ -101,6 +102,7 @@ async def _read_state(connection: Any, facility_id: str, epoch: int) -> Facility
         last_commit_no=log[-1].commit_no if log else covered,
         detection={SensorType(row["sensor_type"]): _detection(row) for row in by_type},
         rules=of_type,
+        groups=json.loads(groups) if groups else {},
         removed={row["subject_id"]: row["removed_at"] for row in removals if row["kind"] == "sensor"},
         removed_us=next((row["removed_at"] for row in removals if row["kind"] == "facility"), -1),
     )

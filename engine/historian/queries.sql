@@ -243,6 +243,9 @@ FROM detection_settings WHERE facility_id = $1 AND sensor_type IS NOT NULL;
 SELECT DISTINCT ON (sensor_type, sensor_id) sensor_type, sensor_id, settings
 FROM sensor_rules WHERE facility_id = $1 ORDER BY sensor_type, sensor_id, id DESC;
 
+-- name: groups_of
+SELECT settings FROM facility_groups WHERE facility_id = $1 ORDER BY id DESC LIMIT 1;
+
 -- name: checkpoint_get
 SELECT commit_no, core_version, state FROM checkpoints WHERE facility_id = $1;
 

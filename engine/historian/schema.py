@@ -311,6 +311,20 @@ sensor_rules = Table(
     Index("sensor_rules_sensor_id_idx", "sensor_id", "id"),
 )
 
+# What several sensors of a facility are judged by together, as the core reads it: votes and the like, and what is
+# suppressed by design. Never changed: the newest row of a facility holds, the others say what held before.
+facility_groups = Table(
+    "facility_groups",
+    metadata,
+    _identity(),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), nullable=False),
+    Column("settings", JSONB, nullable=False),
+    Column("set_at", Time, nullable=False, server_default=sa.func.now()),
+    Column("set_by", Text, nullable=False),
+    Column("set_by_name", Text, nullable=False),
+    Index("facility_groups_facility_id_idx", "facility_id", "id"),
+)
+
 # --- readings ---------------------------------------------------------------------------------------------------------
 
 # Partitioned by UTC day (engine/historian/partitions.py); no foreign key: the commit checks sensor_no set-wise.

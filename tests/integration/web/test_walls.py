@@ -57,6 +57,7 @@ SEEN: dict[str, Any] = {
     "detection_settings": 2,
     "detection_versions": 2,
     "sensor_rules": 2,
+    "facility_groups": 1,
     "alarm_commands": 1,
     "shift_notes": 1,
     "parked": 0,
@@ -85,6 +86,8 @@ INSERT INTO sensor_rules (facility_id, sensor_type, settings, set_by, set_by_nam
 SELECT id, 'Temperature', '{{}}', 'user:1', 'admin' FROM facilities;
 INSERT INTO sensor_rules (facility_id, sensor_id, settings, set_by, set_by_name)
 SELECT facility_id, id, '{{}}', 'user:1', 'admin' FROM sensors;
+INSERT INTO facility_groups (facility_id, settings, set_by, set_by_name)
+SELECT id, '{{}}', 'user:1', 'admin' FROM facilities;
 INSERT INTO alarm_commands (command_id, facility_id, alarm_key, command, asked_at, actor, actor_name, reason, state,
     refusal)
 SELECT id, id, 'high', 'comment', now(), 'user:1', 'admin', '{mark}', 'done', '' FROM facilities;
