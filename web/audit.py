@@ -41,6 +41,7 @@ class Action(StrEnum):
     ALARM_COMMANDED = "alarm.commanded"
     RULES_UPDATED = "rules.updated"
     SHIFT_NOTED = "shift.noted"
+    GROUPS_UPDATED = "groups.updated"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
     CHANNEL_CREATED = "notification_channel.created"

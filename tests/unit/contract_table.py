@@ -251,6 +251,8 @@ ADDITIVE = {
     "GET /acknowledge",
     "POST /acknowledge",
     *(f"{method} /rules/{what}" for method in ("GET", "PUT", "DELETE") for what in DETECTION),
+    "GET /groups/facility/{facility_id}",
+    "PUT /groups/facility/{facility_id}",
     "GET /sensor-records",
     "GET /sensor-readings/{sensor_id}",
     "GET /exports/{dataset}",

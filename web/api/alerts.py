@@ -17,11 +17,13 @@ from web.wire.explanations import explained
 
 noun = Noun("alerts", "What went wrong, newest first")
 
-# Every alert here has a sensor: one of the facility as a whole shows its foremost contributor. One of the system itself
+# Every alert here has a sensor: one of several sensors, or of the facility as a whole, shows its foremost contributor.
+# One of the system itself
 # has no place in these shapes; notifications carry it.
-_SHOWN = """coalesce(e.sensor_no,
-       (SELECT foremost.sensor_no FROM sensors foremost
-         WHERE foremost.id = e.explanation #>> '{contributors,0,sensor_id}'))"""
+_SHOWN = """CASE WHEN e.explanation ? 'contributors'
+       THEN (SELECT foremost.sensor_no FROM sensors foremost
+              WHERE foremost.id = e.explanation #>> '{contributors,0,sensor_id}')
+       ELSE e.sensor_no END"""
 # To be counted, all of them are joined at once. To be listed, the newest few: row-level security lets an index serve a
 # join by a plain column only, and OFFSET keeps PostgreSQL from putting the expression back into the join.
 _COUNTED = f" FROM alarm_events e JOIN sensors s ON s.sensor_no = {_SHOWN}"

@@ -48,6 +48,7 @@ AUDITED = {
         for method in ("PUT", "DELETE")
         for what in ("sensor/{sensor_id}", "facility/{facility_id}")
     },
+    "PUT /groups/facility/{facility_id}": Action.GROUPS_UPDATED,
     "POST /alarm-commands/{facility_id}": Action.ALARM_COMMANDED,
     "POST /shift-notes/{facility_id}": Action.SHIFT_NOTED,
     "POST /notification-channels": Action.CHANNEL_CREATED,

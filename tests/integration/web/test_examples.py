@@ -74,6 +74,24 @@ NIGHTLY = {
     "zone": "Europe/Berlin",
 }
 OF_SENSOR = {"budget_days": 5, "warming_readings": 1000}
+GROUPS = {
+    "groups": [
+        {
+            "name": "Gas in hall 2",
+            "kind": "vote",
+            "votes": 1,
+            "members": [{"sensor_id": SENSOR, "rules": ["high", "high_high"]}],
+            "priority": "critical",
+        }
+    ],
+    "rests": [
+        {
+            "name": "compressor stopped",
+            "while": {"sensor_id": OTHER_SENSOR, "is": "Stopped"},
+            "alarms": [{"sensor_id": SENSOR, "rules": ["low"]}],
+        }
+    ],
+}
 STRICTER = {"rules": [{"rule": "high", "limit": 24, "priority": "high", "source": "operating handbook 3.2"}]}
 RANGE = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "freq": "15S", "aggregation": "mean"}
 PART = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "order": "asc", "limit": 2}
@@ -107,6 +125,8 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ),
     ("PUT /rules/facility/{facility_id}", {"facility_id": FACILITY}, {}, {"sensor_type": "Temperature", **STRICTER}),
     ("GET /rules/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),
+    ("PUT /groups/facility/{facility_id}", {"facility_id": FACILITY}, {}, GROUPS),
+    ("GET /groups/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),
     ("PUT /rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, STRICTER),
     ("GET /rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, None),
     ("DELETE /rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, None),
