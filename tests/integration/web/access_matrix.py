@@ -289,6 +289,7 @@ class Walker:
         return {}
 
     def value(self, name: str, schema: dict[str, Any], place: str) -> Any:
+        voter = {"sensor_id": f"{place} sensor", "rules": ["high"]}
         known = {
             "user_id": 1,
             "facility_id": place,
@@ -310,6 +311,8 @@ class Walker:
             "returned": False,
             "wait_s": 0,
             "rules": [{"rule": "high", "limit": 24}],
+            "groups": [{"name": "hall", "kind": "vote", "votes": 1, "members": [voter]}],
+            "rests": [{"name": "stopped", "while": {"sensor_id": voter["sensor_id"], "below": 2}, "alarms": [voter]}],
             "expected_freq": "15S",
             "physical_low": -40,
             "physical_high": 120,

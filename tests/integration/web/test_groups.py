@@ -32,6 +32,7 @@ async def put(web: Web, headers: dict[str, str], **body: Any) -> Any:
 async def test_groups_are_set_as_a_whole_and_keep_their_numbers(database_url: str, tmp_path: Path) -> None:
     async with web_server(database_url, tmp_path) as web:
         await web.facility("n")
+        await web.database.execute("INSERT INTO facility_epochs VALUES ('n', 0)")
         await web.sensor("n1", "n")
         await web.sensor("n2", "n")
         user_id, editor, _ = await web.user("eve", ("n", "Edit"))
