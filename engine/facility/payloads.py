@@ -50,7 +50,12 @@ def config_payload(
     """
     upserts = [_upsert(sensor) for sensor in sensors]
     is_complete = facility_name is not None
-    config = {"version": RULES_VERSION, "facility_name": facility_name, "at_us": at_us, "sensors": upserts}
+    config: dict[str, object] = {
+        "version": RULES_VERSION,
+        "facility_name": facility_name,
+        "at_us": at_us,
+        "sensors": upserts,
+    }
     config |= {"complete": True} if is_complete else {}
     config |= {"groups": groups} if groups else {}
     return json.dumps(config, separators=(",", ":")).encode()

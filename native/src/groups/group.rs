@@ -235,9 +235,11 @@ impl Group {
         let Tale { what, reason, mut fields } = tale();
         let said = if transition == Transition::Returned { "no longer " } else { "" };
         let message = format!("{}: {said}{}: {what}", self.named(around), rule.kind().standing);
-        fields["rule"] = rule.name().into();
-        fields["group"] = self.definition.name.as_str().into();
-        fields["reason"] = reason.as_str().into();
+        if let Some(fields) = fields.as_object_mut() {
+            fields.insert("rule".into(), rule.name().into());
+            fields.insert("group".into(), self.definition.name.as_str().into());
+            fields.insert("reason".into(), reason.as_str().into());
+        }
         if let Some(spec) = self.spec(rule) {
             spec.explain(&mut fields);
         }
@@ -250,7 +252,10 @@ impl Group {
     /// With the sensor at which it is shown by whoever knows sensors only.
     fn shown_at(&self, fields: &Value) -> Value {
         let mut fields = fields.clone();
-        fields["contributors"] = contributors(self.definition.kind.sensors().get(..1).unwrap_or_default()).into();
+        if let Some(fields) = fields.as_object_mut() {
+            let foremost = contributors(self.definition.kind.sensors().get(..1).unwrap_or_default());
+            fields.insert("contributors".into(), foremost.into());
+        }
         fields
     }
 
