@@ -22,6 +22,8 @@ from engine.exports.snapshot import Snapshot
 from native import CopiedRows, CopyDecoder, SensorPlaces
 
 SLICE_ROWS: Final = 50_000
+PIECES_AHEAD: Final = 1
+"""Beside one a connection: so that PostgreSQL has something to do while whoever writes is slow."""
 _KEYS: Final = {"facility_id", "sensor_id"}
 """Columns of a reading that follow from its sensor's number."""
 
@@ -226,7 +228,7 @@ async def _in_order(
     try:
         for piece in pieces:
             running.append(asyncio.create_task(one(piece)))
-            if len(running) > 2 * len(connections):
+            if len(running) > len(connections) + PIECES_AHEAD:
                 yield await running.popleft()
         while running:
             yield await running.popleft()
