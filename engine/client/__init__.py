@@ -47,6 +47,7 @@ from engine.client.figure_shapes import (
     Spread,
 )
 from engine.client.gasinsight import GasInSight
+from engine.client.groups import Groups
 from engine.client.report_shapes import FiguresReport, Handover, MonthlyReport, ReportEntry, ShiftNote
 from engine.client.reports import Reports
 from engine.client.shapes import (
@@ -62,7 +63,9 @@ from engine.client.shapes import (
     Explanation,
     Facility,
     FacilityDetection,
+    FacilityGroups,
     Gap,
+    GroupsVersion,
     KeyGrant,
     LiveAlert,
     Location,
@@ -103,12 +106,15 @@ __all__ = [
     "Explanation",
     "Facility",
     "FacilityDetection",
+    "FacilityGroups",
     "Figures",
     "FiguresOfDay",
     "FiguresReport",
     "Flood",
     "Gap",
     "GasInSight",
+    "Groups",
+    "GroupsVersion",
     "Handover",
     "Incident",
     "IncidentMember",

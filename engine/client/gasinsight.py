@@ -14,6 +14,7 @@ from engine.client.connection import Connection
 from engine.client.detection import Detection
 from engine.client.errors import NotSignedIn
 from engine.client.frames import frame_of
+from engine.client.groups import Groups
 from engine.client.history import SENSORS_AT_ONCE, Wanted, history_query, range_query
 from engine.client.reports import Reports
 from engine.client.session import ApiKey, Caller, Login, Session, TellTokens
@@ -76,6 +77,7 @@ class GasInSight(Asking):
         self._streams = Streams(self._caller)
         self.admin = Admin(self)
         self.detection = Detection(self)
+        self.groups = Groups(self)
         self.alarms = Alarms(self, self._streams)
         self.reports = Reports(self)
 

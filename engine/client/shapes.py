@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -177,6 +177,25 @@ class SensorDetection(Shape):
     of_sensor: DetectionSettings
     of_type: DetectionSettings
     in_force: DetectionInForce
+
+
+class GroupsVersion(Shape):
+    """What was set once, and by whom; the newest holds."""
+
+    version: int
+    set_at: Time
+    set_by: str
+    set_by_name: str
+    settings: dict[str, Any]
+
+
+class FacilityGroups(Shape):
+    """`groups` and `rests` are as in docs/alarm-rules.md; a group's alarms have the ids `{no}:vote` and so on."""
+
+    facility_id: str
+    groups: list[dict[str, Any]]
+    rests: list[dict[str, Any]]
+    versions: list[GroupsVersion]
 
 
 class TypeDetection(Shape):

@@ -19,7 +19,7 @@ FACILITIES_MAX = 1_000
 RULES_MAX = 50
 AFTER_MINUTES_MAX = 1_440
 SECRET_CHARACTERS_MIN = 16
-WAIT_S_MAX = 30
+WAIT_S_MAX = 8
 BODY_BYTES_MAX = 262_144
 """So many facilities, whose ids may have 200 characters each."""
 
@@ -158,7 +158,7 @@ class NewSubscription(BaseModel):
     )
     least_priority: Priority = "low"
     returned: StrictBool = Field(False, description="the end of an alarm, too")
-    after_minutes: Annotated[int, Field(ge=0, le=AFTER_MINUTES_MAX)] = Field(
+    after_minutes: Annotated[int, Field(strict=True, ge=0, le=AFTER_MINUTES_MAX)] = Field(
         0, description="0: at once; else only what nobody has acknowledged so long after it was told"
     )
     days: Annotated[list[Annotated[int, Field(ge=1, le=7)]], Field(min_length=1, max_length=7)] = Field(
@@ -220,7 +220,7 @@ class Notifications(BaseModel):
 
 
 class NotificationTest(BaseModel):
-    wait_s: Annotated[float, Field(ge=0, le=WAIT_S_MAX)] = Field(
+    wait_s: Annotated[float, Field(strict=True, ge=0, le=WAIT_S_MAX)] = Field(
         5, description="how long to wait for what becomes of it"
     )
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 import native
-from engine.client import GasInSight
+from engine.client import FacilityGroups, GasInSight, Unusable
 from engine.clock import US_PER_S, SystemClock
 from engine.facility.host import FacilityHost
 from engine.historian.historian import Historian
@@ -27,15 +27,11 @@ pytestmark = pytest.mark.postgres
 VOTERS = ("v0", "v1", "v2")
 CALM = ["21.5"] * 3
 TWO_OF_THREE = {
-    "groups": [
-        {
-            "name": "Hall 2",
-            "kind": "vote",
-            "votes": 2,
-            "off_delay_s": 0,
-            "members": [{"sensor_id": name, "rules": ["high"]} for name in VOTERS],
-        }
-    ]
+    "name": "Hall 2",
+    "kind": "vote",
+    "votes": 2,
+    "off_delay_s": 0,
+    "members": [{"sensor_id": name, "rules": ["high"]} for name in VOTERS],
 }
 
 
@@ -70,18 +66,17 @@ async def hall(database_url: str, tmp_path: Path) -> AsyncIterator[Hall]:
         async with GasInSight(f"http://127.0.0.1:{web.port}", "edith@plant.example", "pw edith") as gis:
             made = Hall(web, gis, historian, host, "", start_us)
             await made.read_all(list(CALM))
-            made.alarm = f"{await set_groups(made, TWO_OF_THREE)}:vote"
+            held = await set_groups(made, TWO_OF_THREE)
+            made.alarm = f"{held.groups[0]['no']}:vote"
             async with carrying(web, historian, made):
                 yield made
         await historian.close()
 
 
-async def set_groups(hall: Hall, groups: dict[str, Any]) -> int:
-    answer = await hall.web.client.put("/groups/facility/f", headers=await hall.web.admin(), json=groups)
-    assert answer.status_code == 200, answer.text
+async def set_groups(hall: Hall, *groups: dict[str, Any]) -> FacilityGroups:
+    held = await hall.gis.groups.set_for_facility("f", groups)
     await hall.restart()
-    number: int = answer.json()["groups"][0]["no"]
-    return number
+    return held
 
 
 async def test_a_vote_lives_as_any_alarm_over_restarts(hall: Hall) -> None:
@@ -133,9 +128,23 @@ async def test_who_leaves_the_vote_is_seen_and_ends_nothing(hall: Hall) -> None:
 async def test_a_group_that_is_set_no_more_ends_its_alarms(hall: Hall) -> None:
     await hall.read_all(["26", "26", "21.5"])
     await hall.gis.alarms.acknowledge("f", hall.alarm)
-    answer = await hall.web.client.put("/groups/facility/f", headers=await hall.web.admin(), json={})
-    assert answer.status_code == 200, answer.text
-    await hall.restart()
+    await set_groups(hall)
     await hall.read_all(["26", "26", "21.5"])
     assert await hall.shown() == {}
     assert await hall.told() == ["activated", "acknowledged", "returned"]
+
+
+async def test_what_was_read_can_be_set_again_and_what_cannot_be_says_why(hall: Hall) -> None:
+    groups = hall.gis.groups
+    rest = {
+        "name": "stopped",
+        "while": {"not": {"sensor_id": "v1", "above": 2}},
+        "alarms": [{"sensor_id": "v0", "rules": ["low"]}],
+    }
+    await groups.set_for_facility("f", [TWO_OF_THREE], [rest])
+    before = await groups.of_facility("f")
+    assert await groups.set_for_facility("f", before.groups, before.rests) == before
+    assert [version.set_by_name for version in before.versions] == ["edith", "edith"]
+    with pytest.raises(Unusable, match="votes is 4"):
+        await groups.set_for_facility("f", [{**TWO_OF_THREE, "votes": 4}])
+    assert await groups.of_facility("f") == before
