@@ -22,7 +22,7 @@ use crate::wire::{put_bytes, Reader, Wire, WireError};
 use inputs::{Field, Print};
 use rest::Rest;
 
-/// Who asks something of a sensor, by place.
+/// Who asks something of a sensor.
 #[derive(Debug, Clone, PartialEq, Default)]
 struct Watch {
     groups: Vec<usize>,
@@ -39,7 +39,8 @@ pub struct Groups {
     text: String,
     groups: Vec<Group>,
     rests: Vec<Rest>,
-    watched: BTreeMap<u32, Watch>,
+    /// By the place of the sensor, because it is looked up with every reading.
+    watched: Vec<Option<Box<Watch>>>,
 }
 
 /// A facility while its groups are judged.
@@ -106,9 +107,14 @@ impl Groups {
     /// Where the sensors stand that they ask: after each configuration.
     pub fn watch(&mut self, places: &Places) {
         self.watched.clear();
+        if self.is_empty() {
+            return;
+        }
+        self.watched.resize(places.len(), None);
         for (number, group) in self.groups.iter().enumerate() {
             for place in group.definition.kind.sensors().into_iter().filter_map(|id| places.get(id)) {
-                let watch = self.watched.entry(*place).or_default();
+                let Some(slot) = self.watched.get_mut(*place as usize) else { continue };
+                let watch = slot.get_or_insert_default();
                 watch.groups.push(number);
                 watch.asks_values |= group.definition.kind.asks_values();
             }
@@ -118,17 +124,22 @@ impl Groups {
             let resting = rest.definition.alarms.iter().map(|(id, _)| (id.as_str(), false));
             for (id, asks_values) in asked.chain(resting) {
                 let Some(place) = places.get(id) else { continue };
-                let watch = self.watched.entry(*place).or_default();
+                let Some(slot) = self.watched.get_mut(*place as usize) else { continue };
+                let watch = slot.get_or_insert_default();
                 watch.rests.push(number);
                 watch.asks_values |= asks_values;
             }
         }
     }
 
+    fn watch_at(&self, place: u32) -> Option<&Watch> {
+        self.watched.get(place as usize)?.as_deref()
+    }
+
     /// After a reading of the sensor at this place.
     #[inline]
     pub fn after_reading<S: Sink>(&mut self, place: u32, plant: &mut Plant<'_>, sink: &mut S) {
-        if self.watched.contains_key(&place) {
+        if self.watch_at(place).is_some() {
             self.judge_at(place, plant, sink);
         }
     }
@@ -137,7 +148,7 @@ impl Groups {
         let Some(sensor) = plant.sensors.get(place as usize) else { return };
         let at_us = sensor.newest.as_ref().map_or(0, |newest| newest.tracked_at_us);
         let print = Some(Print::of(sensor, plant.around));
-        let Some(watch) = self.watched.get_mut(&place) else { return };
+        let Some(watch) = self.watched.get_mut(place as usize).and_then(Option::as_mut) else { return };
         let waits = |number: &usize| self.groups.get(*number).is_some_and(Group::is_waiting);
         let is_due = watch.asks_values || watch.print != print || watch.groups.iter().any(waits);
         watch.print = print;
@@ -154,25 +165,25 @@ impl Groups {
 
     /// What was judged last is not what its last reading made of it.
     fn forget_print(&mut self, place: u32) {
-        if let Some(watch) = self.watched.get_mut(&place) {
+        if let Some(watch) = self.watched.get_mut(place as usize).and_then(Option::as_mut) {
             watch.print = None;
         }
     }
 
     fn forget_prints(&mut self) {
-        self.watched.values_mut().for_each(|watch| watch.print = None);
+        self.watched.iter_mut().flatten().for_each(|watch| watch.print = None);
     }
 
     /// All that asks this sensor, and then all that asks those whose alarms were suppressed or given back by it.
     fn judge_of<S: Sink>(&mut self, place: u32, at_us: i64, plant: &mut Plant<'_>, sink: &mut S) {
-        let Some(watch) = self.watched.get(&place) else { return };
+        let Some(watch) = self.watch_at(place) else { return };
         let mut groups = watch.groups.clone();
         for number in watch.rests.clone() {
             let Some(rest) = self.rests.get_mut(number) else { continue };
             let touched = rest.judge(at_us, plant.sensors, plant.places, plant.around, sink);
             for place in touched {
                 self.forget_print(place);
-                groups.extend(self.watched.get(&place).map_or(&[][..], |watch| &watch.groups));
+                groups.extend(self.watch_at(place).map_or(&[][..], |watch| &watch.groups));
             }
         }
         groups.sort_unstable();
@@ -225,7 +236,11 @@ impl Groups {
 
     pub fn heap_bytes(&self) -> usize {
         let groups: usize = self.groups.iter().map(|group| size_of::<Group>() + group.alarms.heap_bytes()).sum();
-        groups + 3 * self.text.len() + self.rests.len() * size_of::<Rest>() + self.watched.len() * size_of::<Watch>()
+        groups
+            + 3 * self.text.len()
+            + self.rests.len() * size_of::<Rest>()
+            + self.watched.len() * size_of::<usize>()
+            + self.watched.iter().flatten().count() * size_of::<Watch>()
     }
 
     pub fn save(&self, out: &mut Vec<u8>) {
@@ -241,7 +256,7 @@ impl Groups {
         let groups = groups.collect::<Wire<_>>()?;
         let rests = definitions.rests.into_iter().map(|definition| Rest::load(definition, reader));
         let rests = rests.collect::<Wire<_>>()?;
-        let mut all = Self { text, groups, rests, watched: BTreeMap::new() };
+        let mut all = Self { text, groups, rests, watched: Vec::new() };
         all.watch(places);
         Ok(all)
     }
