@@ -48,6 +48,17 @@ from engine.client.figure_shapes import (
 )
 from engine.client.gasinsight import GasInSight
 from engine.client.groups import Groups
+from engine.client.notification_shapes import (
+    Channel,
+    Mail,
+    NewChannel,
+    NewSubscription,
+    Notification,
+    Subscription,
+    Teams,
+    Webhook,
+)
+from engine.client.notifications import Notifications
 from engine.client.report_shapes import FiguresReport, Handover, MonthlyReport, ReportEntry, ShiftNote
 from engine.client.reports import Reports
 from engine.client.shapes import (
@@ -95,6 +106,7 @@ __all__ = [
     "AlertWithDetails",
     "Analytics",
     "ApiKey",
+    "Channel",
     "ChartEntry",
     "ClientError",
     "Commanded",
@@ -123,11 +135,16 @@ __all__ = [
     "KeyGrant",
     "LiveAlert",
     "Location",
+    "Mail",
     "Measure",
     "MonthlyReport",
+    "NewChannel",
+    "NewSubscription",
     "NotFound",
     "NotPermitted",
     "NotSignedIn",
+    "Notification",
+    "Notifications",
     "Offender",
     "Part",
     "Permission",
@@ -146,10 +163,13 @@ __all__ = [
     "ShiftNote",
     "Spread",
     "StoredReading",
+    "Subscription",
+    "Teams",
     "Tokens",
     "TooManyRequests",
     "TypeDetection",
     "Unusable",
     "User",
     "ViewSays",
+    "Webhook",
 ]

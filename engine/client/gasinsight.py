@@ -16,6 +16,7 @@ from engine.client.errors import NotSignedIn
 from engine.client.frames import frame_of
 from engine.client.groups import Groups
 from engine.client.history import SENSORS_AT_ONCE, Wanted, history_query, range_query
+from engine.client.notifications import Notifications
 from engine.client.reports import Reports
 from engine.client.session import ApiKey, Caller, Login, Session, TellTokens
 from engine.client.shapes import (
@@ -80,6 +81,7 @@ class GasInSight(Asking):
         self.groups = Groups(self)
         self.alarms = Alarms(self, self._streams)
         self.reports = Reports(self)
+        self.notifications = Notifications(self)
 
     async def __aenter__(self) -> GasInSight:
         return self
