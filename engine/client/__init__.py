@@ -61,6 +61,16 @@ from engine.client.notification_shapes import (
 from engine.client.notifications import Notifications
 from engine.client.report_shapes import FiguresReport, Handover, MonthlyReport, ReportEntry, ShiftNote
 from engine.client.reports import Reports
+from engine.client.rule_shapes import (
+    FacilityRules,
+    RuleChange,
+    RuleInForce,
+    RuleSettings,
+    RulesVersion,
+    SensorRules,
+    TypeRules,
+)
+from engine.client.rules import Rules
 from engine.client.shapes import (
     Alert,
     AlertWithDetails,
@@ -119,6 +129,7 @@ __all__ = [
     "Facility",
     "FacilityDetection",
     "FacilityGroups",
+    "FacilityRules",
     "Figures",
     "FiguresOfDay",
     "FiguresReport",
@@ -155,8 +166,14 @@ __all__ = [
     "Refused",
     "ReportEntry",
     "Reports",
+    "RuleChange",
+    "RuleInForce",
+    "RuleSettings",
+    "Rules",
+    "RulesVersion",
     "Sensor",
     "SensorDetection",
+    "SensorRules",
     "ServerAway",
     "ServerError",
     "ServerFailed",
@@ -168,6 +185,7 @@ __all__ = [
     "Tokens",
     "TooManyRequests",
     "TypeDetection",
+    "TypeRules",
     "Unusable",
     "User",
     "ViewSays",
