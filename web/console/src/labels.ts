@@ -1,7 +1,5 @@
 // What sensors are called on the screen: hubs name them by their ids, which say nothing to people.
-export function spaced(type: string): string {
-  return type.replace(/([a-z])([A-Z])/g, (_, end: string, begin: string) => `${end} ${begin.toLowerCase()}`);
-}
+import { typeName } from "./i18n/types";
 
 interface Named {
   id: string | null;
@@ -12,5 +10,5 @@ interface Named {
 export function sensorLabel({ id, name, type }: Named): string | null {
   if (id === null) return null;
   if (name !== null && name !== `Sensor ${id}`) return name;
-  return type === null ? (name ?? id) : `${spaced(type)} ${id.slice(0, 4)}`;
+  return type === null ? (name ?? id) : `${typeName(type)} ${id.slice(0, 4)}`;
 }

@@ -7,6 +7,16 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** Acknowledgement */
+        Acknowledgement: {
+            /** Token */
+            token: string;
+            /**
+             * Event Id
+             * @description of the alarm in the message
+             */
+            event_id: number;
+        };
         /**
          * AlarmCommandState
          * @description `done`: it is in force. `waiting`: it will be, as soon as its facility can. `alarm`: as it is now, if it ever was
@@ -43,6 +53,14 @@ export interface components {
             by_design: number;
             /** Out Of Service */
             out_of_service: number;
+        };
+        /**
+         * AlarmFigures
+         * @description One for each window that was asked for, the shortest first.
+         */
+        AlarmFigures: {
+            /** Figures */
+            figures: components["schemas"]["Figures"][];
         };
         /**
          * AlarmFrame
@@ -146,6 +164,31 @@ export interface components {
             limit: number | null;
             /** Last Event Id */
             last_event_id: number;
+        };
+        /**
+         * AlarmTally
+         * @description What happened, counted.
+         *
+         *     activations       that people were told of: the load
+         *     silent            that nobody was told of, while they were suppressed or something else told of them
+         *     re_alarmed        told again, as nobody had acknowledged; no part of the load
+         *     past              that were over before they could be told
+         *     acknowledged      of the activations, in the range
+         *     returned          ends of what people were told of
+         */
+        AlarmTally: {
+            /** Activations */
+            activations: number;
+            /** Silent */
+            silent: number;
+            /** Re Alarmed */
+            re_alarmed: number;
+            /** Past */
+            past: number;
+            /** Acknowledged */
+            acknowledged: number;
+            /** Returned */
+            returned: number;
         };
         /**
          * AlarmWithHistory
@@ -373,6 +416,74 @@ export interface components {
             /** Total */
             total: number;
         };
+        /**
+         * Channel
+         * @description host       whom it goes to: the receiver of a webhook, or the mail server
+         *     port, security, user, sender, to: of mail
+         */
+        Channel: {
+            /** Id */
+            id: number;
+            /** Name */
+            name: string;
+            kind: components["schemas"]["ChannelKind"];
+            /** Enabled */
+            enabled: boolean;
+            /** Acknowledge */
+            acknowledge: boolean;
+            /** Host */
+            host: string;
+            /** Port */
+            port: number | null;
+            /** Security */
+            security: string | null;
+            /** User */
+            user: string | null;
+            /** Sender */
+            sender: string | null;
+            /** To */
+            to: string[];
+            /**
+             * Created At
+             * @description UTC without suffix
+             */
+            created_at: string;
+        };
+        /**
+         * ChannelChanges
+         * @description What is absent stays. A part that is given replaces that part whole, its secrets too.
+         */
+        ChannelChanges: {
+            /**
+             * Name
+             * @default null
+             */
+            name: string | null;
+            /**
+             * Enabled
+             * @description false: nothing is told over it
+             * @default null
+             */
+            enabled: boolean | null;
+            /**
+             * Acknowledge
+             * @description whether messages hold a link that acknowledges
+             * @default null
+             */
+            acknowledge: boolean | null;
+            /** @default null */
+            webhook: components["schemas"]["Webhook"] | null;
+            /** @default null */
+            mail: components["schemas"]["Mail"] | null;
+            /** @default null */
+            teams: components["schemas"]["Teams"] | null;
+        };
+        /**
+         * ChannelKind
+         * @description How people are told.
+         * @enum {string}
+         */
+        ChannelKind: "webhook" | "mail" | "teams";
         /** ChartData */
         ChartData: {
             /** Status Data */
@@ -420,7 +531,7 @@ export interface components {
          * @description What may be asked of an alarm.
          * @enum {string}
          */
-        Command: "acknowledge" | "comment" | "assign" | "shelve" | "unshelve" | "suppress" | "unsuppress" | "out_of_service" | "return_to_service" | "reset";
+        Command: "acknowledge" | "comment" | "assign" | "shelve" | "unshelve" | "suppress" | "unsuppress" | "out_of_service" | "return_to_service" | "reset" | "verdict";
         /**
          * Contributor
          * @description A sensor's part in what is unusual about its facility.
@@ -749,6 +860,84 @@ export interface components {
          * @enum {string}
          */
         FacilityType: "DrillingRig" | "Pipelines" | "TankFarm" | "UndergroundStorage" | "ProcessingPlant" | "ImportTerminal" | "ExportTerminal";
+        /**
+         * Figures
+         * @description Of a range by event time, both ends within.
+         *
+         *     window      null: the range was asked for by its ends
+         *     floods      the longest first, at most 20 of them
+         *     offenders   who was heard most often, at most 10
+         *     stale       which have stood longest at the end, of those above 24 hours, at most 10
+         *     days        every UTC day of the range
+         */
+        Figures: {
+            /** Window */
+            window: ("10m" | "24h" | "30d") | null;
+            /**
+             * Start
+             * @description UTC without suffix
+             */
+            start: string;
+            /**
+             * End
+             * @description UTC without suffix
+             */
+            end: string;
+            tally: components["schemas"]["AlarmTally"];
+            /** Measures */
+            measures: components["schemas"]["Measure"][];
+            acknowledged_after: components["schemas"]["Spread"];
+            stood: components["schemas"]["Spread"];
+            /** Floods */
+            floods: components["schemas"]["Flood"][];
+            /** Offenders */
+            offenders: components["schemas"]["Offender"][];
+            /** Stale */
+            stale: components["schemas"]["Offender"][];
+            /** Days */
+            days: components["schemas"]["FiguresOfDay"][];
+        };
+        /**
+         * FiguresOfDay
+         * @description Of a UTC day, as far as it is in the range.
+         */
+        FiguresOfDay: {
+            /**
+             * Day
+             * Format: date
+             */
+            day: string;
+            /** Activations */
+            activations: number;
+            /** Flood S */
+            flood_s: number;
+            /**
+             * Stale
+             * @description different ones that stood for more than 24 hours at some moment of it
+             */
+            stale: number;
+        };
+        /** FiguresReport */
+        FiguresReport: {
+            /** Month */
+            month: string;
+            figures: components["schemas"]["Figures"];
+        };
+        /**
+         * Flood
+         * @description More alarms than anybody can read. `ended` is null while it goes on.
+         */
+        Flood: {
+            /**
+             * Began
+             * @description UTC without suffix
+             */
+            began: string;
+            /** Ended */
+            ended: string | null;
+            /** Activations */
+            activations: number;
+        };
         /** Grid */
         Grid: {
             /** Records */
@@ -794,6 +983,61 @@ export interface components {
         Grids: {
             /** Grids */
             grids: components["schemas"]["GridOfSensor"][];
+        };
+        /**
+         * Handover
+         * @description What the next shift has to know. `counts` and what stands are of now, the rest is of the range.
+         */
+        Handover: {
+            /**
+             * Start
+             * @description UTC without suffix
+             */
+            start: string;
+            /**
+             * End
+             * @description UTC without suffix
+             */
+            end: string;
+            counts: components["schemas"]["AlarmCounts"];
+            /** Entries */
+            entries: components["schemas"]["HandoverEntry"][];
+        };
+        /**
+         * HandoverEntry
+         * @description stands: not normal now. kept_back: shelved, suppressed or out of service now. happened: in the range.
+         */
+        HandoverEntry: {
+            /** Facility Id */
+            facility_id: string;
+            /** Facility Name */
+            facility_name: string | null;
+            /** Alarm Id */
+            alarm_id: string | null;
+            /** Sensor Id */
+            sensor_id: string | null;
+            /** Sensor Name */
+            sensor_name: string | null;
+            /** What */
+            what: string;
+            /**
+             * Since
+             * @description UTC without suffix
+             */
+            since: string;
+            /** Until */
+            until: string | null;
+            /** Seconds */
+            seconds: number;
+            /** By */
+            by: string | null;
+            /** Why */
+            why: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "stands" | "kept_back" | "happened" | "note";
         };
         /**
          * Incident
@@ -908,7 +1152,7 @@ export interface components {
          *
          *     event_time    when it happened; recorded_at: when it was stored
          *     actor         `system`, or `user:` or `key:` and an id
-         *     until …       what a command said
+         *     until …       what a command said; `verdict` of the activation `about_event_id`
          *     explanation   why, where a reading is the cause
          */
         JournalEntry: {
@@ -961,6 +1205,16 @@ export interface components {
             assignee: string | null;
             /** Work Order */
             work_order: string | null;
+            /**
+             * Verdict
+             * @default null
+             */
+            verdict: string | null;
+            /**
+             * About Event Id
+             * @default null
+             */
+            about_event_id: number | null;
             explanation: components["schemas"]["Explanation"] | null;
         };
         /** KeyGrant */
@@ -983,6 +1237,121 @@ export interface components {
             longitude: number;
             /** Latitude */
             latitude: number;
+        };
+        /** Mail */
+        Mail: {
+            /** Host */
+            host: string;
+            /**
+             * Port
+             * @default 587
+             */
+            port: number;
+            /**
+             * Security
+             * @description `none`: without a login only
+             * @default starttls
+             * @enum {string}
+             */
+            security: "starttls" | "tls" | "none";
+            /**
+             * User
+             * @default null
+             */
+            user: string | null;
+            /**
+             * Password
+             * @default null
+             */
+            password: string | null;
+            /**
+             * Sender
+             * @example a@b.org
+             */
+            sender: string;
+            /**
+             * To
+             * @description one mail for each
+             */
+            to: string[];
+        };
+        /**
+         * Measure
+         * @description One figure beside its target.
+         *
+         *     value   null: there is nothing to say it of
+         *     met     null: nobody can say; of shares, where there are too few alarms
+         */
+        Measure: {
+            /** Name */
+            name: string;
+            /** Value */
+            value: number | null;
+            /** Unit */
+            unit: string;
+            /** Target */
+            target: string;
+            /** Met */
+            met: boolean | null;
+        };
+        /**
+         * MonthlyEntry
+         * @description off_scan: taken out of service or deactivated. not_reporting: silent, or nothing that can be used. inhibited:
+         *     shelved, suppressed, or its rule switched off. false_alarm: by the last verdict. forced: none here; see `remarks`.
+         */
+        MonthlyEntry: {
+            /** Facility Id */
+            facility_id: string;
+            /** Facility Name */
+            facility_name: string | null;
+            /** Alarm Id */
+            alarm_id: string | null;
+            /** Sensor Id */
+            sensor_id: string | null;
+            /** Sensor Name */
+            sensor_name: string | null;
+            /** What */
+            what: string;
+            /**
+             * Since
+             * @description UTC without suffix
+             */
+            since: string;
+            /** Until */
+            until: string | null;
+            /** Seconds */
+            seconds: number;
+            /** By */
+            by: string | null;
+            /** Why */
+            why: string | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "off_scan" | "not_reporting" | "inhibited" | "false_alarm" | "forced";
+        };
+        /**
+         * MonthlyReport
+         * @description What control rooms look through each month (49 CFR 192.631(e)); `entries`: by kind and beginning.
+         */
+        MonthlyReport: {
+            /** Month */
+            month: string;
+            /**
+             * Start
+             * @description UTC without suffix
+             */
+            start: string;
+            /**
+             * End
+             * @description UTC without suffix
+             */
+            end: string;
+            /** Remarks */
+            remarks: string[];
+            /** Entries */
+            entries: components["schemas"]["MonthlyEntry"][];
         };
         /**
          * NewAlarmCommand
@@ -1016,6 +1385,17 @@ export interface components {
              */
             work_order: string | null;
             /**
+             * @description needed to give a verdict, with `event_id`; the last one holds
+             * @default null
+             */
+            verdict: components["schemas"]["Verdict"] | null;
+            /**
+             * Event Id
+             * @description of the alert that the verdict is about
+             * @default null
+             */
+            event_id: number | null;
+            /**
              * Command Id
              * @description of the caller's choice: the same again, after an answer that was lost, is one command
              * @default null
@@ -1040,6 +1420,30 @@ export interface components {
              * @default 90
              */
             days: number;
+        };
+        /**
+         * NewChannel
+         * @description One of webhook, mail and teams.
+         */
+        NewChannel: {
+            /** Name */
+            name: string;
+            /**
+             * Enabled
+             * @default true
+             */
+            enabled: boolean;
+            /**
+             * Acknowledge
+             * @default false
+             */
+            acknowledge: boolean;
+            /** @default null */
+            webhook: components["schemas"]["Webhook"] | null;
+            /** @default null */
+            mail: components["schemas"]["Mail"] | null;
+            /** @default null */
+            teams: components["schemas"]["Teams"] | null;
         };
         /**
          * NewExport
@@ -1120,6 +1524,70 @@ export interface components {
             /** Rules */
             rules?: components["schemas"]["RuleChange"][];
         };
+        /** NewShiftNote */
+        NewShiftNote: {
+            /** Note */
+            note: string;
+        };
+        /**
+         * NewSubscription
+         * @description Which alarms a channel is told of, and when; empty lists: all.
+         *
+         *     A window that ends before it begins goes over midnight and belongs to the day on which it begins; one that ends when
+         *     it begins is the whole day.
+         */
+        NewSubscription: {
+            /** Channel Id */
+            channel_id: number;
+            /** Name */
+            name: string;
+            /** Facility Ids */
+            facility_ids?: string[];
+            /**
+             * Alarm Rules
+             * @description high, stale, …; see docs/alarm-rules.md
+             */
+            alarm_rules?: string[];
+            /**
+             * Least Priority
+             * @default low
+             * @enum {string}
+             */
+            least_priority: "critical" | "high" | "medium" | "low";
+            /**
+             * Returned
+             * @description the end of an alarm, too
+             * @default false
+             */
+            returned: boolean;
+            /**
+             * After Minutes
+             * @description 0: at once; else only what nobody has acknowledged so long after it was told
+             * @default 0
+             */
+            after_minutes: number;
+            /**
+             * Days
+             * @description of the week; 1 is Monday
+             */
+            days?: number[];
+            /**
+             * From Time
+             * @default 00:00
+             */
+            from_time: string;
+            /**
+             * To Time
+             * @default 00:00
+             */
+            to_time: string;
+            /**
+             * Zone
+             * @description whose days and times these are, as Europe/Berlin
+             * @default UTC
+             */
+            zone: string;
+        };
         /** NewTypeRules */
         NewTypeRules: {
             /**
@@ -1160,6 +1628,106 @@ export interface components {
              * @enum {string}
              */
             role: "Admin" | "User";
+        };
+        /**
+         * Notification
+         * @description message_id   in the message itself: `Message-ID`, `GasInSight-Message`
+         *     error        of the last try that failed
+         */
+        Notification: {
+            /** Id */
+            id: number;
+            /** Message Id */
+            message_id: string;
+            /** Channel Id */
+            channel_id: number;
+            /** Channel Name */
+            channel_name: string;
+            /**
+             * Recipient
+             * @description of mail; empty where the channel itself is told
+             */
+            recipient: string;
+            /** Subject */
+            subject: string;
+            /** Alarms */
+            alarms: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "delivered" | "given_up";
+            /** Attempts */
+            attempts: number;
+            /**
+             * Made At
+             * @description UTC without suffix
+             */
+            made_at: string;
+            /**
+             * Next Try At
+             * @description while it waits
+             */
+            next_try_at: string | null;
+            /** Ended At */
+            ended_at: string | null;
+            /** Error */
+            error: string;
+        };
+        /** NotificationPage */
+        NotificationPage: {
+            /** Notifications */
+            notifications: components["schemas"]["Notification"][];
+            /** Total */
+            total: number;
+        };
+        /** NotificationTest */
+        NotificationTest: {
+            /**
+             * Wait S
+             * @description how long to wait for what becomes of it
+             * @default 5
+             */
+            wait_s: number;
+        };
+        /** Notifications */
+        Notifications: {
+            /** Notifications */
+            notifications: components["schemas"]["Notification"][];
+        };
+        /**
+         * Offender
+         * @description An alarm and its part of the load.
+         */
+        Offender: {
+            /** Facility Id */
+            facility_id: string;
+            /** Alarm Id */
+            alarm_id: string;
+            /** Sensor Id */
+            sensor_id: string | null;
+            /** Sensor Name */
+            sensor_name: string | null;
+            /** Rule */
+            rule: string;
+            /**
+             * Priority
+             * @enum {string}
+             */
+            priority: "critical" | "high" | "medium" | "low";
+            /** Activations */
+            activations: number;
+            /** Share */
+            share: number;
+            /** Is Chattering */
+            is_chattering: boolean;
+            /** Fleeting */
+            fleeting: number;
+            /**
+             * Standing S
+             * @description how long it stood in the range, all together
+             */
+            standing_s: number;
         };
         /**
          * Parked
@@ -1346,7 +1914,7 @@ export interface components {
          * @description Rules that can be set; see docs/alarm-rules.md.
          * @enum {string}
          */
-        Rule: "high_high" | "high" | "low" | "low_low" | "rate_of_change" | "anomaly" | "stale" | "bad_value" | "clock";
+        Rule: "high_high" | "high" | "low" | "low_low" | "out_of_physical_range" | "rate_of_change" | "stuck" | "anomaly" | "stale" | "bad_value" | "clock";
         /**
          * RuleChange
          * @description What is absent or null is as the profile or the type has it. Numbers are in the unit of the readings.
@@ -1397,7 +1965,7 @@ export interface components {
             re_alarm_s: number | null;
             /**
              * Window S
-             * @description of the rate of change
+             * @description of the rate of change and of stuck
              * @default null
              */
             window_s: number | null;
@@ -1609,6 +2177,38 @@ export interface components {
          * @enum {string}
          */
         SensorType: "Temperature" | "Humidity" | "Pressure" | "Flow" | "Volume" | "GasComposition" | "LiquidComposition" | "Vibration" | "Noise" | "Corrosion" | "GasDetection" | "FlameDetection" | "LevelIndicator" | "ValveStatus" | "PumpStatus" | "CompressorStatus" | "PowerConsumption" | "WaterContent" | "OxygenContent" | "HydrogenSulfideContent" | "CarbonDioxideContent" | "ParticulateMatter" | "LeakDetection";
+        /**
+         * ShiftNote
+         * @description What one shift tells the next. It is never changed: a second note corrects the first.
+         */
+        ShiftNote: {
+            /** Id */
+            id: number;
+            /** Facility Id */
+            facility_id: string;
+            /**
+             * Written At
+             * @description UTC without suffix
+             */
+            written_at: string;
+            /**
+             * Author
+             * @description `user:` or `key:` and its id
+             */
+            author: string;
+            /** Author Name */
+            author_name: string;
+            /** Note */
+            note: string;
+        };
+        /** ShiftNotes */
+        ShiftNotes: {
+            /**
+             * Notes
+             * @description the newest first
+             */
+            notes: components["schemas"]["ShiftNote"][];
+        };
         /** ShownApiKey */
         ShownApiKey: {
             /** Id */
@@ -1666,6 +2266,91 @@ export interface components {
             username: string;
             /** Password */
             password: string;
+        };
+        /**
+         * Spread
+         * @description Of times in seconds: half of them are at most `p50_s`, nine of ten at most `p90_s`. All null where `n` is 0.
+         */
+        Spread: {
+            /** N */
+            n: number;
+            /** P50 S */
+            p50_s: number | null;
+            /** P90 S */
+            p90_s: number | null;
+            /** Max S */
+            max_s: number | null;
+        };
+        /** Subscription */
+        Subscription: {
+            /** Channel Id */
+            channel_id: number;
+            /** Name */
+            name: string;
+            /** Facility Ids */
+            facility_ids?: string[];
+            /**
+             * Alarm Rules
+             * @description high, stale, …; see docs/alarm-rules.md
+             */
+            alarm_rules?: string[];
+            /**
+             * Least Priority
+             * @default low
+             * @enum {string}
+             */
+            least_priority: "critical" | "high" | "medium" | "low";
+            /**
+             * Returned
+             * @description the end of an alarm, too
+             * @default false
+             */
+            returned: boolean;
+            /**
+             * After Minutes
+             * @description 0: at once; else only what nobody has acknowledged so long after it was told
+             * @default 0
+             */
+            after_minutes: number;
+            /**
+             * Days
+             * @description of the week; 1 is Monday
+             */
+            days?: number[];
+            /**
+             * From Time
+             * @default 00:00
+             */
+            from_time: string;
+            /**
+             * To Time
+             * @default 00:00
+             */
+            to_time: string;
+            /**
+             * Zone
+             * @description whose days and times these are, as Europe/Berlin
+             * @default UTC
+             */
+            zone: string;
+            /** Id */
+            id: number;
+            /** Channel Name */
+            channel_name: string;
+            /**
+             * Created At
+             * @description UTC without suffix
+             */
+            created_at: string;
+        };
+        /** Teams */
+        Teams: {
+            /**
+             * Url
+             * @description where to POST to; kept sealed, for it may hold a token
+             * @example https://203.0.113.7/hook
+             */
+            url: string;
         };
         /** TokenPair */
         TokenPair: {
@@ -1786,6 +2471,12 @@ export interface components {
             total: number;
         };
         /**
+         * Verdict
+         * @description What somebody says of an alert afterwards: it was so; it was not; it was, and somebody meant it to be.
+         * @enum {string}
+         */
+        Verdict: "true" | "false" | "expected";
+        /**
          * ViewSays
          * @description One way of looking at the signal: how unusual it finds it, in decades (3: one reading in a thousand).
          */
@@ -1796,6 +2487,20 @@ export interface components {
             decades: number;
             /** Says */
             says: string;
+        };
+        /** Webhook */
+        Webhook: {
+            /**
+             * Url
+             * @description where to POST to; kept sealed, for it may hold a token
+             * @example https://203.0.113.7/hook
+             */
+            url: string;
+            /**
+             * Secret
+             * @description signs each message, so that the receiver knows whose it is
+             */
+            secret: string;
         };
         /** WebsocketTicket */
         WebsocketTicket: {

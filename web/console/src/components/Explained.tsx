@@ -1,6 +1,7 @@
 // Why an alert was raised, in the server's words and numbers, with what its rule says to do.
 import type { JournalEntry, RuleInForce } from "../api/types";
 import { named, t } from "../i18n";
+import { transitionName } from "../i18n/transitions";
 import { Symbol } from "./Symbol";
 import { Time } from "./Time";
 
@@ -19,7 +20,7 @@ export function Explained({ event, rule }: { event: JournalEntry; rule: RuleInFo
         {isBeginning && <Symbol priority={event.priority} state="acknowledged" />}
         <Time at={event.event_time} withAge />
         <b>{named(event.rule, "rule")}</b>
-        <span>{event.transition.replaceAll("_", " ")}</span>
+        <span>{transitionName(event.transition)}</span>
         {event.actor_name && <small>{event.actor_name}</small>}
       </p>
       <p>{event.message}</p>

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { PRIORITIES } from "../api/types";
 import { named, t } from "../i18n";
-import { spaced } from "../labels";
+import { typeName } from "../i18n/types";
 import { addressOf } from "../route";
 import { bands, keyValues, wantBands } from "../store/limits";
 import { sensorsOf } from "../store/plant";
@@ -65,7 +65,7 @@ function KeyValues({ facilityId }: { facilityId: string }) {
       {values.map(({ sensor, value, band, by }) => (
         <li key={sensor.type}>
           <a href={addressOf({ page: "sensor", id: sensor.id })}>
-            <small>{spaced(sensor.type)}</small>
+            <small>{typeName(sensor.type)}</small>
             <Deviation by={by} value={value} band={band} />
           </a>
         </li>

@@ -53,6 +53,8 @@ export const de: Record<Word, string> = {
   anomaly: "Anomalie",
   stale: "keine Messwerte",
   bad_value: "kein brauchbarer Wert",
+  out_of_physical_range: "außerhalb des Messbereichs",
+  stuck: "steht still",
   clock: "falsche Uhr",
   silent: "Anlage stumm",
   facility_anomaly: "Anomalie der Anlage",

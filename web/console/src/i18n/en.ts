@@ -51,6 +51,8 @@ export const en = {
   anomaly: "anomaly",
   stale: "no readings",
   bad_value: "no usable value",
+  out_of_physical_range: "out of the instrument's range",
+  stuck: "stands still",
   clock: "wrong clock",
   silent: "facility silent",
   facility_anomaly: "facility anomaly",

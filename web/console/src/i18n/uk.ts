@@ -53,6 +53,8 @@ export const uk: Record<Word, string> = {
   anomaly: "аномалія",
   stale: "немає показів",
   bad_value: "непридатне значення",
+  out_of_physical_range: "поза діапазоном приладу",
+  stuck: "не змінюється",
   clock: "хибний годинник",
   silent: "об’єкт мовчить",
   facility_anomaly: "аномалія об’єкта",

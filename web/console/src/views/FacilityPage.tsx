@@ -7,7 +7,8 @@ import { Deviation } from "../components/Deviation";
 import { Symbol } from "../components/Symbol";
 import { Age } from "../components/Time";
 import { t } from "../i18n";
-import { sensorLabel, spaced } from "../labels";
+import { typeName } from "../i18n/types";
+import { sensorLabel } from "../labels";
 import { addressOf } from "../route";
 import { present } from "../store/alarms";
 import { bands, deviation, wantBands } from "../store/limits";
@@ -33,7 +34,7 @@ export function FacilityPage({ id }: { id: string }) {
         <a href={addressOf({ page: "overview" })}>{t("overview")}</a>
         <h1>{facility.name}</h1>
         <p>
-          {spaced(facility.type)} · {facility.location.address ?? `${facility.location.latitude}, ${facility.location.longitude}`}
+          {typeName(facility.type)} · {facility.location.address ?? `${facility.location.latitude}, ${facility.location.longitude}`}
         </p>
       </header>
       {alarms.length > 0 && (
