@@ -17,6 +17,8 @@ import { facilities, sensorsOf } from "../store/plant";
 import { keyOf } from "../store/reducer";
 
 const ALARMS_MAX = 50;
+/** Bits of a reading's flags that say not to trust it: no number, beyond any instrument, two at a time, a wrong clock. */
+const DOUBTFUL = 2 | 4 | 128 | 256 | 512;
 
 export function FacilityPage({ id }: { id: string }) {
   useEffect(() => wantBands(id), [id]);
@@ -59,12 +61,12 @@ function SensorTile({ sensor, frame, alarm }: { sensor: Sensor; frame: ReadingFr
   const band = bands.value.get(sensor.facility_id)?.get(sensor.type);
   const value = data === undefined || data.trim() === "" ? NaN : Number(data);
   const by = band && Number.isFinite(value) ? deviation(value, band) : null;
-  const isDoubtful = data !== undefined && (!Number.isFinite(value) || (sensor.latest?.flags ?? 0) !== 0);
+  const isDoubtful = data !== undefined && (!Number.isFinite(value) || ((sensor.latest?.flags ?? 0) & DOUBTFUL) !== 0);
   return (
     <a class={`sensor-tile ${alarm ? `priority-${alarm.priority} state-${alarm.state}` : "is-calm"}`} href={addressOf({ page: "sensor", id: sensor.id })}>
       <span class="sensor-name">
         {alarm && <Symbol priority={alarm.priority} state={alarm.state} />}
-        {sensorLabel(sensor)}
+        <span title={sensorLabel(sensor) ?? sensor.id}>{sensorLabel(sensor)}</span>
       </span>
       <span class="sensor-value">
         <b>{data ?? "—"}</b> <small>{band?.unit}</small>
