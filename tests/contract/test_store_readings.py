@@ -150,7 +150,7 @@ def of(sensor_no: int | None, key: str, transition: str, at_s: int, *, late: boo
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one commit", "one by one"])
 async def test_alarms_are_as_their_last_transition_left_them(historian: HistorianPort, together: bool) -> None:
-    """What is late tells of the past; other transitions say nothing of active and acknowledged."""
+    """What is late tells of the past, and people are told of it; other transitions say nothing of active and acknowledged."""
     state, (no,) = await facility_with_sensors(historian, "f")
     other, _ = await facility_with_sensors(historian, "g")
     events = [
@@ -167,6 +167,7 @@ async def test_alarms_are_as_their_last_transition_left_them(historian: Historia
     for commit_no, said in enumerate([events] if together else [[each] for each in events], start=2):
         await committed(historian, outcome(state, commit_no, (), said))
     assert await historian.told_alarms("f") == [
+        (no, "anomaly", False, False, T0_US + 8 * S_US),
         (no, "high", True, False, T0_US + 4 * S_US),
         (no, "low", False, False, T0_US + 2 * S_US),
         (no, "stale", False, True, T0_US + 7 * S_US),

@@ -140,12 +140,17 @@ class FakeHistorian:
         self._reach()
         told: dict[str, ToldAlarm] = {}
         for owner, event in self.events:
-            if owner != facility_id or event.late or event.transition not in {"activated", "returned"}:
+            if owner != facility_id or event.transition not in {"activated", "returned"}:
                 continue
-            active = event.transition == "activated"
+            is_alert = event.transition == "activated"
+            if event.late and not is_alert:
+                continue
             before = told.get(event.alarm_key)
-            acknowledged = False if active else True if before is None else before[3]
-            told[event.alarm_key] = (event.sensor_no, event.rule, active, acknowledged, event.event_time_us)
+            acknowledged = False if is_alert else True if before is None else before[3]
+            active, since_us = is_alert, event.event_time_us
+            if event.late:  # of the past: it moves no condition, but people were told
+                active, since_us = (before[2], before[4]) if before else (False, since_us)
+            told[event.alarm_key] = (event.sensor_no, event.rule, active, acknowledged, since_us)
         return [alarm for _, alarm in sorted(told.items())]
 
     async def standing_commands(self, facility_id: str) -> list[AlarmCommand]:

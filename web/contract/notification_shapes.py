@@ -161,7 +161,7 @@ class NewSubscription(BaseModel):
     after_minutes: Annotated[int, Field(strict=True, ge=0, le=AFTER_MINUTES_MAX)] = Field(
         0, description="0: at once; else only what nobody has acknowledged so long after it was told"
     )
-    days: Annotated[list[Annotated[int, Field(ge=1, le=7)]], Field(min_length=1, max_length=7)] = Field(
+    days: Annotated[list[Annotated[int, Field(strict=True, ge=1, le=7)]], Field(min_length=1, max_length=7)] = Field(
         default_factory=lambda: [1, 2, 3, 4, 5, 6, 7], description="of the week; 1 is Monday"
     )
     from_time: TimeOfDay = "00:00"
