@@ -150,7 +150,7 @@ def of(sensor_no: int | None, key: str, transition: str, at_s: int, *, late: boo
 
 @pytest.mark.parametrize("together", [True, False], ids=["in one commit", "one by one"])
 async def test_alarms_are_as_their_last_transition_left_them(historian: HistorianPort, together: bool) -> None:
-    """What is late tells of the past, and people are told of it; other transitions say nothing of active and acknowledged."""
+    """Of what is late only alerts count, and move no condition; other transitions say nothing of either."""
     state, (no,) = await facility_with_sensors(historian, "f")
     other, _ = await facility_with_sensors(historian, "g")
     events = [
