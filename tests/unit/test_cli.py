@@ -115,6 +115,8 @@ BESIDE |= {f"{kind} {deed}": ["an id"] for kind in ("facility", "sensor") for de
 BESIDE |= {f"alarms {word}": ["12:high"] for word in ("show", "ack", "unshelve", "unsuppress", "in-service", "reset")}
 BESIDE |= {"alarms comment": ["12:high", "a line"], "alarms out-of-service": ["12:high", "-m", "why"]}
 BESIDE |= {"alarms shelve": ["12:high", "--for", "2h", "-m", "why"], "alarms suppress": ["12:high", "-m", "why"]}
+BESIDE |= {"notify test": ["control room"]}
+BESIDE |= {f"notify add-{kind}": [f"{kind}.json"] for kind in ("channel", "subscription")}
 BESIDE |= {"alarms assign": ["12:high", "Ada"]}
 BESIDE |= {"alarms verdict": ["12:high", "true"]}
 BESIDE |= {"replay": ["--facility", "f", "--from", "2026-01-01", "--to", "2026-01-02"]}
@@ -139,6 +141,8 @@ def test_a_file_or_folder_that_cannot_be_is_a_sentence(
 ) -> None:
     (tmp_path / "a-file").write_text("x")
     (tmp_path / "recording.csv").write_text("tracked_at,value\n2026-11-22T10:00:00,1\n2026-11-22T10:00:15,1\n")
+    (tmp_path / "channel.json").write_text('{"name": "on call", "teams": {"url": "https://a.example"}}')
+    (tmp_path / "subscription.json").write_text('{"channel_id": 1, "name": "all"}')
     bad = str(tmp_path / "a-file" / "below")
     beside = [*BESIDE.get(" ".join(words), []), option, bad] if option else [bad]
     if words[0] in {"up", "web", "bus"}:

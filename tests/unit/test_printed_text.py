@@ -7,7 +7,7 @@ import io
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,22 @@ from engine.client import (
     AlarmFrame,
     AlarmWithHistory,
     ApiKey,
+    Channel,
     Commanded,
     Facility,
     JournalEntry,
     LiveAlert,
+    Notification,
     Reading,
     Sensor,
+    Subscription,
 )
 from engine.client.shapes import Alert
-from engine.commands import alarms, api_keys, audit, doctor, drain, out_of_use, score, simulate, watch_view
+from engine.commands import alarms, api_keys, audit, doctor, drain, notify, out_of_use, score, simulate, watch_view
 from engine.commands import settings as shown_settings
 from engine.commands.cli import app
 from engine.commands.following import fault_text
+from engine.commands.login import NotDone
 from engine.commands.steps import Screen, plain
 from engine.errors import SettingsError
 from engine.local_bus.__main__ import Lines
@@ -56,6 +60,7 @@ PRINTERS = {
     "engine/commands/drain.py",
     "engine/commands/keys.py",
     "engine/commands/login.py",
+    "engine/commands/notify.py",
     "engine/commands/out_of_use.py",
     "engine/commands/settings.py",
     "engine/commands/status.py",
@@ -179,6 +184,37 @@ def status_of(text: str) -> str:
     return "\n".join([*lines(100, **changes), *away])
 
 
+def said_of_notifications(text: str, patched: pytest.MonkeyPatch, as_json: bool) -> None:
+    """The same of `gasinsight notify`."""
+    channel = Channel.model_validate(
+        dict.fromkeys(("name", "kind", "host", "security", "user", "sender"), text)
+        | {"id": 1, "enabled": True, "acknowledge": True, "port": 25, "to": [text], "created_at": NOW}
+    )
+    subscription = Subscription.model_validate(
+        dict.fromkeys(("name", "channel_name", "least_priority", "from_time", "to_time", "zone"), text)
+        | {"id": 1, "channel_id": 1, "facility_ids": [text], "alarm_rules": [text], "created_at": NOW}
+    )
+    names = ("message_id", "channel_name", "recipient", "subject", "state", "error")
+    times = {"made_at": NOW, "next_try_at": None, "ended_at": None}
+    message = Notification.model_validate(
+        dict.fromkeys(names, text) | {"id": 1, "channel_id": 1, "alarms": 1, "attempts": 1, **times}
+    )
+    new = {"add_channel": (channel, {"name": "x"}), "add_subscription": (subscription, {"name": "x", "channel_id": 1})}
+    for word, (made, said) in new.items():
+        patched.setattr(notify, "_read", lambda _, said=said: dict(said))
+        patched.setattr(notify, "asked", lambda *_, made=made: made)
+        getattr(notify, f"run_{word}")({}, None, Path("x"), as_json)
+    patched.setattr(notify, "asked", lambda *_: [channel])
+    notify.run_channels({}, None, as_json)  # type: ignore[arg-type]
+    patched.setattr(notify, "asked", lambda *_: [subscription])
+    notify.run_subscriptions({}, None, as_json)  # type: ignore[arg-type]
+    patched.setattr(notify, "asked", lambda *_: ([message], 1))
+    notify.run_list({}, None, notify.Wanted(None, None, 1), as_json)  # type: ignore[arg-type]
+    patched.setattr(notify, "asked", lambda *_: [message])
+    with suppress(NotDone):
+        notify.run_test({}, None, text, as_json)  # type: ignore[arg-type]
+
+
 def said_by_commands(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One call for each thing that prints; what is said goes to the standard streams."""
     sys.stdout.write(status_of(text))
@@ -187,6 +223,7 @@ def said_by_commands(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         for as_json in (False, True):
             said_of_alarms(text, patched, as_json)
+            said_of_notifications(text, patched, as_json)
         patched.setattr(api_keys, "asked", lambda *_: [key_of(text)])
         for as_json in (False, True):
             api_keys.run_list({}, None, as_json)  # type: ignore[arg-type]  # nobody is asked

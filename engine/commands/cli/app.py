@@ -16,6 +16,7 @@ from engine.commands.cli import api_key as cli_api_key
 from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import export as cli_export
 from engine.commands.cli import importing as cli_importing
+from engine.commands.cli import notify as cli_notify
 from engine.commands.cli import out_of_use as cli_out_of_use
 from engine.commands.cli import replay as cli_replay
 from engine.commands.cli import report as cli_report
@@ -59,6 +60,7 @@ keys = typer.Typer(no_args_is_help=True, help="Make keys that sign tokens (ALGOR
 app.add_typer(keys, name="keys")
 app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_alarms.app, name="alarms")
+app.add_typer(cli_notify.app, name="notify")
 app.add_typer(cli_report.app, name="report")
 app.add_typer(cli_api_key.app, name="api-key")
 app.add_typer(cli_out_of_use.facility, name="facility")

@@ -1,12 +1,15 @@
-"""Notifications in the typed client against a real web server; the engine's part is played."""
+"""Notifications in the typed client and in the terminal, against a real web server; the engine's part is played."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from typer.testing import CliRunner, Result
 
 from engine.client import (
     GasInSight,
@@ -19,6 +22,9 @@ from engine.client import (
     Unusable,
     Webhook,
 )
+from engine.commands.cli.app import app
+from engine.commands.login import NotDone
+from engine.errors import SettingsError
 from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, web_server
 
 pytestmark = pytest.mark.postgres
@@ -98,3 +104,58 @@ async def test_notifications_are_for_admins(web: Web, gis: GasInSight) -> None:
     async with GasInSight(gis.url, "ann", "a password of hers") as ann:
         with pytest.raises(NotPermitted):
             await ann.notifications.channels()
+
+
+async def gasinsight(web: Web, *words: str, **environment: str) -> Result:
+    login = ["--url", f"http://127.0.0.1:{web.port}", "--user", ADMIN_EMAIL, "--data-dir", str(web.settings.data_dir)]
+    environment = {"GASINSIGHT_PASSWORD": ADMIN_PASSWORD, "COLUMNS": "200", **environment}
+    return await asyncio.to_thread(CliRunner().invoke, app, ["notify", *words, *login], env=environment)
+
+
+async def test_the_command_makes_lists_and_tests(web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.commands.notify.TEST_WAIT_S", 0)
+    assert "add-channel` makes one" in (await gasinsight(web, "channels")).stdout
+    assert "add-subscription` makes one" in (await gasinsight(web, "subscriptions")).stdout
+    file = tmp_path / "new.json"
+    login = {"user": "gas", "password": {"env": "MAIL_PASSWORD"}}
+    file.write_text(json.dumps({"name": "[red]call", "mail": {**MAIL.model_dump(exclude_none=True), **login}}))
+    made = await gasinsight(web, "add-channel", str(file), MAIL_PASSWORD="a mailbox of its own")
+    assert "channel 1 ([red]call) is made" in made.stdout, made.exception
+    file.write_text(json.dumps({"channel_id": 1, "name": "night", "days": [6, 7], "from_time": "22:00"}))
+    made = await gasinsight(web, "add-subscription", str(file), "--json")
+    assert json.loads(made.stdout)["channel_name"] == "[red]call"
+
+    channels = (await gasinsight(web, "channels")).stdout
+    assert "[red]call" in channels and "a@plant.example, b@plant.example by mail.plant.example" in channels
+    assert "Sat, Sun 22:00-00:00 UTC" in (await gasinsight(web, "subscriptions")).stdout
+    tried = await gasinsight(web, "test", "[red]call")
+    assert "to b@plant.example: waiting; does the engine run?" in tried.stdout
+    assert_says(tried, NotDone, "not everybody has the test yet")
+    listed = await gasinsight(web, "list", "--channel", "1", "--state", "waiting", "--limit", "1")
+    assert "b@plant.example" in listed.stdout and "1 of 2 messages." in listed.stdout
+    lines = (await gasinsight(web, "list", "--json")).stdout.splitlines()
+    assert [json.loads(line)["recipient"] for line in lines] == ["b@plant.example", "a@plant.example"]
+    assert_says(await gasinsight(web, "test", "2"), NotDone, "no channel has the id or the name '2'")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "is no JSON, line 1"),
+        ("[]", "should hold one JSON object"),
+        ('{"name": "a", "mial": {}}', "mial: Extra inputs are not permitted"),
+        ('{"name": "a", "webhook": {"url": "https://a.example"}}', "webhook.secret: Field required"),
+        ('{"name": "a", "teams": {"url": {"env": "NOWHERE_SET"}}}', "teams.url is to be in the variable NOWHERE_SET"),
+        ('{"name": "a", "teams": {"url": {"file": "x"}}}', 'should be a value, or {"env": "NAME"}'),
+    ],
+)
+def test_a_file_that_is_no_channel_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "new.json").write_text(text)
+    words = ["notify", "add-channel", str(tmp_path / "new.json"), "--user", "ann", "--password", "x"]
+    assert_says(CliRunner().invoke(app, [*words, "--data-dir", str(tmp_path)]), SettingsError, sentence)
+
+
+def assert_says(result: Result, kind: type[Exception], sentence: str) -> None:
+    """`main` prints such errors as one sentence."""
+    assert isinstance(result.exception, kind), result.output
+    assert sentence in str(result.exception)
