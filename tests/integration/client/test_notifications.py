@@ -138,6 +138,18 @@ async def test_the_command_makes_lists_and_tests(web: Web, tmp_path: Path, monke
     assert_says(await gasinsight(web, "test", "2"), NotDone, "no channel has the id or the name '2'")
 
 
+async def test_a_test_that_everybody_has_is_a_success(web: Web, gis: GasInSight) -> None:
+    await gis.notifications.create_channel(NewChannel(name="mail", mail=MAIL))
+    testing = asyncio.create_task(gasinsight(web, "test", "mail"))
+    while await web.database.execute(DELIVER) != "UPDATE 2":
+        await asyncio.sleep(0.02)
+    tried = await testing
+    assert (tried.exit_code, tried.stdout.splitlines()) == (
+        0,
+        [f"test over mail to {recipient}: delivered" for recipient in MAIL.to],
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
