@@ -130,6 +130,7 @@ pictures: setup ## draw the pictures of docs/ anew
 	@$(BIN)/python -m bench.week_picture
 	@$(BIN)/python -m bench.alarm_picture
 	@$(BIN)/python -m bench.figures_picture
+	@$(BIN)/python -m bench.console_pictures
 
 console: setup ## build the operator console after a change of it; needs Node and npm
 	$(BIN)/python -m scripts.build_console
