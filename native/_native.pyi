@@ -44,6 +44,7 @@ __all__ = [
     "TimeRefused",
     "batch_info",
     "batch_rows",
+    "check_groups",
     "decode",
     "detection_defaults",
     "downsample_lttb",
