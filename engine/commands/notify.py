@@ -18,7 +18,7 @@ from engine.commands.steps import plain, print_line
 from engine.errors import SettingsError
 from engine.printable import escaped
 
-TEST_WAIT_S = 10.0
+TEST_WAIT_S = 8.0
 WAYS = ("webhook", "mail", "teams")
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 

@@ -45,12 +45,23 @@ def complete_before_commit(patch: pytest.MonkeyPatch) -> None:
 
 
 def no_epoch(patch: pytest.MonkeyPatch) -> None:
-    """Nobody asks whose facility it is; a commit takes the next free number."""
+    """Nobody asks whose facility it is; a commit takes its number from whoever has it."""
+    append_log = group._append_log
 
     async def nobody_left_out(connection: Any, outcomes: Sequence[Outcome]) -> dict[str, CommitAnswer]:
         return {}
 
+    async def overwrite_log(connection: Any, outcomes: Sequence[Outcome], *others: Any) -> None:
+        for outcome in outcomes:
+            for entry in outcome.entries:
+                taken = (outcome.facility_id, entry.commit_no)
+                await connection.execute(
+                    "DELETE FROM facility_commits WHERE facility_id = $1 AND commit_no = $2", *taken
+                )
+        await append_log(connection, outcomes, *others)
+
     patch.setattr(group, "_left_out", nobody_left_out)
+    patch.setattr(group, "_append_log", overwrite_log)
 
 
 def redelivered_events_count(patch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ class Expression(BaseModel):
     silent or faulty would say is unknown.
     """
 
-    model_config = ConfigDict(populate_by_name=True, extra="forbid")
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True, extra="forbid")
 
     all: list[Expression] | None = Field(None, max_length=TERMS_MAX)
     any: list[Expression] | None = Field(None, max_length=TERMS_MAX)
@@ -80,7 +80,7 @@ class NumberedGroup(Group):
 class Rest(BaseModel):
     """While `while` is so, `alarms` are suppressed by design; what is not known suppresses nothing."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     name: Name
     while_: Expression = Field(alias="while")
