@@ -641,6 +641,11 @@ WHERE facility_id = $1 AND recorded_at < $6 AND (alarm_key, transition, event_ti
 SELECT sensor_type, sensor_id, budget_days, warming_readings, physical_low, physical_high, is_on
 FROM detection_settings WHERE facility_id = $1;
 
+-- name: replay_group_numbers
+-- Of the groups that the facility has or had.
+SELECT DISTINCT (named ->> 'no')::int4 AS no FROM facility_groups, jsonb_array_elements(settings -> 'groups') named
+WHERE facility_id = $1;
+
 -- == commands of people ================================================================================================
 
 -- name: commands_of_closed

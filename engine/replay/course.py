@@ -28,12 +28,15 @@ class Step:
 
 
 class Course:
-    """`settings`: what sensors have instead of what the log says; None: as it says."""
+    """`settings`: what sensors have instead of what the log says, and `groups` beside them; None: as it says."""
 
-    def __init__(self, facility_id: str, core_settings: str, settings: Mapping[str, Settings] | None) -> None:
+    def __init__(
+        self, facility_id: str, core_settings: str, settings: Mapping[str, Settings] | None, groups: Settings
+    ) -> None:
         self._facility_id = facility_id
         self._core_settings = core_settings
         self._settings = settings
+        self._groups = groups
         self._core = native.FacilityCore(facility_id, core_settings)
         self.readings = self.entries = self.refused_commands = 0
 
@@ -53,7 +56,7 @@ class Course:
             for id_, no, kind, interval_s, status in self._core.known_sensors()
             if id_ in self._settings
         ]  # fmt: skip
-        config = {"version": RULES_VERSION, "at_us": at_us, "sensors": known}
+        config = {"version": RULES_VERSION, "at_us": at_us, "sensors": known, "groups": self._groups}
         self._core.replay(EntryKind.CONFIG.value, json.dumps(config).encode())
 
     def take(self, steps: Sequence[Step], from_us: int) -> list[Told]:
@@ -99,6 +102,8 @@ class Course:
             return entry.payload
         config = json.loads(entry.payload)
         config["sensors"] = [self._otherwise(sensor) for sensor in config.get("sensors", ())]
+        if config.get("complete") or "groups" in config:
+            config["groups"] = self._groups
         return json.dumps(config).encode()
 
     def _otherwise(self, sensor: dict[str, Any]) -> dict[str, Any]:

@@ -20,13 +20,17 @@ _DETECTION = {each.name for each in fields(Detection)}
 
 @dataclass(frozen=True, slots=True)
 class SetNow:
-    """What is set in a facility; `types` of its sensors by their ids, settings by sensor type and by sensor id."""
+    """What is set in a facility; `types` of its sensors by their ids, settings by sensor type and by sensor id.
+
+    numbers  whose alarms are judged: of its sensors, and of the groups that it has or had
+    """
 
     facility_id: str
     types: Mapping[str, str]
     numbers: frozenset[int]
     rules: Mapping[str, Settings]
     detection: Mapping[str, Settings]
+    groups: Settings
 
 
 def settings_by_sensor(now: SetNow, proposals: Iterable[Proposal]) -> dict[str, Settings]:

@@ -45,7 +45,7 @@ async def replay_facility(
     """`connection` as `stored.opened` gives it; `progress` may raise to end it. Memory grows with the differences."""
     is_other = wanted.basis is Basis.TODAY or bool(wanted.proposals)
     others = settings_by_sensor(now, wanted.proposals) if is_other else None
-    course = Course(now.facility_id, core_settings(settings), others)
+    course = Course(now.facility_id, core_settings(settings), others, now.groups)
     return await _Replay(connection, now, wanted.period, course, progress).run()
 
 

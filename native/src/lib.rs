@@ -4,8 +4,9 @@
 //! hash maps into anything that leaves. Only `python.rs` and its folder know Python; everything else is tested with cargo alone.
 //!
 //! In the order of the walk: `decode` (bodies to batches), `batch` (the one binary form of readings), `core` (a facility's
-//! sensors side by side), which asks `detector` for scores, `alarm` for transitions, `groups` for what some
-//! sensors say together and `facility_score` for what all do, and tells a `sink`, as a rule the step's `effects`; `snapshot` turns a core into bytes and back.
+//! sensors side by side), which asks `detector` for scores, `alarm` for transitions, `groups` for what some sensors say
+//! together and `facility_score` for what all do, and tells a `sink`, as a rule the step's `effects`; `snapshot` turns a
+//! core into bytes and back.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 

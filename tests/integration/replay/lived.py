@@ -27,6 +27,16 @@ SET_RULES = """
 INSERT INTO sensor_rules (facility_id, sensor_type, sensor_id, settings, set_by, set_by_name)
 VALUES ($1, NULL, $2, $3, 'user:1', 'ann')
 """
+SET_GROUPS = """
+INSERT INTO facility_groups (facility_id, settings, set_by, set_by_name)
+SELECT $1, jsonb_set($2, '{groups,0,no}', to_jsonb(nextval('sensors_sensor_no_seq'))), 'user:1', 'ann'
+"""
+EITHER_IS_HOT: Final = {
+    "name": "either is hot",
+    "kind": "vote",
+    "votes": 1,
+    "members": [{"sensor_id": each, "rules": ["high"]} for each in SENSORS[:2]],
+}
 
 
 class Lived:
@@ -41,7 +51,10 @@ class Lived:
         self._facility: Facility | None = None
 
     async def run(
-        self, rules_from: int | None = None, before: Mapping[int, Callable[[], Awaitable[None]]] = NOTHING
+        self,
+        rules_from: int | None = None,
+        before: Mapping[int, Callable[[], Awaitable[None]]] = NOTHING,
+        with_groups: bool = False,
     ) -> None:
         """`rules_from`: the step at which RULES are set for s0; `before`: what happens before a step, and a restart."""
         historian = await Historian.open(self._url, self.settings, self.clock)
@@ -50,6 +63,9 @@ class Lived:
             self._restart(historian)
             for each in SENSORS:  # one by one, so that all servers give them the same numbers
                 await self._owner.apply([activation(each, facility_id=self.facility_id)])
+            if with_groups:
+                await self._set_groups()
+                await self._owner.load(again=True)
             for step in range(1, STEPS):
                 if rules_from == step:
                     await self.set_rules()
@@ -72,6 +88,11 @@ class Lived:
     async def set_rules(self) -> None:
         connection = await asyncpg.connect(self._url)
         await connection.execute(SET_RULES, self.facility_id, "s0", json.dumps(RULES))
+        await connection.close()
+
+    async def _set_groups(self) -> None:
+        connection = await asyncpg.connect(self._url)
+        await connection.execute(SET_GROUPS, self.facility_id, json.dumps({"groups": [EITHER_IS_HOT]}))
         await connection.close()
 
     async def _live(self, historian: Historian, step: int) -> None:

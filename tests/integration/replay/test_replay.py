@@ -64,12 +64,13 @@ async def journal(database_url: str) -> list[Row]:
 
 async def test_what_was_lived_is_replayed_without_a_difference(database_url: str) -> None:
     lived = Lived(database_url, ManualClock(T0_US))
-    await lived.run(rules_from=MID)
+    await lived.run(rules_from=MID, with_groups=True)
     result = await replayed(database_url, lived, Wanted(WHOLE))
     told = await journal(database_url)
     assert {transition for _, transition, _ in told} >= {
         "activated", "returned", "acknowledged", "shelved", "unshelved", "past_excursion"
     }  # fmt: skip
+    assert {key.partition(":")[2] for key, _, _ in told} >= {"high", "vote", "vote_degraded"}
     assert result.differences == () and result.is_same and result.remarks == ()
     assert result.alarms["same"] + result.others["same"] == len(told) > 100
     assert result.before == result.after and result.before.alarms > 10
@@ -79,6 +80,14 @@ async def test_what_was_lived_is_replayed_without_a_difference(database_url: str
     part = await replayed(database_url, lived, Wanted(middle))
     assert part.is_same and part.begun_us is not None and T0_US < part.begun_us < middle.from_us
     assert 0 < part.readings < result.readings and part.checksum != result.checksum
+
+    silent = Period(
+        T0_US + 41 * HOUR_US, T0_US + 45 * HOUR_US
+    )  # in which a voter says nothing, whatever its limits are
+    today = await replayed(database_url, lived, Wanted(silent, Basis.TODAY))
+    degraded = [at_us or 0 for key, _, at_us in told if key.endswith(":vote_degraded")]
+    assert any(silent.from_us <= at_us < silent.until_us for at_us in degraded)
+    assert not any(each.rule == "vote_degraded" for each in today.differences), "today's groups are those of then"
 
 
 async def test_a_proposed_limit_gives_what_a_server_that_had_it_tells(database_url: str, other_url: str) -> None:
