@@ -103,6 +103,18 @@ fn two_that_agree_are_an_alarm_that_says_who() {
 }
 
 #[test]
+fn those_who_came_last_are_heard_at_once_after_others_were_let_go() {
+    let mut core = Core::new(FACILITY, Settings::default());
+    let mut all: Vec<_> = (10..18).map(|no| gas(&format!("gone-{no}"), no, "Active")).collect();
+    all.extend(sensors());
+    core.apply(EntryKind::Config, &configuration(&all, &two_of_three())).unwrap();
+    core.apply(EntryKind::Config, &configuration(&sensors(), &two_of_three())).unwrap();
+    calm(&mut core, 1);
+    assert_eq!(of_groups(&read(&mut core, &[("b", 2, "30")])), []);
+    assert_eq!(of_groups(&read(&mut core, &[("c", 3, "30")])), [(key("vote"), "activated")]);
+}
+
+#[test]
 fn who_is_shelved_leaves_the_vote_and_that_is_an_alarm() {
     let mut core = facility(&two_of_three());
     calm(&mut core, 1);

@@ -110,7 +110,8 @@ impl Groups {
         if self.is_empty() {
             return;
         }
-        self.watched.resize(places.len(), None);
+        // the places of sensors that were let go stay empty, so that the last one may lie beyond their number
+        self.watched.resize(places.values().max().map_or(0, |last| *last as usize + 1), None);
         for (number, group) in self.groups.iter().enumerate() {
             for place in group.definition.kind.sensors().into_iter().filter_map(|id| places.get(id)) {
                 let Some(slot) = self.watched.get_mut(*place as usize) else { continue };
