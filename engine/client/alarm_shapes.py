@@ -68,6 +68,7 @@ class JournalEntry(Shape):
     work_order: str | None = None
     verdict: str | None = None
     about_event_id: int | None = None
+    latched: bool = False
     explanation: Explanation | None = None
 
 

@@ -77,6 +77,14 @@ async def tell(web: Web, number: int, rule: str, priority: str = "high") -> int:
     return event_id
 
 
+async def tell_late(web: Web, number: int, rule: str) -> None:
+    """An excursion that is over, told as the engine tells it: late, and somebody's to acknowledge."""
+    async with web.database.transaction():
+        event_id = await tell(web, number, rule)
+        await web.database.execute("UPDATE alarm_events SET late = true WHERE id = $1", event_id)
+        await web.database.execute("UPDATE alarms SET active = false WHERE alarm_key = $1", f"{number}:{rule}")
+
+
 async def carry_out(web: Web, number: int, rule: str, transition: str, **columns: object) -> None:
     """What waits is in force, told as the engine tells it."""
     async with asyncio.timeout(5):
@@ -183,6 +191,30 @@ async def test_a_lost_line_is_said_and_no_alarm_is_lost(database_url: str, tmp_p
             await page.context.set_offline(False)
             await page.wait_for_selector(".toast >> text=nothing was missed")
             await page.wait_for_selector("[data-count=unacknowledgedCount] b:has-text('2')")
+
+
+async def test_what_is_told_late_and_what_latches_is_shown_as_the_server_has_it(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        number = await plant(web)
+        async with console(web) as page:
+            await sign_in(page)
+            await page.keyboard.press("2")
+            await tell_late(web, number, "high")
+            await page.wait_for_selector(".alarm.state-returned_unacknowledged")
+            async with web.database.transaction():
+                began = await tell(web, number, "low")
+                await web.database.execute(
+                    "UPDATE alarm_events SET explanation = '{\"latched\": true}' WHERE id = $1", began
+                )
+            await page.wait_for_selector(".alarm.state-unacknowledged")
+            async with web.database.transaction():
+                ended = await web.alert("f", number, "done", "returned")
+                await web.database.execute(
+                    "UPDATE alarm_events SET alarm_key = $2, rule = 'low' WHERE id = $1", ended, f"{number}:low"
+                )
+            await page.wait_for_selector(".alarm.state-latched")
 
 
 async def test_the_first_view_fits_a_phone(database_url: str, tmp_path: Path) -> None:

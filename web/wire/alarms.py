@@ -46,7 +46,7 @@ EVENT_COLUMNS = """
 e.id, e.facility_id, e.alarm_key AS alarm_id, s.id AS sensor_id, e.rule, e.transition, e.event_time, e.recorded_at,
 e.priority, e.alert_type AS type, e.value, e.limit_value AS "limit", e.score, e.message, e.late, e.actor, c.actor_name,
 e.reason, e.command_id, c.until, c.assignee, c.work_order, c.verdict,
-c.about_event_id, e.explanation
+c.about_event_id, coalesce((e.explanation ->> 'latched')::boolean, false) AS latched, e.explanation
 """
 OF_EVENTS = """
   FROM alarm_events e
@@ -97,6 +97,7 @@ class JournalEntry(BaseModel):
     event_time    when it happened; recorded_at: when it was stored
     actor         `system`, or `user:` or `key:` and an id
     until …       what a command said; `verdict` of the activation `about_event_id`
+    latched       what began stays until somebody resets it
     explanation   why, where a reading is the cause
     """
 
@@ -124,6 +125,7 @@ class JournalEntry(BaseModel):
     work_order: str | None
     verdict: str | None = Field(None, exclude_if=lambda verdict: verdict is None)
     about_event_id: int | None = Field(None, exclude_if=lambda event_id: event_id is None)
+    latched: bool = Field(False, exclude_if=lambda latched: not latched)
     explanation: Explanation | None
 
 

@@ -781,6 +781,47 @@ export interface components {
              */
             expires_at: string;
         };
+        /**
+         * Expression
+         * @description One of `all`, `any` and `not`, or a sensor with one of `rule`, `is`, `above` and `below`. What a sensor that is
+         *     silent or faulty would say is unknown.
+         */
+        Expression: {
+            /**
+             * All
+             * @default null
+             */
+            all: components["schemas"]["Expression"][] | null;
+            /**
+             * Any
+             * @default null
+             */
+            any: components["schemas"]["Expression"][] | null;
+            /** @default null */
+            not: components["schemas"]["Expression"] | null;
+            /**
+             * Sensor Id
+             * @default null
+             */
+            sensor_id: string | null;
+            /** @default null */
+            rule: components["schemas"]["Rule"] | null;
+            /**
+             * Is
+             * @default null
+             */
+            is: string | null;
+            /**
+             * Above
+             * @default null
+             */
+            above: number | null;
+            /**
+             * Below
+             * @default null
+             */
+            below: number | null;
+        };
         /** Facility */
         Facility: {
             /** Id */
@@ -821,6 +862,20 @@ export interface components {
              * @description each that the facility has sensors of, or settings for
              */
             types: components["schemas"]["TypeDetection"][];
+        };
+        /** FacilityGroups */
+        FacilityGroups: {
+            /** Groups */
+            groups?: components["schemas"]["NumberedGroup"][];
+            /** Rests */
+            rests?: components["schemas"]["Rest"][];
+            /** Facility Id */
+            facility_id: string;
+            /**
+             * Versions
+             * @description the newest first
+             */
+            versions: components["schemas"]["GroupsVersion"][];
         };
         /** FacilityRules */
         FacilityRules: {
@@ -983,6 +1038,123 @@ export interface components {
         Grids: {
             /** Grids */
             grids: components["schemas"]["GridOfSensor"][];
+        };
+        /**
+         * Group
+         * @description `name` is its own in the facility; under it its alarms go on when it is set anew.
+         *
+         *     vote         `votes` of `members` must agree; `degraded`: `safe`, each that left counts as a vote, or `same`
+         *     first_out    the first of `members` since all were normal is marked
+         *     discrepancy  `commanded` and `reported` differ in words, or by more than `limit`
+         *     combination  `when` is so
+         */
+        Group: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "vote" | "first_out" | "discrepancy" | "combination";
+            /** Members */
+            members?: components["schemas"]["Member"][];
+            /**
+             * Votes
+             * @default null
+             */
+            votes: number | null;
+            /**
+             * Degraded
+             * @default null
+             */
+            degraded: ("safe" | "same") | null;
+            /** @default null */
+            when: components["schemas"]["Expression"] | null;
+            /**
+             * Commanded
+             * @default null
+             */
+            commanded: string | null;
+            /**
+             * Reported
+             * @default null
+             */
+            reported: string | null;
+            /**
+             * Limit
+             * @default null
+             */
+            limit: number | null;
+            /**
+             * Deadband
+             * @default null
+             */
+            deadband: number | null;
+            /**
+             * Priority
+             * @default null
+             */
+            priority: ("critical" | "high" | "medium" | "low") | null;
+            /**
+             * On Delay S
+             * @default null
+             */
+            on_delay_s: number | null;
+            /**
+             * Off Delay S
+             * @default null
+             */
+            off_delay_s: number | null;
+            /**
+             * Latched
+             * @default null
+             */
+            latched: boolean | null;
+            /**
+             * Re Alarm S
+             * @default null
+             */
+            re_alarm_s: number | null;
+            /**
+             * Message
+             * @default null
+             */
+            message: string | null;
+            /**
+             * Consequence
+             * @default null
+             */
+            consequence: string | null;
+            /**
+             * Response
+             * @default null
+             */
+            response: string | null;
+        };
+        /** GroupSettings */
+        GroupSettings: {
+            /** Groups */
+            groups?: components["schemas"]["NumberedGroup"][];
+            /** Rests */
+            rests?: components["schemas"]["Rest"][];
+        };
+        /**
+         * GroupsVersion
+         * @description What was set once, by whom; the newest holds.
+         */
+        GroupsVersion: {
+            /** Version */
+            version: number;
+            /**
+             * Set At
+             * @description UTC without suffix
+             */
+            set_at: string;
+            /** Set By */
+            set_by: string;
+            /** Set By Name */
+            set_by_name: string;
+            settings: components["schemas"]["GroupSettings"];
         };
         /**
          * Handover
@@ -1153,6 +1325,7 @@ export interface components {
          *     event_time    when it happened; recorded_at: when it was stored
          *     actor         `system`, or `user:` or `key:` and an id
          *     until …       what a command said; `verdict` of the activation `about_event_id`
+         *     latched       what began stays until somebody resets it
          *     explanation   why, where a reading is the cause
          */
         JournalEntry: {
@@ -1215,6 +1388,11 @@ export interface components {
              * @default null
              */
             about_event_id: number | null;
+            /**
+             * Latched
+             * @default false
+             */
+            latched: boolean;
             explanation: components["schemas"]["Explanation"] | null;
         };
         /** KeyGrant */
@@ -1293,6 +1471,16 @@ export interface components {
             target: string;
             /** Met */
             met: boolean | null;
+        };
+        /**
+         * Member
+         * @description A sensor, and the rules by which it takes part.
+         */
+        Member: {
+            /** Sensor Id */
+            sensor_id: string;
+            /** Rules */
+            rules: components["schemas"]["Rule"][];
         };
         /**
          * MonthlyEntry
@@ -1486,6 +1674,16 @@ export interface components {
              * @default 24
              */
             keep_hours: number;
+        };
+        /**
+         * NewGroups
+         * @description Replaces all groups and suppressions of the facility.
+         */
+        NewGroups: {
+            /** Groups */
+            groups?: components["schemas"]["Group"][];
+            /** Rests */
+            rests?: components["schemas"]["Rest"][];
         };
         /** NewPermission */
         NewPermission: {
@@ -1694,6 +1892,95 @@ export interface components {
         Notifications: {
             /** Notifications */
             notifications: components["schemas"]["Notification"][];
+        };
+        /** NumberedGroup */
+        NumberedGroup: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "vote" | "first_out" | "discrepancy" | "combination";
+            /** Members */
+            members?: components["schemas"]["Member"][];
+            /**
+             * Votes
+             * @default null
+             */
+            votes: number | null;
+            /**
+             * Degraded
+             * @default null
+             */
+            degraded: ("safe" | "same") | null;
+            /** @default null */
+            when: components["schemas"]["Expression"] | null;
+            /**
+             * Commanded
+             * @default null
+             */
+            commanded: string | null;
+            /**
+             * Reported
+             * @default null
+             */
+            reported: string | null;
+            /**
+             * Limit
+             * @default null
+             */
+            limit: number | null;
+            /**
+             * Deadband
+             * @default null
+             */
+            deadband: number | null;
+            /**
+             * Priority
+             * @default null
+             */
+            priority: ("critical" | "high" | "medium" | "low") | null;
+            /**
+             * On Delay S
+             * @default null
+             */
+            on_delay_s: number | null;
+            /**
+             * Off Delay S
+             * @default null
+             */
+            off_delay_s: number | null;
+            /**
+             * Latched
+             * @default null
+             */
+            latched: boolean | null;
+            /**
+             * Re Alarm S
+             * @default null
+             */
+            re_alarm_s: number | null;
+            /**
+             * Message
+             * @default null
+             */
+            message: string | null;
+            /**
+             * Consequence
+             * @default null
+             */
+            consequence: string | null;
+            /**
+             * Response
+             * @default null
+             */
+            response: string | null;
+            /**
+             * No
+             * @description its alarms have the ids `{no}:vote` and so on
+             */
+            no: number;
         };
         /**
          * Offender
@@ -1908,6 +2195,17 @@ export interface components {
         Refresh: {
             /** Refresh Token */
             refresh_token: string;
+        };
+        /**
+         * Rest
+         * @description While `while` is so, `alarms` are suppressed by design; what is not known suppresses nothing.
+         */
+        Rest: {
+            /** Name */
+            name: string;
+            while: components["schemas"]["Expression"];
+            /** Alarms */
+            alarms: components["schemas"]["Member"][];
         };
         /**
          * Rule

@@ -25,11 +25,13 @@ export function keyOf(facilityId: string, alarmId: string): string {
   return `${facilityId}\n${alarmId}`;
 }
 
-/** The alarm after that row; a late row tells of the past and moves nothing. */
+/** The alarm after that row; a late row tells of the past and moves no condition, but an alert is somebody's. */
 export function moved(known: AlarmNow | undefined, event: JournalEntry, names: Names): AlarmNow | undefined {
-  if (event.late || (known !== undefined && event.id <= known.last_event_id)) return known;
+  if (known !== undefined && event.id <= known.last_event_id) return known;
+  const told = event.late ? saidLate(event) : said(event);
+  if (told === undefined) return known;
   const before = known ?? normal(event, names);
-  const after = { ...before, ...said(event), last_event_id: event.id };
+  const after = { ...before, ...told, last_event_id: event.id };
   return { ...after, state: stateOf(after) };
 }
 
@@ -40,12 +42,23 @@ export function stateOf(alarm: AlarmNow): AlarmNow["state"] {
   return alarm.acknowledged ? "normal" : "returned_unacknowledged";
 }
 
+const UNACKNOWLEDGED = { acknowledged: false, acknowledged_at: null, acknowledged_by: null } as const;
+
+function latchedBy(event: JournalEntry): Partial<AlarmNow> {
+  return event.latched ? { latched: true } : {};
+}
+
+function saidLate(event: JournalEntry): Partial<AlarmNow> | undefined {
+  return event.transition === "activated" ? { ...latchedBy(event), ...UNACKNOWLEDGED } : undefined;
+}
+
 function said(event: JournalEntry): Partial<AlarmNow> {
   const condition = { active: event.transition !== "returned", since: event.event_time, priority: event.priority };
-  const began = { ...condition, message: event.message, value: event.value, limit: event.limit };
+  const content = { message: event.message, value: event.value, limit: event.limit };
+  const began = { ...condition, ...latchedBy(event), ...content };
   switch (event.transition) {
     case "activated":
-      return { ...began, acknowledged: false, acknowledged_at: null, acknowledged_by: null };
+      return { ...began, ...UNACKNOWLEDGED };
     case "activated_silently":
       return began;
     case "returned":
