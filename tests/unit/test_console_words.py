@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from engine.historian.journal import _SAYS
 from engine.model import FacilityType, SensorType
 from scripts.build_console import SOURCES
 
+RULES = Path(__file__).resolve().parents[2] / "native/src/rule.rs"
+NAMED = re.compile(r'\b(?:limit|other|of_group)\("(\w+)"')
 WORDS = SOURCES / "src" / "i18n"
 
 
@@ -25,3 +28,11 @@ def test_a_type_has_words(name: str) -> None:
 
 def test_what_happens_to_an_alarm_has_words() -> None:
     assert set(_SAYS) <= keys_of("transitions")
+
+
+@pytest.mark.parametrize("language", ["en", "de", "uk"])
+def test_every_rule_of_the_core_has_words(language: str) -> None:
+    rules = set(NAMED.findall(RULES.read_text(encoding="utf-8")))
+    assert len(rules) > 15
+    own = {"high": "rule_high", "low": "rule_low"}  # as priorities they have words of their own
+    assert {own.get(rule, rule) for rule in rules} <= keys_of(language)

@@ -46,7 +46,7 @@ from web.wire.times import contract_text, from_us
 noun = Noun("reports", "What control rooms keep of a month and of a shift")
 
 SHIFT: Final = timedelta(hours=12)
-BLIND_RULES: Final = ("stale", "bad_value", "silent")
+BLIND_RULES: Final = ("stale", "bad_value", "out_of_physical_range", "silent")
 ENTRY_COLUMNS: Final = (
     "kind", "facility_id", "facility_name", "alarm_id", "sensor_id", "sensor_name", "what", "since", "until", "seconds",
     "by", "why",

@@ -40,9 +40,11 @@ export const counts = computed(() => {
   return found;
 });
 
+const BLIND = new Set(["stale", "silent", "bad_value", "out_of_physical_range", "clock", "vote_lost"]);
+
 /** Whether the rule says that nothing is known of what it watches. */
 export function isBlind(rule: string): boolean {
-  return rule === "stale" || rule === "silent" || rule === "bad_value" || rule === "clock";
+  return BLIND.has(rule);
 }
 
 export function follow(): void {
