@@ -64,6 +64,7 @@ class Historian:
         self._pool = pool
         self._tallies = Tallies(settings, clock)
         self._commits = GroupCommit(database_url, settings, clock, self._tallies)
+        self._led: Leadership | None = None
         self.outbox = Outbox(self._transaction)
         """What is told outside of this system."""
 
@@ -192,7 +193,9 @@ class Historian:
 
     async def try_lead(self) -> Leadership | None:
         async with translated_errors("asking for leadership"):
-            return await try_lead(self._database_url, self._settings)
+            leadership = await try_lead(self._database_url, self._settings, self._led)
+        self._led = leadership or self._led
+        return leadership
 
     async def newest_audit(self, remembered: Head | None) -> tuple[Head, str | None]:
         """The end of the audit log, and what is wrong with it after what is remembered."""

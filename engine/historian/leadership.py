@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -16,12 +17,16 @@ from engine.settings import Settings
 PING_S = 2.0
 PING_ANSWER_S_MAX = 5.0
 
+Session = tuple[int, datetime]
+"""The number of a session's process and when it began."""
+
 
 class Leadership:
     """Held from creation until the connection dies, a ping is not answered or finds no lock, or `release` is called."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, session: Session) -> None:
         self._connection = connection
+        self.session = session
         self._is_lost = False
         connection.add_termination_listener(lambda _: self._lose())
         self._pinging = asyncio.create_task(self._ping(), name="leadership-ping")
@@ -43,7 +48,7 @@ class Leadership:
         while not self._is_lost:
             await asyncio.sleep(PING_S)
             try:
-                holds = await self._connection.fetchval(SQL["leader_holds"], timeout=PING_ANSWER_S_MAX)
+                holds = await self._connection.fetchval(SQL["leader_holds"], *self.session, timeout=PING_ANSWER_S_MAX)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 holds = False
             if not holds:
@@ -51,13 +56,20 @@ class Leadership:
                 self._connection.terminate()
 
 
-async def try_lead(database_url: str, settings: Settings) -> Leadership | None:
-    """Become the leader; None when somebody is. Raises StoreUnavailable where a session is not ours alone."""
+async def try_lead(database_url: str, settings: Settings, former: Leadership | None = None) -> Leadership | None:
+    """Become the leader; None when somebody else is.
+
+    Raises StoreUnavailable where a session is not ours alone, and while the `former` one, which we gave up, still has
+    the lock: PostgreSQL ends it when it comes to that.
+    """
     connection = await connect(database_url, **connection_options(settings))
     try:
         await _refuse_shared_session(connection, database_url, settings)
+        session = await connection.fetchrow(SQL["leader_session"])
         if await connection.fetchval(SQL["leader_try"]):
-            return Leadership(connection)
+            return Leadership(connection, tuple(session))
+        if former is not None and await connection.fetchval(SQL["leader_holds"], *former.session):
+            raise StoreUnavailable("the session in which this engine led has not ended yet")
     except BaseException:
         connection.terminate()
         raise

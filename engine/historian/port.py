@@ -175,7 +175,9 @@ class HousekeepingPort(Protocol):
     """What the leader does now and then. Each is safe beside running commits and beside another caller of itself."""
 
     async def try_lead(self) -> LeadershipPort | None:
-        """Become the one leader of this database; None when there is one."""
+        """Become the one leader of this database; None when there is one. StoreUnavailable while only our own session
+        of before keeps us from it.
+        """
 
     async def maintain(self, told: Told) -> None:
         """Partitions made ahead, strays moved into days of their own, what is older than the retention removed; each

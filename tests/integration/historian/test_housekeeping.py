@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import random
+import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -15,6 +17,7 @@ import pytest
 import pytest_asyncio
 
 from engine.clock import US_PER_S, ManualClock, SystemClock
+from engine.errors import StoreUnavailable
 from engine.historian.historian import Historian
 from engine.historian.port import Parking
 from engine.model import EntityChange, ParkedItem
@@ -235,6 +238,27 @@ async def test_sweep_names_facilities_whose_parked_rows_have_a_parent(historian:
 
 
 # --- leadership -------------------------------------------------------------------------------------------------------
+
+
+async def test_the_own_session_of_before_is_no_other_engine(historian: Historian, database_url: str) -> None:
+    """As after PostgreSQL hung: it comes to the end of our old session later than to our new one."""
+    second = await Historian.open(database_url, Settings(database_url=database_url), SystemClock())
+    leader = await historian.try_lead()
+    assert leader is not None
+    os.kill(leader.session[0], signal.SIGSTOP)
+    try:
+        await leader.release()
+        with pytest.raises(StoreUnavailable, match="in which this engine led has not ended yet"):
+            await historian.try_lead()
+        assert await second.try_lead() is None, "to others it is an engine that leads"
+    finally:
+        os.kill(leader.session[0], signal.SIGCONT)
+    async with asyncio.timeout(5):
+        while (again := await second.try_lead()) is None:
+            await asyncio.sleep(0.02)
+    assert await historian.try_lead() is None, "and now another one does lead"
+    await again.release()
+    await second.close()
 
 
 async def test_there_is_one_leader_until_its_connection_dies(
