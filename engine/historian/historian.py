@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 from engine.clock import US_PER_S, Clock
 from engine.historian import audit, loading, maintenance, removals, rollups
@@ -64,7 +65,7 @@ class Historian:
         self._pool = pool
         self._tallies = Tallies(settings, clock)
         self._commits = GroupCommit(database_url, settings, clock, self._tallies)
-        self._led: Leadership | None = None
+        self._leads_as = f"gasinsight leader {uuid4()}"
         self.outbox = Outbox(self._transaction)
         """What is told outside of this system."""
 
@@ -193,9 +194,7 @@ class Historian:
 
     async def try_lead(self) -> Leadership | None:
         async with translated_errors("asking for leadership"):
-            leadership = await try_lead(self._database_url, self._settings, self._led)
-        self._led = leadership or self._led
-        return leadership
+            return await try_lead(self._database_url, self._settings, self._leads_as)
 
     async def newest_audit(self, remembered: Head | None) -> tuple[Head, str | None]:
         """The end of the audit log, and what is wrong with it after what is remembered."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -17,16 +16,12 @@ from engine.settings import Settings
 PING_S = 2.0
 PING_ANSWER_S_MAX = 5.0
 
-Session = tuple[int, datetime]
-"""The number of a session's process and when it began."""
-
 
 class Leadership:
     """Held from creation until the connection dies, a ping is not answered or finds no lock, or `release` is called."""
 
-    def __init__(self, connection: Any, session: Session) -> None:
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self.session = session
         self._is_lost = False
         connection.add_termination_listener(lambda _: self._lose())
         self._pinging = asyncio.create_task(self._ping(), name="leadership-ping")
@@ -48,7 +43,7 @@ class Leadership:
         while not self._is_lost:
             await asyncio.sleep(PING_S)
             try:
-                holds = await self._connection.fetchval(SQL["leader_holds"], *self.session, timeout=PING_ANSWER_S_MAX)
+                holds = await self._connection.fetchval(SQL["leader_holds"], timeout=PING_ANSWER_S_MAX)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                 holds = False
             if not holds:
@@ -56,20 +51,24 @@ class Leadership:
                 self._connection.terminate()
 
 
-async def try_lead(database_url: str, settings: Settings, former: Leadership | None = None) -> Leadership | None:
-    """Become the leader; None when somebody else is.
+async def try_lead(database_url: str, settings: Settings, name: str) -> Leadership | None:
+    """Become the leader as `name`, which nobody else has; None when somebody else is.
 
-    Raises StoreUnavailable where a session is not ours alone, and while the `former` one, which we gave up, still has
-    the lock: PostgreSQL ends it when it comes to that.
+    Raises StoreUnavailable where a session is not ours alone, and when one of ours has the lock of which we know
+    nothing: we gave it up, or never heard that it got it, while PostgreSQL did not answer. That one is ended.
     """
     connection = await connect(database_url, **connection_options(settings))
     try:
         await _refuse_shared_session(connection, database_url, settings)
-        session = await connection.fetchrow(SQL["leader_session"])
-        if await connection.fetchval(SQL["leader_try"]):
-            return Leadership(connection, tuple(session))
-        if former is not None and await connection.fetchval(SQL["leader_holds"], *former.session):
-            raise StoreUnavailable("the session in which this engine led has not ended yet")
+        await connection.fetchval("SELECT set_config('application_name', $1, false)", name)
+        leader = None
+        while leader is None:
+            if await connection.fetchval(SQL["leader_try"]):
+                return Leadership(connection)
+            leader = await connection.fetchrow(SQL["leader_is"])
+        if leader["name"] == name:
+            await connection.fetchval("SELECT pg_terminate_backend($1)", leader["pid"])
+            raise StoreUnavailable("an abandoned session of this engine still has the lead")
     except BaseException:
         connection.terminate()
         raise

@@ -175,8 +175,8 @@ class HousekeepingPort(Protocol):
     """What the leader does now and then. Each is safe beside running commits and beside another caller of itself."""
 
     async def try_lead(self) -> LeadershipPort | None:
-        """Become the one leader of this database; None when there is one. StoreUnavailable while only our own session
-        of before keeps us from it.
+        """Become the one leader of this database; None when there is one. StoreUnavailable while only an
+        abandoned session of our own keeps us from it.
         """
 
     async def maintain(self, told: Told) -> None:

@@ -389,14 +389,16 @@ SELECT alarm_key, rule FROM alarms WHERE facility_id = $1 AND active ORDER BY al
 -- name: leader_try
 SELECT pg_try_advisory_lock(hashtext('gasinsight leader'));
 
--- name: leader_session
--- What tells this session from all others, also from a later one with its number.
-SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid();
+-- name: leader_is
+-- The session that leads, by what it calls itself; no row when it has just ended.
+SELECT pid, application_name AS name FROM pg_locks JOIN pg_stat_activity session USING (pid)
+WHERE locktype = 'advisory' AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = hashtext('gasinsight leader');
 
 -- name: leader_holds
--- Whether that very session does.
-SELECT EXISTS (SELECT FROM pg_locks JOIN pg_stat_activity session USING (pid)
-    WHERE locktype = 'advisory' AND granted AND pid = $1 AND backend_start = $2
+-- Whether this very session does.
+SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = hashtext('gasinsight leader'));
 

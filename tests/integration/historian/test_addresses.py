@@ -193,7 +193,7 @@ async def test_the_other_end_of_every_connection_notices_that_we_are_gone(databa
     settings = Settings(_env_file=None)
     web, writer = Database(database_url, 2, 5.0), await open_writer(database_url, settings)
     await web.open()
-    leadership = await try_lead(database_url, settings)
+    leadership = await try_lead(database_url, settings, "an engine")
     assert leadership is not None
     async with web.own_connection() as listener, web.bare_connection() as asker:
         for connection in (await connect(database_url), writer, leadership._connection, listener, asker):

@@ -9,6 +9,7 @@ import random
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest_asyncio
 
 from engine.clock import US_PER_S, ManualClock, SystemClock
 from engine.errors import StoreUnavailable
+from engine.historian import leadership
 from engine.historian.historian import Historian
 from engine.historian.port import Parking
 from engine.model import EntityChange, ParkedItem
@@ -245,20 +247,39 @@ async def test_the_own_session_of_before_is_no_other_engine(historian: Historian
     second = await Historian.open(database_url, Settings(database_url=database_url), SystemClock())
     leader = await historian.try_lead()
     assert leader is not None
-    os.kill(leader.session[0], signal.SIGSTOP)
+    pid = leader._connection.get_server_pid()
+    os.kill(pid, signal.SIGSTOP)
     try:
         await leader.release()
-        with pytest.raises(StoreUnavailable, match="in which this engine led has not ended yet"):
+        with pytest.raises(StoreUnavailable, match="an abandoned session of this engine still has the lead"):
             await historian.try_lead()
         assert await second.try_lead() is None, "to others it is an engine that leads"
     finally:
-        os.kill(leader.session[0], signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
     async with asyncio.timeout(5):
         while (again := await second.try_lead()) is None:
             await asyncio.sleep(0.02)
     assert await historian.try_lead() is None, "and now another one does lead"
     await again.release()
     await second.close()
+
+
+async def test_a_lead_that_was_got_and_never_heard_of_is_ended(historian: Historian, database_url: str) -> None:
+    """PostgreSQL may come to a question after the one who asked gave up, or across a cable that was cut since."""
+    never_heard_of = await leadership.try_lead(database_url, Settings(database_url=database_url), historian._leads_as)
+    assert never_heard_of is not None
+    with pytest.raises(StoreUnavailable, match="an abandoned session of this engine"):
+        await historian.try_lead()
+    async with asyncio.timeout(5):
+        while True:
+            with suppress(StoreUnavailable):
+                leader = await historian.try_lead()
+                break
+            await asyncio.sleep(0.02)
+        while never_heard_of.held:
+            await asyncio.sleep(0.02)
+    assert leader is not None
+    await leader.release()
 
 
 async def test_there_is_one_leader_until_its_connection_dies(

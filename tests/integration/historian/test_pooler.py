@@ -119,7 +119,7 @@ def historian_settings(url: str) -> Settings:
 
 
 async def lead(url: str) -> None:
-    await try_lead(url, historian_settings(url))
+    await try_lead(url, historian_settings(url), "an engine")
 
 
 async def commit(url: str) -> None:
@@ -162,16 +162,16 @@ async def test_a_pooler_that_nobody_spoke_of_is_noticed_by_all_that_connect(mode
 async def test_nobody_leads_through_sessions_that_are_not_theirs(database_url: str) -> None:
     async with pgbouncer(database_url, "transaction", LETS_PASS) as url:
         with pytest.raises(StoreUnavailable) as refused:
-            await try_lead(url, historian_settings(url))
+            await try_lead(url, historian_settings(url), "an engine")
         assert str(refused.value) == POOLER_ADVICE
-    leader = await try_lead(database_url, historian_settings(database_url))
+    leader = await try_lead(database_url, historian_settings(database_url), "an engine")
     assert leader is not None, "no lock is left with the pooler"
     await leader.release()
 
 
 async def test_a_lead_ends_when_another_session_answers(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.historian.leadership.PING_S", 0.1)
-    leader = await try_lead(database_url, historian_settings(database_url))
+    leader = await try_lead(database_url, historian_settings(database_url), "an engine")
     assert leader is not None
     await asyncio.sleep(0.5)
     assert leader.held
@@ -183,9 +183,9 @@ async def test_a_lead_ends_when_another_session_answers(database_url: str, monke
 
 async def test_a_pooler_that_keeps_sessions_and_takes_our_settings_is_as_good_as_postgresql(database_url: str) -> None:
     async with pgbouncer(database_url, "session", LETS_PASS, sessions=8) as url:
-        first = await try_lead(url, historian_settings(url))
+        first = await try_lead(url, historian_settings(url), "an engine")
         assert first is not None
-        assert await try_lead(url, historian_settings(url)) is None
+        assert await try_lead(url, historian_settings(url), "another") is None
         historian = await Historian.open(url, historian_settings(url), SystemClock())
         await historian.create_facility(setup("f"))
         state = await load(historian, "f")
