@@ -29,6 +29,7 @@ WORDS = {
     "given_back": "{name}: written anew, {mib:,.1f} MiB given back",
     "rollups_expired": "rollups of {name}: {rows:,} removed",
     "log_trimmed": "{name}: {rows:,} entries removed",
+    "commands_expired": "{name}: {rows:,} removed",
     "put_off": "{name}: put off, {why}",
 }
 WOULD = {
@@ -38,6 +39,7 @@ WOULD = {
     "expired": "{name}: {rows:,} readings to be removed ({why})",
     "rollups_expired": "rollups of {name}: {rows:,} to be removed",
     "log_trimmed": "{name}: {rows:,} entries to be removed",
+    "commands_expired": "{name}: {rows:,} to be removed",
 }
 
 

@@ -50,7 +50,8 @@ Floors = Mapping[str, dt.date]
 class Did:
     """One thing that was done, or would be.
 
-    what   waiting, made, set_aside, dropped, expired, given_back, rollups_expired, log_trimmed, put_off
+    what   waiting, made, set_aside, dropped, expired, given_back, rollups_expired, log_trimmed,
+           commands_expired, put_off
     name   of the partition, or the width of the rollups
     """
 
@@ -109,6 +110,7 @@ async def maintain(connection: Any, retention: Retention, now_us: int, told: Tol
     for width_s, first in plan.rollups:
         await _expire_rollups(connection, width_s, first, told)
     await _trim_log(connection, retention, now_us, told)
+    await _expire_commands(connection, retention, now_us, told)
 
 
 async def planned(connection: Any, retention: Retention, now_us: int, told: Told) -> list[Day]:
@@ -135,6 +137,8 @@ async def planned(connection: Any, retention: Retention, now_us: int, told: Told
     ends = await connection.fetch(SQL["log_ends"], _log_from_us(retention, now_us))
     if entries := sum([await connection.fetchval(SQL["log_trim_count"], *end) for end in ends if end["commit_no"]]):
         told(Did("log_trimmed", "commit log", rows=entries))
+    if rows := await connection.fetchval(SQL["refused_commands_old"], _commands_from_us(retention, now_us)):
+        told(Did("commands_expired", "refused commands", rows=rows))
     return await days(connection)
 
 
@@ -257,6 +261,28 @@ async def _expire_rollups(connection: Any, width_s: int, first: dt.date, told: T
         told(Did("rollups_expired", f"{width_s} s", rows=rows))
 
 
+def _commands_from_us(retention: Retention, now_us: int) -> int:
+    return start_us(day_of(now_us) - dt.timedelta(days=retention.days))
+
+
+async def _expire_commands(connection: Any, retention: Retention, now_us: int, told: Told) -> None:
+    """Only what was refused: of the others the journal tells, and reads here who asked."""
+    before_us = _commands_from_us(retention, now_us)
+    if rows := await _in_pieces(connection, "refused_commands_expire", before_us):
+        told(Did("commands_expired", "refused commands", rows=rows))
+
+
+async def _in_pieces(connection: Any, name: str, *arguments: object) -> int:
+    """How many rows the statement removed, never so many at once that somebody waits long."""
+    rows = 0
+    removed = ROWS_AT_ONCE
+    while removed == ROWS_AT_ONCE:
+        done = await connection.execute(SQL[name], *arguments, ROWS_AT_ONCE)
+        removed = int(done.rpartition(" ")[2])
+        rows += removed
+    return rows
+
+
 def _log_from_us(retention: Retention, now_us: int) -> int | None:
     """From when on replays are possible; None: from now."""
     return None if retention.log_days == 0 else start_us(day_of(now_us) - dt.timedelta(days=retention.log_days))
@@ -268,11 +294,7 @@ async def _trim_log(connection: Any, retention: Retention, now_us: int, told: To
     for facility_id, commit_no in await connection.fetch(SQL["log_ends"], _log_from_us(retention, now_us)):
         if commit_no is None:
             continue
-        removed = ROWS_AT_ONCE
-        while removed == ROWS_AT_ONCE:
-            done = await connection.execute(SQL["log_trim"], facility_id, commit_no, ROWS_AT_ONCE)
-            removed = int(done.rpartition(" ")[2])
-            entries += removed
+        entries += await _in_pieces(connection, "log_trim", facility_id, commit_no)
         await connection.execute(SQL["kept_trim"], facility_id, commit_no)
     if entries:
         told(Did("log_trimmed", "commit log", rows=entries))

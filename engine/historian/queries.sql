@@ -666,6 +666,19 @@ SELECT command_id, facility_id, alarm_key, command, asked_at AS at_us, actor, re
     work_order, verdict, about_event_id
 FROM alarm_commands WHERE state = 'waiting' ORDER BY id LIMIT $1;
 
+-- name: refused_commands_old
+-- Whose alarm's journal has nothing of it: what the journal shows of a command is read from here for as long as it does.
+SELECT count(*) FROM alarm_commands asked WHERE state = 'refused' AND decided_at < $1 AND NOT EXISTS (
+    SELECT FROM alarm_events e WHERE e.facility_id = asked.facility_id AND e.alarm_key = asked.alarm_key
+    AND e.command_id = asked.command_id);
+
+-- name: refused_commands_expire
+DELETE FROM alarm_commands WHERE id = ANY (ARRAY(
+    SELECT id FROM alarm_commands asked WHERE state = 'refused' AND decided_at < $1 AND NOT EXISTS (
+        SELECT FROM alarm_events e WHERE e.facility_id = asked.facility_id AND e.alarm_key = asked.alarm_key
+        AND e.command_id = asked.command_id)
+    LIMIT $2));
+
 -- == notifications =====================================================================================================
 
 -- name: notification_turn

@@ -11,8 +11,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from engine.clock import SystemClock
+from engine.clock import ManualClock, SystemClock
 from engine.historian.historian import Historian
+from engine.historian.maintenance import Did, opened, planned
 from engine.historian.port import FACILITY_RETIRED
 from engine.model import AlarmCommand, CommandVerdict, FacilityState, LogEntry, Outcome, Verdict
 from engine.settings import Settings
@@ -29,13 +30,14 @@ VALUES ($1, $2, '1:high', 'shelve', $3, 'user:7', 'ann', 'calibration', $4, 'wai
 DECIDED = "SELECT state, refusal, decided_at IS NOT NULL FROM alarm_commands WHERE command_id = $1"
 FIRST = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
+HOUR_US = 3_600_000_000
 
 
 @pytest_asyncio.fixture
 async def historian(database_url: str) -> AsyncIterator[Historian]:
-    opened = await Historian.open(database_url, Settings(_env_file=None, group_commit_wait_ms=0), SystemClock())
-    yield opened
-    await opened.close()
+    historian = await Historian.open(database_url, Settings(_env_file=None, group_commit_wait_ms=0), SystemClock())
+    yield historian
+    await historian.close()
 
 
 @pytest_asyncio.fixture
@@ -186,3 +188,34 @@ async def test_an_alarm_that_was_never_active_can_be_shelved(historian: Historia
     await committed(historian, replace(outcome(state, 2), events=(shelved,)))
     row = await database.fetchrow("SELECT active, acknowledged, latched, suppression, since, message FROM alarms")
     assert tuple(row) == (False, True, False, "shelved", FIRST, None)
+
+
+async def test_only_what_was_refused_goes_and_not_before_its_time(database_url: str, database: Any) -> None:
+    now = FIRST + dt.timedelta(days=20, hours=13)
+    settings = Settings(_env_file=None, group_commit_wait_ms=0, retention_days=10)
+    clock = ManualClock(T0_US + (20 * 24 + 13) * HOUR_US)
+    historian = await Historian.open(database_url, settings, clock)
+    try:
+        state, numbers = await facility_with_sensors(historian, "f")
+        for number, command_id in enumerate(("old", "young", "told", "done", "left"), start=1):
+            await ask(database, command_id, after=number * HOUR)
+        shown = replace(event(numbers[0]), alarm_key="1:high", command_id="told")  # refused, and carried out meanwhile
+        refused = (CommandVerdict(command_id, "no") for command_id in ("old", "young", "told"))
+        await committed(historian, deciding(state, 2, *refused, CommandVerdict("done"), events=(shown,)))
+        decide = "UPDATE alarm_commands SET decided_at = $2 WHERE command_id = $1 OR ($1 = '' AND command_id <> 'left')"
+        midnight = now.replace(hour=0) - dt.timedelta(days=10)
+        await database.execute(decide, "", midnight - dt.timedelta(microseconds=1))
+        await database.execute(decide, "young", midnight)
+        did: list[Did] = []
+        would: list[Did] = []
+        async with opened(database_url, settings) as connection:
+            await planned(connection, settings.retention, clock.now_us(), would.append)
+        await historian.maintain(did.append)
+        for told in (would, did):
+            assert [each for each in told if each.what == "commands_expired"] == [
+                Did("commands_expired", "refused commands", rows=1)
+            ]
+        rows = await database.fetch("SELECT command_id FROM alarm_commands ORDER BY id")
+        assert [row["command_id"] for row in rows] == ["young", "told", "done", "left"]
+    finally:
+        await historian.close()
