@@ -119,7 +119,9 @@ BESIDE |= {"notify test": ["control room"]}
 BESIDE |= {f"notify add-{kind}": [f"{kind}.json"] for kind in ("channel", "subscription")}
 BESIDE |= {"alarms assign": ["12:high", "Ada"]}
 BESIDE |= {"alarms verdict": ["12:high", "true"]}
+BESIDE |= {"rules show": ["PT-1"], "rules set": ["PT-1", "rules.json"]}
 BESIDE |= {"replay": ["--facility", "f", "--from", "2026-01-01", "--to", "2026-01-02"]}
+BEFORE = {"rules set": ["PT-1"]}
 PATHS = list(paths_in(typer.main.get_command(cli.app)))
 
 
@@ -143,8 +145,9 @@ def test_a_file_or_folder_that_cannot_be_is_a_sentence(
     (tmp_path / "recording.csv").write_text("tracked_at,value\n2026-11-22T10:00:00,1\n2026-11-22T10:00:15,1\n")
     (tmp_path / "channel.json").write_text('{"name": "on call", "teams": {"url": "https://a.example"}}')
     (tmp_path / "subscription.json").write_text('{"channel_id": 1, "name": "all"}')
+    (tmp_path / "rules.json").write_text("{}")
     bad = str(tmp_path / "a-file" / "below")
-    beside = [*BESIDE.get(" ".join(words), []), option, bad] if option else [bad]
+    beside = [*BESIDE.get(" ".join(words), []), option, bad] if option else [*BEFORE.get(" ".join(words), []), bad]
     if words[0] in {"up", "web", "bus"}:
         beside += ["--port", str(free_port("127.0.0.1", 0))]
     if option is not None and option.startswith("--tls-"):

@@ -20,6 +20,7 @@ from engine.commands.cli import notify as cli_notify
 from engine.commands.cli import out_of_use as cli_out_of_use
 from engine.commands.cli import replay as cli_replay
 from engine.commands.cli import report as cli_report
+from engine.commands.cli import rules as cli_rules
 from engine.commands.cli import score as cli_score
 from engine.commands.cli.options import (
     AsJson,
@@ -61,6 +62,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_alarms.app, name="alarms")
 app.add_typer(cli_notify.app, name="notify")
+app.add_typer(cli_rules.app, name="rules")
 app.add_typer(cli_report.app, name="report")
 app.add_typer(cli_api_key.app, name="api-key")
 app.add_typer(cli_out_of_use.facility, name="facility")

@@ -1,0 +1,76 @@
+"""The words of `gasinsight rules`."""
+
+# ruff: noqa: PLC0415, PLR0917 - commands import what they need when they run, so that --help is quick; an option of
+# the command is an argument of its function
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.commands.cli.options import AsJson, DataDir, Password, Url, User, given
+from engine.errors import SettingsError
+
+app = typer.Typer(no_args_is_help=True, help="See and set when something is an alarm. To look needs View, to set Edit.")
+
+SubjectId = Annotated[str, typer.Argument(metavar="ID", help="Of the sensor; with --facility of the facility.")]
+IsFacility = Annotated[bool, typer.Option("--facility", help="ID is a facility's: rules of types of its sensors.")]
+
+
+@app.command()
+def show(
+    subject_id: SubjectId,
+    is_facility: IsFacility = False,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show which rules hold, with limits, priorities and sources, and who set something last.
+
+    [dim]gasinsight rules show PT-1
+    gasinsight rules show ridge-1 --facility[/]
+    """
+    from engine.commands.login import LoginOptions
+    from engine.commands.rules import run_show
+
+    run_show(given(data_dir=data_dir), LoginOptions(url, user, password), subject_id, is_facility, as_json)
+
+
+@app.command("set")
+def set_(
+    subject_id: SubjectId,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON: any of profile, unit, number_format, rules.")],
+    is_facility: IsFacility = False,
+    sensor_type: Annotated[
+        str | None, typer.Option("--type", help="With --facility: of which sensors, as GasDetection.")
+    ] = None,
+    is_dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would hold, or what is wrong; change nothing.")
+    ] = False,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Set the rules of a sensor, or of a type of a facility's sensors; what was set there before is replaced.
+
+    [dim]gasinsight rules set PT-1 rules.json --dry-run
+    gasinsight rules set PT-1 rules.json
+    gasinsight rules set ridge-1 rules.json --facility --type GasDetection[/]
+
+    The file says what is to differ; {} takes back what was set. docs/alarm-rules.md has every field:
+      {"rules": [{"rule": "high", "limit": 20, "priority": "critical"},
+                 {"rule": "low", "enabled": false}]}
+    """
+    from engine.commands.login import LoginOptions
+    from engine.commands.rules import Change, Subject, run_set
+
+    if is_facility != (sensor_type is not None):
+        raise SettingsError("--facility and --type go together: rules of a facility are of a type of its sensors")
+    change = Change(Subject(subject_id, sensor_type), file, is_dry_run)
+    run_set(given(data_dir=data_dir), LoginOptions(url, user, password), change, as_json)
