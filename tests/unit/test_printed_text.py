@@ -27,15 +27,30 @@ from engine.client import (
     Channel,
     Commanded,
     Facility,
+    FacilityRules,
     JournalEntry,
     LiveAlert,
     Notification,
     Reading,
+    RuleInForce,
     Sensor,
+    SensorRules,
     Subscription,
 )
 from engine.client.shapes import Alert
-from engine.commands import alarms, api_keys, audit, doctor, drain, notify, out_of_use, score, simulate, watch_view
+from engine.commands import (
+    alarms,
+    api_keys,
+    audit,
+    doctor,
+    drain,
+    notify,
+    out_of_use,
+    rules,
+    score,
+    simulate,
+    watch_view,
+)
 from engine.commands import settings as shown_settings
 from engine.commands.cli import app
 from engine.commands.following import fault_text
@@ -62,6 +77,7 @@ PRINTERS = {
     "engine/commands/login.py",
     "engine/commands/notify.py",
     "engine/commands/out_of_use.py",
+    "engine/commands/rules.py",
     "engine/commands/settings.py",
     "engine/commands/status.py",
     "engine/commands/status_view.py",
@@ -169,6 +185,26 @@ def said_of_alarms(text: str, monkeypatch: pytest.MonkeyPatch, as_json: bool) ->
     sys.stdout.write(alarms._frame_text(AlarmFrame(type="event", after_id=1, event=entry_of(text))))
 
 
+def said_of_rules(text: str, monkeypatch: pytest.MonkeyPatch, folder: Path, as_json: bool) -> None:
+    held = dict.fromkeys(RuleInForce.model_fields) | dict.fromkeys(("rule", "unit", "priority", "source"), text)
+    held |= {"limit": 1, "deadband": 1, "on_delay_s": 1, "off_delay_s": 1, "latched": False, "message": text}
+    version = {"version": 1, "set_at": NOW, "set_by": text, "set_by_name": text, "settings": {"unit": text}}
+    of_type = {"sensor_type": text, "of_type": {}, "in_force": [held], "versions": [version]}
+    of_sensor = SensorRules.model_validate({"sensor_id": text, "of_sensor": {}} | of_type)
+    nobody: Any = None  # is asked
+    monkeypatch.setattr(rules, "asked", lambda *_: of_sensor)
+    rules.run_show({}, nobody, text, False, as_json)
+    monkeypatch.setattr(
+        rules, "asked", lambda *_: FacilityRules.model_validate({"facility_id": text, "types": [of_type]})
+    )
+    rules.run_show({}, nobody, text, True, as_json)
+    monkeypatch.setattr(rules, "asked", lambda *_: of_sensor.in_force)
+    (folder / "rules.json").write_text("{}")
+    for is_dry_run in (False, True):
+        change = rules.Change(rules.Subject(text, text), folder / "rules.json", is_dry_run)
+        rules.run_set({}, nobody, change, as_json)
+
+
 def status_of(text: str) -> str:
     node = {"node_id": text, "hostname": text, "address": "x" + text, "alive": True, "services": [text]}
     reader = dict.fromkeys(("connected", "last_receive_age_s", "held_s", "full")) | {"held": text}
@@ -215,7 +251,7 @@ def said_of_notifications(text: str, patched: pytest.MonkeyPatch, as_json: bool)
         notify.run_test({}, None, text, as_json)  # type: ignore[arg-type]
 
 
-def said_by_commands(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def said_by_commands(text: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """One call for each thing that prints; what is said goes to the standard streams."""
     sys.stdout.write(status_of(text))
     for columns in (80, 140):
@@ -224,6 +260,7 @@ def said_by_commands(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
         for as_json in (False, True):
             said_of_alarms(text, patched, as_json)
             said_of_notifications(text, patched, as_json)
+            said_of_rules(text, patched, folder, as_json)
         patched.setattr(api_keys, "asked", lambda *_: [key_of(text)])
         for as_json in (False, True):
             api_keys.run_list({}, None, as_json)  # type: ignore[arg-type]  # nobody is asked
@@ -312,7 +349,7 @@ async def as_awaited(value: Any) -> Any:
 def test_what_commands_print_holds_no_control_but_ends_of_lines(
     text: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for said in printed(lambda: said_by_commands(text, monkeypatch)):
+    for said in printed(lambda: said_by_commands(text, monkeypatch, folder)):
         assert not [character for character in said if control_in(character) and character != "\n"]
 
 
