@@ -268,16 +268,16 @@ def _commands_from_us(retention: Retention, now_us: int) -> int:
 async def _expire_commands(connection: Any, retention: Retention, now_us: int, told: Told) -> None:
     """Only what was refused: of the others the journal tells, and reads here who asked."""
     before_us = _commands_from_us(retention, now_us)
-    if rows := await _in_pieces(connection, "refused_commands_expire", before_us):
+    if rows := await _in_pieces(connection, SQL["refused_commands_expire"], before_us):
         told(Did("commands_expired", "refused commands", rows=rows))
 
 
-async def _in_pieces(connection: Any, name: str, *arguments: object) -> int:
+async def _in_pieces(connection: Any, statement: str, *arguments: object) -> int:
     """How many rows the statement removed, never so many at once that somebody waits long."""
     rows = 0
     removed = ROWS_AT_ONCE
     while removed == ROWS_AT_ONCE:
-        done = await connection.execute(SQL[name], *arguments, ROWS_AT_ONCE)
+        done = await connection.execute(statement, *arguments, ROWS_AT_ONCE)
         removed = int(done.rpartition(" ")[2])
         rows += removed
     return rows
@@ -294,7 +294,7 @@ async def _trim_log(connection: Any, retention: Retention, now_us: int, told: To
     for facility_id, commit_no in await connection.fetch(SQL["log_ends"], _log_from_us(retention, now_us)):
         if commit_no is None:
             continue
-        entries += await _in_pieces(connection, "log_trim", facility_id, commit_no)
+        entries += await _in_pieces(connection, SQL["log_trim"], facility_id, commit_no)
         await connection.execute(SQL["kept_trim"], facility_id, commit_no)
     if entries:
         told(Did("log_trimmed", "commit log", rows=entries))
