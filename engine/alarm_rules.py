@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import native
 
 
 def merged(of_type: Mapping[str, Any], of_sensor: Mapping[str, Any]) -> dict[str, Any]:
@@ -11,3 +14,10 @@ def merged(of_type: Mapping[str, Any], of_sensor: Mapping[str, Any]) -> dict[str
     rules = {rule["rule"]: rule for each in (of_type, of_sensor) for rule in each.get("rules", ())}
     both = {**of_type, **of_sensor}
     return {**both, "rules": list(rules.values())} if rules else both
+
+
+def rules_in_force(
+    sensor_type: str, of_type: Mapping[str, Any], of_sensor: Mapping[str, Any]
+) -> Sequence[Mapping[str, Any]]:
+    """The rules that hold; ValueError with the core's sentence for what it would refuse."""
+    return native.rules_in_force(sensor_type, json.dumps(merged(of_type, of_sensor)))

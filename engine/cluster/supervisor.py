@@ -115,6 +115,7 @@ class Supervisor:
             self._every(SWEEP_S, self._strays.look),
             self._every(HOURLY_S, self._keep_house),
             self._every(CHECK_S, self._follow_changes),
+            self._every(LOOK_S, self._apply_planned_rules),
             self._every(CHECK_S, self._follow_commands),
             self._every(CHECK_S, self._notifications.step),
             self._every(LIMITS_S, self._notifications.look),
@@ -315,11 +316,26 @@ class Supervisor:
             await self._intake.reload.remote(facility_ids)
 
     async def _hear_from_the_beginning(self) -> None:
-        """Before any facility loads, so that no change falls between the two."""
+        """Before any facility loads, so that no change falls between the two; nor what came due while nobody led."""
         try:
             self._news = await self._open_news(CONFIGURATION)
+            await self._apply_planned_rules()
         except StoreUnavailable as error:
             log.info("changes_not_heard_yet", error=str(error))
+
+    async def _apply_planned_rules(self) -> None:
+        """What was filed to hold from a moment on holds, as if somebody had set it now."""
+        for each in await self._historian.apply_planned_rules():
+            if each.refusal is None:
+                log.info("planned_rules_hold", facility_id=each.facility_id, subject=each.subject)
+            else:
+                log.error(
+                    "planned_rules_refused",
+                    facility_id=each.facility_id,
+                    subject=each.subject,
+                    planned_id=each.planned_id,
+                    refusal=each.refusal,
+                )
 
     async def _open_news(self, channel: str) -> News:
         assert self._settings.postgresql_url is not None

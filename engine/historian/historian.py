@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from engine.clock import US_PER_S, Clock
-from engine.historian import audit, loading, maintenance, removals, rollups
+from engine.historian import audit, loading, maintenance, planned, removals, rollups
 from engine.historian.audit_head import Head
 from engine.historian.connecting import connect_s_max, open_pool
 from engine.historian.connection import (
@@ -25,6 +25,7 @@ from engine.historian.maintenance import Told
 from engine.historian.outbox import Outbox
 from engine.historian.port import (
     FACILITY_RETIRED,
+    CameDue,
     Creation,
     Parking,
     StoredItem,
@@ -249,6 +250,15 @@ class Historian:
     async def refuse_command(self, command_id: str, refusal: str) -> None:
         async with self._connection("refusing a command") as connection:
             await decide_commands(connection, [CommandVerdict(command_id, refusal)], self._clock.now_us())
+
+    async def apply_planned_rules(self) -> list[CameDue]:
+        done = []
+        while True:
+            async with self._transaction("letting planned rules hold") as connection:
+                one = await planned.apply_next(connection)
+            if one is None:
+                return done
+            done.append(one)
 
     async def drained_nodes(self) -> list[str]:
         async with self._connection("reading the drained nodes") as connection:

@@ -82,6 +82,16 @@ class Usage:
     subject: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CameDue:
+    """Planned rules whose moment has come. `refusal`: why they do not hold, or None; `subject`: a sensor or a type."""
+
+    planned_id: int
+    facility_id: str
+    subject: str
+    refusal: str | None
+
+
 FACILITY_RETIRED = "the facility is retired"
 StoredReading = tuple[int, int, str]
 """sensor_no, tracked_at_us, data as it was received."""
@@ -207,6 +217,11 @@ class HousekeepingPort(Protocol):
 
     async def refuse_command(self, command_id: str, refusal: str) -> None:
         """Decide one that waits; what was decided already stays so."""
+
+    async def apply_planned_rules(self) -> list[CameDue]:
+        """Let planned rules hold whose moment has come, each once and in the order of their moments. Their facilities
+        are told of as after any other change.
+        """
 
     async def sweep(self) -> list[str]:
         """Facilities that have parked rows whose parent exists: their actors should load again or apply them."""

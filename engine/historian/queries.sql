@@ -679,6 +679,50 @@ DELETE FROM alarm_commands WHERE id = ANY (ARRAY(
         AND e.command_id = asked.command_id)
     LIMIT $2));
 
+-- == planned rules ====================================================================================================
+
+-- name: planned_due
+-- The earliest, and of two for one moment the one that was filed first.
+SELECT id, facility_id, sensor_type, sensor_id, settings FROM planned_rules
+WHERE refusal IS NULL AND effective_from <= now() ORDER BY effective_from, id LIMIT 1;
+
+-- name: planned_take
+-- After the lock of its subject, in which order a removal takes them too. Nothing: it was withdrawn meanwhile.
+SELECT id FROM planned_rules WHERE id = $1 AND refusal IS NULL FOR UPDATE;
+
+-- name: planned_sensor_lock
+-- As whoever sets its rules does.
+SELECT id FROM sensors WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: planned_facility_lock
+SELECT id FROM facilities WHERE id = $1 FOR NO KEY UPDATE;
+
+-- name: type_of_sensor
+SELECT type FROM sensors WHERE id = $1;
+
+-- name: rules_of_type
+SELECT settings FROM sensor_rules WHERE facility_id = $1 AND sensor_type = $2 ORDER BY id DESC LIMIT 1;
+
+-- name: rules_of_sensors
+-- The newest of each sensor of a type.
+SELECT DISTINCT ON (r.sensor_id) r.settings FROM sensor_rules r JOIN sensors s ON s.id = r.sensor_id
+WHERE r.facility_id = $1 AND s.type = $2 ORDER BY r.sensor_id, r.id DESC;
+
+-- name: planned_hold
+-- The clock is read after the lock, so that the versions of a subject are in the order of their times.
+WITH due AS (DELETE FROM planned_rules WHERE id = $1 RETURNING *)
+INSERT INTO sensor_rules (facility_id, sensor_type, sensor_id, settings, set_at, set_by, set_by_name, reason,
+    effective_from)
+SELECT facility_id, sensor_type, sensor_id, settings, clock_timestamp(), set_by, set_by_name, reason, effective_from
+FROM due;
+
+-- name: planned_refuse
+UPDATE planned_rules SET refusal = $2 WHERE id = $1;
+
+-- name: facility_changed
+-- Its owner loads it again.
+SELECT pg_notify('facility_config', $1);
+
 -- == notifications =====================================================================================================
 
 -- name: notification_turn

@@ -306,9 +306,31 @@ sensor_rules = Table(
     Column("set_at", Time, nullable=False, server_default=sa.func.now()),
     Column("set_by", Text, nullable=False),
     Column("set_by_name", Text, nullable=False),
+    Column("reason", Text),
+    Column("effective_from", Time),  # from when it was to hold, of one that was planned
     CheckConstraint("num_nonnulls(sensor_type, sensor_id) = 1", name="subject"),
     Index("sensor_rules_facility_id_idx", "facility_id", "sensor_type", "id"),
     Index("sensor_rules_sensor_id_idx", "sensor_id", "id"),
+)
+
+# Alarm rules that shall hold from a moment on; they become a row of sensor_rules then. With a `refusal` they never do.
+planned_rules = Table(
+    "planned_rules",
+    metadata,
+    _identity(),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), nullable=False),
+    Column("sensor_type", Text),
+    Column("sensor_id", Text, ForeignKey("sensors.id", ondelete="CASCADE"), index=True),
+    Column("settings", JSONB, nullable=False),
+    Column("effective_from", Time, nullable=False),
+    Column("filed_at", Time, nullable=False, server_default=sa.func.now()),
+    Column("set_by", Text, nullable=False),
+    Column("set_by_name", Text, nullable=False),
+    Column("reason", Text),
+    Column("refusal", Text),
+    CheckConstraint("num_nonnulls(sensor_type, sensor_id) = 1", name="subject"),
+    Index("planned_rules_due_idx", "effective_from", "id", postgresql_where=sa.text("refusal IS NULL")),
+    Index("planned_rules_facility_id_idx", "facility_id", "sensor_type"),
 )
 
 # What several sensors of a facility are judged by together, as the core reads it: votes and the like, and what is
@@ -322,6 +344,7 @@ facility_groups = Table(
     Column("set_at", Time, nullable=False, server_default=sa.func.now()),
     Column("set_by", Text, nullable=False),
     Column("set_by_name", Text, nullable=False),
+    Column("reason", Text),
     Index("facility_groups_facility_id_idx", "facility_id", "id"),
 )
 

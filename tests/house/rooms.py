@@ -87,7 +87,7 @@ LEAVES: Final[dict[str, str]] = {
         "engine.database_url engine.errors engine.printable engine.retention engine.secrecy engine.turning_log native"
     ),
     "engine.retention": "engine.model",
-    "engine.alarm_rules": "nothing",
+    "engine.alarm_rules": "native",
     "engine.printable": "native",
     "engine.turning_log": "nothing",
     "engine.database_url": "nothing",

@@ -27,6 +27,10 @@ SET_RULES = """
 INSERT INTO sensor_rules (facility_id, sensor_type, sensor_id, settings, set_by, set_by_name)
 VALUES ($1, NULL, $2, $3, 'user:1', 'ann')
 """
+PLAN_RULES = """
+INSERT INTO planned_rules (facility_id, sensor_id, settings, effective_from, set_by, set_by_name)
+VALUES ($1, $2, $3, now(), 'user:1', 'ann')
+"""
 SET_GROUPS = """
 INSERT INTO facility_groups (facility_id, settings, set_by, set_by_name)
 SELECT $1, jsonb_set($2, '{groups,0,no}', to_jsonb(nextval('sensors_sensor_no_seq'))), 'user:1', 'ann'
@@ -55,8 +59,11 @@ class Lived:
         rules_from: int | None = None,
         before: Mapping[int, Callable[[], Awaitable[None]]] = NOTHING,
         with_groups: bool = False,
+        planned_for: int | None = None,
     ) -> None:
-        """`rules_from`: the step at which RULES are set for s0; `before`: what happens before a step, and a restart."""
+        """`rules_from`: the step at which RULES are set for s0, or, `planned_for` it, come due; `before`: what happens
+        before a step, and a restart.
+        """
         historian = await Historian.open(self._url, self.settings, self.clock)
         try:
             await historian.create_facility(setup(self.facility_id))
@@ -69,6 +76,10 @@ class Lived:
             for step in range(1, STEPS):
                 if rules_from == step:
                     await self.set_rules()
+                    await self._owner.load(again=True)
+                if planned_for == step:
+                    await self._plan_rules()
+                    assert [each.subject for each in await historian.apply_planned_rules()] == ["s0"]
                     await self._owner.load(again=True)
                 if step in before:
                     await before[step]()
@@ -88,6 +99,11 @@ class Lived:
     async def set_rules(self) -> None:
         connection = await asyncpg.connect(self._url)
         await connection.execute(SET_RULES, self.facility_id, "s0", json.dumps(RULES))
+        await connection.close()
+
+    async def _plan_rules(self) -> None:
+        connection = await asyncpg.connect(self._url)
+        await connection.execute(PLAN_RULES, self.facility_id, "s0", json.dumps(RULES))
         await connection.close()
 
     async def _set_groups(self) -> None:

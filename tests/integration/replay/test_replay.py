@@ -63,8 +63,9 @@ async def journal(database_url: str) -> list[Row]:
 
 
 async def test_what_was_lived_is_replayed_without_a_difference(database_url: str) -> None:
+    """Also over rules that come due in the midst."""
     lived = Lived(database_url, ManualClock(T0_US))
-    await lived.run(rules_from=MID, with_groups=True)
+    await lived.run(planned_for=MID, with_groups=True)
     result = await replayed(database_url, lived, Wanted(WHOLE))
     told = await journal(database_url)
     assert {transition for _, transition, _ in told} >= {

@@ -57,6 +57,7 @@ SEEN: dict[str, Any] = {
     "detection_settings": 2,
     "detection_versions": 2,
     "sensor_rules": 2,
+    "planned_rules": 2,
     "facility_groups": 1,
     "alarm_commands": 1,
     "shift_notes": 1,
@@ -86,6 +87,10 @@ INSERT INTO sensor_rules (facility_id, sensor_type, settings, set_by, set_by_nam
 SELECT id, 'Temperature', '{{}}', 'user:1', 'admin' FROM facilities;
 INSERT INTO sensor_rules (facility_id, sensor_id, settings, set_by, set_by_name)
 SELECT facility_id, id, '{{}}', 'user:1', 'admin' FROM sensors;
+INSERT INTO planned_rules (facility_id, sensor_type, settings, effective_from, set_by, set_by_name)
+SELECT id, 'Temperature', '{{}}', now() + interval '1 day', 'user:1', 'admin' FROM facilities;
+INSERT INTO planned_rules (facility_id, sensor_id, settings, effective_from, set_by, set_by_name)
+SELECT facility_id, id, '{{}}', now() + interval '1 day', 'user:1', 'admin' FROM sensors;
 INSERT INTO facility_groups (facility_id, settings, set_by, set_by_name)
 SELECT id, '{{}}', 'user:1', 'admin' FROM facilities;
 INSERT INTO alarm_commands (command_id, facility_id, alarm_key, command, asked_at, actor, actor_name, reason, state,
@@ -173,7 +178,16 @@ class Burglar(Walker):
 
 FOR_EVERYBODY = {"/ws/notifications", "/ws/alarms"}
 """Sockets that whoever signed in may open, and that tell of what they may view."""
-STORED = ("facilities", "sensors", "locations", "parked", "alarms", "detection_settings")
+STORED = (
+    "facilities",
+    "sensors",
+    "locations",
+    "parked",
+    "alarms",
+    "detection_settings",
+    "sensor_rules",
+    "planned_rules",
+)
 
 
 async def stored(web: Web) -> dict[str, set[str]]:
