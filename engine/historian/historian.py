@@ -252,7 +252,7 @@ class Historian:
             await decide_commands(connection, [CommandVerdict(command_id, refusal)], self._clock.now_us())
 
     async def apply_planned_rules(self) -> list[CameDue]:
-        done = []
+        done: list[CameDue] = []
         while True:
             async with self._transaction("letting planned rules hold") as connection:
                 one = await planned.apply_next(connection)
