@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from engine.client.shapes import Shape, Time
@@ -87,3 +89,29 @@ class TypeRules(Shape):
 class FacilityRules(Shape):
     facility_id: str
     types: list[TypeRules]
+
+
+class VersionThen(Shape):
+    """What held from when to when; no `valid_to`: it holds."""
+
+    version: int
+    valid_from: Time
+    valid_to: Time | None
+    set_by: str
+    set_by_name: str
+    reason: str | None
+
+
+class RulesThen(VersionThen):
+    """Of a sensor or of a type, whichever is named. `effective_from`: from when it was planned to hold."""
+
+    sensor_id: str | None
+    sensor_type: str | None
+    effective_from: Time | None
+    settings: RuleSettings
+
+
+class GroupsThen(VersionThen):
+    """`settings`: groups and rests as in docs/alarm-rules.md."""
+
+    settings: dict[str, Any]

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
 import native
-from engine.alarm_rules import merged
+from engine.alarm_rules import rules_in_force
 from engine.client import FacilityRules, GasInSight, RuleInForce, RuleSettings, RulesVersion, SensorRules
 from engine.commands.login import LoginOptions, NotDone, asked
 from engine.commands.steps import plain, print_line
 from engine.errors import SettingsError
+from engine.exports import moments
+from engine.exports.selection import SelectionRefused
 from engine.printable import escaped
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +37,21 @@ class Subject:
         return f"{self.sensor_type} of facility {self.subject_id}"
 
 
-def run_show(
-    overrides: dict[str, object], options: LoginOptions, subject_id: str, is_facility: bool, as_json: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Of a sensor or of a facility, and, if not of now, `at` which moment as a person writes it."""
+
+    subject_id: str
+    is_facility: bool
+    at: str | None
+
+
+def run_show(overrides: dict[str, object], options: LoginOptions, wanted: Asked, as_json: bool) -> None:
     """What holds, and who set something last; of a facility for each type of its sensors."""
+    subject_id, at = wanted.subject_id, None if wanted.at is None else moment("--at", wanted.at)
 
     async def read(gis: GasInSight) -> SensorRules | FacilityRules:
-        return await (gis.rules.of_facility if is_facility else gis.rules.of)(subject_id)
+        return await (gis.rules.of_facility if wanted.is_facility else gis.rules.of)(subject_id, at=at)
 
     found = asked(overrides, options, read)
     if as_json:
@@ -59,6 +72,7 @@ class Change:
     subject: Subject
     file: Path
     is_dry_run: bool
+    reason: str | None = None
 
 
 def run_set(overrides: dict[str, object], options: LoginOptions, change: Change, as_json: bool) -> None:
@@ -68,7 +82,7 @@ def run_set(overrides: dict[str, object], options: LoginOptions, change: Change,
 
     async def put(gis: GasInSight) -> list[RuleInForce]:
         would = await _would_hold(gis, subject, wanted)
-        return would if is_dry_run else await _set(gis, subject, wanted)
+        return would if is_dry_run else await _set(gis, subject, wanted, change.reason)
 
     held = asked(overrides, options, put)
     if as_json:
@@ -76,6 +90,14 @@ def run_set(overrides: dict[str, object], options: LoginOptions, change: Change,
         return
     print_line(escaped(f"{subject}: would hold, nothing is changed" if is_dry_run else f"{subject}: set"))
     Console(highlight=False).print(_table(held))
+
+
+def moment(option: str, text: str) -> datetime:
+    """As a person writes it; without a zone it is UTC, of a bare day its first. SettingsError for what is none."""
+    try:
+        return EPOCH + timedelta(microseconds=moments.start_us(text))
+    except SelectionRefused as error:
+        raise SettingsError(f"{option}: {error}") from error
 
 
 def read_settings(file: Path) -> dict[str, Any]:
@@ -101,16 +123,16 @@ async def _would_hold(gis: GasInSight, subject: Subject, wanted: dict[str, Any])
     try:
         # By itself first: a rule that it names twice, or no list of them, would not be seen once it is merged.
         native.rules_in_force(sensor_type, json.dumps(wanted))
-        both = merged(of_type.model_dump(exclude_none=True), wanted)
-        return [RuleInForce.model_validate(rule) for rule in native.rules_in_force(sensor_type, json.dumps(both))]
+        held = rules_in_force(sensor_type, of_type.model_dump(exclude_none=True), wanted)
+        return [RuleInForce.model_validate(rule) for rule in held]
     except ValueError as error:
         raise NotDone(f"these rules would be refused: {error}") from error
 
 
-async def _set(gis: GasInSight, subject: Subject, wanted: dict[str, Any]) -> list[RuleInForce]:
+async def _set(gis: GasInSight, subject: Subject, wanted: dict[str, Any], reason: str | None) -> list[RuleInForce]:
     if subject.sensor_type is None:
-        return (await gis.rules.set(subject.subject_id, wanted)).in_force
-    found = await gis.rules.set_facility(subject.subject_id, subject.sensor_type, wanted)
+        return (await gis.rules.set(subject.subject_id, wanted, reason=reason)).in_force
+    found = await gis.rules.set_facility(subject.subject_id, subject.sensor_type, wanted, reason=reason)
     return [rule for each in found.types if each.sensor_type == subject.sensor_type for rule in each.in_force]
 
 

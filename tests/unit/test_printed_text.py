@@ -31,8 +31,10 @@ from engine.client import (
     JournalEntry,
     LiveAlert,
     Notification,
+    Part,
     Reading,
     RuleInForce,
+    RulesThen,
     Sensor,
     SensorRules,
     Subscription,
@@ -46,6 +48,7 @@ from engine.commands import (
     drain,
     notify,
     out_of_use,
+    rule_history,
     rules,
     score,
     simulate,
@@ -77,6 +80,7 @@ PRINTERS = {
     "engine/commands/login.py",
     "engine/commands/notify.py",
     "engine/commands/out_of_use.py",
+    "engine/commands/rule_history.py",
     "engine/commands/rules.py",
     "engine/commands/settings.py",
     "engine/commands/status.py",
@@ -193,16 +197,21 @@ def said_of_rules(text: str, monkeypatch: pytest.MonkeyPatch, folder: Path, as_j
     of_sensor = SensorRules.model_validate({"sensor_id": text, "of_sensor": {}} | of_type)
     nobody: Any = None  # is asked
     monkeypatch.setattr(rules, "asked", lambda *_: of_sensor)
-    rules.run_show({}, nobody, text, False, as_json)
+    rules.run_show({}, nobody, rules.Asked(text, False, None), as_json)
     monkeypatch.setattr(
         rules, "asked", lambda *_: FacilityRules.model_validate({"facility_id": text, "types": [of_type]})
     )
-    rules.run_show({}, nobody, text, True, as_json)
+    rules.run_show({}, nobody, rules.Asked(text, True, None), as_json)
     monkeypatch.setattr(rules, "asked", lambda *_: of_sensor.in_force)
     (folder / "rules.json").write_text("{}")
     for is_dry_run in (False, True):
         change = rules.Change(rules.Subject(text, text), folder / "rules.json", is_dry_run)
         rules.run_set({}, nobody, change, as_json)
+    then = dict.fromkeys(("set_by", "set_by_name", "reason", "sensor_id", "sensor_type"), text)
+    then |= {"version": 1, "valid_from": NOW, "valid_to": None, "effective_from": NOW, "settings": {"unit": text}}
+    versions = Part([RulesThen.model_validate(then)], 2)
+    monkeypatch.setattr(rule_history, "asked", lambda *_: versions)
+    rule_history.run_history({}, nobody, rule_history.Versions(text, False, 0, 1), as_json)
 
 
 def status_of(text: str) -> str:

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ValidationError
 
 import native
 from engine.client.history import spelled
+from engine.commands import rules
 from engine.commands.cli.app import app as cli
-from engine.errors import InputRefused
+from engine.errors import InputRefused, SettingsError
 from engine.exports import moments
 from engine.exports.selection import SelectionRefused
 from engine.imports.moments import Zone, moments_of
@@ -34,6 +35,7 @@ from web.api.readings import ReadingsQuery
 from web.api.records import SeveralQuery
 from web.api.reports import HandoverQuery
 from web.api.shift_notes import NotesQuery
+from web.api.then import AtQuery
 from web.app import NOUNS
 from web.contract.alarm_shapes import NewAlarmCommand
 from web.contract.declare import Endpoint
@@ -57,10 +59,12 @@ WITH_RANGES: dict[str, type[BaseModel]] = {
     "/shift-notes": NotesQuery,
     "/reports/handover": HandoverQuery,
 }
+OF_A_MOMENT = ("rules/sensor/{sensor_id}", "rules/facility/{facility_id}", "groups/facility/{facility_id}")
 TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
     *((path, shape, name) for path, shape in WITH_RANGES.items() for name in RANGE),
     ("/sensor-readings/{sensor_id}", ReadingsQuery, "after"),
     ("/alarm-commands/{facility_id}", NewAlarmCommand, "until"),
+    *((f"/{what}", AtQuery, "at") for what in OF_A_MOMENT),
 ]
 OPTIONS_OF_EXPORT = {"start": moments.start_us, "end": moments.end_us}
 
@@ -135,8 +139,16 @@ def option(read: Callable[[str], int]) -> Callable[[str], int]:
     return told
 
 
+def moment_of_rules(text: str) -> int:
+    try:
+        return to_us(rules.moment("--at", text))
+    except SettingsError as error:
+        raise Refused(None, str(error)) from error
+
+
 REST_DOORS = {f"{path} {name}": query(shape, name) for path, shape, name in TIMES_OF_REST}
 COMMAND_DOORS = {f"export --{name}": option(read) for name, read in OPTIONS_OF_EXPORT.items()}
+COMMAND_DOORS["rules"] = moment_of_rules
 DOORS: dict[str, Callable[[str], int]] = {
     **{kind: entity(kind) for kind in KINDS},
     "data": reading,
@@ -197,7 +209,7 @@ def test_no_option_of_the_command_is_a_time() -> None:
     assert "duration_s" in named
     assert [
         name for name in named if re.search("(^|_)(at|date|time|since|until|start|end|before|after)($|_)", name)
-    ] == 2 * list(OPTIONS_OF_EXPORT), "export and replay read them alike"
+    ] == [*2 * list(OPTIONS_OF_EXPORT), "at"], "export and replay read them alike"
 
 
 def options(command: Any) -> list[str]:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import native
 from web.api.configuration import TELL_ENGINE
+from web.api.then import AtQuery, past
 from web.audit import Action, audit
 from web.auth.guard import Need
 from web.contract.declare import Noun
@@ -25,7 +27,7 @@ READ_FACILITY = "SELECT id FROM facilities WHERE id = $1"
 READ_SENSORS = "SELECT id FROM sensors WHERE facility_id = $1 AND id = ANY($2::text[]) AND retired_at IS NULL"
 READ_VERSIONS = """
 SELECT id AS version, set_at, set_by, set_by_name, settings
-  FROM facility_groups WHERE facility_id = $1 ORDER BY id DESC LIMIT $2
+  FROM facility_groups WHERE facility_id = $1 AND ($3::timestamptz IS NULL OR set_at <= $3) ORDER BY id DESC LIMIT $2
 """
 # A name keeps its number for good: its alarms in the journal are of one and the same.
 READ_NUMBERS = """
@@ -34,16 +36,21 @@ SELECT DISTINCT named ->> 'name' AS name, (named ->> 'no')::int4 AS no
  WHERE facility_id = $1
 """
 NEXT_NUMBER = "SELECT nextval('sensors_sensor_no_seq')::int4"
-WRITE = "INSERT INTO facility_groups (facility_id, settings, set_by, set_by_name) VALUES ($1, $2, $3, $4)"
+# The clock is read after the lock, so that versions are in the order of their times.
+WRITE = """
+INSERT INTO facility_groups (facility_id, settings, set_at, set_by, set_by_name, reason)
+VALUES ($1, $2, clock_timestamp(), $3, $4, $5)
+"""
 
 
-@noun.get("/groups/facility/{facility_id}", Need.VIEW, FacilityGroups, statuses=(401, 403, 404))
-async def read_facility_groups(call: Call, facility_id: str) -> FacilityGroups:
-    """All groups and suppressions by design of the facility, and who set them."""
+@noun.get("/groups/facility/{facility_id}", Need.VIEW, FacilityGroups, statuses=(401, 403, 404, 422))
+async def read_facility_groups(call: Call, facility_id: str, query: AtQuery) -> FacilityGroups:
+    """All groups and suppressions by design of the facility, and who set them; or as they were `at` a moment."""
+    at = past(call, query)
     async with call.database.transaction() as connection:
         if await connection.fetchrow(READ_FACILITY, facility_id) is None:
             raise NotFound("Facility")
-        return await _of_facility(connection, facility_id)
+        return await _of_facility(connection, facility_id, at)
 
 
 @noun.put("/groups/facility/{facility_id}", Need.EDIT, FacilityGroups, statuses=(401, 403, 404, 422))
@@ -66,15 +73,17 @@ async def update_facility_groups(call: Call, facility_id: str, body: NewGroups) 
         before = await _of_facility(connection, facility_id)
         old = _said(GroupSettings(groups=before.groups, rests=before.rests))
         if old != new:
-            await connection.execute(WRITE, facility_id, json.dumps(new), call.caller.principal, call.caller.name)
+            who = call.caller.principal, call.caller.name
+            await connection.execute(WRITE, facility_id, json.dumps(new), *who, body.reason)
             await connection.execute(TELL_ENGINE, facility_id)
             subject = f"facility:{facility_id}"
-            await audit(connection, call.actor, Action.GROUPS_UPDATED, subject, before=old, after=new)
+            why = {} if body.reason is None else {"reason": body.reason}
+            await audit(connection, call.actor, Action.GROUPS_UPDATED, subject, before=old, after={**new, **why})
         return await _of_facility(connection, facility_id)
 
 
-async def _of_facility(connection: Any, facility_id: str) -> FacilityGroups:
-    rows = await connection.fetch(READ_VERSIONS, facility_id, VERSIONS_MAX)
+async def _of_facility(connection: Any, facility_id: str, at: datetime | None = None) -> FacilityGroups:
+    rows = await connection.fetch(READ_VERSIONS, facility_id, VERSIONS_MAX, at)
     versions = [GroupsVersion(**{**row, "settings": json.loads(row["settings"])}) for row in map(dict, rows)]
     newest = versions[0].settings if versions else GroupSettings()
     return FacilityGroups(facility_id=facility_id, groups=newest.groups, rests=newest.rests, versions=versions)

@@ -53,7 +53,7 @@ SWITCHED_OFF = f"""
 SELECT 'inhibited' AS kind, x.facility_id, f.name AS facility_name, NULL AS alarm_id, x.sensor_id,
        coalesce(s.name, 'every ' || x.sensor_type) AS sensor_name,
        'rule ' || (off.rule->>'rule') || ' switched off' AS what, x.set_at AS since, x.until,
-       x.set_by_name AS by, NULL AS why
+       x.set_by_name AS by, nullif(x.reason, '') AS why
   FROM (SELECT r.*, lead(r.set_at) OVER of_subject AS until
           FROM sensor_rules r WHERE {_SCOPE.format("r")}
         WINDOW of_subject AS (PARTITION BY r.facility_id, r.sensor_type, r.sensor_id ORDER BY r.id)) x

@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
-import native
-from engine.alarm_rules import merged
+from engine.alarm_rules import rules_in_force
 from engine.model import SensorType
 from web.api.configuration import TELL_ENGINE
+from web.api.then import AtQuery, past
 from web.audit import Action, audit
 from web.auth.guard import Need
 from web.contract.declare import Noun
@@ -46,6 +47,7 @@ READ_VERSIONS = """
 SELECT id AS version, set_at, set_by, set_by_name, settings
   FROM sensor_rules
  WHERE facility_id = $1 AND sensor_type IS NOT DISTINCT FROM $2 AND sensor_id IS NOT DISTINCT FROM $3
+   AND ($5::timestamptz IS NULL OR set_at <= $5)
  ORDER BY id DESC
  LIMIT $4
 """
@@ -55,36 +57,47 @@ SELECT DISTINCT ON (r.sensor_id) r.settings
  WHERE r.facility_id = $1 AND s.type = $2
  ORDER BY r.sensor_id, r.id DESC
 """
+# The clock is read after the lock, so that the versions of a subject are in the order of their times.
 WRITE = """
-INSERT INTO sensor_rules (facility_id, sensor_type, sensor_id, settings, set_by, set_by_name)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO sensor_rules (facility_id, sensor_type, sensor_id, settings, set_at, set_by, set_by_name, reason)
+VALUES ($1, $2, $3, $4, clock_timestamp(), $5, $6, $7)
 """
 NOTHING_SET = RuleSettings()
 
 
 @dataclass(frozen=True, slots=True)
-class _Subject:
+class Subject:
     """Either of the two, in the facility that the guard checked."""
 
     sensor_type: str | None = None
     sensor_id: str | None = None
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the audit log says of it beside its name."""
+        return {} if self.sensor_type is None else {"sensor_type": self.sensor_type}
+
+    def named_in(self, facility_id: str | None) -> str:
+        """As the audit log calls it."""
+        return f"facility:{facility_id}" if self.sensor_id is None else f"sensor:{self.sensor_id}"
 
 
 class TypeQuery(BaseModel):
     sensor_type: SensorType
 
 
-@noun.get("/rules/sensor/{sensor_id}", Need.VIEW, SensorRules, statuses=(401, 403, 404))
-async def read_sensor_rules(call: Call, sensor_id: str) -> SensorRules:
-    """What is set for the sensor, for its type in its facility, and what holds."""
+@noun.get("/rules/sensor/{sensor_id}", Need.VIEW, SensorRules, statuses=(401, 403, 404, 422))
+async def read_sensor_rules(call: Call, sensor_id: str, query: AtQuery) -> SensorRules:
+    """What is set for the sensor, for its type in its facility, and what holds; or held `at` a moment."""
+    at = past(call, query)
     async with call.database.transaction() as connection:
-        return await _of_sensor(call, connection, sensor_id)
+        return await _of_sensor(call, connection, sensor_id, at)
 
 
 @noun.put("/rules/sensor/{sensor_id}", Need.EDIT, SensorRules, statuses=(401, 403, 404, 422))
 async def update_sensor_rules(call: Call, sensor_id: str, body: NewRules) -> SensorRules:
     """For this sensor alone. What was set for it before is replaced, and kept among the versions."""
-    return await _set_for_sensor(call, sensor_id, body)
+    return await _set_for_sensor(call, sensor_id, body, body.reason)
 
 
 @noun.delete("/rules/sensor/{sensor_id}", Need.EDIT, SensorRules, statuses=(401, 403, 404))
@@ -93,17 +106,18 @@ async def delete_sensor_rules(call: Call, sensor_id: str) -> SensorRules:
     return await _set_for_sensor(call, sensor_id, NOTHING_SET)
 
 
-@noun.get("/rules/facility/{facility_id}", Need.VIEW, FacilityRules, statuses=(401, 403, 404))
-async def read_facility_rules(call: Call, facility_id: str) -> FacilityRules:
-    """What is set for each type of sensor in the facility, and what holds."""
+@noun.get("/rules/facility/{facility_id}", Need.VIEW, FacilityRules, statuses=(401, 403, 404, 422))
+async def read_facility_rules(call: Call, facility_id: str, query: AtQuery) -> FacilityRules:
+    """What is set for each type of sensor in the facility, and what holds; or held `at` a moment."""
+    at = past(call, query)
     async with call.database.transaction() as connection:
-        return await _of_facility(connection, facility_id)
+        return await _of_facility(connection, facility_id, at)
 
 
 @noun.put("/rules/facility/{facility_id}", Need.EDIT, FacilityRules, statuses=(401, 403, 404, 422))
 async def update_facility_rules(call: Call, facility_id: str, body: NewTypeRules) -> FacilityRules:
     """For the facility's sensors of one type, now and later. What was set for it before is replaced."""
-    return await _set_for_type(call, facility_id, body.sensor_type, body)
+    return await _set_for_type(call, facility_id, body.sensor_type, body, body.reason)
 
 
 @noun.delete("/rules/facility/{facility_id}", Need.EDIT, FacilityRules, statuses=(401, 403, 404, 422))
@@ -112,49 +126,69 @@ async def delete_facility_rules(call: Call, facility_id: str, query: TypeQuery) 
     return await _set_for_type(call, facility_id, query.sensor_type, NOTHING_SET)
 
 
-async def _set_for_sensor(call: Call, sensor_id: str, wanted: RuleSettings) -> SensorRules:
+async def lock_sensor(connection: Any, sensor_id: str) -> SensorType:
+    """Nobody else sets rules of the sensor until the transaction ends; its type."""
+    sensor_type = await connection.fetchval(LOCK_SENSOR, sensor_id)
+    if sensor_type is None:
+        raise NotFound("Sensor")
+    return SensorType(sensor_type)
+
+
+async def lock_facility(connection: Any, facility_id: str) -> None:
+    """Nobody else sets rules of its types until the transaction ends."""
+    if await connection.fetchrow(LOCK_FACILITY, facility_id) is None:
+        raise NotFound("Facility")
+
+
+async def check_type(connection: Any, facility_id: str, sensor_type: SensorType, wanted: RuleSettings) -> None:
+    """NotUsable where one of the type's sensors could not have it; a facility loads whole or not."""
+    in_force(sensor_type, wanted)
+    for row in await connection.fetch(READ_OF_SENSORS, facility_id, sensor_type):
+        in_force(sensor_type, wanted, RuleSettings(**json.loads(row["settings"])))
+
+
+async def _set_for_sensor(call: Call, sensor_id: str, wanted: RuleSettings, reason: str | None = None) -> SensorRules:
     async with call.database.transaction() as connection:
-        sensor_type = await connection.fetchval(LOCK_SENSOR, sensor_id)
-        if sensor_type is None:
-            raise NotFound("Sensor")
+        sensor_type = await lock_sensor(connection, sensor_id)
         of_type = _newest(await _versions(connection, call.facility_id, sensor_type, None))
-        in_force(SensorType(sensor_type), of_type, wanted)  # refuses what the core would refuse
-        await _write(call, connection, _Subject(sensor_id=sensor_id), wanted)
+        in_force(sensor_type, of_type, wanted)  # refuses what the core would refuse
+        await _write(call, connection, Subject(sensor_id=sensor_id), wanted, reason)
         return await _of_sensor(call, connection, sensor_id)
 
 
-async def _set_for_type(call: Call, facility_id: str, sensor_type: SensorType, wanted: RuleSettings) -> FacilityRules:
+async def _set_for_type(
+    call: Call, facility_id: str, sensor_type: SensorType, wanted: RuleSettings, reason: str | None = None
+) -> FacilityRules:
     async with call.database.transaction() as connection:
-        if await connection.fetchrow(LOCK_FACILITY, facility_id) is None:
-            raise NotFound("Facility")
-        in_force(sensor_type, wanted)
-        for row in await connection.fetch(READ_OF_SENSORS, facility_id, sensor_type):  # a facility loads whole or not
-            in_force(sensor_type, wanted, RuleSettings(**json.loads(row["settings"])))
-        await _write(call, connection, _Subject(sensor_type=sensor_type.value), wanted)
+        await lock_facility(connection, facility_id)
+        await check_type(connection, facility_id, sensor_type, wanted)
+        await _write(call, connection, Subject(sensor_type=sensor_type.value), wanted, reason)
         return await _of_facility(connection, facility_id)
 
 
-async def _write(call: Call, connection: Any, whom: _Subject, wanted: RuleSettings) -> None:
+async def _write(call: Call, connection: Any, whom: Subject, wanted: RuleSettings, reason: str | None) -> None:
     """A new version, the engine and the audit log; nothing where it is so already."""
     before = _newest(await _versions(connection, call.facility_id, whom.sensor_type, whom.sensor_id))
-    old, new = _said(before), _said(wanted)
+    old, new = said(before), said(wanted)
     if old == new:
         return
     who = call.caller.principal, call.caller.name
     subject = call.facility_id, whom.sensor_type, whom.sensor_id
-    await connection.execute(WRITE, *subject, json.dumps(new), *who)
+    await connection.execute(WRITE, *subject, json.dumps(new), *who, reason)
     await connection.execute(TELL_ENGINE, call.facility_id)
-    about = {} if whom.sensor_type is None else {"sensor_type": whom.sensor_type}
-    name = f"facility:{call.facility_id}" if whom.sensor_id is None else f"sensor:{whom.sensor_id}"
-    await audit(connection, call.actor, Action.RULES_UPDATED, name, before={**about, **old}, after={**about, **new})
+    about, why = whom.about, {} if reason is None else {"reason": reason}
+    name = whom.named_in(call.facility_id)
+    after = {**about, **new, **why}
+    await audit(connection, call.actor, Action.RULES_UPDATED, name, before={**about, **old}, after=after)
 
 
-async def _of_sensor(call: Call, connection: Any, sensor_id: str) -> SensorRules:
+async def _of_sensor(call: Call, connection: Any, sensor_id: str, at: datetime | None = None) -> SensorRules:
     sensor_type = await connection.fetchval(READ_TYPE_OF_SENSOR, sensor_id)
     if sensor_type is None:
         raise NotFound("Sensor")
-    versions = await _versions(connection, call.facility_id, None, sensor_id)
-    of_sensor, of_type = _newest(versions), _newest(await _versions(connection, call.facility_id, sensor_type, None))
+    versions = await _versions(connection, call.facility_id, None, sensor_id, at)
+    of_type = _newest(await _versions(connection, call.facility_id, sensor_type, None, at))
+    of_sensor = _newest(versions)
     return SensorRules(
         sensor_id=sensor_id,
         sensor_type=sensor_type,
@@ -165,12 +199,12 @@ async def _of_sensor(call: Call, connection: Any, sensor_id: str) -> SensorRules
     )
 
 
-async def _of_facility(connection: Any, facility_id: str) -> FacilityRules:
+async def _of_facility(connection: Any, facility_id: str, at: datetime | None = None) -> FacilityRules:
     known = {row["type"] for row in await connection.fetch(READ_TYPES, facility_id)}
     types = []
     for kind in SensorType:
         if kind in known:
-            versions = await _versions(connection, facility_id, kind, None)
+            versions = await _versions(connection, facility_id, kind, None, at)
             of_type = _newest(versions)
             held = in_force(kind, of_type)
             types.append(TypeRules(sensor_type=kind, of_type=of_type, in_force=held, versions=versions))
@@ -178,9 +212,13 @@ async def _of_facility(connection: Any, facility_id: str) -> FacilityRules:
 
 
 async def _versions(
-    connection: Any, facility_id: str | None, sensor_type: str | None, sensor_id: str | None
+    connection: Any,
+    facility_id: str | None,
+    sensor_type: str | None,
+    sensor_id: str | None,
+    at: datetime | None = None,
 ) -> list[RulesVersion]:
-    rows = await connection.fetch(READ_VERSIONS, facility_id, sensor_type, sensor_id, VERSIONS_MAX)
+    rows = await connection.fetch(READ_VERSIONS, facility_id, sensor_type, sensor_id, VERSIONS_MAX, at)
     return [RulesVersion(**{**row, "settings": json.loads(row["settings"])}) for row in map(dict, rows)]
 
 
@@ -188,16 +226,16 @@ def _newest(versions: Sequence[RulesVersion]) -> RuleSettings:
     return versions[0].settings if versions else NOTHING_SET
 
 
-def _said(settings: RuleSettings) -> dict[str, Any]:
+def said(settings: RuleSettings) -> dict[str, Any]:
     """As the core reads it, without what is not said."""
-    said = settings.model_dump(mode="json", exclude_none=True, include=set(RuleSettings.model_fields))
-    return {name: value for name, value in said.items() if value != []}
+    found = settings.model_dump(mode="json", exclude_none=True, include=set(RuleSettings.model_fields))
+    return {name: value for name, value in found.items() if value != []}
 
 
 def in_force(kind: SensorType, of_type: RuleSettings, of_sensor: RuleSettings = NOTHING_SET) -> list[RuleInForce]:
     """The rules that hold; NotUsable with the core's sentence for what it would refuse."""
     try:
-        held = native.rules_in_force(kind.value, json.dumps(merged(_said(of_type), _said(of_sensor))))
+        held = rules_in_force(kind.value, said(of_type), said(of_sensor))
     except ValueError as error:
         raise NotUsable.of("body", "rules", str(error)) from error
     return [RuleInForce(**rule) for rule in held]

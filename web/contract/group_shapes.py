@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StringConstraints
 
-from web.contract.rule_shapes import Rule, RuleText
+from web.contract.rule_shapes import Rule, RuleText, VersionThen
 from web.contract.shapes import Readable
 from web.wire.alarms import Priority
 from web.wire.times import ContractTime
@@ -92,6 +92,7 @@ class NewGroups(BaseModel):
 
     groups: list[Group] = Field(default_factory=list, max_length=GROUPS_MAX)
     rests: list[Rest] = Field(default_factory=list, max_length=GROUPS_MAX)
+    reason: RuleText | None = Field(None, description="why; kept with the version")
 
 
 class GroupSettings(BaseModel):
@@ -112,3 +113,9 @@ class GroupsVersion(BaseModel):
 class FacilityGroups(GroupSettings):
     facility_id: str
     versions: list[GroupsVersion] = Field(description="the newest first")
+
+
+class GroupsThen(VersionThen):
+    """All groups of the facility as one version had them."""
+
+    settings: GroupSettings

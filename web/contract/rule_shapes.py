@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StringConstraints, model_validator
 
@@ -75,6 +75,16 @@ class RuleSettings(BaseModel):
 class NewRules(RuleSettings):
     """Replaces what was set here before."""
 
+    reason: RuleText | None = Field(None, description="why; kept with the version")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_at_once(cls, said: Any) -> Any:
+        """Whoever means a later moment must not have it now, as an unknown field would."""
+        if isinstance(said, dict) and said.get("effective_from") is not None:
+            raise ValueError("effective_from is of POST /planned-rules/…; what is PUT holds at once")
+        return said
+
 
 class NewTypeRules(NewRules):
     sensor_type: SensorType
@@ -130,3 +140,23 @@ class TypeRules(BaseModel):
 class FacilityRules(BaseModel):
     facility_id: str
     types: list[TypeRules] = Field(description="each that the facility has sensors of, or rules for")
+
+
+class VersionThen(BaseModel):
+    """What held from when to when; `valid_to` is null while it holds."""
+
+    version: int
+    valid_from: ContractTime
+    valid_to: ContractTime | None
+    set_by: str
+    set_by_name: str
+    reason: str | None
+
+
+class RulesThen(VersionThen):
+    """Of a sensor, or of a type of the facility's sensors: the other of the two is null."""
+
+    sensor_id: str | None
+    sensor_type: SensorType | None
+    effective_from: ContractTime | None = Field(description="from when it was planned to hold; null: set at once")
+    settings: RuleSettings

@@ -23,6 +23,9 @@ IsFacility = Annotated[bool, typer.Option("--facility", help="ID is a facility's
 def show(
     subject_id: SubjectId,
     is_facility: IsFacility = False,
+    at: Annotated[
+        str | None, typer.Option("--at", help="What held then, as 2026-11-22T18:00; without a zone UTC.")
+    ] = None,
     url: Url = None,
     user: User = None,
     password: Password = None,
@@ -32,12 +35,39 @@ def show(
     """Show which rules hold, with limits, priorities and sources, and who set something last.
 
     [dim]gasinsight rules show PT-1
+    gasinsight rules show PT-1 --at 2026-11-22T18:00
     gasinsight rules show ridge-1 --facility[/]
     """
     from engine.commands.login import LoginOptions
-    from engine.commands.rules import run_show
+    from engine.commands.rules import Asked, run_show
 
-    run_show(given(data_dir=data_dir), LoginOptions(url, user, password), subject_id, is_facility, as_json)
+    asked = Asked(subject_id, is_facility, at)
+    run_show(given(data_dir=data_dir), LoginOptions(url, user, password), asked, as_json)
+
+
+@app.command()
+def history(
+    subject_id: SubjectId,
+    is_facility: IsFacility = False,
+    skip: Annotated[int, typer.Option(min=0, help="Leave out so many of the newest.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="So many at most.")] = 50,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List every version of the rules of a sensor and of its type, the newest first: who set it, why, and from when to
+    when it held (UTC). With --facility of all types of a facility's sensors.
+
+    [dim]gasinsight rules history PT-1
+    gasinsight rules history ridge-1 --facility --json[/]
+    """
+    from engine.commands.login import LoginOptions
+    from engine.commands.rule_history import Versions, run_history
+
+    asked = Versions(subject_id, is_facility, skip, limit)
+    run_history(given(data_dir=data_dir), LoginOptions(url, user, password), asked, as_json)
 
 
 @app.command("set")
@@ -51,6 +81,7 @@ def set_(
     is_dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell what would hold, or what is wrong; change nothing.")
     ] = False,
+    reason: Annotated[str | None, typer.Option("--reason", help="Why; kept with the version.")] = None,
     url: Url = None,
     user: User = None,
     password: Password = None,
@@ -60,7 +91,7 @@ def set_(
     """Set the rules of a sensor, or of a type of a facility's sensors; what was set there before is replaced.
 
     [dim]gasinsight rules set PT-1 rules.json --dry-run
-    gasinsight rules set PT-1 rules.json
+    gasinsight rules set PT-1 rules.json --reason "order 4711"
     gasinsight rules set ridge-1 rules.json --facility --type GasDetection[/]
 
     The file says what is to differ; {} takes back what was set. docs/alarm-rules.md has every field:
@@ -72,5 +103,5 @@ def set_(
 
     if is_facility != (sensor_type is not None):
         raise SettingsError("--facility and --type go together: rules of a facility are of a type of its sensors")
-    change = Change(Subject(subject_id, sensor_type), file, is_dry_run)
+    change = Change(Subject(subject_id, sensor_type), file, is_dry_run, reason)
     run_set(given(data_dir=data_dir), LoginOptions(url, user, password), change, as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,27 @@ async def test_rules_are_set_read_and_taken_back(gis: GasInSight) -> None:
     assert limits(await gis.rules.set("s", {})) == by_itself
 
 
+async def test_versions_say_who_why_and_what_held_then(web: Web, gis: GasInSight) -> None:
+    before = limits(await gis.rules.of("s"))
+    await gis.rules.set_facility("f", "GasDetection", {"rules": [{"rule": "high", "limit": 30}]}, reason="survey")
+    await gis.rules.set("s", {"rules": [{"rule": "high", "limit": 31}]}, reason="order 4711")
+    part = await gis.rules.history("s")
+    assert part.total == 2 and [one.reason for one in part.rows] == ["order 4711", "survey"]
+    assert part.rows[0].settings == (await gis.rules.of("s")).of_sensor
+    assert (await gis.rules.history("s", skip=1, limit=1)).rows == (await gis.rules.history_of_facility("f")).rows
+    moment = part.rows[1].valid_from
+    assert limits(await gis.rules.of("s", at=moment))["high"] == 30
+    assert limits(await gis.rules.of("s", at=moment - timedelta(microseconds=1))) == before
+    assert (await gis.rules.of_facility("f", at=moment)).types[0].of_type == part.rows[1].settings
+    await gis.groups.set_for_facility("f", reason="nothing changes")
+    assert (await gis.groups.history("f")).rows == []
+    vote = {"name": "hall", "kind": "vote", "votes": 1, "members": [{"sensor_id": "s", "rules": ["high"]}]}
+    await gis.groups.set_for_facility("f", [vote], reason="hall 2")
+    (version,) = (await gis.groups.history("f")).rows
+    assert version.reason == "hall 2" and version.settings["groups"][0]["name"] == "hall"
+    assert (await gis.groups.of_facility("f", at=moment)).groups == []
+
+
 async def test_what_cannot_be_is_told(gis: GasInSight) -> None:
     with pytest.raises(Unusable, match="rate_of_change"):
         await gis.rules.set("s", {"rules": [{"rule": "rate_of_change", "limit": -1}]})
@@ -90,6 +112,25 @@ async def test_the_terminal_says_what_would_hold_and_sets_it(web: Web, gis: GasI
     assert "GasDetection of facility f: last set" in (await gasinsight(web, "show", "f", "--facility")).output
     await web.facility("empty", name="South")
     assert "has no sensors" in (await gasinsight(web, "show", "empty", "--facility")).output
+
+
+async def test_the_terminal_lists_versions_and_says_what_held(web: Web, tmp_path: Path) -> None:
+    file = tmp_path / "rules.json"
+    assert "Nothing was ever set" in (await gasinsight(web, "history", "s")).output
+    for limit, reason in ((30, "survey"), (31, "order 4711")):
+        file.write_text(json.dumps({"rules": [{"rule": "high", "limit": limit}]}))
+        assert (await gasinsight(web, "set", "s", str(file), "--reason", reason)).exit_code == 0
+    shown = (await gasinsight(web, "history", "s", "--limit", "1")).output
+    assert "order 4711" in shown and "high limit=31" in shown and "survey" not in shown
+    assert "2 versions; --skip 1 has the next" in shown
+    said = json.loads((await gasinsight(web, "history", "s", "--json")).output)
+    newest, first = said["versions"]
+    assert said["total"] == 2 and first["valid_to"] == newest["valid_from"]
+    assert held(await gasinsight(web, "show", "s", "--at", first["valid_from"], "--json"))["high"] == 30
+    nobody = await gasinsight(web, "history", "f", "--facility", "--json")
+    assert json.loads(nobody.output) == {"versions": [], "total": 0}
+    assert isinstance((await gasinsight(web, "show", "s", "--at", "noon")).exception, SettingsError)
+    assert isinstance((await gasinsight(web, "history", "absent")).exception, NotDone)
 
 
 REFUSED = [
