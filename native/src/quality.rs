@@ -87,10 +87,42 @@ const WORDS: [(&str, Quality); 44] = [
     ("underrange", OUT_OF_RANGE),
 ];
 
+/// Those that no pump, valve or compressor has for a state of its own, as it has "Fault" and "Shutdown".
+const OF_NO_APPARATUS: [&str; 17] = [
+    "arcoffline",
+    "bad",
+    "badinput",
+    "badquality",
+    "badvalue",
+    "calcfailed",
+    "commerror",
+    "commfail",
+    "communicationfailure",
+    "intfshut",
+    "invaliddata",
+    "iotimeout",
+    "nodata",
+    "nosample",
+    "null",
+    "ptcreated",
+    "scantimeout",
+];
+
 const WORD_BYTES_MAX: usize = 24;
 
 /// What a historian's word for a missing value means; none: it is no such word.
 pub fn of_word(text: &str) -> Option<Quality> {
+    let word = letters(text)?;
+    WORDS.iter().find(|(known, _)| *known == word).map(|(_, quality)| *quality)
+}
+
+/// Whether a text says that a value is missing also where readings are words.
+pub fn is_of_no_apparatus(text: &str) -> bool {
+    letters(text).is_some_and(|word| OF_NO_APPARATUS.contains(&word.as_str()))
+}
+
+/// A word without what parts it, in lower case; none: it is too long or has other characters.
+fn letters(text: &str) -> Option<String> {
     let mut word = String::with_capacity(WORD_BYTES_MAX);
     for character in text.chars().filter(|character| !matches!(character, ' ' | '\t' | '_' | '-' | '/' | '.')) {
         if !character.is_ascii_alphabetic() || word.len() == WORD_BYTES_MAX {
@@ -98,7 +130,7 @@ pub fn of_word(text: &str) -> Option<Quality> {
         }
         word.push(character.to_ascii_lowercase());
     }
-    WORDS.iter().find(|(known, _)| *known == word).map(|(_, quality)| *quality)
+    Some(word)
 }
 
 /// Of a reading of a type that measures, by what its text means and its flags.
@@ -151,6 +183,19 @@ mod tests {
             assert!(word.len() <= WORD_BYTES_MAX);
             assert_eq!(of_word(word), Some(quality));
             assert_ne!(quality, Quality::Good);
+        }
+        for word in OF_NO_APPARATUS {
+            assert!(matches!(of_word(word), Some(Quality::Bad(_))), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_an_apparatus_says_of_itself_is_a_state() {
+        for text in ["I/O Timeout", "Comm Fail", "BAD", "No Data"] {
+            assert!(is_of_no_apparatus(text), "{text}");
+        }
+        for text in ["Fault", "Shutdown", "Error", "Open", "", "7"] {
+            assert!(!is_of_no_apparatus(text), "{text}");
         }
     }
 

@@ -173,6 +173,70 @@ fn who_speaks_again_is_in_the_vote_with_that_reading() {
 }
 
 #[test]
+fn a_bad_reading_leaves_the_vote_at_once_and_a_good_one_is_back() {
+    // text, what is not finite, what no instrument can measure, another unit, a historian's word
+    for (bad, why) in [
+        ("Bad", "bad value"),
+        ("NaN", "bad value"),
+        ("15 %LEL", "bad value"),
+        ("I/O Timeout", "bad value"),
+        ("-1e9", "out of physical range"),
+        ("-1e31", "out of physical range"),
+    ] {
+        let mut core = facility(&two_of_three());
+        calm(&mut core, 1);
+        let events = read(&mut core, &[("a", 2, bad)]);
+        assert_eq!(of_groups(&events), [(key("vote_degraded"), "activated")], "{bad}");
+        assert_eq!(events.last().unwrap().reason, format!("voted: none; out: a ({why})"), "{bad}");
+        // it never says no: of the two that are left one is enough
+        assert_eq!(of_groups(&read(&mut core, &[("b", 3, "30")])), [(key("vote"), "activated")], "{bad}");
+        let back = of_groups(&read(&mut core, &[("a", 4, "15")]));
+        assert_eq!(back, [(key("vote"), "returned"), (key("vote_degraded"), "returned")], "{bad}");
+    }
+}
+
+#[test]
+fn a_bad_reading_of_a_voter_does_not_end_the_vote() {
+    let mut core = facility(&two_of_three());
+    calm(&mut core, 1);
+    read(&mut core, &[("a", 2, "30"), ("b", 2, "30")]);
+    let events = of_groups(&read(&mut core, &[("a", 3, "Bad"), ("b", 3, "Bad"), ("c", 3, "Bad")]));
+    let degraded = (key("vote_degraded"), "activated");
+    // each is news, and with the last nobody is left
+    assert_eq!(events, [degraded.clone(), degraded.clone(), degraded, (key("vote_lost"), "activated")]);
+}
+
+#[test]
+fn one_bad_reading_is_not_told_where_the_vote_has_delays() {
+    let mut groups = two_of_three();
+    groups["groups"][0]["on_delay_s"] = 10.into();
+    groups["groups"][0]["off_delay_s"] = 20.into();
+    let mut core = facility(&groups);
+    calm(&mut core, 1);
+    calm(&mut core, 40);
+    // all were without a reading when the facility was made, which ended meanwhile
+    assert!(!core.groups.iter().next().unwrap().alarms.get(_native::rule::Rule::VoteDegraded).active);
+    assert_eq!(of_groups(&read(&mut core, &[("a", 50, "NaN"), ("b", 55, "15"), ("a", 59, "15")])), []);
+    let lasting = read(&mut core, &[("a", 70, "NaN"), ("b", 79, "15"), ("a", 80, "NaN")]);
+    assert_eq!(of_groups(&lasting), [(key("vote_degraded"), "activated")]);
+    // better for less than the off-delay: the same, not news
+    assert_eq!(of_groups(&read(&mut core, &[("a", 90, "15"), ("b", 91, "NaN"), ("b", 92, "15")])), []);
+    assert_eq!(of_groups(&read(&mut core, &[("b", 113, "15")])), [(key("vote_degraded"), "returned")]);
+}
+
+#[test]
+fn a_word_that_no_apparatus_says_is_unknown() {
+    let mut core = facility(&json!({"groups": [{"no": VOTE_NO, "name": "open", "kind": "combination",
+        "when": {"sensor_id": "command", "is": "Open"}}]}));
+    read(&mut core, &[("command", 1, "Open")]);
+    let lost = of_groups(&read(&mut core, &[("command", 2, "I/O Timeout")]));
+    assert_eq!(lost, [(key("input_unknown"), "activated")]);
+    // a fault is what it says of itself
+    let said = of_groups(&read(&mut core, &[("command", 3, "Fault")]));
+    assert_eq!(said, [(key("combination"), "returned"), (key("input_unknown"), "returned")]);
+}
+
+#[test]
 fn a_retired_member_has_left_and_a_group_that_goes_ends_its_alarms() {
     let mut core = facility(&two_of_three());
     calm(&mut core, 1);

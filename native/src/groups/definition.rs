@@ -217,7 +217,13 @@ fn defined(raw: RawGroup) -> Result<Definition, String> {
     let is_main = |rule: Rule| kind.rules().first() == Some(&rule);
     // a vote that cannot be reached is as urgent as what it would have told
     let lost = Change { priority: change.priority.clone(), re_alarm_s: change.re_alarm_s, ..Change::default() };
-    let other = Change { re_alarm_s: change.re_alarm_s, ..Change::default() };
+    // a single bad reading makes a sensor leave at once; who waits before the alarm waits before being told of that
+    let other = Change {
+        on_delay_s: change.on_delay_s,
+        off_delay_s: change.off_delay_s,
+        re_alarm_s: change.re_alarm_s,
+        ..Change::default()
+    };
     let spec = |rule: Rule| {
         let of = if is_main(rule) {
             &change

@@ -128,11 +128,12 @@ impl Group {
             tale(left),
         );
         // people know of so many: another one is news
-        if degraded.is_none() && out > self.told_out && self.alarms.get(Rule::VoteDegraded).active {
+        let stands = self.alarms.get(Rule::VoteDegraded).active;
+        if degraded.is_none() && stands && out > self.told_out {
             let transition = self.alarms.change(Rule::VoteDegraded, |each| each.alarm.tell());
             self.tell(Rule::VoteDegraded, transition, at_us, field.around, version, sink, tale(left));
         }
-        self.told_out = if out == 0 { 0 } else { self.told_out.max(out) };
+        self.told_out = if stands && degraded.is_none() { self.told_out.max(out) } else { out };
         let lost = if count.is_lost() { Condition::Violated } else { Condition::Clear };
         self.step(Rule::VoteLost, lost, at_us, field, version, sink, tale(left));
     }

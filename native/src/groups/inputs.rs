@@ -7,6 +7,9 @@ use foldhash::fast::RandomState;
 use crate::config::Status;
 use crate::flag;
 use crate::limits::VALUE_MAX;
+use crate::newest::Newest;
+use crate::number::Meaning;
+use crate::quality;
 use crate::rule::Rule;
 use crate::sensor::{Sensor, Surroundings};
 
@@ -42,8 +45,21 @@ pub fn absence(sensor: Option<&Sensor>, around: &Surroundings<'_>) -> Option<&'s
         None if sensor.alarms.stands(Rule::BadValue) => Some("bad value"),
         None if sensor.alarms.stands(Rule::Stale) || sensor.is_silent(around) => Some("silent"),
         None if newest.flags & flag::OUT_OF_PHYSICAL_RANGE != 0 => Some("out of physical range"),
+        // at once: a person hears of it when it lasts, but nobody may take it for a "no" until then
+        None if sensor.unusable().is_some() || says_nothing(sensor, newest) => Some("bad value"),
         None => None,
     }
+}
+
+/// Whether a sensor whose readings are words has one that is none of an apparatus.
+fn says_nothing(sensor: &Sensor, newest: &Newest) -> bool {
+    let datum = newest.data.datum();
+    sensor.of_type().has_words
+        && match datum.meaning() {
+            Meaning::Number(_) => false,
+            Meaning::NonFinite => true,
+            Meaning::Words => quality::is_of_no_apparatus(&datum.text()),
+        }
 }
 
 /// The newest reading as a number; none: it is no measurement.
