@@ -47,6 +47,7 @@ from engine.client.figure_shapes import (
     Spread,
 )
 from engine.client.gasinsight import GasInSight
+from engine.client.group_shapes import FacilityGroups, GroupsVersion
 from engine.client.groups import Groups
 from engine.client.notification_shapes import (
     Channel,
@@ -86,9 +87,10 @@ from engine.client.shapes import (
     Explanation,
     Facility,
     FacilityDetection,
-    FacilityGroups,
     Gap,
-    GroupsVersion,
+    GroupFirst,
+    GroupMember,
+    GroupSays,
     KeyGrant,
     LiveAlert,
     Location,
@@ -138,6 +140,9 @@ __all__ = [
     "Flood",
     "Gap",
     "GasInSight",
+    "GroupFirst",
+    "GroupMember",
+    "GroupSays",
     "Groups",
     "GroupsThen",
     "GroupsVersion",

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from engine.client.asking import Asking, Part, quoted
+from engine.client.group_shapes import FacilityGroups
 from engine.client.rule_shapes import GroupsThen
 from engine.client.rules import VERSIONS, because, of_moment
-from engine.client.shapes import FacilityGroups
 
 
 class Groups:

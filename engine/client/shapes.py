@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -179,25 +179,6 @@ class SensorDetection(Shape):
     in_force: DetectionInForce
 
 
-class GroupsVersion(Shape):
-    """What was set once, and by whom; the newest holds."""
-
-    version: int
-    set_at: Time
-    set_by: str
-    set_by_name: str
-    settings: dict[str, Any]
-
-
-class FacilityGroups(Shape):
-    """`groups` and `rests` are as in docs/alarm-rules.md; a group's alarms have the ids `{no}:vote` and so on."""
-
-    facility_id: str
-    groups: list[dict[str, Any]]
-    rests: list[dict[str, Any]]
-    versions: list[GroupsVersion]
-
-
 class TypeDetection(Shape):
     """`in_force`: for sensors of the type that have no settings of their own."""
 
@@ -269,8 +250,36 @@ class Contributor(Shape):
     share: float
 
 
+class GroupMember(Shape):
+    """A sensor that a group asks. `state`: voting, not_voting, heard (where no vote is taken) or out, with `why`."""
+
+    sensor_id: str
+    state: str
+    why: str | None = None
+
+
+class GroupFirst(Shape):
+    """The member that was the first since all were normal, and its rule."""
+
+    sensor_id: str
+    rule: str
+
+
+class GroupSays(Shape):
+    """How a group stood when an alarm of it was told: `need` of the `of` members that were not out had to agree."""
+
+    name: str
+    members: tuple[GroupMember, ...] = ()
+    need: int | None = None
+    of: int | None = None
+    votes: int | None = None
+    first: GroupFirst | None = None
+
+
 class Explanation(Shape):
-    """Why an alert was raised; what is known depends on the rule. `band` is what is usual, from and to."""
+    """Why an alert was raised; what is known depends on the rule. `band` is what is usual, from and to; `group` is of
+    alarms of several sensors.
+    """
 
     rule: str
     value: float | None = None
@@ -285,6 +294,7 @@ class Explanation(Shape):
     reason: str | None = None
     views: tuple[ViewSays, ...] = ()
     contributors: tuple[Contributor, ...] = ()
+    group: GroupSays | None = None
 
 
 class Alert(Shape):

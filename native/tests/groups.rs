@@ -98,6 +98,7 @@ fn two_that_agree_are_an_alarm_that_says_who() {
     assert_eq!(of_groups(&events), [(key("vote"), "activated")]);
     let told: Value = serde_json::from_str(&events.last().unwrap().explanation_json).unwrap();
     assert_eq!((&told["voted"], &told["needed"], &told["group"]), (&json!(["a", "c"]), &json!(2), &json!("Hall 2")));
+    assert_eq!(told["asked"], json!(["a", "b", "c"]));
     assert_eq!(events.last().unwrap().reason, "voted: a, c; out: none");
     assert_eq!(of_groups(&read(&mut core, &[("a", 4, "15")])), [(key("vote"), "returned")]);
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, Field, ValidationError
 
 from web.wire.times import ContractTime, from_us
@@ -22,8 +24,37 @@ class Contributor(BaseModel):
     share: float
 
 
+class GroupMember(BaseModel):
+    """A sensor that a group asks. `out`: it cannot be relied upon or is kept back, and `why` says how; a vote counts it
+    as its `degraded` says, and never as a no. `heard`: of a group that takes no vote.
+    """
+
+    sensor_id: str
+    state: Literal["voting", "not_voting", "heard", "out"]
+    why: str | None
+
+
+class GroupFirst(BaseModel):
+    """The member that was the first since all were normal, and its rule."""
+
+    sensor_id: str
+    rule: str
+
+
+class GroupSays(BaseModel):
+    """How a group stood when this was told. `need` of the `of` members that were not out had to agree."""
+
+    name: str
+    members: list[GroupMember] = Field(description="in the order in which they are set; empty in rows of older cores")
+    need: int | None = Field(description="of a vote, as the next two")
+    of: int | None
+    votes: int | None
+    first: GroupFirst | None = Field(description="of first_out")
+
+
 class Explanation(BaseModel):
-    """What is known depends on the rule: a limit has `limit`, an anomaly `score` to `views`, a facility `contributors`.
+    """What is known depends on the rule: a limit has `limit`, an anomaly `score` to `views`, a facility `contributors`,
+    an alarm of several sensors `group`, which no other has.
 
     band    what is usual, from and to
     since   the first reading of those that are unusual
@@ -43,9 +74,44 @@ class Explanation(BaseModel):
     reason: str | None
     views: list[ViewSays]
     contributors: list[Contributor]
+    group: GroupSays | None = Field(None, exclude_if=lambda group: group is None)
 
 
-class _Stored(BaseModel):
+class _Out(BaseModel):
+    sensor_id: str
+    why: str
+
+
+class _StoredGroup(BaseModel):
+    """Of the core's spelling, what it says of a group."""
+
+    group: str | None = None
+    asked: list[str] = Field(default_factory=list)
+    voted: list[str] | None = None
+    out: list[_Out] = Field(default_factory=list)
+    needed: int | None = None
+    votes: int | None = None
+    first: GroupFirst | None = None
+
+    def says(self) -> GroupSays | None:
+        """None: it is no alarm of a group."""
+        if self.group is None:
+            return None
+        why = {each.sensor_id: each.why for each in self.out}
+        members = [self._member(sensor_id, why.get(sensor_id)) for sensor_id in dict.fromkeys(self.asked)]
+        is_vote = self.voted is not None and bool(members)
+        of = sum(member.state != "out" for member in members) if is_vote else None
+        return GroupSays(name=self.group, members=members, need=self.needed, of=of, votes=self.votes, first=self.first)
+
+    def _member(self, sensor_id: str, why: str | None) -> GroupMember:
+        if why is not None:
+            return GroupMember(sensor_id=sensor_id, state="out", why=why)
+        if self.voted is None:
+            return GroupMember(sensor_id=sensor_id, state="heard", why=None)
+        return GroupMember(sensor_id=sensor_id, state="voting" if sensor_id in self.voted else "not_voting", why=None)
+
+
+class _Stored(_StoredGroup):
     """The core's own spelling. `extra` fields are for whoever reads the journal itself."""
 
     rule: str
@@ -70,4 +136,5 @@ def explained(stored: str) -> Explanation | None:
     except ValidationError:
         return None
     since = None if told.since_us is None else from_us(told.since_us)
-    return Explanation(since=since, **told.model_dump(exclude={"since_us"}))
+    own = told.model_dump(exclude={"since_us", *_StoredGroup.model_fields})
+    return Explanation(since=since, group=told.says(), **own)

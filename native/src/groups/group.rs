@@ -153,6 +153,7 @@ impl Group {
                     what: format!("first out is {} ({})", member.sensor_id, rule.name()),
                     reason: "the first since all were normal".into(),
                     fields: json!({
+                        "asked": members.iter().map(|member| member.sensor_id.as_str()).collect::<Vec<_>>(),
                         "first": {"sensor_id": member.sensor_id, "rule": rule.name()},
                         "contributors": contributors(&[member.sensor_id.as_str()]),
                     }),
@@ -377,6 +378,7 @@ fn vote_told(members: &[Member], ballots: &[Ballot], count: &Count, needed: usiz
         what,
         reason: format!("voted: {}; out: {}", words(&voted), words(&why(&out))),
         fields: json!({
+            "asked": members.iter().map(|member| member.sensor_id.as_str()).collect::<Vec<_>>(),
             "voted": voted,
             "out": out_fields(&out),
             "votes": count.votes,

@@ -47,6 +47,12 @@ async def test_a_vote_lives_as_any_alarm_over_restarts(hall: Hall) -> None:
     assert await hall.shown("Hall 2") == {"vote": "unacknowledged"}
     entry = [entry async for entry in hall.gis.alarms.journal(alarm_id=hall.alarm)][-1]
     assert entry.message.startswith("Hall 2 in ") and entry.reason == "voted: v0, v1; out: none"
+    (alert,) = await hall.gis.recent_alerts(1)
+    assert alert.explanation is not None and alert.explanation == entry.explanation
+    group = alert.explanation.group
+    assert group is not None and (group.name, group.votes, group.need, group.of) == ("Hall 2", 2, 2, 3)
+    states = [(member.sensor_id, member.state) for member in group.members]
+    assert states == [("v0", "voting"), ("v1", "voting"), ("v2", "not_voting")]
     await hall.restart()
     assert await hall.state() == "unacknowledged"
     done = await hall.gis.alarms.acknowledge("f", hall.alarm, "on my way")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from engine.client import GroupFirst
 from engine.model import SensorType
 from tests.integration.cluster.hall import Hall, hall_of
 
@@ -91,6 +92,8 @@ async def test_the_first_of_a_trip_is_marked(hall: Hall) -> None:
     assert await lives(hall, lambda: hall.shown("Trip")) == {"first_out": "acknowledged"}, "it is told to nobody"
     (entry,) = [entry async for entry in hall.gis.alarms.journal(alarm_id=hall.alarm)]
     assert entry.message.endswith("first out is t1 (high)")
+    assert entry.explanation is not None and entry.explanation.group is not None
+    assert entry.explanation.group.first == GroupFirst(sensor_id="t1", rule="high")
     for _ in range(6):
         await hall.say(CALM)
     assert await hall.shown("Trip") == {}
