@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.client import Channel, GasInSight, NewChannel, NewSubscription, Notification, Subscription
+from engine.commands.json_file import read_json
 from engine.commands.login import LoginOptions, NotDone, asked
 from engine.commands.steps import plain, print_line
 from engine.errors import SettingsError
@@ -122,13 +123,7 @@ def run_add_subscription(overrides: dict[str, object], options: LoginOptions, fi
 
 
 def _read(file: Path) -> dict[str, Any]:
-    try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"cannot read {file}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        where = f", line {error.lineno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else ""
-        raise SettingsError(f"{file} is no JSON{where}") from error
+    said = read_json(file)
     if not isinstance(said, dict):
         raise SettingsError(f"{file} should hold one JSON object")
     return said

@@ -14,6 +14,7 @@ from rich.table import Table
 import native
 from engine.alarm_rules import rules_in_force
 from engine.client import FacilityRules, GasInSight, RuleInForce, RuleSettings, RulesVersion, SensorRules
+from engine.commands.json_file import read_json
 from engine.commands.login import LoginOptions, NotDone, asked
 from engine.commands.steps import plain, print_line
 from engine.errors import SettingsError
@@ -102,12 +103,7 @@ def moment(option: str, text: str) -> datetime:
 
 def read_settings(file: Path) -> dict[str, Any]:
     """What the file sets. SettingsError in a sentence for one that sets nothing that there is."""
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"cannot read {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise SettingsError(f"{file} is no JSON: {error}") from error
+    document = read_json(file)
     fields = list(RuleSettings.model_fields)
     if not isinstance(document, dict) or not document.keys() <= set(fields):
         raise SettingsError(f"{file} must hold an object with any of {', '.join(fields)}, and nothing else")

@@ -27,6 +27,7 @@ from engine.client import (
     Channel,
     Commanded,
     Facility,
+    FacilityGroups,
     FacilityRules,
     JournalEntry,
     LiveAlert,
@@ -46,6 +47,7 @@ from engine.commands import (
     audit,
     doctor,
     drain,
+    groups,
     notify,
     out_of_use,
     rule_history,
@@ -76,6 +78,7 @@ PRINTERS = {
     "engine/commands/cli/app.py",
     "engine/commands/doctor.py",
     "engine/commands/drain.py",
+    "engine/commands/groups.py",
     "engine/commands/keys.py",
     "engine/commands/login.py",
     "engine/commands/notify.py",
@@ -214,6 +217,27 @@ def said_of_rules(text: str, monkeypatch: pytest.MonkeyPatch, folder: Path, as_j
     rule_history.run_history({}, nobody, rule_history.Versions(text, False, 0, 1), as_json)
 
 
+def said_of_groups(text: str, monkeypatch: pytest.MonkeyPatch, folder: Path, as_json: bool) -> None:
+    member = {"sensor_id": text, "rules": [text]}
+    asked = {"all": [{"not": {"sensor_id": text, "is": text}}, {"sensor_id": text, "rule": text}]}
+    kinds = ("vote", "first_out", "discrepancy", "combination", text)
+    of = {"name": text, "priority": text, "members": [member], "commanded": text, "reported": text, "when": asked}
+    held = {
+        "groups": [{**of, "kind": kind} for kind in kinds],
+        "rests": [{"name": text, "while": asked, "alarms": [member]}],
+    }
+    version = {"version": 1, "set_at": NOW, "set_by": text, "set_by_name": text, "settings": held}
+    found = FacilityGroups.model_validate({"facility_id": text, "versions": [version], **held})
+    nobody: Any = None  # is asked
+    monkeypatch.setattr(groups, "asked", lambda *_: found)
+    groups.run_show({}, nobody, text, as_json)
+    became = {part: {text: "new", text + "x": "ends"} for part in held}
+    monkeypatch.setattr(groups, "asked", lambda *_: groups._Done(held, became))
+    (folder / "groups.json").write_text("{}")
+    for is_dry_run in (False, True):
+        groups.run_set({}, nobody, groups.Change(text, folder / "groups.json", is_dry_run), as_json)
+
+
 def status_of(text: str) -> str:
     node = {"node_id": text, "hostname": text, "address": "x" + text, "alive": True, "services": [text]}
     reader = dict.fromkeys(("connected", "last_receive_age_s", "held_s", "full")) | {"held": text}
@@ -270,6 +294,7 @@ def said_by_commands(text: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -
             said_of_alarms(text, patched, as_json)
             said_of_notifications(text, patched, as_json)
             said_of_rules(text, patched, folder, as_json)
+            said_of_groups(text, patched, folder, as_json)
         patched.setattr(api_keys, "asked", lambda *_: [key_of(text)])
         for as_json in (False, True):
             api_keys.run_list({}, None, as_json)  # type: ignore[arg-type]  # nobody is asked

@@ -15,6 +15,7 @@ from engine.commands.cli import alarms as cli_alarms
 from engine.commands.cli import api_key as cli_api_key
 from engine.commands.cli import audit as cli_audit
 from engine.commands.cli import export as cli_export
+from engine.commands.cli import groups as cli_groups
 from engine.commands.cli import importing as cli_importing
 from engine.commands.cli import notify as cli_notify
 from engine.commands.cli import out_of_use as cli_out_of_use
@@ -63,6 +64,7 @@ app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_alarms.app, name="alarms")
 app.add_typer(cli_notify.app, name="notify")
 app.add_typer(cli_rules.app, name="rules")
+app.add_typer(cli_groups.app, name="groups")
 app.add_typer(cli_report.app, name="report")
 app.add_typer(cli_api_key.app, name="api-key")
 app.add_typer(cli_out_of_use.facility, name="facility")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from engine.client import GasInSight, NotFound, RuleChange, SensorRules, Unusable
-from engine.commands.cli.app import app
 from engine.commands.login import NotDone
 from engine.errors import SettingsError
+from tests.integration.client.terminal import gasinsight
 from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, web_server
 
 pytestmark = pytest.mark.postgres
@@ -82,12 +81,6 @@ async def test_what_cannot_be_is_told(gis: GasInSight) -> None:
         await gis.rules.of("absent")
 
 
-async def gasinsight(web: Web, *words: str) -> Result:
-    login = ["--url", f"http://127.0.0.1:{web.port}", "--user", ADMIN_EMAIL, "--data-dir", str(web.settings.data_dir)]
-    environment = {"GASINSIGHT_PASSWORD": ADMIN_PASSWORD, "COLUMNS": "200"}
-    return await asyncio.to_thread(CliRunner().invoke, app, ["rules", *words, *login], env=environment)
-
-
 def held(result: Result) -> dict[str, float | None]:
     assert result.exit_code == 0, result.exception
     return {rule["rule"]: rule["limit"] for rule in json.loads(result.output)["in_force"]}
@@ -96,22 +89,22 @@ def held(result: Result) -> dict[str, float | None]:
 async def test_the_terminal_says_what_would_hold_and_sets_it(web: Web, gis: GasInSight, tmp_path: Path) -> None:
     file, of_type = tmp_path / "rules.json", ("--facility", "--type", "GasDetection")
     file.write_text('{"rules": [{"rule": "high", "limit": 30, "source": null}]}')
-    assert "GasDetection of facility f: set" in (await gasinsight(web, "set", "f", str(file), *of_type)).output
+    assert "GasDetection of facility f: set" in (await gasinsight(web, "rules", "set", "f", str(file), *of_type)).output
     file.write_text('{"unit": null, "rules": [{"rule": "high_high", "limit": 45}]}')
     before = await gis.rules.of("s")
-    would = await gasinsight(web, "set", "s", str(file), "--dry-run", "--json")
+    would = await gasinsight(web, "rules", "set", "s", str(file), "--dry-run", "--json")
     assert json.loads(would.output)["dry_run"] is True
     assert await gis.rules.of("s") == before and before.versions == []
-    assert "nothing is changed" in (await gasinsight(web, "set", "s", str(file), "--dry-run")).output
-    done = await gasinsight(web, "set", "s", str(file), "--json")
+    assert "nothing is changed" in (await gasinsight(web, "rules", "set", "s", str(file), "--dry-run")).output
+    done = await gasinsight(web, "rules", "set", "s", str(file), "--json")
     assert held(done) == held(would) == limits(await gis.rules.of("s"))
     assert (held(done)["high"], held(done)["high_high"]) == (30, 45)
-    assert held(await gasinsight(web, "show", "s", "--json")) == held(done)
-    shown = (await gasinsight(web, "show", "s")).output
+    assert held(await gasinsight(web, "rules", "show", "s", "--json")) == held(done)
+    shown = (await gasinsight(web, "rules", "show", "s")).output
     assert "sensor s: last set" in shown and "45 " in shown
-    assert "GasDetection of facility f: last set" in (await gasinsight(web, "show", "f", "--facility")).output
+    assert "GasDetection of facility f: last set" in (await gasinsight(web, "rules", "show", "f", "--facility")).output
     await web.facility("empty", name="South")
-    assert "has no sensors" in (await gasinsight(web, "show", "empty", "--facility")).output
+    assert "has no sensors" in (await gasinsight(web, "rules", "show", "empty", "--facility")).output
 
 
 async def test_the_terminal_lists_versions_and_says_what_held(web: Web, tmp_path: Path) -> None:
@@ -148,7 +141,7 @@ async def test_a_file_that_cannot_be_is_a_sentence(web: Web, gis: GasInSight, tm
     for text, kind, sentence in REFUSED:
         file.write_text(text)
         for words in ((), ("--dry-run",)):
-            error = (await gasinsight(web, "set", "s", str(file), *words)).exception
+            error = (await gasinsight(web, "rules", "set", "s", str(file), *words)).exception
             assert isinstance(error, kind) and sentence in str(error)
     assert (await gis.rules.of("s")).versions == []
 
@@ -157,7 +150,7 @@ async def test_what_is_asked_of_nothing_is_a_sentence(web: Web, tmp_path: Path) 
     file = tmp_path / "rules.json"
     file.write_text("{}")
     for words in (("--facility",), ("--type", "GasDetection")):
-        assert "go together" in str((await gasinsight(web, "set", "f", str(file), *words)).exception)
-    odd = await gasinsight(web, "set", "f", str(file), "--facility", "--type", "Nope", "--dry-run")
+        assert "go together" in str((await gasinsight(web, "rules", "set", "f", str(file), *words)).exception)
+    odd = await gasinsight(web, "rules", "set", "f", str(file), "--facility", "--type", "Nope", "--dry-run")
     assert isinstance(odd.exception, NotDone) and 'unknown type "Nope"' in str(odd.exception)
-    assert isinstance((await gasinsight(web, "show", "absent")).exception, NotDone)
+    assert isinstance((await gasinsight(web, "rules", "show", "absent")).exception, NotDone)
