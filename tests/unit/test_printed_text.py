@@ -210,7 +210,7 @@ def said_of_rules(text: str, monkeypatch: pytest.MonkeyPatch, folder: Path, as_j
     for is_dry_run in (False, True):
         change = rules.Change(rules.Subject(text, text), folder / "rules.json", is_dry_run)
         rules.run_set({}, nobody, change, as_json)
-    then = dict.fromkeys(("set_by", "set_by_name", "reason", "sensor_id", "sensor_type"), text)
+    then: dict[str, Any] = dict.fromkeys(("set_by", "set_by_name", "reason", "sensor_id", "sensor_type"), text)
     then |= {"version": 1, "valid_from": NOW, "valid_to": None, "effective_from": NOW, "settings": {"unit": text}}
     versions = Part([RulesThen.model_validate(then)], 2)
     monkeypatch.setattr(rule_history, "asked", lambda *_: versions)

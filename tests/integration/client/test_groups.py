@@ -87,7 +87,7 @@ async def test_the_terminal_says_what_would_become_of_groups_and_sets_them(web: 
     assert (await set_of(web)).groups == []
 
 
-REFUSED = [
+REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"groups": [VOTE | {"votes": 3}]}, NotDone, "votes is 3"),
     ({"groups": [VOTE | {"on_dely_s": 3}]}, NotDone, "unknown field `on_dely_s`"),
     ({"groups": [PAIR | {"reported": "z"}]}, NotDone, "the facility has no sensor 'z'"),
