@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel
@@ -27,7 +27,9 @@ SKIPPED_A_ROW = 10
 """Rows that are passed over in the time in which one is given."""
 _PAGING = frozenset(Paging.model_fields)
 
-Shape = Callable[[Sequence[Any]], Awaitable[Sequence[BaseModel]]]
+Shown: TypeAlias = BaseModel | dict[str, object]
+"""Of a list's model; many rows are written faster as what the model would write."""
+Shape = Callable[[Sequence[Any]], Awaitable[Sequence[Shown]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,10 @@ class Part:
         return cls(paging.offset, rows_max, following)
 
 
-def each(shape: Callable[[Any], BaseModel]) -> Shape:
+def each(shape: Callable[[Any], Shown]) -> Shape:
     """The shape of rows that need nothing but themselves."""
 
-    async def shaped(rows: Sequence[Any]) -> Sequence[BaseModel]:
+    async def shaped(rows: Sequence[Any]) -> Sequence[Shown]:
         return [shape(row) for row in rows]
 
     return shaped

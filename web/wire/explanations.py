@@ -136,5 +136,5 @@ def explained(stored: str) -> Explanation | None:
     except ValidationError:
         return None
     since = None if told.since_us is None else from_us(told.since_us)
-    own = told.model_dump(exclude={"since_us", *_StoredGroup.model_fields})
-    return Explanation(since=since, group=told.says(), **own)
+    own = {name: value for name, value in told if name not in _StoredGroup.model_fields}
+    return Explanation.model_validate({**own, "since": since, "group": told.says()})

@@ -13,6 +13,7 @@ import native
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
+_ZERO = "+00:00"
 _BLANK = r"[ \t\n\f\r]*"
 _DAY = re.compile(rf"{_BLANK}([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}){_BLANK}")
 _BLANK_FOR_PLUS = re.compile(r"(:[0-9]{2}(?:[.,][0-9]+)?) {1,2}([0-9]{2}(?::?[0-9]{2})?)$")
@@ -36,7 +37,10 @@ def from_us(time_us: int) -> datetime:
 
 def contract_text(time: datetime) -> str:
     """`YYYY-MM-DDTHH:MM:SS[.ffffff]`, UTC, no suffix."""
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat()
+    text = time.isoformat()
+    if not text.endswith(_ZERO):  # never so for what the database gives, of which there may be much
+        text = time.astimezone(UTC).isoformat()
+    return text.removesuffix(_ZERO)
 
 
 ContractTime = Annotated[
