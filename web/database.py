@@ -51,8 +51,11 @@ class Queries(ABC):
     """Statements with parameters only."""
 
     @abstractmethod
-    def transaction(self) -> AbstractAsyncContextManager[Any]:
-        """One connection for several statements; committed at the end, rolled back by an exception."""
+    def transaction(self, words: str = "") -> AbstractAsyncContextManager[Any]:
+        """One connection for several statements; committed at the end, rolled back by an exception.
+
+        words  statements without parameters that are said at its beginning, in one round trip with it
+        """
 
     @abstractmethod
     def _connection(self) -> AbstractAsyncContextManager[Any]:
@@ -127,10 +130,10 @@ class Database(Queries):
         return "".join(f" SET LOCAL {name} = '{value}';" for name, value in self._session_settings().items())
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
+    async def transaction(self, words: str = "") -> AsyncIterator[Any]:
         async with self.bare_connection() as connection, connection.transaction():
-            if self._is_pooled:
-                await connection.execute(self.words_of_each_transaction)
+            if said := self.words_of_each_transaction + words:
+                await connection.execute(said)
             yield connection
 
     @asynccontextmanager
@@ -176,8 +179,8 @@ class _InTurns(Queries):
         self._who = who
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
-        async with self._database.turns.turn(self._who), self._database.transaction() as connection:
+    async def transaction(self, words: str = "") -> AsyncIterator[Any]:
+        async with self._database.turns.turn(self._who), self._database.transaction(words) as connection:
             yield connection
 
     @asynccontextmanager
@@ -204,11 +207,11 @@ class BoundDatabase(Queries):
         self._begin = f"BEGIN{' READ ONLY' if read_only else ''};{database.words_of_each_transaction} {self.words}"
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Any]:
+    async def transaction(self, words: str = "") -> AsyncIterator[Any]:
         turn = self._database.turns.turn(self._principal or "")
         async with turn, self._database.bare_connection() as connection:
             try:
-                await self._enter(connection)
+                await self._enter(connection, words)
                 yield connection
                 await connection.execute("COMMIT")
             except BaseException as error:
@@ -221,9 +224,9 @@ class BoundDatabase(Queries):
 
     _connection = transaction
 
-    async def _enter(self, connection: Any) -> None:
+    async def _enter(self, connection: Any, words: str) -> None:
         try:
-            await connection.execute(self._begin)
+            await connection.execute(f"{self._begin}; {words}")
         except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
             raise StoreUnavailable(
                 f"{error}: an administrator of PostgreSQL must let the user of DATABASE_URL become the role {WEB_ROLE}"
