@@ -63,19 +63,22 @@ def test_wide_buckets_are_taken_first(t0_us: int, step_us: int, rows: dict[int, 
 
 
 @pytest.mark.parametrize(
-    ("pairs", "are_close"),
+    ("step", "pairs", "are_all"),
     [
-        ([], False),
-        ([(0, 60)], True),
-        ([(0, 60), (120, 180)], True),
-        ([(0, 60), (180, 240)], True),
-        ([(0, 60), (181, 241)], False),
-        ([(0, 60), (60, 120), (600, 660)], False),
+        (120, [], False),
+        (120, [(0, 120), (120, 240)], True),
+        (120, [(0, 60), (120, 240)], False),  # a marked minute is left out
+        (120, [(60, 120), (120, 180)], True),  # the window begins and ends within a cell
+        (150, [(0, 120), (180, 300)], True),  # minute 120 to 180 is in two cells
+        (150, [(0, 60), (180, 300)], False),
+        (60, [(0, 60), (600, 660)], False),
     ],
 )
-def test_stretches_are_close_that_are_half_of_their_time(pairs: list[tuple[int, int]], are_close: bool) -> None:
+def test_stretches_are_all_of_the_rollups_that_lie_in_one_cell(
+    step: int, pairs: list[tuple[int, int]], are_all: bool
+) -> None:
     columns = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    assert Stretches(columns[:, 0], columns[:, 1]).are_close is are_close
+    assert Stretches(columns[:, 0], columns[:, 1]).are_all_of(Grid(0, 1000, 0, step), 60) is are_all
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,19 @@ from fractions import Fraction
 import pytest
 
 from web.history.analytics import Summary
-from web.history.grid_readings import SMALL_SCALE, Cell, Cells
+from web.history.cells import Cells, grouped
+from web.history.grid_readings import SMALL_SCALE
+from web.wire.times import from_us
 
 
 def cells(values: list[float], scale: float = 1.0) -> Cells:
-    rows = [Cell(n, 1, 1, 1, value * scale, value, value, n, None) for n, value in enumerate(values)]
-    return Cells(0, rows, scale)
+    rows = [(from_us(n), 1, 1, 1, value * scale, value, value, from_us(n), None) for n, value in enumerate(values)]
+    return grouped(0, rows, scale)
 
 
 def test_nothing_has_no_mean() -> None:
     summary = Summary()
-    summary.add(Cells(0, [Cell(0, 3, 0, 0, 0.0, 0.0, 0.0, 0, "OPEN")], 1.0))
+    summary.add(grouped(0, [(from_us(0), 3, 0, 0, None, None, None, from_us(0), "OPEN")], 1.0))
     assert (summary.mean, summary.lowest, summary.highest) == (None, None, None)
 
 

@@ -5,7 +5,6 @@ PostgreSQL groups readings or rollups into cells (web/history/grid_readings.py);
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,15 +19,16 @@ from engine.clock import US_PER_S
 from native import POINTS_MIN
 from web.contract.shapes import Analytics
 from web.errors import NotUsable
-from web.history.analytics import Summary, bounded_mean
+from web.history.analytics import Summary, bounded_means
+from web.history.cells import Cells
 from web.history.grid import CELLS_MAX, NO_CELLS, FilledCells, Window, grid_texts, needs_last_text, step_for
-from web.history.grid_readings import Asked, Cell, about_sensor
+from web.history.grid_readings import Asked, about_sensor
 from web.history.line import Reduced, read_line
 from web.history.slices import read_slices
 from web.serving.call import Call
 from web.serving.rows import PIECE_ROWS
 from web.wire.frequency import FREQUENCY_PATTERN, parse_frequency
-from web.wire.numbers import reading_text, shortest
+from web.wire.numbers import mean_texts, reading_text, shortest
 from web.wire.times import TIME_IN_PATTERN, contract_text, first_moment, from_us, last_moment, to_us
 
 READ_AT = """
@@ -167,81 +167,77 @@ async def _cells(history: History) -> AsyncIterator[bytes]:
     call, asked, before = history.call, history.asked, NO_CELLS
     window, aggregation = asked.window, history.query.aggregation
     async for part in read_slices(call.database, call.services.database, asked):
-        rows = part.cells.rows
-        history.summary.add(part.cells)
-        last_texts = await _last_texts(call, asked.sensor_no, window, rows)
+        cells = part.cells
+        history.summary.add(cells)
+        last_texts = await _last_texts(call, asked.sensor_no, window, cells)
         for start in range(0, len(part.starts_us), PIECE_ROWS):
             starts_us = part.starts_us[start : start + PIECE_ROWS]
             is_end = start + PIECE_ROWS >= len(part.starts_us)
-            until = len(rows) if is_end else bisect_right(rows, starts_us[-1], key=lambda row: row.start_us)
-            filled = before + _filled(rows[:until], part.cells.scale, aggregation, last_texts)
+            until = len(cells) if is_end else int(np.searchsorted(cells.starts_us, starts_us[-1], side="right"))
+            shown = cells.at(slice(until))
+            filled = before + _filled(shown, aggregation, last_texts)
             texts = grid_texts(window, starts_us, filled)
-            yield _records(history.sensor_id, starts_us, texts, _said(history.query.counts, starts_us, rows[:until]))
-            rows = rows[until:]
+            yield _records(history.sensor_id, starts_us, texts, _said(history.query.counts, starts_us, shown))
+            cells = cells.at(slice(until, None))
             before = filled.last()
 
 
-async def _last_texts(call: Call, sensor_no: int, window: Window, rows: list[Cell]) -> dict[int, str]:
+async def _last_texts(call: Call, sensor_no: int, window: Window, cells: Cells) -> dict[int, str]:
     """The last reading of each cell that shows it: in the empty cells that follow, or because it holds only texts."""
-    is_repeated = needs_last_text(window, _starts_us(rows), _last_us(rows))
-    wanted = [
-        from_us(row.last_at_us)
-        for row, repeated in zip(rows, is_repeated.tolist(), strict=True)
-        if row.readings > 1 and (repeated or row.numbers == 0)
-    ]
-    if not wanted:
+    is_repeated = needs_last_text(window, cells.starts_us, cells.last_at_us)
+    wanted_us = cells.last_at_us[(cells.readings > 1) & (is_repeated | (cells.numbers == 0))]
+    if not len(wanted_us):
         return {}
+    wanted = [from_us(time_us) for time_us in wanted_us.tolist()]
     async with about_sensor(call.database, sensor_no) as connection:
         found = await connection.fetch(READ_AT, sensor_no, wanted)
     return {to_us(row["tracked_at"]): reading_text(row["value"], row["text_value"]) for row in found}
 
 
-def _filled(rows: list[Cell], scale: float, aggregation: str, last_texts: dict[int, str]) -> FilledCells:
-    return FilledCells(
-        _starts_us(rows),
-        [_cell_text(row, scale, aggregation, last_texts) for row in rows],
-        _last_us(rows),
-        [_last_text(row, last_texts) for row in rows],
-    )
+def _filled(cells: Cells, aggregation: str, last_texts: dict[int, str]) -> FilledCells:
+    """The last text of a cell with one reading is its own; else what was looked up, and nothing where it is never
+    shown."""
+    shows_last = (cells.readings == 1) | (cells.numbers == 0)
+    last = [last_texts.get(time_us, "") for time_us in cells.last_at_us.tolist()]
+    alone = np.flatnonzero(cells.readings == 1)
+    for place, text in zip(alone.tolist(), _reading_texts(cells.at(alone)), strict=True):
+        last[place] = text
+    texts = last.copy()
+    others = np.flatnonzero(~shows_last)
+    for place, text in zip(others.tolist(), _texts(cells.at(others), aggregation), strict=True):
+        texts[place] = text
+    return FilledCells(cells.starts_us, texts, cells.last_at_us, last)
 
 
-def _starts_us(rows: list[Cell]) -> NDArray[np.int64]:
-    return np.array([row.start_us for row in rows], dtype=np.int64)
+def _reading_texts(cells: Cells) -> list[str]:
+    """Of cells with one reading each."""
+    values = zip(cells.lowest.tolist(), cells.numbers.tolist(), cells.a_texts.tolist(), strict=True)
+    return [reading_text(value if numbers else None, text) for value, numbers, text in values]
 
 
-def _last_us(rows: list[Cell]) -> NDArray[np.int64]:
-    return np.array([row.last_at_us for row in rows], dtype=np.int64)
-
-
-def _cell_text(row: Cell, scale: float, aggregation: str, last_texts: dict[int, str]) -> str:
-    if row.readings == 1 or row.numbers == 0:
-        return _last_text(row, last_texts)
+def _texts(cells: Cells, aggregation: str) -> list[str]:
+    """Of cells that have numbers."""
     if aggregation == "mean":
-        return shortest(bounded_mean(row.total, row.numbers, scale, row.lowest, row.highest))
-    return shortest(row.lowest if aggregation == "min" else row.highest)
+        return mean_texts(bounded_means(cells).tolist())
+    return [shortest(value) for value in (cells.lowest if aggregation == "min" else cells.highest).tolist()]
 
 
-def _last_text(row: Cell, last_texts: dict[int, str]) -> str:
-    """Of a cell with one reading its own; else what was looked up, and nothing where it is never shown."""
-    if row.readings == 1:
-        return reading_text(row.lowest, row.a_text)
-    return last_texts.get(row.last_at_us, "")
-
-
-def _said(counts: tuple[str, ...] | None, starts_us: NDArray[np.int64], rows: list[Cell]) -> list[dict[str, Any]]:
+def _said(counts: tuple[str, ...] | None, starts_us: NDArray[np.int64], cells: Cells) -> list[dict[str, Any]]:
     """What is said beside each cell's text."""
     if not counts:
         return [{}] * len(starts_us)
-    cells = {row.start_us: {"n": row.numbers, "good_fraction": row.good / row.readings} for row in rows}
+    columns = cells.starts_us.tolist(), cells.numbers.tolist(), (cells.good / cells.readings).tolist()
+    said = {start_us: {"n": numbers, "good_fraction": good} for start_us, numbers, good in zip(*columns, strict=True)}
     empty = {"n": 0, "good_fraction": None}
-    found = [cells.get(start_us, empty) for start_us in starts_us.tolist()]
+    found = [said.get(start_us, empty) for start_us in starts_us.tolist()]
     return [{name: one[name] for name in counts} for one in found]
 
 
 def _zulu(starts_us: NDArray[np.int64]) -> list[str]:
     """Whole seconds with Z."""
     seconds = starts_us.astype("datetime64[us]").astype("datetime64[s]")
-    return [f"{text}Z" for text in np.datetime_as_string(seconds).tolist()]
+    texts: list[str] = np.datetime_as_string(seconds, timezone="UTC").tolist()
+    return texts
 
 
 def _records(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
-from array import array
+from itertools import chain
 
-from web.history.grid_readings import SMALL_SCALE, Cells
+import numpy as np
+
+from web.history.cells import Cells, Values
+from web.history.grid_readings import SMALL_SCALE
 from web.wire.numbers import rounded_mean
 
 LARGE_VALUE = 1e280  # sums of larger ones may not be finite
@@ -18,17 +21,17 @@ class Summary:
         self.lowest: float | None = None
         self.highest: float | None = None
         self._numbers = 0
-        self._totals: list[tuple[float, array[float]]] = []  # by their scale
+        self._totals: list[tuple[float, Values]] = []  # by their scale
 
     def add(self, cells: Cells) -> None:
-        numeric = [row for row in cells.rows if row.numbers]
-        if not numeric:
+        numeric = cells.with_numbers()
+        if not len(numeric):
             return
-        lowest, highest = min(row.lowest for row in numeric), max(row.highest for row in numeric)
+        lowest, highest = float(numeric.lowest.min()), float(numeric.highest.max())
         self.lowest = lowest if self.lowest is None else min(self.lowest, lowest)
         self.highest = highest if self.highest is None else max(self.highest, highest)
-        self._numbers += sum(row.numbers for row in numeric)
-        self._totals.append((cells.scale, array("d", [row.total for row in numeric])))
+        self._numbers += int(numeric.numbers.sum())
+        self._totals.append((cells.scale, numeric.totals))
 
     @property
     def mean(self) -> float | None:
@@ -37,10 +40,14 @@ class Summary:
         scale = min(scale for scale, _ in self._totals)
         if max(abs(self.lowest), abs(self.highest)) > LARGE_VALUE:
             scale *= SMALL_SCALE
-        total = math.fsum(one * (scale / its_scale) for its_scale, totals in self._totals for one in totals)
-        return bounded_mean(total, self._numbers, scale, self.lowest, self.highest)
+        scaled = (totals * (scale / its_scale) for its_scale, totals in self._totals)
+        total = math.fsum(chain.from_iterable(each.tolist() for each in scaled))
+        mean = min(max(total / self._numbers / scale, self.lowest), self.highest)
+        return rounded_mean(mean)
 
 
-def bounded_mean(total: float, numbers: int, scale: float, lowest: float, highest: float) -> float:
-    """Never outside its readings but for the twelve digits that it is rounded to."""
-    return rounded_mean(min(max(total / numbers / scale, lowest), highest))
+def bounded_means(cells: Cells) -> Values:
+    """Of cells that all have numbers: never outside its readings, but for the twelve digits that it is rounded to."""
+    with np.errstate(over="ignore"):  # it is bounded all the same
+        means = cells.totals / cells.numbers / cells.scale
+    return np.minimum(np.maximum(means, cells.lowest), cells.highest)

@@ -84,12 +84,13 @@ def needs_last_text(window: Window, starts_us: NDArray[np.int64], last_at_us: ND
 
 def grid_texts(window: Window, starts_us: NDArray[np.int64], cells: FilledCells) -> list[str | None]:
     """The text of each cell of the grid that begins at one of `starts_us`."""
-    at = np.searchsorted(cells.starts_us, starts_us, side="right") - 1  # the last filled cell at or before
     texts: list[str | None] = [None] * len(starts_us)
-    for index in np.flatnonzero(at >= 0).tolist():
-        filled = int(at[index])
-        if cells.starts_us[filled] == starts_us[index]:
-            texts[index] = cells.texts[filled]
-        elif starts_us[index] - cells.last_at_us[filled] <= FRESH_INTERVALS * window.expected_interval_us:
-            texts[index] = cells.last_texts[filled]
+    if not len(cells.starts_us):
+        return texts
+    at = np.searchsorted(cells.starts_us, starts_us, side="right") - 1  # the last filled cell at or before
+    is_filled = (at >= 0) & (cells.starts_us[at] == starts_us)
+    is_fresh = starts_us - cells.last_at_us[at] <= FRESH_INTERVALS * window.expected_interval_us
+    for is_shown, shown in ((is_filled, cells.texts), ((at >= 0) & ~is_filled & is_fresh, cells.last_texts)):
+        for index, filled in zip(np.flatnonzero(is_shown).tolist(), at[is_shown].tolist(), strict=True):
+            texts[index] = shown[filled]
     return texts

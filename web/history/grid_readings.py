@@ -6,7 +6,6 @@ are added up in another order, which may show in the last digits of a mean (docs
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ import numpy as np
 
 from engine.clock import US_PER_S
 from web.database import Queries
+from web.history.cells import NO_SUMS, Cells, Sums, gathered, grouped, times_us
 from web.history.grid import Window
 from web.history.rollup_choice import DAY_US, RAW, WIDTHS_US, Grid, Stretches, Times, choose_rollups
 from web.wire.times import from_us, to_us
@@ -34,12 +34,13 @@ _SUMS = """
        max(value) AS highest,
        max(tracked_at) AS last_at,
        min(text_value COLLATE "C") AS a_text
+"""
+_OF_WINDOW = """
   FROM sensor_records
  WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3
  GROUP BY 1
 """
-READ_CELLS = (  # $6 what t0 is rounded down to
-    """
+READ_CELLS = f"""
 WITH first AS MATERIALIZED (
     SELECT date_bin($6, tracked_at, 'epoch') AS t0
       FROM sensor_records
@@ -47,43 +48,45 @@ WITH first AS MATERIALIZED (
      ORDER BY tracked_at
      LIMIT 1
 )
-SELECT date_bin($4, tracked_at, (SELECT t0 FROM first)) AS start_at,
-       (SELECT t0 FROM first) AS t0,"""  # noqa: S608 - of constants
-    + _SUMS
-)
-READ_PART = "SELECT date_bin($4, tracked_at, $6) AS start_at," + _SUMS  # $6 t0
+SELECT date_bin($4, tracked_at, (SELECT t0 FROM first)) AS start_at, {_SUMS}, (SELECT t0 FROM first) AS t0 {_OF_WINDOW}
+"""  # noqa: S608 - of constants; $6 what t0 is rounded down to
+READ_PART = f"SELECT date_bin($4, tracked_at, $6) AS start_at, {_SUMS} {_OF_WINDOW}"
 READ_FIRST = """
 SELECT tracked_at FROM sensor_records WHERE sensor_no = $1 AND tracked_at BETWEEN $2 AND $3 ORDER BY tracked_at LIMIT 1
 """
 READ_MARKS = "SELECT DISTINCT minute FROM rollup_dirty WHERE facility_id = $1"
+STRETCHES = """
+  FROM (SELECT place, timestamptz 'epoch' + start_us * interval '1 us' AS start_at,
+               timestamptz 'epoch' + end_us * interval '1 us' AS end_at
+          FROM unnest($2::int8[], $3::int8[]) WITH ORDINALITY bounds (start_us, end_us, place)) stretch
+"""
+"""Numbers go to PostgreSQL at a fraction of what moments cost."""
+_ROLLUPS = """
+       sum(readings)::int8 AS readings, sum(n)::int8 AS numbers, sum(good)::int8 AS good,
+       sum(sum * $4::float8) AS total, min(min) AS lowest, max(max) AS highest
+  FROM reading_rollups
+"""
 # Aggregated stretch by stretch, so that PostgreSQL cannot join the stretches with a whole table instead.
-READ_ROLLUPS = """
-SELECT stretch.start_at, stretch.end_at, found.*
-  FROM unnest($2::timestamptz[], $3::timestamptz[]) stretch (start_at, end_at)
+READ_ROLLUPS = f"""
+SELECT stretch.place, found.*
+{STRETCHES}
  CROSS JOIN LATERAL (
-     SELECT sum(readings)::int8 AS readings, sum(n)::int8 AS numbers, sum(good)::int8 AS good,
-            sum(sum * $5::float8) AS total, min(min) AS lowest, max(max) AS highest
-       FROM reading_rollups
-      WHERE sensor_no = $1 AND width_s = $4 AND bucket >= stretch.start_at AND bucket < stretch.end_at
+     SELECT {_ROLLUPS}
+      WHERE sensor_no = $1 AND width_s = $5 AND bucket >= stretch.start_at AND bucket < stretch.end_at
  ) found
  WHERE found.readings > 0
 """
-# The same of stretches that lie close together: one way through all of their rollups. $2 start, end, start, end, ...
-READ_CLOSE_ROLLUPS = """
-SELECT ($2::timestamptz[])[place] AS start_at, ($2::timestamptz[])[place + 1] AS end_at, found.*
-  FROM (
-     SELECT width_bucket(bucket, $2::timestamptz[]) AS place, sum(readings)::int8 AS readings, sum(n)::int8 AS numbers,
-            sum(good)::int8 AS good, sum(sum * $4::float8) AS total, min(min) AS lowest, max(max) AS highest
-       FROM reading_rollups
-      WHERE sensor_no = $1 AND width_s = $3 AND bucket >= $5 AND bucket < $6
-      GROUP BY 1
- ) found
- WHERE place % 2 = 1 AND readings > 0
+# The same where they are all rollups from the first to the last that lie in one cell: one way through all of them.
+READ_CELLS_OF_ROLLUPS = f"""
+SELECT date_bin($6, bucket, $7) AS start_at, {_ROLLUPS}
+ WHERE sensor_no = $1 AND width_s = $5 AND bucket >= $2 AND bucket < $3
+   AND date_bin($6, bucket, $7) = date_bin($6, bucket + $8::interval, $7)
+ GROUP BY 1 HAVING sum(readings) > 0
 """
 # The bounds of all stretches together say which days are opened, and a plan for any parameters opens no other.
-READ_STRETCHES = """
-SELECT stretch.start_at, stretch.end_at, found.*
-  FROM unnest($2::timestamptz[], $3::timestamptz[]) stretch (start_at, end_at)
+READ_STRETCHES = f"""
+SELECT stretch.place, found.*
+{STRETCHES}
  CROSS JOIN LATERAL (
      SELECT count(*) AS readings, count(value) AS numbers, count(value) FILTER (WHERE flags & 134 = 0) AS good,
             sum(value * $4::float8) AS total, min(value) AS lowest, max(value) AS highest
@@ -92,10 +95,10 @@ SELECT stretch.start_at, stretch.end_at, found.*
         AND tracked_at >= $5 AND tracked_at < $6
  ) found
  WHERE found.readings > 0
-"""
-READ_LAST = """
-SELECT stretch.start_at, found.*
-  FROM unnest($2::timestamptz[], $3::timestamptz[]) stretch (start_at, end_at)
+"""  # noqa: S608 - of constants
+READ_LAST = f"""
+SELECT stretch.place, found.*
+{STRETCHES}
  CROSS JOIN LATERAL (
      SELECT tracked_at, value, text_value
        FROM sensor_records
@@ -104,7 +107,7 @@ SELECT stretch.start_at, found.*
       ORDER BY tracked_at DESC
       LIMIT 1
  ) found
-"""
+"""  # noqa: S608 - of constants
 SMALL_SCALE = 2.0**-64
 # A window of so many is read from them in some milliseconds, or some ten: those of one sensor lie scattered among those
 # of all others of their time, where a bench has them close together.
@@ -143,48 +146,10 @@ class Asked:
         return self.readings > max(WORTH_READINGS, others)
 
 
-@dataclass(slots=True)
-class Cell:
-    """A cell with readings. `total` is their sum times the scale of its `Cells`.
-
-    Without numbers that, `lowest` and `highest` mean nothing. `last_at_us` may be too late where the next cell also has
-    readings, for then nobody asks.
-    """
-
-    start_us: int
-    readings: int
-    numbers: int
-    good: int
-    total: float
-    lowest: float
-    highest: float
-    last_at_us: int
-    a_text: str | None
-
-    def add(self, row: Any) -> None:
-        self.readings += row["readings"]
-        self.numbers += row["numbers"]
-        self.good += row["good"]
-        if row["numbers"]:
-            self.total += row["total"]
-            self.lowest = min(self.lowest, row["lowest"])
-            self.highest = max(self.highest, row["highest"])
-
-
-@dataclass(frozen=True, slots=True)
-class Cells:
-    """In order of time; none when there is no reading in the window."""
-
-    t0_us: int
-    rows: list[Cell]
-    scale: float
-
-
 @asynccontextmanager
 async def about_sensor(database: Queries, sensor_no: int, settings: str = "") -> AsyncIterator[Any]:
     """A connection whose transaction names the sensor: row-level security then asks once whether the caller may."""
-    async with database.transaction() as connection:
-        await connection.execute(f"SET LOCAL gasinsight.sensor = {sensor_no:d};{settings}")
+    async with database.transaction(f"SET LOCAL gasinsight.sensor = {sensor_no:d}; {settings}") as connection:
         yield connection
 
 
@@ -197,7 +162,8 @@ async def read_window(database: Queries, asked: Asked) -> Cells:
     async def read(scale: float) -> Cells:
         async with about_sensor(database, asked.sensor_no, PLAN_FOR_WINDOW) as connection:
             rows = await connection.fetch(READ_CELLS, *between, scale, unit)
-        return _cells(to_us(rows[0]["t0"]) if rows else 0, rows, scale)
+        t0_us = to_us(rows[0]["t0"]) if rows else 0
+        return grouped(t0_us, [row[:-1] for row in rows], scale)
 
     return await _finite(read)
 
@@ -227,7 +193,7 @@ async def read_part(database: Queries, marks: Queries, asked: Asked, part: Grid)
         step, t0 = _interval(part.step_us), from_us(part.t0_us)
         between = asked.sensor_no, from_us(part.first_us), from_us(part.last_us), step
         async with about_sensor(database, asked.sensor_no, PLAN_FOR_WINDOW) as connection:
-            return _cells(part.t0_us, await connection.fetch(READ_PART, *between, scale, t0), scale)
+            return grouped(part.t0_us, await connection.fetch(READ_PART, *between, scale, t0), scale)
 
     return await _finite(read)
 
@@ -239,98 +205,92 @@ async def _finite(read: Callable[[float], Awaitable[Cells]]) -> Cells:
         return await read(SMALL_SCALE)
 
 
-def _cells(t0_us: int, rows: list[Any], scale: float) -> Cells:
-    rows.sort(key=lambda row: row["start_at"])  # PostgreSQL would sort every reading for it
-    cells = [
-        Cell(
-            to_us(row["start_at"]),
-            row["readings"],
-            row["numbers"],
-            row["good"],
-            row["total"],
-            row["lowest"],
-            row["highest"],
-            to_us(row["last_at"]),
-            row["a_text"],
-        )
-        for row in rows
-    ]
-    return Cells(t0_us, cells, scale)
-
-
 async def _from_rollups(database: Queries, marks: Queries, asked: Asked, part: Grid, scale: float) -> Cells:
     # Marks first: a mark that goes away afterwards leaves a rollup that is newer, never one that is older.
-    dirty_us = np.array(
-        [to_us(row["minute"]) for row in await marks.rows(READ_MARKS, asked.facility_id)], dtype=np.int64
-    )
-    number, window = asked.sensor_no, asked.window
+    dirty_us = times_us([row["minute"] for row in await marks.rows(READ_MARKS, asked.facility_id)])
+    number = asked.sensor_no
     async with about_sensor(database, number, PLAN_ONCE) as connection:
-        found = await _pieces(connection, number, choose_rollups(part, dirty_us), scale)
-        cells: dict[int, Cell] = {}
-        for row in found:
-            start_us = part.t0_us + (to_us(row["start_at"]) - part.t0_us) // part.step_us * part.step_us
-            if start_us not in cells:
-                cells[start_us] = Cell(start_us, 0, 0, 0, 0.0, math.inf, -math.inf, start_us + part.step_us - 1, None)
-            cells[start_us].add(row)
-        ordered = [cells[start_us] for start_us in sorted(cells)]
-        await _look_at_last(connection, number, window, ordered)
-    return Cells(part.t0_us, ordered, scale)
+        cells = gathered(part, await SumReader(connection, number, scale).pieces(part, dirty_us), scale)
+        await _look_at_last(connection, number, asked.window, cells)
+    return cells
 
 
-async def _pieces(connection: Any, number: int, stretches: dict[int, Stretches], scale: float) -> list[Any]:
-    """Rows of sums; a stretch whose rollups leave readings out, texts or huge numbers, is read anew."""
-    found: list[Any] = []
-    raw_starts, raw_ends = _moments(stretches[RAW].starts_us), _moments(stretches[RAW].ends_us)
-    for width_us in WIDTHS_US:
-        for row in await _rollups(connection, number, stretches[width_us], width_us // US_PER_S, scale):
-            if row["numbers"] == row["readings"]:
-                found.append(row)
+@dataclass(frozen=True, slots=True)
+class SumReader:
+    """Sums over stretches of time of one sensor, in a transaction that is about it. `scale` is as `Cells` has it."""
+
+    connection: Any
+    sensor_no: int
+    scale: float
+
+    async def pieces(self, part: Grid, dirty_us: Times) -> list[Sums]:
+        """Of all that is in a part. A stretch whose rollups leave readings out, texts or huge numbers, is read anew."""
+        chosen = choose_rollups(part, dirty_us)
+        found: list[Sums] = []
+        raw = chosen[RAW]
+        for width_us in WIDTHS_US:
+            stretches = chosen[width_us]
+            if stretches.are_all_of(part, width_us):
+                sums = await self._rollups_by_cell(part, stretches, width_us)
             else:
-                raw_starts.append(row["start_at"])
-                raw_ends.append(row["end_at"])
-    if raw_starts:
-        bounds = raw_starts, raw_ends
-        found += await connection.fetch(READ_STRETCHES, number, *bounds, scale, min(raw_starts), max(raw_ends))
-    return found
+                sums = await self.rollups(stretches, width_us)
+            is_whole = sums.numbers == sums.readings
+            found.append(sums.at(is_whole))
+            raw = raw.followed_by(stretches.at(np.isin(stretches.starts_us, sums.starts_us[~is_whole])))
+        return [*found, await self._by_stretch(READ_STRETCHES, raw, *_bounds(raw))]
+
+    async def rollups(self, stretches: Stretches, width_us: int) -> Sums:
+        """Of each stretch that has any."""
+        return await self._by_stretch(READ_ROLLUPS, stretches, width_us // US_PER_S)
+
+    async def _by_stretch(self, statement: str, stretches: Stretches, *more: object) -> Sums:
+        if not len(stretches):
+            return NO_SUMS
+        bounds = stretches.starts_us.tolist(), stretches.ends_us.tolist()
+        rows = await self.connection.fetch(statement, self.sensor_no, *bounds, self.scale, *more)
+        if not rows:
+            return NO_SUMS
+        places, *columns = zip(*rows, strict=True)
+        return Sums.of(stretches.starts_us[np.array(places) - 1], columns)
+
+    async def _rollups_by_cell(self, part: Grid, stretches: Stretches, width_us: int) -> Sums:
+        """Of stretches that are all rollups that lie in one cell, and so one a cell."""
+        cells = _interval(part.step_us), from_us(part.t0_us), _interval(width_us - 1)
+        rows = await self.connection.fetch(
+            READ_CELLS_OF_ROLLUPS, self.sensor_no, *_bounds(stretches), self.scale, width_us // US_PER_S, *cells
+        )
+        if not rows:
+            return NO_SUMS
+        starts, *columns = zip(*rows, strict=True)
+        places = np.searchsorted(part.cell_of(stretches.starts_us), part.cell_of(times_us(starts)))
+        return Sums.of(stretches.starts_us[places], columns)
 
 
-async def _rollups(connection: Any, number: int, stretches: Stretches, width_s: int, scale: float) -> list[Any]:
-    """A row of sums for each stretch that has readings."""
-    starts, ends = _moments(stretches.starts_us), _moments(stretches.ends_us)
-    found: list[Any] = []
-    if stretches.are_close:
-        bounds = [bound for pair in zip(starts, ends, strict=True) for bound in pair]
-        found = await connection.fetch(READ_CLOSE_ROLLUPS, number, bounds, width_s, scale, starts[0], ends[-1])
-    elif starts:
-        found = await connection.fetch(READ_ROLLUPS, number, starts, ends, width_s, scale)
-    return found
-
-
-async def _look_at_last(connection: Any, number: int, window: Window, cells: list[Cell]) -> None:
+async def _look_at_last(connection: Any, number: int, window: Window, cells: Cells) -> None:
     """The last reading of the cells that show it: alone, only texts, or before an empty cell of the window."""
-    step_us = window.step_us
-    filled_us = {cell.start_us for cell in cells}
-    wanted = [
-        cell
-        for cell in cells
-        if cell.readings == 1
-        or not cell.numbers
-        or (cell.start_us + step_us not in filled_us and cell.start_us + step_us <= window.end_us)
-    ]
-    if not wanted:
+    following_us = cells.starts_us + window.step_us
+    is_followed = np.append(cells.starts_us[1:] == following_us[:-1], False) | (following_us > window.end_us)
+    wanted = np.flatnonzero((cells.readings == 1) | (cells.numbers == 0) | ~is_followed)
+    if not len(wanted):
         return
-    starts = [from_us(cell.start_us) for cell in wanted]
-    ends = [from_us(min(cell.start_us + step_us, window.end_us + 1)) for cell in wanted]
-    cell_at = dict(zip(starts, wanted, strict=True))
-    for start_at, last_at, value, text in await connection.fetch(READ_LAST, number, starts, ends, starts[0], ends[-1]):
-        cell = cell_at[start_at]
-        cell.last_at_us, cell.a_text = to_us(last_at), text
-        if cell.readings == 1:
-            cell.lowest = value
+    stretches = Stretches(cells.starts_us[wanted], np.minimum(following_us[wanted], window.end_us + 1))
+    bounds = stretches.starts_us.tolist(), stretches.ends_us.tolist()
+    rows = await connection.fetch(READ_LAST, number, *bounds, *_bounds(stretches))
+    if not rows:
+        return
+    places, last_at, values, texts = zip(*rows, strict=True)
+    of_rows = wanted[np.array(places) - 1]
+    cells.last_at_us[of_rows] = times_us(last_at)
+    cells.a_texts[of_rows] = texts
+    is_alone = cells.readings[of_rows] == 1
+    cells.lowest[of_rows[is_alone]] = np.array(values, dtype=np.float64)[is_alone]
 
 
-def _moments(times_us: Times) -> list[datetime]:
-    return [from_us(time_us) for time_us in times_us.tolist()]
+def _bounds(stretches: Stretches) -> tuple[datetime, datetime] | tuple[()]:
+    """From when to when all of them lie."""
+    if not len(stretches):
+        return ()
+    return from_us(int(stretches.starts_us.min())), from_us(int(stretches.ends_us.max()))
 
 
 def _interval(us: int) -> timedelta:

@@ -11,6 +11,7 @@ import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Any, Final
 
 import numpy as np
@@ -20,16 +21,15 @@ from engine.clock import US_PER_S
 from native import downsample_lttb, downsample_minmax
 from web.database import Queries
 from web.history.analytics import LARGE_VALUE, Summary
+from web.history.cells import Cells, Sums, Values, gathered, times_us
 from web.history.grid import Window
-from web.history.grid_readings import PLAN_FOR_WINDOW, PLAN_ONCE, SMALL_SCALE, Asked, Cell, Cells, about_sensor
+from web.history.grid_readings import PLAN_FOR_WINDOW, PLAN_ONCE, SMALL_SCALE, Asked, about_sensor
 from web.history.outlived import read_outlived_us
-from web.history.rollup_choice import HOUR_US, MINUTE_US
+from web.history.rollup_choice import HOUR_US, MINUTE_US, Grid, Times
 from web.history.slices import read_slices
 from web.wire.numbers import reading_text, shortest
 from web.wire.times import from_us, to_us
 
-Times = NDArray[np.int64]
-Values = NDArray[np.float64]
 _CHOOSE: Final = {"minmax": downsample_minmax, "lttb": downsample_lttb}
 READINGS_MAX = 20_000
 """Of a range that is read whole: some milliseconds for PostgreSQL, and on the loop."""
@@ -45,11 +45,13 @@ SELECT (extract(epoch FROM tracked_at) * 1000000)::int8 AS at_us, value, text_va
 """
 # Of each wanted value the first reading in its stretch. {place}: what comes before this in the statement and is the
 # shortest stretch in which it must be, if the rollups are of today. $5 and $6 say which days are opened.
-_WANTED = """
-SELECT wanted.place, found.*
-  FROM unnest($2::timestamptz[], $3::timestamptz[], $4::float8[]) WITH ORDINALITY
-       wanted (start_at, end_at, value, place)
+_SOUGHT = """
+  FROM (SELECT place, value, timestamptz 'epoch' + start_us * interval '1 us' AS start_at,
+               timestamptz 'epoch' + end_us * interval '1 us' AS end_at
+          FROM unnest($2::int8[], $3::int8[], $4::float8[]) WITH ORDINALITY
+               bounds (start_us, end_us, value, place)) wanted
 """
+_WANTED = "SELECT wanted.place, found.*" + _SOUGHT
 _NARROWED = """
  CROSS JOIN LATERAL (
      SELECT bucket AS start_at, bucket + interval '1 {name}' AS end_at
@@ -77,10 +79,9 @@ READ_BY_HOUR = (
     _WANTED + _HOUR + _NARROWED.format(name="minute", width_s=60, place="hour") + _FOUND.format(place="minute")
 )
 # Where readings have gone: the rollup that tells when it was.
-READ_NARROWER = """
+READ_NARROWER = f"""
 SELECT wanted.place, found.bucket
-  FROM unnest($2::timestamptz[], $3::timestamptz[], $4::float8[]) WITH ORDINALITY
-       wanted (start_at, end_at, value, place)
+{_SOUGHT}
  CROSS JOIN LATERAL (
      SELECT bucket
        FROM reading_rollups
@@ -89,7 +90,7 @@ SELECT wanted.place, found.bucket
       ORDER BY bucket
       LIMIT 1
  ) found
-"""
+"""  # noqa: S608 - of constants
 READ_END = """
 SELECT tracked_at, value, text_value
   FROM sensor_records
@@ -120,14 +121,26 @@ class Point:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sought:
-    """The first reading in [start, end) that has this value. `is_gone`: it may be known from rollups only."""
+    """Of each, the first reading in [start, end) that has this value. `are_gone`: it may be known from rollups only."""
 
-    start_us: int
-    end_us: int
-    value: float
-    is_gone: bool
+    starts_us: Times
+    ends_us: Times
+    values: Values
+    are_gone: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def at(self, places: slice | list[int]) -> Sought:
+        """Those of them."""
+        return Sought(self.starts_us[places], self.ends_us[places], self.values[places], self.are_gone[places])
+
+    @property
+    def columns(self) -> tuple[list[int], list[int], list[float]]:
+        """As `_SOUGHT` takes them."""
+        return self.starts_us.tolist(), self.ends_us.tolist(), self.values.tolist()
 
 
 async def read_line(
@@ -143,20 +156,21 @@ async def read_line(
         if len(rows) <= READINGS_MAX and await read_outlived_us(database, asked, first_us) is None:
             yield _chosen(rows, reduced, summary)
             return
-    cells: list[Cell] = []
+    found: list[Cells] = []
     gone_us = asked.window.start_us
     async for part in read_slices(database, marks, asked):
         summary.add(part.cells)
-        cells += [cell for cell in part.cells.rows if cell.numbers]
+        found.append(part.cells.with_numbers())
         gone_us = part.gone_us
         yield []
-    if not cells:
+    cells = reduce(Cells.followed_by, found, Cells.none(0))
+    if not len(cells):
         return
     first, last = await _ends(database, asked, cells, gone_us)
     points = {first.at: first, last.at: last}
     sought = _sought(asked.window, cells, (first, last), reduced, gone_us)
     for start in range(0, len(sought), LOOKED_UP_AT_ONCE):
-        for point in await _look_up(database, asked, sought[start : start + LOOKED_UP_AT_ONCE]):
+        for point in await _look_up(database, asked, sought.at(slice(start, start + LOOKED_UP_AT_ONCE))):
             _put(points, point)
         yield []
     yield [points[at] for at in sorted(points)]
@@ -167,7 +181,7 @@ def _put(points: dict[datetime, Point], point: Point) -> None:
     at = point.at
     while at in points and points[at].value != point.value:
         at += MICROSECOND
-    points[at] = replace(point, at=at)
+    points[at] = point if at == point.at else replace(point, at=at)
 
 
 async def _numbers(database: Queries, asked: Asked) -> list[Any]:
@@ -187,45 +201,41 @@ def _chosen(rows: list[Any], reduced: Reduced, summary: Summary) -> list[Point]:
     lowest, highest = float(values.min()), float(values.max())
     scale = SMALL_SCALE if max(abs(lowest), abs(highest)) > LARGE_VALUE else 1.0
     total = math.fsum((values * scale).tolist())
-    whole = Cell(int(at_us[0]), len(rows), len(rows), 0, total, lowest, highest, int(at_us[-1]), None)
-    summary.add(Cells(whole.start_us, [whole], scale))
+    whole = [len(rows)], [len(rows)], [0], [total], [lowest], [highest]
+    summary.add(gathered(Grid(0, 0, 0, 1), [Sums.of(at_us[:1], whole)], scale))
     chosen = [rows[place] for place in reduced.rows(at_us, values).tolist()]
     return [Point(from_us(row["at_us"]), row["value"], reading_text(row["value"], row["text_value"])) for row in chosen]
 
 
-async def _ends(database: Queries, asked: Asked, cells: list[Cell], gone_us: int) -> tuple[Point, Point]:
+async def _ends(database: Queries, asked: Asked, cells: Cells, gone_us: int) -> tuple[Point, Point]:
     """The first reading with a number, and the last; where those have gone, the cell's beginning."""
     found = []
+    starts_us, ends_us = (times_us[[0, -1]].tolist() for times_us in _bounds(asked.window, cells.starts_us))
+    lowest = cells.lowest[[0, -1]].tolist()
     async with about_sensor(database, asked.sensor_no, PLAN_ONCE) as connection:
-        for cell, direction in ((cells[0], "ASC"), (cells[-1], "DESC")):
-            start_us, end_us = _bounds_us(asked.window, cell)
+        for place, direction in enumerate(("ASC", "DESC")):
+            start_us, end_us = starts_us[place], ends_us[place]
             statement = READ_END.format(direction=direction)
             row = None
             if start_us >= gone_us or (direction == "DESC" and end_us > gone_us):
                 row = await connection.fetchrow(statement, asked.sensor_no, from_us(start_us), from_us(end_us))
-            found.append(_of_rollup(start_us, cell.lowest) if row is None else _point(row))
+            found.append(_of_rollup(start_us, lowest[place]) if row is None else _point(row))
     return found[0], found[1]
 
 
-def _sought(
-    window: Window, cells: list[Cell], ends: tuple[Point, Point], reduced: Reduced, gone_us: int
-) -> list[Sought]:
+def _sought(window: Window, cells: Cells, ends: tuple[Point, Point], reduced: Reduced, gone_us: int) -> Sought:
     """Which extremes of which cells the line goes through."""
     first, last = ends
-    starts_us = np.array([cell.start_us for cell in cells], dtype=np.int64)
-    pairs = np.array([(cell.lowest, cell.highest) for cell in cells])
+    pairs = np.column_stack((cells.lowest, cells.highest)).ravel()
     first_us, last_us = to_us(first.at), to_us(last.at)
-    at_us = np.concatenate(([first_us], np.repeat(starts_us, 2).clip(first_us, last_us), [last_us]))
-    values = np.concatenate(([first.value], pairs.ravel(), [last.value]))
+    at_us = np.concatenate(([first_us], np.repeat(cells.starts_us, 2).clip(first_us, last_us), [last_us]))
+    values = np.concatenate(([first.value], pairs, [last.value]))
     chosen = reduced.rows(at_us, values)[1:-1] - 1
-    found = []
-    for place in chosen.tolist():
-        start_us, end_us = _bounds_us(window, cells[place // 2])
-        found.append(Sought(start_us, end_us, float(pairs[place // 2, place % 2]), start_us < gone_us))
-    return found
+    starts_us, ends_us = _bounds(window, cells.starts_us[chosen // 2])
+    return Sought(starts_us, ends_us, pairs[chosen], starts_us < gone_us)
 
 
-async def _look_up(database: Queries, asked: Asked, sought: list[Sought]) -> list[Point]:
+async def _look_up(database: Queries, asked: Asked, sought: Sought) -> list[Point]:
     """Through the rollups, which tell in which hour and minute; where those are not of today, among all readings."""
     number, step_us = asked.sensor_no, asked.window.step_us
     statement = READ_BY_HOUR if step_us > HOUR_US else READ_BY_MINUTE if step_us > MINUTE_US else READ_READING
@@ -233,44 +243,38 @@ async def _look_up(database: Queries, asked: Asked, sought: list[Sought]) -> lis
         found = await _readings(connection, statement, number, sought)
         missing = [place for place in range(len(sought)) if place not in found]
         if missing and statement is not READ_READING:
-            again = await _readings(connection, READ_READING, number, [sought[place] for place in missing])
+            again = await _readings(connection, READ_READING, number, sought.at(missing))
             found |= {missing[place]: point for place, point in again.items()}
-        gone = [place for place in missing if place not in found and sought[place].is_gone]
-        narrowed = [sought[place] for place in gone]
+        gone = [place for place in missing if place not in found and sought.are_gone[place]]
+        narrowed = sought.at(gone)
         for width_us in (HOUR_US, MINUTE_US):
-            narrowed = await _narrowed(connection, number, narrowed, width_us)
-    found |= {place: _of_rollup(one.start_us, one.value) for place, one in zip(gone, narrowed, strict=True)}
-    return list(found.values())
+            await _narrow(connection, number, narrowed, width_us)
+    starts_us, _, values = narrowed.columns
+    return [*found.values(), *map(_of_rollup, starts_us, values)]
 
 
-async def _narrowed(connection: Any, sensor_no: int, sought: list[Sought], width_us: int) -> list[Sought]:
-    places = [place for place, one in enumerate(sought) if one.end_us - one.start_us > width_us]
-    if not places:
-        return sought
-    columns = _columns([sought[place] for place in places])
+async def _narrow(connection: Any, sensor_no: int, sought: Sought, width_us: int) -> None:
+    """To the bucket that tells of it."""
+    wide = np.flatnonzero(sought.ends_us - sought.starts_us > width_us)
+    if not len(wide):
+        return
+    columns = sought.at(wide.tolist()).columns
     width = timedelta(microseconds=width_us)
-    narrowed = list(sought)
-    for place, bucket in await connection.fetch(READ_NARROWER, sensor_no, *columns, width_us // US_PER_S, width):
-        at = places[place - 1]
-        narrowed[at] = replace(sought[at], start_us=to_us(bucket), end_us=to_us(bucket) + width_us)
-    return narrowed
+    rows = await connection.fetch(READ_NARROWER, sensor_no, *columns, width_us // US_PER_S, width)
+    places, buckets = wide[[row["place"] - 1 for row in rows]], times_us([row["bucket"] for row in rows])
+    sought.starts_us[places], sought.ends_us[places] = buckets, buckets + width_us
 
 
-async def _readings(connection: Any, statement: str, number: int, sought: list[Sought]) -> dict[int, Point]:
+async def _readings(connection: Any, statement: str, number: int, sought: Sought) -> dict[int, Point]:
     """By their place."""
-    starts, ends, values = _columns(sought)
-    found = await connection.fetch(statement, number, starts, ends, values, min(starts), max(ends))
-    return {row["place"] - 1: _point(row) for row in found}
+    bounds = from_us(int(sought.starts_us.min())), from_us(int(sought.ends_us.max()))
+    rows = await connection.fetch(statement, number, *sought.columns, *bounds)
+    return {place - 1: Point(tracked_at, value, reading_text(value, text)) for place, tracked_at, value, text in rows}
 
 
-def _columns(sought: list[Sought]) -> tuple[list[datetime], list[datetime], list[float]]:
-    starts, ends = [from_us(one.start_us) for one in sought], [from_us(one.end_us) for one in sought]
-    return starts, ends, [one.value for one in sought]
-
-
-def _bounds_us(window: Window, cell: Cell) -> tuple[int, int]:
-    start_us = max(cell.start_us, window.start_us)
-    return start_us, min(cell.start_us + window.step_us, window.end_us + 1)
+def _bounds(window: Window, cells_us: Times) -> tuple[Times, Times]:
+    """Of cells, as far as they lie in the window."""
+    return np.maximum(cells_us, window.start_us), np.minimum(cells_us + window.step_us, window.end_us + 1)
 
 
 def _of_rollup(at_us: int, value: float) -> Point:

@@ -5,14 +5,14 @@ Nothing narrower than a minute is known of it, no text, and no reading at its ow
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 
 from engine.clock import US_PER_S
 from web.database import Queries
-from web.history.grid_readings import PLAN_ONCE, READ_ROLLUPS, SMALL_SCALE, Asked, Cell, Cells, about_sensor
+from web.history.cells import Cells, gathered
+from web.history.grid_readings import PLAN_ONCE, SMALL_SCALE, Asked, SumReader, about_sensor
 from web.history.rollup_choice import DAY_US, WIDTHS_US, Grid, choose_rollups
 from web.wire.times import from_us, to_us
 
@@ -52,30 +52,20 @@ async def read_outlived_us(database: Queries, asked: Asked, first_us: int | None
 async def read_outlived(database: Queries, asked: Asked, part: Grid) -> Cells:
     """The cells with numbers of a part of the window that has no readings."""
     stretches = choose_rollups(part, np.array([], dtype=np.int64))
-    cells: dict[int, Cell] = {}
     async with about_sensor(database, asked.sensor_no, PLAN_ONCE) as connection:
-        for width_us in WIDTHS_US:
-            starts = [from_us(time_us) for time_us in stretches[width_us].starts_us.tolist()]
-            ends = [from_us(time_us) for time_us in stretches[width_us].ends_us.tolist()]
-            width_s = width_us // US_PER_S
-            for row in await connection.fetch(READ_ROLLUPS, asked.sensor_no, starts, ends, width_s, SMALL_SCALE):
-                start_us = part.t0_us + (to_us(row["start_at"]) - part.t0_us) // part.step_us * part.step_us
-                cell = cells.setdefault(start_us, Cell(start_us, 0, 0, 0, 0.0, math.inf, -math.inf, NEVER_US, None))
-                cell.add(row)
-    return Cells(part.t0_us, [cells[start_us] for start_us in sorted(cells) if cells[start_us].numbers], SMALL_SCALE)
+        reader = SumReader(connection, asked.sensor_no, SMALL_SCALE)
+        found = [await reader.rollups(stretches[width_us], width_us) for width_us in WIDTHS_US]
+    cells = gathered(part, found, SMALL_SCALE).with_numbers()
+    cells.last_at_us[:] = NEVER_US
+    return cells
 
 
 def joined(before: Cells, after: Cells) -> Cells:
     """Of one grid; the last cell of `before` may be the first of `after`."""
     scale = min(before.scale, after.scale)
     for cells in (before, after):
-        for cell in cells.rows:
-            if cell.numbers:
-                cell.total *= scale / cells.scale
-    rows = after.rows
-    if before.rows and rows and before.rows[-1].start_us == rows[0].start_us:
-        both, first = before.rows[-1], rows[0]
-        both.add(asdict(first))
-        both.last_at_us, both.a_text = first.last_at_us, first.a_text
-        rows = rows[1:]
-    return Cells(before.t0_us, [*before.rows, *rows], scale)
+        cells.totals[:] *= scale / cells.scale
+    both = replace(before, scale=scale).followed_by(replace(after, scale=scale))
+    if not len(before) or not len(after) or before.starts_us[-1] != after.starts_us[0]:
+        return both
+    return both.with_two_as_one(len(before))

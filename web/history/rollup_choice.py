@@ -41,11 +41,26 @@ class Stretches:
     starts_us: Times
     ends_us: Times
 
-    @property
-    def are_close(self) -> bool:
-        """Whether they are at least half of the time from the first to the last."""
+    def __len__(self) -> int:
+        return len(self.starts_us)
+
+    def at(self, places: NDArray[np.bool_]) -> Stretches:
+        """Those of them."""
+        return Stretches(self.starts_us[places], self.ends_us[places])
+
+    def followed_by(self, others: Stretches) -> Stretches:
+        """In no order."""
+        starts_us, ends_us = (self.starts_us, others.starts_us), (self.ends_us, others.ends_us)
+        return Stretches(np.concatenate(starts_us), np.concatenate(ends_us))
+
+    def are_all_of(self, grid: Grid, width_us: int) -> bool:
+        """Whether they are all buckets of that width, from the first to the last, that lie in one cell."""
         covered = int((self.ends_us - self.starts_us).sum())
-        return covered > 0 and 2 * covered >= int(self.ends_us[-1] - self.starts_us[0])
+        if not covered or 2 * covered < int(self.ends_us[-1] - self.starts_us[0]):
+            return False
+        buckets = np.arange(self.starts_us[0], self.ends_us[-1], width_us)
+        is_one_cell = grid.cell_of(buckets) == grid.cell_of(buckets + width_us - 1)
+        return int(is_one_cell.sum()) * width_us == covered
 
 
 def choose_rollups(grid: Grid, dirty_minutes_us: Times) -> dict[int, Stretches]:

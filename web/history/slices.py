@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from web.database import Queries
-from web.history.grid_readings import Asked, Cells, read_first_us, read_part, read_window
+from web.history.cells import Cells
+from web.history.grid_readings import Asked, read_first_us, read_part, read_window
 from web.history.outlived import gone_before_us, joined, read_outlived, read_outlived_us
 from web.history.rollup_choice import Grid
 
@@ -37,8 +38,8 @@ async def read_slices(database: Queries, marks: Queries, asked: Asked) -> AsyncI
     window = asked.window
     if not asked.is_long and window.cells_max <= SLICE_CELLS:
         cells = await read_window(database, asked)
-        if await read_outlived_us(database, asked, cells.t0_us if cells.rows else None) is None:
-            if cells.rows:
+        if await read_outlived_us(database, asked, cells.t0_us if len(cells) else None) is None:
+            if len(cells):
                 yield Slice(window.cell_starts_us(cells.t0_us), cells, window.start_us)
             return
     reading_us = await read_first_us(database, asked)
@@ -53,7 +54,7 @@ async def read_slices(database: Queries, marks: Queries, asked: Asked) -> AsyncI
     bounds_us = [first_us, *starts_us[SLICE_CELLS::SLICE_CELLS].tolist(), window.end_us + 1]
     for number, end_us in enumerate(bounds_us[1:]):
         part = Grid(max(first_us, bounds_us[number]), end_us - 1, t0_us, window.step_us)
-        cells = await _read(database, marks, asked, part, gone_us) if end_us > first_us else Cells(t0_us, [], 1.0)
+        cells = await _read(database, marks, asked, part, gone_us) if end_us > first_us else Cells.none(t0_us)
         yield Slice(starts_us[number * SLICE_CELLS : (number + 1) * SLICE_CELLS], cells, gone_us)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 MEAN_DIGITS: Final = 12
@@ -18,6 +19,16 @@ def reading_text(value: float | None, text_value: str | None) -> str:
 def shortest(value: float) -> str:
     """The shortest decimal that reads back as the same number: `24`, not `24.0`."""
     return repr(value).removesuffix(".0")
+
+
+def mean_texts(means: Sequence[float]) -> list[str]:
+    """The shortest decimal of each `rounded_mean`, of many at once.
+
+    So few digits are the shortest that read back as themselves; only what is written with an exponent is spelled
+    otherwise by `shortest`.
+    """
+    texts = (f"%.{MEAN_DIGITS}g " * len(means) % tuple(means)).split()
+    return [shortest(float(text)) if "e" in text else text for text in texts]
 
 
 def rounded_mean(value: float) -> float:
