@@ -7,6 +7,8 @@ floors_raised, strays_set_aside, day_filled, day_dropped, rows_expired, day_copi
                                                                    in a maintenance run, most inside a transaction
 piece_stored, piece_committed                                      in an import, the first inside its transaction
 notification_sent                                                  between sending a notification and marking it
+replay_begun, replay_ended                                         in the process of a replay: before it, and before its
+                                                                   result is written
 
 A process started with GASINSIGHT_FAULTPOINTS=<folder> can be told from outside: who reaches point NAME and finds a file
 <folder>/NAME takes it (it becomes <folder>/NAME.<pid>) and does what its text says, `kill` or `pause SECONDS`.
@@ -58,7 +60,9 @@ IMPORT_POINTS: Final = frozenset({"piece_stored", "piece_committed"})
 
 NOTIFICATION_POINTS: Final = frozenset({"notification_sent"})
 
-ALL: Final = POINTS | MAINTENANCE_POINTS | IMPORT_POINTS | NOTIFICATION_POINTS
+REPLAY_POINTS: Final = frozenset({"replay_begun", "replay_ended"})
+
+ALL: Final = POINTS | MAINTENANCE_POINTS | IMPORT_POINTS | NOTIFICATION_POINTS | REPLAY_POINTS
 
 Handler = Callable[[str], Awaitable[None]]
 

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 import ray
@@ -23,6 +24,8 @@ from engine.clock import Clock, pause
 from engine.cluster.commands import Commands
 from engine.cluster.historians import HistorianWatch
 from engine.cluster.private_ray import NAMESPACE, kill_leftovers
+from engine.cluster.replay_task import run_on_ray
+from engine.cluster.replays import ReplayTasks
 from engine.cluster.services import Services
 from engine.cluster.strays import StrayWatch, maintain
 from engine.errors import ClusterUnavailable, SettingsError, StoreError, StoreUnavailable
@@ -85,6 +88,7 @@ class Supervisor:
         self._news: News | None = None
         self._commands = Commands(historian, clock, self._command)
         self._notifications = Deliverer(historian.outbox, settings, clock, self._metrics)
+        self._replays = ReplayTasks(historian.replays, clock, partial(run_on_ray, settings))
         self._limits: list[Usage] = []
         self._state = "starting"
         self._stopping = stopping
@@ -119,6 +123,7 @@ class Supervisor:
             self._every(CHECK_S, self._follow_commands),
             self._every(CHECK_S, self._notifications.step),
             self._every(LIMITS_S, self._notifications.look),
+            self._every(LOOK_S, self._replay),
         ]
         tasks = [asyncio.create_task(duty) for duty in duties]
         stop = asyncio.create_task(self._stopping.wait())
@@ -127,6 +132,7 @@ class Supervisor:
         for task in (stop, *tasks):
             task.cancel()
         self._notifications.stop()
+        self._replays.stop()
         await asyncio.gather(stop, *tasks, return_exceptions=True)
         await self._stop_actors()
         for task in done - {stop}:
@@ -368,9 +374,13 @@ class Supervisor:
         answer: Answer = await self._intake.command.remote(command)
         return answer
 
+    async def _replay(self) -> None:
+        await self._replays.step(self._nodes)
+
     async def _keep_house(self) -> None:
         await maintain(self._historian)
         await self._historian.outbox.keep_house(self._clock.now_us())
+        await self._historian.replays.forget(self._clock.now_us())
         moved = await self._historian.move_refused()
         expired = await self._historian.expire_parked()
         await self._historian.forget_drained([node.node_id for node in self._nodes if node.alive])

@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -22,6 +22,7 @@ from engine.exports.selection import SelectionRefused
 from engine.historian.connection import translated_errors
 from engine.printable import escaped
 from engine.replay import stored
+from engine.replay.documents import result_document
 from engine.replay.proposing import SetNow, read_proposals
 from engine.replay.replaying import look, replay_facility
 from engine.replay.values import Basis, Difference, FacilityResult, Period, ReplayRefused, Wanted, moment_text
@@ -99,7 +100,7 @@ async def _replay(url: str, settings: Settings, options: ReplayOptions, wanted: 
 
 def _tell(screen: Screen, results: Sequence[FacilityResult], took_s: float) -> int:
     for result in results:
-        screen.event("facility", _sentences(result), **_fields(result))
+        screen.event("facility", _sentences(result), **result_document(result))
         shown = result.differences if screen.as_json else result.differences[:SHOWN_MAX]
         for each in shown:
             told = {**asdict(each), "seconds": each.seconds}
@@ -125,14 +126,6 @@ def _tell(screen: Screen, results: Sequence[FacilityResult], took_s: float) -> i
     if differences:
         return DIFFERENT_STATUS
     return SAME_STATUS if is_same else UNJUDGED_STATUS
-
-
-def _fields(result: FacilityResult) -> Mapping[str, Any]:
-    fields = {name: value for name, value in asdict(result).items() if name != "differences"}
-    for name in ("judged_from_us", "judged_until_us", "begun_us"):
-        moment = fields.pop(name)
-        fields[name.removesuffix("_us")] = None if moment is None else moment_text(moment)
-    return {**fields, "is_same": result.is_same}
 
 
 def _sentences(result: FacilityResult) -> str:

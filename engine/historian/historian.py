@@ -35,6 +35,7 @@ from engine.historian.port import (
     Usage,
 )
 from engine.historian.queries import SQL
+from engine.historian.replays import Replays
 from engine.historian.standing import letter_of_gone, read_standing
 from engine.model import (
     AlarmCommand,
@@ -69,6 +70,8 @@ class Historian:
         self._leads_as = f"gasinsight leader {uuid4()}"
         self.outbox = Outbox(self._transaction)
         """What is told outside of this system."""
+        self.replays = Replays(self._transaction)
+        """What people want lived again."""
 
     @classmethod
     async def open(cls, database_url: str, settings: Settings, clock: Clock) -> Historian:

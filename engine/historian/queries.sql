@@ -653,6 +653,60 @@ FROM detection_settings WHERE facility_id = $1;
 SELECT DISTINCT (named ->> 'no')::int4 AS no FROM facility_groups, jsonb_array_elements(settings -> 'groups') named
 WHERE facility_id = $1;
 
+-- == replays that people asked for =====================================================================================
+
+-- name: replay_parts_again
+-- Those that a leader before us had begun.
+UPDATE replay_parts SET state = 'queued' WHERE state = 'running';
+
+-- name: replay_parts_claim
+-- The first facility of each replay before any second one, so that a large one keeps nobody waiting.
+UPDATE replay_parts part SET state = 'running', attempts = part.attempts + 1
+FROM (
+    SELECT waiting.replay_id, waiting.place, r.wanted
+    FROM replay_parts waiting JOIN replays r ON r.id = waiting.replay_id
+    WHERE waiting.state = 'queued' AND r.state IN ('queued', 'running')
+    ORDER BY waiting.place, r.asked_at, r.id LIMIT $1 FOR UPDATE OF waiting SKIP LOCKED
+) next
+WHERE part.replay_id = next.replay_id AND part.place = next.place
+RETURNING part.replay_id, part.place, part.facility_id, part.attempts, next.wanted;
+
+-- name: replay_part_told
+-- Nothing comes back where nobody wants it any more, or somebody else has begun it since.
+UPDATE replay_parts part SET progress = $4, readings = $5 FROM replays r
+WHERE part.replay_id = $1 AND part.place = $2 AND part.attempts = $3 AND part.state = 'running'
+    AND r.id = part.replay_id AND r.state IN ('queued', 'running')
+RETURNING true;
+
+-- name: replay_part_ended
+UPDATE replay_parts SET state = $4, progress = 1, problem = $5, result = $6, readings = coalesce($7, readings)
+WHERE replay_id = $1 AND place = $2 AND attempts = $3 AND state = 'running';
+
+-- name: replay_part_again
+-- Its process ended before it did; after $4 attempts nobody tries any more.
+UPDATE replay_parts SET state = CASE WHEN attempts < $4 THEN 'queued' ELSE 'failed' END,
+    problem = CASE WHEN attempts < $4 THEN '' ELSE $5 END
+WHERE replay_id = $1 AND place = $2 AND attempts = $3 AND state = 'running';
+
+-- name: replays_sum_up
+-- Where nothing has changed nothing is written.
+UPDATE replays r SET state = now_so.state, progress = now_so.progress, readings = now_so.readings,
+    ended_at = CASE WHEN now_so.state IN ('done', 'failed') THEN $1::timestamptz END
+FROM (
+    SELECT under_way.id, coalesce(avg(part.progress), 0) AS progress, coalesce(sum(part.readings), 0) AS readings,
+        CASE WHEN count(*) FILTER (WHERE part.state IN ('queued', 'running')) = 0 THEN
+                CASE WHEN count(*) FILTER (WHERE part.state = 'done') < count(*) THEN 'failed' ELSE 'done' END
+            WHEN count(*) FILTER (WHERE part.state <> 'queued') = 0 THEN 'queued'
+            ELSE 'running' END AS state
+    FROM replays under_way LEFT JOIN replay_parts part ON part.replay_id = under_way.id
+    WHERE under_way.state IN ('queued', 'running') GROUP BY under_way.id
+) now_so
+WHERE r.id = now_so.id AND r.state IN ('queued', 'running')
+    AND (r.state, r.progress, r.readings) IS DISTINCT FROM (now_so.state, now_so.progress, now_so.readings);
+
+-- name: replays_forget
+DELETE FROM replays WHERE expires_at <= $1;
+
 -- == commands of people ================================================================================================
 
 -- name: commands_of_closed

@@ -707,6 +707,55 @@ notification_messages = Table(
     Index("notification_messages_waiting_idx", "next_try_at", postgresql_where=sa.text("state = 'waiting'")),
 )
 
+# --- replays ----------------------------------------------------------------------------------------------------------
+
+# A past period that somebody wants lived again (engine/replay). `wanted`: the period and the settings. State, progress
+# and readings are those of its parts together, as of a moment ago.
+replays = Table(
+    "replays",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("asked_by", Text, nullable=False),
+    Column("asked_by_name", Text, nullable=False),
+    Column("facility_ids", ARRAY(Text), nullable=False),
+    Column("wanted", JSONB, nullable=False),
+    Column("asked_at", Time, nullable=False, server_default=sa.func.now()),
+    Column("expires_at", Time, nullable=False),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="state"),
+        nullable=False,
+        server_default="queued",
+    ),
+    Column("progress", Double, nullable=False, server_default="0"),
+    Column("readings", BigInteger, nullable=False, server_default="0"),
+    Column("ended_at", Time),
+    Index("replays_asked_by_idx", "asked_by", "asked_at"),
+    Index("replays_under_way_idx", "asked_at", postgresql_where=sa.text("state IN ('queued', 'running')")),
+)
+
+# One facility of it. `attempts` counts who began it: only the last one may write.
+replay_parts = Table(
+    "replay_parts",
+    metadata,
+    Column("replay_id", Text, ForeignKey("replays.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("facility_id", Text, ForeignKey("facilities.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed')", name="state"),
+        nullable=False,
+        server_default="queued",
+    ),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("progress", Double, nullable=False, server_default="0"),
+    Column("readings", BigInteger, nullable=False, server_default="0"),
+    Column("problem", Text, nullable=False, server_default=""),
+    Column("result", JSONB),
+)
+
 # --- the engine about itself ------------------------------------------------------------------------------------------
 
 # Nodes that everything shall leave (`gasinsight drain`); the leading engine carries it out.

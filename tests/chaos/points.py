@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.faultpoints import POINTS
+from engine.faultpoints import ALL
 
 
 def arm(folder: Path, point: str, order: str) -> None:
     """The next process that reaches `point` obeys: `kill`, or `pause SECONDS`. Replaces an order not yet taken."""
-    assert point in POINTS, point
+    assert point in ALL, point
     draft = folder / f".{point}"
     draft.write_text(order, encoding="utf-8")
     draft.rename(folder / point)

@@ -23,7 +23,7 @@ ROOMS: Final[dict[str, str]] = {
     ),
     "web.api": (
         "web.exposition web.serving web.figures web.contract web.live web.engine_report web.auth web.history"
-        " web.exports web.edge web.wire engine.notify engine.exports leaves native"
+        " web.exports web.edge web.wire engine.notify engine.replay engine.exports leaves native"
     ),
     "web.exposition": "web.live web.edge leaves",
     "web.serving": (
@@ -48,7 +48,9 @@ ROOMS: Final[dict[str, str]] = {
         "engine.cluster migrations engine.bus engine.historian engine.processes engine.embedded engine.local_bus"
         " engine.hub engine.imports engine.offline engine.exports engine.replay engine.client leaves native"
     ),
-    "engine.cluster": "migrations engine.bus engine.facility engine.notify engine.historian engine.placement leaves",
+    "engine.cluster": (
+        "migrations engine.bus engine.replay engine.facility engine.notify engine.historian engine.placement leaves"
+    ),
     "migrations": "engine.historian leaves",
     "migrations.versions": "engine.historian",
     "engine.bus": "engine.facility engine.historian engine.placement leaves native",

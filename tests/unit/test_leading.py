@@ -34,7 +34,7 @@ class Lead:
 class Store:
     """A database that lets anybody lead and takes no status."""
 
-    outbox = None
+    outbox = replays = None
 
     def __init__(self) -> None:
         self.lead = Lead()
@@ -82,7 +82,7 @@ class Reloading:
 class Led:
     """A database that lets us lead and has two facilities."""
 
-    outbox = None
+    outbox = replays = None
 
     async def try_lead(self) -> Lead:
         return Lead()

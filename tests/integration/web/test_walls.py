@@ -61,6 +61,8 @@ SEEN: dict[str, Any] = {
     "facility_groups": 1,
     "alarm_commands": 1,
     "shift_notes": 1,
+    "replays": 0,
+    "replay_parts": 0,
     "parked": 0,
     "dead_letters": 0,
     "audit_log": 0,
@@ -97,6 +99,10 @@ INSERT INTO alarm_commands (command_id, facility_id, alarm_key, command, asked_a
     refusal)
 SELECT id, id, 'high', 'comment', now(), 'user:1', 'admin', '{mark}', 'done', '' FROM facilities;
 INSERT INTO shift_notes (facility_id, author, author_name, note) SELECT id, 'user:1', 'admin', '{mark}' FROM facilities;
+INSERT INTO replays (id, asked_by, asked_by_name, facility_ids, wanted, expires_at)
+SELECT id, 'user:1', '{mark}', ARRAY[id], '{{"from_us": 0, "until_us": 1, "basis": "then", "proposals": []}}',
+    now() + interval '1 day' FROM facilities;
+INSERT INTO replay_parts (replay_id, place, facility_id, problem) SELECT id, 1, id, '{mark}' FROM facilities;
 INSERT INTO parked (kind, facility_id, sensor_id, body, reason, digest, parked_at)
 SELECT 'reading', id, '', '{mark}', '{mark}', id::bytea, now() FROM facilities;
 INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
