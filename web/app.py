@@ -43,6 +43,7 @@ from web.api import (
     permissions,
     readings,
     records,
+    replays,
     reports,
     rule_history,
     rules,
@@ -114,6 +115,7 @@ NOUNS: tuple[Noun, ...] = (
     alarm_figures.noun,
     shift_notes.noun,
     reports.noun,
+    replays.noun,
 )
 SLOW_BODY_S_MAX = 15
 LARGE_PIECES_MAX = 2

@@ -52,6 +52,7 @@ class Action(StrEnum):
     SUBSCRIPTION_UPDATED = "notification_subscription.updated"
     SUBSCRIPTION_DELETED = "notification_subscription.deleted"
     EXPORT_CREATED = "export.created"
+    REPLAY_CREATED = "replay.created"
 
 
 @dataclass(frozen=True, slots=True)

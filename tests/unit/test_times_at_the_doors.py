@@ -40,6 +40,7 @@ from web.app import NOUNS
 from web.contract.alarm_shapes import NewAlarmCommand
 from web.contract.declare import Endpoint
 from web.contract.export_shapes import ExportQuery, NewExport
+from web.contract.replay_shapes import NewReplay
 from web.wire.times import from_us, to_us
 
 LATER_US = 253_402_300_800_000_000  # the year 10000
@@ -53,6 +54,7 @@ WITH_RANGES: dict[str, type[BaseModel]] = {
     "/sensor-readings/{sensor_id}": ReadingsQuery,
     "/exports/{dataset}": ExportQuery,
     "/export-jobs": NewExport,
+    "/replays": NewReplay,
     "/journal": JournalQuery,
     "/incidents": IncidentsQuery,
     "/alarm-figures": FiguresQuery,
@@ -66,6 +68,10 @@ TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
     ("/alarm-commands/{facility_id}", NewAlarmCommand, "until"),
     *((f"/{what}", AtQuery, "at") for what in OF_A_MOMENT),
 ]
+ALSO_NEEDED: dict[type[BaseModel], dict[str, Any]] = {
+    SeveralQuery: {"sensor_id": ["s"]},
+    NewReplay: {"end_date": "2026-11-23"},
+}
 OPTIONS_OF_EXPORT = {"start": moments.start_us, "end": moments.end_us}
 
 
@@ -100,7 +106,7 @@ def reading(text: str) -> int:
 def query(shape: type[BaseModel], name: str) -> Callable[[str], int]:
     def read(text: str) -> int:
         try:
-            more: dict[str, Any] = {"sensor_id": ["s"]} if shape is SeveralQuery else {}
+            more = ALSO_NEEDED.get(shape, {})
             said = {"alarm_id": "1:high", "command": "acknowledge"}
             asked = shape.model_validate(
                 {"dataset": "records", "start_date": "2026-11-22T10:15:00", **said, **more, name: text}

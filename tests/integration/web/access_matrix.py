@@ -302,6 +302,7 @@ class Walker:
             "facility_ids": [],
             "sensor_ids": [],
             "columns": [],
+            "proposals": [],
             "channel_id": self.channel_id,
             "name": f"name {next(_numbers)}",
             "url": "https://hooks.plant.example/gas",

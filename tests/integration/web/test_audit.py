@@ -62,6 +62,7 @@ AUDITED = {
     "DELETE /api-keys/{key_id}": Action.KEY_REVOKED,
     "POST /auth/password": Action.PASSWORD_CHANGED,
     "POST /export-jobs": Action.EXPORT_CREATED,
+    "POST /replays": Action.REPLAY_CREATED,
 }
 NOT_AUDITED = {
     "POST /auth/token": "signing in changes nothing that others see; it is counted and logged",
@@ -69,6 +70,7 @@ NOT_AUDITED = {
     "POST /auth/logout": "ends one's own login; ending all of them is audited",
     "POST /auth/oidc/token": "signs in, like POST /auth/token",
     "DELETE /export-jobs/{job_id}": "takes away one's own file; making it is audited",
+    "DELETE /replays/{replay_id}": "ends or forgets a replay, which changes nothing; asking for it is audited",
     "POST /acknowledge": "asks for a command, which is audited where the link is good (test_notifications.py)",
     "POST /ws/tickets": "a ticket of 30 s for one's own right",
 }

@@ -15,6 +15,8 @@ import jsonschema_rs
 import pytest
 from websockets.asyncio.client import connect
 
+from engine.replay.documents import kept_document, wanted_document
+from engine.replay.values import Basis, Difference, FacilityResult, Figures, Period
 from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, bearer, web_server
 from tests.unit.contract_table import ROWS, WEBSOCKETS
 from web.contract.openapi import EXAMPLES
@@ -57,6 +59,27 @@ OF_TYPE = {"sensor_type": "Temperature", "budget_days": 60, "physical_low": -40,
 ALARM = "1:high"
 COMMAND_ID = "shift-7-42"
 ACKNOWLEDGE = {"alarm_id": ALARM, "command": "acknowledge", "reason": "on my way", "command_id": COMMAND_ID}
+REPLAY_ID = "7a0c2f3be1d94c5f8b6e4d1a90c37f52"
+NEW_REPLAY: Example = {
+    "start_date": "2026-11-22",
+    "end_date": "2026-11-22",
+    "proposals": [{"sensor_id": SENSOR, "rules": {"rules": [{"rule": "high", "limit": 24}]}}],
+}
+LIVED_AGAIN = FacilityResult(
+    FACILITY,
+    1_795_305_600_000_000,
+    1_795_392_000_000_000,
+    1_795_219_200_000_000,
+    11_520,
+    1_537,
+    {"same": 3, "added": 1, "removed": 0, "earlier": 0, "later": 0, "changed": 0},
+    {"same": 6, "added": 1, "removed": 0, "changed": 0},
+    Figures(3, {"medium": 3}, (("1:high", 3),)),
+    Figures(4, {"medium": 4}, (("1:high", 4),)),
+    ("2 commands of people had no alarm to go to, or would be refused today",),
+    "5f1d3a0c9b7e24868d0f6a1be35c790212d84fae6b93c05d7e8a41f60b2c9d37",
+    (Difference("added", True, "1:high", "high", "activated", "medium", ALERT, None, 1_795_342_500_123_456),),
+)
 NEW_CHANNEL = {
     "name": "control room",
     "acknowledge": True,
@@ -156,6 +179,10 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("GET /alarms/{alarm_id}", {"alarm_id": ALARM}, {"facility_id": FACILITY}, None),
     ("GET /incidents", {}, {"facility_id": FACILITY}, None),
     ("POST /alarm-commands/{facility_id}", {"facility_id": FACILITY}, {}, ACKNOWLEDGE),
+    ("POST /replays", {}, {"facility_id": [FACILITY]}, NEW_REPLAY),
+    ("GET /replays", {}, {"page": 1, "page_size": 10}, None),
+    ("GET /replays/{replay_id}", {"replay_id": REPLAY_ID}, {}, None),
+    ("DELETE /replays/{replay_id}", {"replay_id": REPLAY_ID}, {}, None),
     ("POST /notification-channels", {}, {}, NEW_CHANNEL),
     ("GET /notification-channels", {}, {}, None),
     ("GET /notification-channels/{channel_id}", {"channel_id": 1}, {}, None),
@@ -230,6 +257,25 @@ async def fill(web: Web) -> None:
         ACKNOWLEDGE["command"],
         ACKNOWLEDGE["reason"],
         T0,
+    )
+    await web.database.execute(
+        """INSERT INTO replays (id, asked_by, asked_by_name, facility_ids, wanted, expires_at, state, progress,
+                                readings, ended_at)
+           VALUES ($1, 'user:1', 'admin', ARRAY[$2], $3, now() + interval '7 days', 'done', 1, $4, now())""",
+        REPLAY_ID,
+        FACILITY,
+        json.dumps(
+            wanted_document(Period(1_795_305_600_000_000, 1_795_392_000_000_000), Basis.TODAY, NEW_REPLAY["proposals"])
+        ),
+        LIVED_AGAIN.readings,
+    )
+    await web.database.execute(
+        """INSERT INTO replay_parts (replay_id, place, facility_id, state, progress, readings, result)
+           VALUES ($1, 1, $2, 'done', 1, $3, $4)""",
+        REPLAY_ID,
+        FACILITY,
+        LIVED_AGAIN.readings,
+        json.dumps(kept_document(LIVED_AGAIN)),
     )
     await web.database.execute(
         """INSERT INTO parked (kind, facility_id, sensor_id, tracked_at, body, reason, digest, parked_at)
