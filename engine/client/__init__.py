@@ -60,6 +60,16 @@ from engine.client.notification_shapes import (
     Webhook,
 )
 from engine.client.notifications import Notifications
+from engine.client.replay_shapes import (
+    AlarmDifferences,
+    Replay,
+    ReplayDifference,
+    ReplayFigures,
+    ReplayPart,
+    ReplayResult,
+    ReplayWithResults,
+)
+from engine.client.replays import Replays
 from engine.client.report_shapes import FiguresReport, Handover, MonthlyReport, ReportEntry, ShiftNote
 from engine.client.reports import Reports
 from engine.client.rule_shapes import (
@@ -112,6 +122,7 @@ __all__ = [
     "Admin",
     "Alarm",
     "AlarmCounts",
+    "AlarmDifferences",
     "AlarmFrame",
     "AlarmTally",
     "AlarmWithHistory",
@@ -172,6 +183,13 @@ __all__ = [
     "Record",
     "Records",
     "Refused",
+    "Replay",
+    "ReplayDifference",
+    "ReplayFigures",
+    "ReplayPart",
+    "ReplayResult",
+    "ReplayWithResults",
+    "Replays",
     "ReportEntry",
     "Reports",
     "RuleChange",

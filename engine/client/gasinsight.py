@@ -17,6 +17,7 @@ from engine.client.frames import frame_of
 from engine.client.groups import Groups
 from engine.client.history import SENSORS_AT_ONCE, Wanted, history_query, range_query
 from engine.client.notifications import Notifications
+from engine.client.replays import Replays
 from engine.client.reports import Reports
 from engine.client.rules import Rules
 from engine.client.session import ApiKey, Caller, Login, Session, TellTokens
@@ -82,6 +83,7 @@ class GasInSight(Asking):
         self.groups = Groups(self)
         self.alarms = Alarms(self, self._streams)
         self.reports = Reports(self)
+        self.replays = Replays(self)
         self.notifications = Notifications(self)
         self.rules = Rules(self)
 

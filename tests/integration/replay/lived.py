@@ -57,6 +57,7 @@ class Lived:
     async def run(
         self,
         rules_from: int | None = None,
+        steps: int = STEPS,
         before: Mapping[int, Callable[[], Awaitable[None]]] = NOTHING,
         with_groups: bool = False,
         planned_for: int | None = None,
@@ -73,7 +74,7 @@ class Lived:
             if with_groups:
                 await self._set_groups()
                 await self._owner.load(again=True)
-            for step in range(1, STEPS):
+            for step in range(1, steps):
                 if rules_from == step:
                     await self.set_rules()
                     await self._owner.load(again=True)
