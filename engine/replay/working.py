@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -30,7 +31,7 @@ class Told(Protocol):
 
     async def tell(self, part: ReplayPart, progress: float, readings: int) -> bool: ...
 
-    async def end(self, part: ReplayPart, result: dict[str, object], readings: int) -> None: ...
+    async def end(self, part: ReplayPart, result: Mapping[str, Any], readings: int) -> None: ...
 
     async def fail(self, part: ReplayPart, problem: str) -> None: ...
 
