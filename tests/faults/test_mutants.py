@@ -17,14 +17,16 @@ from engine.bus.holding import Batch
 from engine.bus.reader import BusReader
 from engine.facility import commit, facility, recovery
 from engine.facility.directory import Directory
-from engine.historian import group, maintenance
+from engine.historian import group, maintenance, outbox
+from engine.historian.outbox import Claimed
 from engine.historian.port import HistorianPort
 from engine.historian.queries import SQL
 from engine.imports import storing
 from engine.model import CommitAnswer, DeadLetter, FacilityState, Outcome, ParkedItem, Verdict
+from engine.notify.deliverer import Deliverer
 from tests.faults.run import World
 from tests.faults.scheduler import START_US
-from tests.faults.seeds import seeded
+from tests.faults.seeds import TELLING_AT, TELLING_EVERY, seeded
 
 SEEDS_MAX = 60
 PROGRAMMING_ERROR = re.compile("TypeError|AttributeError|NameError")
@@ -217,6 +219,33 @@ def imported_without_marks(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(storing, "_STORE", f"{insert}) SELECT count(*) FROM stored")
 
 
+def marked_before_it_is_sent(patch: pytest.MonkeyPatch) -> None:
+    """A notification is noted as delivered, and then sent."""
+    send = Deliverer._send
+
+    async def hopeful(self: Deliverer, message: Claimed) -> None:
+        await self._tell(message, None)
+        await send(self, message)
+
+    patch.setattr(Deliverer, "_send", hopeful)
+
+
+def delivered_is_not_noted(patch: pytest.MonkeyPatch) -> None:
+    """A notification that has arrived is sent again when its lease is over."""
+    later = Deliverer._tell
+
+    async def forgetful(self: Deliverer, message: Claimed, error: str | None) -> None:
+        if error is not None:
+            await later(self, message, error)
+
+    patch.setattr(Deliverer, "_tell", forgetful)
+
+
+def escalated_though_it_was_seen(patch: pytest.MonkeyPatch) -> None:
+    """Acknowledging an alarm does not stop its escalation."""
+    patch.setattr(outbox, "SQL", {**SQL, "notification_escalations_off": "SELECT $1::int8, $2::int8"})
+
+
 @pytest.mark.parametrize(
     "mutant",
     [
@@ -241,7 +270,20 @@ def test_a_broken_engine_is_caught(
     world: World, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, mutant: Mutant
 ) -> None:
     mutant(monkeypatch)
-    for seed in range(1000, 1000 + SEEDS_MAX):
+    _caught(world, runner, mutant, range(1000, 1000 + SEEDS_MAX))
+
+
+@pytest.mark.parametrize("mutant", [marked_before_it_is_sent, delivered_is_not_noted, escalated_though_it_was_seen])
+def test_a_broken_deliverer_is_caught(
+    world: World, runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch, mutant: Mutant
+) -> None:
+    """In runs of which somebody is told."""
+    mutant(monkeypatch)
+    _caught(world, runner, mutant, range(1000 + TELLING_AT, 1000 + SEEDS_MAX, TELLING_EVERY))
+
+
+def _caught(world: World, runner: asyncio.Runner, mutant: Mutant, seeds: Sequence[int]) -> None:
+    for seed in seeds:
         run = seeded(world, seed)
         try:
             runner.run(run.go())
@@ -250,4 +292,4 @@ def test_a_broken_engine_is_caught(
             assert not PROGRAMMING_ERROR.search(str(caught)), f"the mutant itself is broken: {caught}"
             sys.stdout.write(f"seed {seed}: {str(caught)[:300]}\n")
             return
-    pytest.fail(f"{SEEDS_MAX} runs did not notice: {mutant.__doc__}")
+    pytest.fail(f"{len(seeds)} runs did not notice: {mutant.__doc__}")

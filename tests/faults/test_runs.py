@@ -13,6 +13,7 @@ import pytest
 
 from tests.faults.run import World
 from tests.faults.seeds import seeded
+from tests.faults.telling import POINT
 from tests.faults.upkeep import POINTS
 
 pytestmark = pytest.mark.slow
@@ -32,7 +33,7 @@ def test_run(world: World, runner: asyncio.Runner, seed: int) -> None:
     _totals.update(run.broker.counts)
     _totals.update(run.history.counts)
     _totals.update(fault.kind for fault in run.menu.faults)
-    _totals.update(fault.point for fault in run.menu.faults if fault.kind in {"die", "fail"})
+    _totals.update(fault.point for fault in run.menu.faults if fault.point in {*POINTS, POINT})
     _totals["runs"] += 1
     _totals["steps"] += run.scheduler.steps
 
@@ -62,6 +63,13 @@ def test_the_faults_bit(request: pytest.FixtureRequest) -> None:
         *POINTS,
         "commands_done",
         "commands_refused",
+        POINT,
+        "told",
+        "told_again",
+        "escalated",
+        "seen_in_time",
+        "receiver_away",
+        "receiver_hung_up",
     ):
         assert _totals[name] > 0, f"{name} never happened in {_totals['runs']} runs"
     assert _totals["loads"] > _totals["runs"], "nothing was ever loaded again"
