@@ -21,10 +21,12 @@ from tests.chaos.house import AWAY, House, Say, open_house
 from tests.chaos.killer import Killer
 from tests.chaos.ledger import Contents, Ledger
 from tests.chaos.ledger_check import LedgerResult, check_ledger
+from tests.chaos.people import People
 from tests.chaos.plan import make_plan
 from tests.chaos.recovery import Sample, Seconds, timeline, with_recoveries
 from tests.chaos.report import ChaosResult, Kill
 from tests.chaos.sender import SenderProcess
+from tests.chaos.told import Told
 from tests.chaos.watch import Watch, counted
 
 KNOWN_S_MAX = 120.0
@@ -63,6 +65,8 @@ class Run:
     sender: SenderProcess
     killer: Killer
     watch: Watch
+    people: People
+    told: Told
     beside: Beside | None
     notes: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -76,9 +80,13 @@ async def run_chaos(options: Options, say: Say, progress: Say) -> Judgement:
         plan = make_plan(options.seed, options.minutes * 60, options.kills)
         watch = Watch(house, ledger)
         beside = Beside(house, watch, options.seed) if options.beside else None
-        run = Run(options, house, ledger, sender, Killer(house, plan), watch, beside)
+        people, told = People(house, options.seed), Told(house, options.seed)
+        run = Run(options, house, ledger, sender, Killer(house, plan), watch, people, told, beside)
         try:
             await _suffer(run, say, progress)
+            say("looking at what people asked and were told")
+            await people.judge()
+            await told.judge(len(run.killer.hits))
             if beside is not None:
                 say("looking at what exports and the import have left")
                 await beside.judge()
@@ -104,23 +112,28 @@ async def _suffer(run: Run, say: Say, progress: Say) -> None:
     try:
         say("waiting until all sensors are known")
         await until(lambda: _all_known(run), KNOWN_S_MAX, "the field")
+        await run.people.begin()
+        await run.told.begin()
         say(f"striking for {length_s / 60:g} minutes")
         run.watch.started_s = time.time()
         tasks += [asyncio.create_task(run.watch.run()), asyncio.create_task(_tell(run, progress))]
         striking = asyncio.create_task(run.killer.run(length_s))
         tasks.append(striking)
+        beside: list[People | Told | Beside] = [run.people, run.told]
         if run.beside is not None:
-            tasks.append(asyncio.create_task(run.beside.run()))
+            beside.append(run.beside)
+        going_on = [asyncio.create_task(each.run()) for each in beside]
+        tasks += going_on
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
         assert striking in done, "the sender, the watch or what goes on beside has ended before its time"
         stop.set()
         await sending
-        if run.beside is not None:
-            say("no more blows; the import is run once more")
-            run.beside.finish()
-            await tasks[-1]
+        say("no more blows; people hear their answers" + (", the import is run once more" if run.beside else ""))
+        for each in beside:
+            each.finish()
+        await asyncio.gather(*going_on)
         say("no more blows; waiting until everything is stored")
         await _drain(run)
         run.watch.moments.append((time.time() - run.watch.started_s, run.ledger.last_sequence))
@@ -187,7 +200,8 @@ async def _judge(run: Run) -> Judgement:
     due_s = sent.rows["tracked_at_us"] / US_PER_S - run.watch.started_s
     kills = with_recoveries(run.killer.hits, due_s, stored_s)
     run.notes += [checked.trials(), *_notes(run, folded)]
-    problems = [*_wrong(checked), *folded.differences, *run.complaints]
+    problems = [*_wrong(checked), *folded.differences, *run.complaints, *run.people.problems, *run.told.problems]
+    run.notes += [*run.people.notes(), *run.told.notes()]
     if run.beside is not None:
         run.notes += run.beside.notes()
         problems += run.beside.problems

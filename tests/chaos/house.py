@@ -38,6 +38,7 @@ from engine.settings import Settings, load_settings
 from migrations.upgrade import upgrade
 from tests.chaos.disk import SmallDisk
 from tests.chaos.proxy import TcpProxy
+from tests.integration.web.certificates import make_certificate
 
 START_S_MAX = 360.0
 UP_STOP_S_MAX = 60.0
@@ -187,7 +188,10 @@ async def _furnish(folder: Path, disk: SmallDisk, postgres: EmbeddedPostgres, ur
         "DATABASE_URL": url.replace(f":{database_port}/", f":{database_proxy.port}/"),
         "SERVICEBUS_CONNECTION_STRING": connection_string(bus_proxy.port, key),
         "GASINSIGHT_FAULTPOINTS": str(points),
+        "NOTIFICATION_NETWORKS": "127.0.0.0/8",
+        "SSL_CERT_FILE": str(folder / "fullchain.pem"),  # whom notifications go to
     }
+    make_certificate(folder)
     command = [sys.executable, "-m", "engine.commands.cli.app", "up", "--json", "--data-dir", str(settings.data_dir)]
     command += ["--port", str(settings.web_port)]
     up = Child(ChildSpec("up", command, environment, stop_s=UP_STOP_S_MAX), folder / "logs", print)

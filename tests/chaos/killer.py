@@ -74,8 +74,8 @@ class Killer:
             self.missed[f"{blow.kind}: {blow.means}"] += 1
 
     def _prepared(self, blow: Blow) -> Callable[[], Coroutine[Any, Any, None]] | None:
-        if blow.kind == "point":
-            return None if point_of(blow) in self._armed else lambda: self._arm(blow)
+        if (point := point_of(blow)) is not None:
+            return None if point in self._armed else lambda: self._arm(blow, point)
         if blow.kind.startswith("way to"):
             return lambda: self._weather(blow)
         if blow.kind == "disk":
@@ -146,8 +146,7 @@ class Killer:
         else:
             self._hit(blow)
 
-    async def _arm(self, blow: Blow) -> None:
-        point = point_of(blow)
+    async def _arm(self, blow: Blow, point: str) -> None:
         self._armed[point] = blow
         order = "kill" if blow.means == "kill" else f"pause {blow.seconds:.1f}"
         arm(self._house.points, point, order)

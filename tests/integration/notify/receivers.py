@@ -14,6 +14,8 @@ from typing import Any
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from engine.clock import SystemClock
+
 USER, PASSWORD = "gasinsight", "a mailbox of its own"
 
 
@@ -28,6 +30,7 @@ def server_tls(folder: Path) -> ssl.SSLContext:
 class Received:
     headers: dict[str, str]
     body: bytes
+    at_us: int
 
     @property
     def document(self) -> dict[str, Any]:
@@ -63,7 +66,7 @@ class HttpsReceiver:
             self._runner = None
 
     async def _take(self, request: web.Request) -> web.Response:
-        self.received.append(Received(dict(request.headers), await request.read()))
+        self.received.append(Received(dict(request.headers), await request.read(), SystemClock().now_us()))
         status = self.answers.pop(0) if self.answers else 200
         if status is None:
             assert request.transport is not None
