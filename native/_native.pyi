@@ -618,8 +618,12 @@ class SeriesScorer:
         intervals: Sequence[float],
         tuning_json: str | Sequence[str] = "{}",
         types: Sequence[str | None] | None = None,
+        rules_json: str | Sequence[str] = "{}",
     ) -> SeriesScorer:
-        """`intervals`: each sensor's usual distance of readings, in seconds; the rest is as in `score_facility`."""
+        """`intervals`: each sensor's usual distance of readings, in seconds; the rest is as in `score_facility`.
+
+        `rules_json` is what a configuration sets of alarm rules, for all sensors or for each; events tell by them.
+        """
 
     def score(
         self, sensor: npt.NDArray[np.int32], at_us: npt.NDArray[np.int64], values: npt.NDArray[np.float64]

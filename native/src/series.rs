@@ -12,10 +12,11 @@ use crate::instant;
 use crate::journal::Event;
 use crate::limits::INTERVAL_S_MAX;
 use crate::number::Datum;
-use crate::rule_set::RuleSet;
+use crate::rule_set::RuleSets;
 use crate::rules;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::{Sink, StoredRow};
+use crate::wanted::Wanted;
 
 /// How messages call what has no facility.
 const PLACE: &str = "the recording";
@@ -28,6 +29,14 @@ pub struct Member<'a> {
     pub sensor_type: Option<&'a str>,
     /// What is set of detection, as in a configuration; `{}` is as usual.
     pub tuning_json: &'a str,
+    /// What is set of its alarm rules, likewise.
+    pub rules_json: &'a str,
+}
+
+impl Default for Member<'_> {
+    fn default() -> Self {
+        Self { expected_interval_s: 0.0, sensor_type: None, tuning_json: "{}", rules_json: "{}" }
+    }
 }
 
 /// A column each of what the core says; one entry a reading, in their order. What is not said is NaN.
@@ -193,8 +202,9 @@ impl Listener {
 impl Twin {
     pub fn new(members: &[Member<'_>]) -> Result<Self, PayloadError> {
         let mut core = Core::new("", Settings::default());
+        let mut sets = RuleSets::default();
         for (index, member) in members.iter().enumerate() {
-            core.admit(Sensor::new(&upsert(index, member)?, 0, 0));
+            core.admit(Sensor::new(&upsert(index, member, &mut sets)?, 0, 0));
         }
         Ok(Self { core, listener: Listener::new(members.len()) })
     }
@@ -245,7 +255,7 @@ impl Twin {
     }
 }
 
-fn upsert(index: usize, member: &Member<'_>) -> Result<SensorUpsert, PayloadError> {
+fn upsert(index: usize, member: &Member<'_>, sets: &mut RuleSets) -> Result<SensorUpsert, PayloadError> {
     let wrong = |text: String| Err(PayloadError(format!("series: sensor {index}: {text}")));
     if !(0.0..=f64::from(INTERVAL_S_MAX)).contains(&member.expected_interval_s) {
         return wrong(format!(
@@ -265,6 +275,11 @@ fn upsert(index: usize, member: &Member<'_>) -> Result<SensorUpsert, PayloadErro
         Ok(detection) => detection,
         Err(error) => return wrong(format!("tuning {}: {error}", member.tuning_json)),
     };
+    let wanted = serde_json::from_str::<Wanted>(member.rules_json).map_err(|error| error.to_string());
+    let rules = match wanted.and_then(|wanted| sets.get(type_index, &wanted)) {
+        Ok(rules) => rules,
+        Err(error) => return wrong(format!("rules: {error}")),
+    };
     Ok(SensorUpsert {
         sensor_id: index.to_string(),
         sensor_no: index as i32,
@@ -272,7 +287,7 @@ fn upsert(index: usize, member: &Member<'_>) -> Result<SensorUpsert, PayloadErro
         expected_interval_s: member.expected_interval_s,
         status: Status::Active,
         detection,
-        rules: RuleSet::of_type(type_index),
+        rules,
     })
 }
 
@@ -281,7 +296,7 @@ mod tests {
     use super::*;
 
     fn alone() -> Twin {
-        Twin::new(&[Member { expected_interval_s: 10.0, sensor_type: None, tuning_json: "{}" }]).unwrap()
+        Twin::new(&[Member { expected_interval_s: 10.0, ..Member::default() }]).unwrap()
     }
 
     fn wave(rows: usize) -> (Vec<i64>, Vec<f64>) {
@@ -319,7 +334,7 @@ mod tests {
 
     #[test]
     fn what_no_instrument_measures_does_not_end_a_silence() {
-        let member = Member { expected_interval_s: 10.0, sensor_type: Some("Pressure"), tuning_json: "{}" };
+        let member = Member { expected_interval_s: 10.0, sensor_type: Some("Pressure"), ..Member::default() };
         let mut twin = Twin::new(&[member.clone(), member]).unwrap();
         let rows = 1_000;
         let places: Vec<i32> = (0..2 * rows).map(|row| (row + 1) % 2).collect();
@@ -343,9 +358,17 @@ mod tests {
             let error = twin.score(places.as_deref(), &times, &values).unwrap_err();
             assert!(error.0.contains(said), "{}", error.0);
         }
-        let kind = |kind| Twin::new(&[Member { expected_interval_s: 1.0, sensor_type: Some(kind), tuning_json: "{}" }]);
+        let kind = |kind| Twin::new(&[Member { sensor_type: Some(kind), ..Member::default() }]);
         assert!(kind("Pressure").is_ok() && kind("Unheard").is_err());
-        assert!(Twin::new(&[Member { expected_interval_s: f64::NAN, sensor_type: None, tuning_json: "{}" }]).is_err());
+        assert!(Twin::new(&[Member { expected_interval_s: f64::NAN, ..Member::default() }]).is_err());
+        let ruled = |rules_json| {
+            Twin::new(&[Member { sensor_type: Some("Pressure"), rules_json, ..Member::default() }])
+                .err()
+                .map(|error| error.0)
+        };
+        assert_eq!(ruled(r#"{"rules": [{"rule": "high", "limit": 1020}]}"#), None);
+        assert!(ruled(r#"{"rules": [{"rule": "loud"}]}"#).unwrap().contains("no rule \"loud\""));
+        assert!(ruled(r#"{"rule": []}"#).is_some() || ruled("[").is_some());
         assert_eq!(twin.core.sensors[0], alone().core.sensors[0]);
     }
 }

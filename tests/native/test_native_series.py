@@ -54,11 +54,12 @@ def field(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def live(
-    sensors: np.ndarray, times: np.ndarray, values: np.ndarray, rows_a_batch: int
+    sensors: np.ndarray, times: np.ndarray, values: np.ndarray, rows_a_batch: int, rules: str = "{}"
 ) -> tuple[np.ndarray, np.ndarray, list[CoreEvent]]:
     """Scores, flags and transitions as the core hands them to the database."""
     core = FacilityCore("plant", "{}")
-    upserts = [sensor(str(i), i, kind, expected_interval_s=s) for i, (kind, s) in enumerate(KINDS)]
+    changes = json.loads(rules)
+    upserts = [sensor(str(i), i, kind, expected_interval_s=s, **changes) for i, (kind, s) in enumerate(KINDS)]
     core.apply("config", config(1, *upserts))
     columns = zip(sensors.tolist(), times.tolist(), values.tolist(), strict=True)
     rows = [(str(i), at, repr(value)) for i, at, value in columns]
@@ -92,6 +93,26 @@ def test_a_facility_is_scored_as_it_was_live() -> None:
     assert [told(event) for _, event in twin.events] == [told(event) for event in events if not event.late]
     assert all(columns[1][row] == event.event_time_us for row, event in twin.events if event.sensor_no is not None)
     assert len(twin.events) > 4
+
+
+def test_rules_that_are_set_tell_as_they_do_live() -> None:
+    limits = [{"rule": "high", "limit": 1014.2, "deadband": 0.05, "on_delay_s": 20, "off_delay_s": 40}]
+    rules = json.dumps({"rules": [*limits, {"rule": "anomaly", "enabled": False}]})
+    columns = field(10_000, SEED + 4)
+    _, _, events = live(*columns, 97, rules)
+    intervals, kinds = [s for _, s in KINDS], [kind for kind, _ in KINDS]
+    for spelled in (rules, [rules] * len(KINDS)):
+        twin = SeriesScorer(intervals, types=kinds, rules_json=spelled).score(*columns)
+        found = [told(event) for _, event in twin.events]
+        assert found == [told(event) for event in events if not event.late]
+    assert sum(event.rule == "high" for _, event in twin.events) > 10
+    assert not any(event.rule == "anomaly" for _, event in twin.events)
+    usual = SeriesScorer(intervals, types=kinds).score(*columns)
+    assert found != [told(event) for _, event in usual.events]
+    with pytest.raises(PayloadError, match="loud"):
+        SeriesScorer([1.0], rules_json='{"rules": [{"rule": "loud"}]}')
+    with pytest.raises(ValueError, match="2 rules: one of each"):
+        SeriesScorer([1.0], rules_json=["{}", "{}"])
 
 
 def test_a_sensor_alone_is_scored_as_in_its_facility() -> None:

@@ -73,9 +73,14 @@ pub struct SeriesScorer {
 #[pymethods]
 impl SeriesScorer {
     #[new]
-    #[pyo3(signature = (intervals, tuning_json=Tunings::default(), types=None), text_signature = "(intervals, tuning_json='{}', types=None)")]
-    fn new(intervals: Vec<f64>, tuning_json: Tunings, types: Option<Vec<Option<String>>>) -> PyResult<Self> {
-        Ok(Self { twin: Mutex::new(twin_of(&intervals, &tuning_json, types)?) })
+    #[pyo3(signature = (intervals, tuning_json=Set::default(), types=None, rules_json=Set::default()), text_signature = "(intervals, tuning_json='{}', types=None, rules_json='{}')")]
+    fn new(
+        intervals: Vec<f64>,
+        tuning_json: Set,
+        types: Option<Vec<Option<String>>>,
+        rules_json: Set,
+    ) -> PyResult<Self> {
+        Ok(Self { twin: Mutex::new(twin_of(&intervals, &tuning_json, types, &rules_json)?) })
     }
 
     fn score(
@@ -91,20 +96,20 @@ impl SeriesScorer {
     }
 }
 
-/// What is set of detection: for all sensors, or for each.
+/// What is set of detection or of alarm rules: for all sensors, or for each.
 #[derive(FromPyObject)]
-pub enum Tunings {
+pub enum Set {
     All(String),
     Each(Vec<String>),
 }
 
-impl Default for Tunings {
+impl Default for Set {
     fn default() -> Self {
         Self::All("{}".into())
     }
 }
 
-impl Tunings {
+impl Set {
     fn each(&self, sensors: usize) -> Vec<&str> {
         match self {
             Self::All(json) => vec![json; sensors],
@@ -113,22 +118,26 @@ impl Tunings {
     }
 }
 
-fn twin_of(intervals: &[f64], tunings: &Tunings, types: Option<Vec<Option<String>>>) -> PyResult<Twin> {
+fn twin_of(intervals: &[f64], tunings: &Set, types: Option<Vec<Option<String>>>, rules: &Set) -> PyResult<Twin> {
     let types = types.unwrap_or_else(|| vec![None; intervals.len()]);
-    let tunings = tunings.each(intervals.len());
-    if [types.len(), tunings.len()] != [intervals.len(); 2] {
+    let (tunings, rules) = (tunings.each(intervals.len()), rules.each(intervals.len()));
+    if [types.len(), tunings.len(), rules.len()] != [intervals.len(); 3] {
         return Err(PyValueError::new_err(format!(
-            "{} intervals, {} types and {} tunings: one of each for a sensor",
+            "{} intervals, {} types, {} tunings and {} rules: one of each for a sensor",
             intervals.len(),
             types.len(),
-            tunings.len()
+            tunings.len(),
+            rules.len()
         )));
     }
-    let members = intervals.iter().zip(&types).zip(tunings).map(|((interval_s, sensor_type), tuning_json)| Member {
-        expected_interval_s: *interval_s,
-        sensor_type: sensor_type.as_deref(),
-        tuning_json,
-    });
+    let set = tunings.into_iter().zip(rules);
+    let members =
+        intervals.iter().zip(&types).zip(set).map(|((interval_s, sensor_type), (tuning_json, rules_json))| Member {
+            expected_interval_s: *interval_s,
+            sensor_type: sensor_type.as_deref(),
+            tuning_json,
+            rules_json,
+        });
     Ok(Twin::new(&members.collect::<Vec<_>>()).map_err(Failure::from)?)
 }
 
@@ -143,22 +152,23 @@ pub fn score_series(
     sensor_type: Option<String>,
 ) -> PyResult<SeriesScores> {
     let (at_us, values) = (at_us.as_slice()?, values.as_slice()?);
-    let mut twin = twin_of(&[expected_interval_s], &Tunings::All(tuning_json.into()), Some(vec![sensor_type]))?;
+    let mut twin =
+        twin_of(&[expected_interval_s], &Set::All(tuning_json.into()), Some(vec![sensor_type]), &Set::default())?;
     SeriesScores::of(py, guarded(py, || Ok(twin.score(None, at_us, values)?))?)
 }
 
 #[pyfunction]
-#[pyo3(signature = (sensor, at_us, values, intervals, tuning_json=Tunings::default(), types=None), text_signature = "(sensor, at_us, values, intervals, tuning_json='{}', types=None)")]
+#[pyo3(signature = (sensor, at_us, values, intervals, tuning_json=Set::default(), types=None), text_signature = "(sensor, at_us, values, intervals, tuning_json='{}', types=None)")]
 pub fn score_facility(
     py: Python<'_>,
     sensor: PyReadonlyArray1<'_, i32>,
     at_us: PyReadonlyArray1<'_, i64>,
     values: PyReadonlyArray1<'_, f64>,
     intervals: Vec<f64>,
-    tuning_json: Tunings,
+    tuning_json: Set,
     types: Option<Vec<Option<String>>>,
 ) -> PyResult<SeriesScores> {
-    SeriesScorer::new(intervals, tuning_json, types)?.score(py, sensor, at_us, values)
+    SeriesScorer::new(intervals, tuning_json, types, Set::default())?.score(py, sensor, at_us, values)
 }
 
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
