@@ -26,6 +26,7 @@ from engine.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 KUBERNETES = ROOT / "deploy/kubernetes"
 IMAGE = "gasinsight-server"
+NOTIFYING = {"PUBLIC_URL", "NOTIFICATION_NETWORKS"}
 RAY_PORTS = {6379, 6380, 8265, 10001, 52365}
 # What our containers are told beside our own settings.
 FOREIGN = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USAGE_STATS_ENABLED", "RAY_enable_metrics_collection"}
@@ -237,9 +238,18 @@ def test_compose_holds_no_secret() -> None:
     example = dict(line.split("=", 1) for line in lines if line[:1].isupper())
     assert {name for name, value in example.items() if value} == {"ADMIN_EMAIL"}
     required = set(re.findall(r"\$\{(\w+):\?", text))
-    assert required == example.keys() - {"ADMIN_EMAIL", "CORS_ORIGINS", "TRUSTED_PROXIES"}
+    assert required == example.keys() - {"ADMIN_EMAIL", "CORS_ORIGINS", "TRUSTED_PROXIES", *NOTIFYING}
     ignored = subprocess.run(["git", "check-ignore", "-q", "deploy/compose/.env"], cwd=ROOT, check=False).returncode
     assert ignored in {0, 128}, "a filled-in .env must not be committed"
+
+
+def test_where_notifications_go_and_lead_is_said_to_whoever_sends_them_and_whoever_takes_them() -> None:
+    for name in ("engine", "web"):
+        assert {each: f"${{{each}:-}}" for each in NOTIFYING}.items() <= ours[name]["environment"].items(), name
+    literals = {each.partition("=")[0] for each in kustomization["configMapGenerator"][0]["literals"]}
+    assert literals >= NOTIFYING
+    empty = Settings(_env_file=None, **{each.lower(): "" for each in NOTIFYING})  # type: ignore[arg-type]
+    assert empty.public_url is None and empty.networks_of_notifications == ()
 
 
 def test_the_emulator_has_our_queues() -> None:
