@@ -5,7 +5,7 @@ use crate::wire::{put_f64, put_signed, Reader, Wire};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Still {
     window_us: i64,
-    /// The value from which it has not moved.
+    /// The value from which it has not moved; NaN: none was seen yet.
     pub value: f64,
     pub since_us: i64,
     /// The newest reading that was seen.
@@ -56,7 +56,7 @@ impl Still {
     pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
         Ok(Self {
             window_us: reader.signed()?,
-            value: reader.f64()?,
+            value: reader.f64_or_nan()?,
             since_us: reader.signed()?,
             last_us: reader.signed()?,
         })

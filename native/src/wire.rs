@@ -142,14 +142,23 @@ impl<'a> Reader<'a> {
 
     /// A number of ours is always finite.
     pub fn f64(&mut self) -> Wire<f64> {
-        let mut raw = [0u8; 8];
-        raw.copy_from_slice(self.take(8)?);
-        let value = f64::from_bits(u64::from_le_bytes(raw));
+        let value = self.f64_or_nan()?;
         if value.is_finite() {
             Ok(value)
         } else {
             Err(WireError::new(format!("a number is {value}")))
         }
+    }
+
+    /// The same where NaN says that there is none yet.
+    pub fn f64_or_nan(&mut self) -> Wire<f64> {
+        let mut raw = [0u8; 8];
+        raw.copy_from_slice(self.take(8)?);
+        let value = f64::from_bits(u64::from_le_bytes(raw));
+        if value.is_infinite() {
+            return Err(WireError::new(format!("a number is {value}")));
+        }
+        Ok(value)
     }
 
     pub fn f64s<const N: usize>(&mut self) -> Wire<[f64; N]> {

@@ -100,3 +100,12 @@ fn of_a_signal_that_stops_one_alarm_speaks() {
     assert_eq!(course(json!([{"rule": "stuck", "window_s": 3_000}])), taken_over, "it was unusual before");
     assert_eq!(course(json!([{"rule": "stuck", "window_s": 60}])), [("stuck", "activated")]);
 }
+
+#[test]
+fn a_snapshot_keeps_a_sensor_that_has_said_nothing_yet() {
+    let core = thermometer(json!([{"rule": "stuck", "window_s": 60}]));
+    let state = snapshot::save(&core);
+    let mut again = snapshot::load(FACILITY, &state, Settings::default()).unwrap();
+    assert!(snapshot::save(&again) == state);
+    assert_eq!(read(&mut again, &[("t", 0, "22"), ("t", 60, "22")], 60), [("stuck", "activated", 60)]);
+}
