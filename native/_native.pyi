@@ -411,7 +411,8 @@ class AlarmState:
     @property
     def priority(self) -> str: ...
     @property
-    def since_us(self) -> int: ...
+    def since_us(self) -> int:
+        """Event time of the last activation or return, as the journal has it."""
     @property
     def state(self) -> str: ...
 

@@ -9,7 +9,7 @@ use crate::journal::{ACTIVATED, LATE_EXCEEDANCE};
 use crate::recent::Recent;
 use crate::rule::Rule;
 use crate::rule_set::{RuleSet, Spec};
-use crate::wire::{put_bytes, put_varint, Reader, Wire, WireError};
+use crate::wire::{put_bytes, put_signed, put_varint, Reader, Wire, WireError};
 
 static NORMAL: Alarm = Alarm::NORMAL;
 
@@ -19,6 +19,8 @@ pub struct Remembered {
     rule: Rule,
     pub alarm: Alarm,
     pub course: Course,
+    /// Event time of the last activation or return that the journal has. Late readings may show that it was another.
+    pub told_us: i64,
 }
 
 impl Remembered {
@@ -27,7 +29,7 @@ impl Remembered {
     }
 
     fn new(rule: Rule) -> Self {
-        Self { rule, alarm: Alarm::NORMAL, course: Course::default() }
+        Self { rule, alarm: Alarm::NORMAL, course: Course::default(), told_us: 0 }
     }
 
     fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64, is_silent: bool) -> Option<Transition> {
@@ -62,8 +64,12 @@ impl Remembered {
 
     /// The alarm is people's again: what is true is told with that, and needs no telling of its own.
     pub fn given_back(&mut self) {
-        if self.alarm.active && self.rule.side().is_some() {
-            self.course.untold = None;
+        if !self.alarm.active {
+            return;
+        }
+        self.told_us = self.alarm.since_us;
+        self.course.untold = None;
+        if self.rule.side().is_some() {
             self.course.told_to_people(self.alarm.since_us);
         }
     }
@@ -114,16 +120,28 @@ impl Alarms {
     /// The same as the journal has it: what nobody was told of yet, because it may be past, is not active there.
     pub fn iter_told(&self) -> impl Iterator<Item = (Rule, Cow<'_, Alarm>)> {
         self.remembered.iter().map(|each| {
-            let alarm = match each.course.untold {
-                None => Cow::Borrowed(&each.alarm),
-                Some(_) => {
-                    let mut alarm = each.alarm.clone();
-                    alarm.active = false;
-                    Cow::Owned(alarm)
-                }
-            };
+            let mut alarm = Cow::Borrowed(&each.alarm);
+            if each.course.untold.is_some() {
+                alarm.to_mut().active = false;
+            }
+            if alarm.since_us != each.told_us {
+                alarm.to_mut().since_us = each.told_us;
+            }
             (each.rule, alarm)
         })
+    }
+
+    /// The journal has a row of this moment by which the alarm began or ended.
+    pub fn tell(&mut self, rule: Rule, at_us: i64) {
+        if let Some(each) = self.find(rule) {
+            each.told_us = at_us;
+        }
+    }
+
+    /// Nothing that ends it may be told as of before this: it began then, by its readings and by the journal.
+    pub fn began_us(&self, rule: Rule) -> i64 {
+        let found = self.remembered.iter().find(|each| each.rule == rule);
+        found.map_or(0, |each| each.told_us.max(each.alarm.since_us))
     }
 
     pub fn find(&mut self, rule: Rule) -> Option<&mut Remembered> {
@@ -147,7 +165,8 @@ impl Alarms {
 
     /// A rule's memory as it was kept.
     pub fn put(&mut self, rule: Rule, alarm: Alarm, course: Course) {
-        self.change(rule, |each| *each = Remembered { rule, alarm, course });
+        let told_us = alarm.since_us;
+        self.change(rule, |each| *each = Remembered { rule, alarm, course, told_us });
     }
 
     /// Move a rule's alarm on by one reading; what is normal and not violated needs no memory.
@@ -197,6 +216,18 @@ impl Alarms {
             each.alarm.save(out);
             each.course.save(out);
         }
+    }
+
+    /// What the journal has of each that is saved. Of alarms that no late reading moves it is what they are.
+    pub fn save_told(&self, out: &mut Vec<u8>) {
+        self.remembered.iter().filter(|each| !each.is_nothing()).for_each(|each| put_signed(out, each.told_us));
+    }
+
+    pub fn load_told(&mut self, reader: &mut Reader<'_>) -> Wire<()> {
+        for each in &mut self.remembered {
+            each.told_us = reader.signed()?;
+        }
+        Ok(())
     }
 
     pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {

@@ -67,7 +67,9 @@ impl Sensor {
                 _ => {}
             }
             let is_silent = transition == Some(Transition::ActivatedSilently);
-            if let (Some(transition), false, true) = (transition, is_silent && is_past, S::WANTED) {
+            let Some(transition) = transition.filter(|_| !(is_silent && is_past)) else { continue };
+            self.alarms.tell(spec.rule, at_us);
+            if S::WANTED {
                 let event = self.limit_event(spec, side, transition.name(), at_us, value, around);
                 let reason = if is_silent && is_told { "told when its readings seemed to be late" } else { "" };
                 sink.event(Event { score: judged.decades, reason: reason.into(), ..event });
@@ -141,21 +143,26 @@ impl Sensor {
                     self.tell_standing(spec, side, around, sink);
                 }
             }
-            Some(Moved::GoesOn) if S::WANTED => {
-                let silently = Transition::ActivatedSilently.name();
-                let event = self.limit_event(spec, side, silently, at_us, value, around);
-                sink.event(Event { reason: "a late reading: it had not ended".into(), ..event });
+            Some(Moved::GoesOn) => {
+                self.alarms.tell(spec.rule, at_us);
+                if S::WANTED {
+                    let silently = Transition::ActivatedSilently.name();
+                    let event = self.limit_event(spec, side, silently, at_us, value, around);
+                    sink.event(Event { reason: "a late reading: it had not ended".into(), ..event });
+                }
             }
             Some(Moved::Returned) => {
                 let untold = self.alarms.change(spec.rule, |each| each.course.untold.take());
                 if let Some(untold) = untold {
                     self.tell_past(spec, side, &untold, at_us, around, sink);
-                } else if S::WANTED {
+                    return true;
+                }
+                self.alarms.tell(spec.rule, at_us);
+                if S::WANTED {
                     let event = self.limit_event(spec, side, Transition::Returned.name(), at_us, value, around);
                     sink.event(Event { reason: "a late reading: it had ended".into(), ..event });
                 }
             }
-            Some(Moved::GoesOn) => {}
         }
         true
     }
@@ -168,6 +175,7 @@ impl Sensor {
         if transition == Transition::Activated {
             each.course.told_to_people(untold.since_us);
         }
+        self.alarms.tell(spec.rule, untold.since_us);
         if S::WANTED {
             sink.event(self.limit_event(spec, side, transition.name(), untold.since_us, untold.extreme, around));
         }

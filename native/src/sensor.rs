@@ -312,8 +312,9 @@ impl Sensor {
             size if size <= limit - spec.deadband => Condition::Clear,
             _ => Condition::Between,
         };
-        let transition = self.alarms.step(spec, condition, at_us);
-        if let (Some(transition), true) = (transition, S::WANTED) {
+        let Some(transition) = self.alarms.step(spec, condition, at_us) else { return };
+        self.alarms.tell(Rule::RateOfChange, at_us);
+        if S::WANTED {
             sink.event(self.rate_event(spec, transition, at_us, value, change, around));
         }
     }
@@ -333,9 +334,11 @@ impl Sensor {
         let is_stuck = still.see(at_us, value, spec.deadband);
         let since_us = still.since_us;
         let condition = if is_stuck { Condition::Violated } else { Condition::Clear };
-        let transition = self.alarms.step(spec, condition, at_us);
-        if let (Some(transition), true) = (transition, S::WANTED) {
-            sink.event(self.stuck_event(spec, transition, at_us, value, since_us, around));
+        if let Some(transition) = self.alarms.step(spec, condition, at_us) {
+            self.alarms.tell(Rule::Stuck, at_us);
+            if S::WANTED {
+                sink.event(self.stuck_event(spec, transition, at_us, value, since_us, around));
+            }
         }
         if is_stuck && self.alarms.get(Rule::Stuck).active {
             self.stuck_was_told(at_us, around, sink);
@@ -346,6 +349,7 @@ impl Sensor {
     fn stuck_was_told<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
         const REASON: &str = "it stands still, and that is told";
         let Some(transition) = self.alarms.end(Rule::Anomaly, at_us) else { return };
+        self.alarms.tell(Rule::Anomaly, at_us);
         if S::WANTED {
             let explanation = serde_json::json!({"rule": Rule::Anomaly.name(), "reason": REASON});
             let message = format!("{}: {REASON}", self.named(around));
@@ -384,6 +388,7 @@ impl Sensor {
             judged.flags |= flag::ANOMALY;
         }
         if let Some(transition) = transition {
+            self.alarms.tell(Rule::Anomaly, at_us);
             if S::WANTED {
                 sink.event(self.anomaly_event(transition, at_us, value, &score, around));
             }

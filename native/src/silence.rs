@@ -29,7 +29,7 @@ impl Sensor {
         self.heard_us = around.listened_us;
         self.end_silence(at_us, "a reading arrived", around, sink);
         // it began by our clock, the reading has its own
-        let told_us = at_us.max(self.alarms.get(Rule::BadValue).since_us);
+        let told_us = at_us.max(self.alarms.began_us(Rule::BadValue));
         if let Some(transition) = self.alarms.end(Rule::BadValue, told_us) {
             self.tell_bad_value(transition, told_us, "a usable value arrived", around, sink);
         }
@@ -58,7 +58,7 @@ impl Sensor {
         if !self.is_range_told() || !self.alarms.get(Rule::BadValue).active {
             return;
         }
-        let told_us = at_us.max(self.alarms.get(Rule::BadValue).since_us);
+        let told_us = at_us.max(self.alarms.began_us(Rule::BadValue));
         if let Some(transition) = self.alarms.end(Rule::BadValue, told_us) {
             self.tell_bad_value(transition, told_us, "what arrives now is outside of what is physical", around, sink);
         }
@@ -95,7 +95,7 @@ impl Sensor {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) -> bool {
-        let told_us = at_us.max(self.alarms.get(Rule::Stale).since_us);
+        let told_us = at_us.max(self.alarms.began_us(Rule::Stale));
         let Some(transition) = self.alarms.end(Rule::Stale, told_us) else { return false };
         self.is_hushed = false;
         self.tell_stale(transition, told_us, around, sink, reason);
@@ -165,13 +165,14 @@ impl Sensor {
     }
 
     fn tell_stale<S: Sink>(
-        &self,
+        &mut self,
         transition: Transition,
         at_us: i64,
         around: &Surroundings<'_>,
         sink: &mut S,
         reason: &'static str,
     ) {
+        self.alarms.tell(Rule::Stale, at_us);
         if !S::WANTED {
             return;
         }
@@ -198,13 +199,14 @@ impl Sensor {
     }
 
     fn tell_bad_value<S: Sink>(
-        &self,
+        &mut self,
         transition: Transition,
         at_us: i64,
         reason: &'static str,
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
+        self.alarms.tell(Rule::BadValue, at_us);
         if !S::WANTED {
             return;
         }

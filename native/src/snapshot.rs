@@ -35,6 +35,9 @@ const STILL: u64 = 5;
 /// The first version that knows several sensors together.
 const GROUPS: u64 = 5;
 
+/// The first version that keeps what the journal has of a sensor's alarms beside what its readings say.
+const TOLD: u64 = 6;
+
 const MAGIC: [u8; 3] = *b"GIS";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,6 +155,7 @@ fn save_sensor(sensor: &Sensor, out: &mut Vec<u8>) {
         still.save(out);
     }
     sensor.alarms.save(out);
+    sensor.alarms.save_told(out);
     put_option_i64(out, sensor.unusual_since_us);
     sensor.scorer.save(out);
     save_trust(sensor, out);
@@ -215,7 +219,7 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wi
     let moves = if version >= LIFE_OF_ALARMS && reader.bool()? { Some(Box::new(Moves::load(reader)?)) } else { None };
     let still = if version >= STILL && reader.bool()? { Some(Box::new(Still::load(reader)?)) } else { None };
     let (alarms, unusual_since_us) =
-        if version < LIFE_OF_ALARMS { four_alarms(reader)? } else { (Alarms::load(reader)?, reader.option_i64()?) };
+        if version < LIFE_OF_ALARMS { four_alarms(reader)? } else { load_alarms(version, reader)? };
     let mut sensor = Sensor {
         id,
         no,
@@ -249,6 +253,14 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wi
         sensor.usable_us = usable.map(|newest| newest.tracked_at_us);
     }
     Ok(sensor)
+}
+
+fn load_alarms(version: u64, reader: &mut Reader<'_>) -> Wire<(Alarms, Option<i64>)> {
+    let mut alarms = Alarms::load(reader)?;
+    if version >= TOLD {
+        alarms.load_told(reader)?;
+    }
+    Ok((alarms, reader.option_i64()?))
 }
 
 /// The alarms of versions before `LIFE_OF_ALARMS`: one place for each of the four rules that there were.

@@ -133,14 +133,14 @@ impl Sensor {
     }
 
     fn clock_is_right<S: Sink>(&mut self, stamp_us: i64, behind_us: i64, around: &Surroundings<'_>, sink: &mut S) {
-        let told_us = stamp_us.max(self.alarms.get(Rule::Clock).since_us);
+        let told_us = stamp_us.max(self.alarms.began_us(Rule::Clock));
         if let Some(transition) = self.alarms.end(Rule::Clock, told_us) {
             self.tell_clock(transition, told_us, behind_us, Some(stamp_us), around, sink);
         }
     }
 
     fn tell_clock<S: Sink>(
-        &self,
+        &mut self,
         transition: Transition,
         at_us: i64,
         behind_us: i64,
@@ -148,6 +148,7 @@ impl Sensor {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
+        self.alarms.tell(Rule::Clock, at_us);
         if !S::WANTED {
             return;
         }

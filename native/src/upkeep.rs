@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::alarm::{Alarm, Elapsed};
+use crate::alarm::Elapsed;
 use crate::clock::Clock;
 use crate::command::{Action, Command};
 use crate::config::{SensorUpsert, Status};
@@ -24,6 +24,7 @@ impl Sensor {
         self.alarms.change(rule, |each| {
             let is_otherwise = each.alarm.active != active;
             each.alarm.recall(active, acknowledged, since_us);
+            each.told_us = since_us;
             if let Some(untold) = each.course.untold.take() {
                 each.course.told_to_people(untold.since_us);
             }
@@ -148,7 +149,7 @@ impl Sensor {
         self.clock = Clock::default();
     }
 
-    /// End a rule's alarm because of a configuration, and say why.
+    /// End a rule's alarm because of a configuration, and say why; as of when that was told, but never before it began.
     fn retire_rule<S: Sink>(
         &mut self,
         rule: Rule,
@@ -158,12 +159,13 @@ impl Sensor {
         sink: &mut S,
     ) {
         let newest_us = self.newest.as_ref().map(|newest| newest.tracked_at_us);
-        let end_us = ending(self.alarms.get(rule), at_us, newest_us);
+        let end_us = at_us.or(newest_us).unwrap_or_default().max(self.alarms.began_us(rule));
         let Some(transition) = self.alarms.end(rule, end_us) else { return };
         let untold = self.alarms.change(rule, |each| each.course.untold.take());
         if let Some(untold) = untold {
             return self.retire_untold(rule, &untold, end_us, around, sink);
         }
+        self.alarms.tell(rule, end_us);
         if S::WANTED {
             let message = format!("{}: {reason}", self.named(around));
             let explanation = serde_json::json!({"rule": rule.name(), "reason": reason});
@@ -173,9 +175,4 @@ impl Sensor {
             });
         }
     }
-}
-
-/// The event time of a return that no reading caused: when it was told, but never before the alarm began.
-fn ending(alarm: &Alarm, at_us: Option<i64>, newest_us: Option<i64>) -> i64 {
-    at_us.or(newest_us).unwrap_or(alarm.since_us).max(alarm.since_us)
 }
