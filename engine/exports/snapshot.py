@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from engine.historian.connecting import connect
@@ -32,12 +33,23 @@ class Snapshot:
     readers: list[Any]
 
 
+async def open_connection(database_url: str) -> Any:
+    """For a snapshot. Raises what `connect` raises."""
+    return await connect(database_url, server_settings={"jit": "off", "application_name": "gasinsight-export"})
+
+
 @asynccontextmanager
-async def open_snapshot(database_url: str, words: str = "", connections: int = CONNECTIONS) -> AsyncIterator[Snapshot]:
+async def open_snapshot(
+    database_url: str, words: str = "", take: Callable[[], Awaitable[Any]] | None = None
+) -> AsyncIterator[Snapshot]:
     """`database_url` is PostgreSQL itself, not a pooler. `words` are said to each reader at its beginning, so that it
-    sees with its caller's eyes. Raises what `connect` raises."""
+    sees with its caller's eyes. `take`: where connections come from, if they are not made now. Raises what `connect`
+    raises."""
     async with AsyncExitStack() as stack:
-        opening = [asyncio.create_task(_open(stack, database_url)) for _ in range(1 + connections)]
+        opening = [
+            asyncio.create_task(_open(stack, take or partial(open_connection, database_url)))
+            for _ in range(1 + CONNECTIONS)
+        ]
         try:
             planner, *readers = await asyncio.gather(*opening)
         except BaseException:
@@ -50,9 +62,8 @@ async def open_snapshot(database_url: str, words: str = "", connections: int = C
         yield Snapshot(planner, readers)
 
 
-async def _open(stack: AsyncExitStack, database_url: str) -> Any:
+async def _open(stack: AsyncExitStack, take: Callable[[], Awaitable[Any]]) -> Any:
     """Ended by breaking the connection: a transaction that only reads has nothing to say at its end."""
-    settings = {"jit": "off", "application_name": "gasinsight-export"}
-    connection = await connect(database_url, server_settings=settings)
+    connection = await take()
     stack.callback(connection.terminate)
     return connection

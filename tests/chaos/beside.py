@@ -47,7 +47,8 @@ LAST_TRIES: Final = 5
 EXPORTED: Final = ["sensor_id", "tracked_at", "value"]
 SESSIONS: Final = """
     SELECT count(*) FROM pg_stat_activity
-    WHERE application_name IN ('gasinsight import', 'gasinsight-export')
+    WHERE application_name = 'gasinsight import'
+        OR application_name = 'gasinsight-export' AND xact_start IS NOT NULL
         OR state LIKE 'idle in transaction%' AND xact_start < clock_timestamp() - interval '30 seconds'
 """
 OF_RECORDING: Final = """

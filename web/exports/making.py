@@ -15,6 +15,7 @@ from engine.errors import GasInSightError
 from engine.exports.datasets import DATASETS, schema_of
 from engine.exports.formats import FORMATS, Frames
 from engine.exports.reading import read
+from engine.exports.ready import ReadyConnections
 from engine.exports.selection import WHOLE_US, Asked, Selection
 from engine.exports.snapshot import open_snapshot
 from engine.exports.writing import in_thread
@@ -23,6 +24,8 @@ from web.exports.kept import About, Kept, State, Wanted, size_of
 TELL_S: Final = 0.5
 RUNNING_MAX: Final = 3
 """In one process; each has three connections and a thread. Others wait for their turn."""
+READY_US_MAX: Final = 300 * US_PER_S
+"""For so long after an export, connections for the next one are there."""
 UNDER_WAY_MAX: Final = 20
 UNDER_WAY_PER_CALLER_MAX: Final = 2
 """Running or waiting."""
@@ -56,6 +59,8 @@ class Exports:
         self._bytes_max = bytes_max
         self._running: dict[str, _Running] = {}
         self._turns = asyncio.Semaphore(RUNNING_MAX)
+        self._ready = ReadyConnections(database_url)
+        self._ended_us = 0  # the last one
 
     async def begin(self, principal: str, words: str, wanted: Wanted, selection: Selection, keep_s: float) -> About:
         """Go on making it after this returns. `words` make a transaction see with the caller's eyes.
@@ -92,11 +97,14 @@ class Exports:
         try:
             while True:
                 await asyncio.to_thread(self.kept.sweep, self._clock.now_us())
+                if self._clock.now_us() - self._ended_us > READY_US_MAX:
+                    await self._ready.let_go()
                 await self._clock.sleep(60)
         finally:
             for running in list(self._running.values()):
                 running.task.cancel()
             await asyncio.gather(*(running.task for running in self._running.values()), return_exceptions=True)
+            await self._ready.let_go()
 
     def _admit(self, principal: str) -> None:
         own = sum(running.about.principal == principal for running in self._running.values())
@@ -144,11 +152,15 @@ class Exports:
         def write(frames: Frames) -> None:
             FORMATS[wanted.format].write(frames, schema_of(columns), file)
 
-        async with (
-            open_snapshot(self._url, words) as snapshot,
-            aclosing(read(snapshot, dataset, selection, columns, expect)) as frames,
-        ):
-            await in_thread(frames, write, count)
+        try:
+            async with (
+                open_snapshot(self._url, words, self._ready.take) as snapshot,
+                aclosing(read(snapshot, dataset, selection, columns, expect)) as frames,
+            ):
+                await in_thread(frames, write, count)
+        finally:
+            self._ended_us = self._clock.now_us()
+            self._ready.refill()  # now, when PostgreSQL has nothing to find for somebody who waits
 
     def _ended(self) -> list[About]:
         return [other for other in self.kept.all() if other.id not in self._running]

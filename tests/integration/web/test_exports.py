@@ -75,8 +75,10 @@ def kept(web: Web) -> list[str]:
 
 
 async def until_quiet(web: Web) -> None:
-    """Neither file nor session of an export is left."""
-    asked = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gasinsight-export'"
+    """Neither file nor transaction of an export is left."""
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'gasinsight-export' AND xact_start IS NOT NULL"
+    )
     deadline_s = time.monotonic() + 20
     while kept(web) or await web.database.fetchval(asked):
         assert time.monotonic() < deadline_s, (
