@@ -71,7 +71,7 @@ def _about_how_many(days: Mapping[int, float], selection: Selection) -> int:
 async def _read_records(
     snapshot: Snapshot, selection: Selection, columns: Sequence[Column], expect: Callable[[int], object]
 ) -> AsyncGenerator[pl.DataFrame, None]:
-    days = await _days_of(snapshot.planner, selection)
+    days = await _days_of(snapshot, selection)
     expect(_about_how_many(days, selection))
     pieces = divide(days, selection.readings_a_day, selection.asked.start_us, selection.asked.end_us)
     reading = _Reading(selection, columns)
@@ -81,20 +81,25 @@ async def _read_records(
                 yield frame
 
 
-async def _days_of(planner: Any, selection: Selection) -> dict[int, float]:
+async def _days_of(snapshot: Snapshot, selection: Selection) -> dict[int, float]:
     """Every day that may have readings of the selection, and about how many: those rolled up, else as expected."""
     about = (selection.numbers.tolist(), _moment(selection.asked.start_us), _moment(selection.asked.end_us))
-    rows: dict[int, float] = {}
+
+    async def counted() -> tuple[list[Any], list[Any]]:
+        planner = snapshot.planner
+        return await planner.fetch(_DAYS_ROLLED_UP, *about), await planner.fetch(_DAYS_BY_DEFAULT, *about)
+
+    # What partitions there are, whoever asks may know; each question takes about as long as the other.
+    partitions, (rolled_up, by_default) = await asyncio.gather(
+        snapshot.readers[0].fetch(_DAYS_OF_PARTITIONS), counted()
+    )
     expected = float(selection.readings_a_day.sum())
-    for row in await planner.fetch(_DAYS_OF_PARTITIONS):
-        rows[_day_us(row["day"])] = expected
-    for row in await planner.fetch(_DAYS_ROLLED_UP, *about):
+    rows = {_day_us(row["day"]): expected for row in partitions}
+    for row in rolled_up:
         day_us = _day_us(row["day"])
         if day_us in rows and day_us + DAY_US <= _now_us():  # what is not over yet grows
             rows[day_us] = row["readings"]
-    for row in await planner.fetch(_DAYS_BY_DEFAULT, *about):
-        rows[_day_us(row["day"])] = row["readings"]
-    return rows
+    return rows | {_day_us(row["day"]): row["readings"] for row in by_default}
 
 
 def _now_us() -> int:
