@@ -10,6 +10,8 @@ from web.exports.kept import Kept, State
 
 PIECE_BYTES: Final = 1 << 18
 LOOK_S: Final = 0.02
+FIRST_LOOK_S: Final = 0.004
+"""Until there is something to read."""
 
 
 async def follow(kept: Kept, export_id: str, file: IO[bytes], left: int | None = None) -> AsyncGenerator[bytes, None]:
@@ -17,11 +19,13 @@ async def follow(kept: Kept, export_id: str, file: IO[bytes], left: int | None =
 
     Raises EOFError when the export ends before it is whole, so that nobody takes the part for all of it.
     """
+    look_s = FIRST_LOOK_S
     with file:
         while left != 0:
             about = await asyncio.to_thread(kept.find, export_id)
             piece = await asyncio.to_thread(file.read, PIECE_BYTES if left is None else min(left, PIECE_BYTES))
             if piece:
+                look_s = LOOK_S
                 left = None if left is None else left - len(piece)
                 yield piece
             elif about is None or about.state is State.FAILED:
@@ -30,4 +34,4 @@ async def follow(kept: Kept, export_id: str, file: IO[bytes], left: int | None =
             elif about.state is State.DONE:
                 return
             else:
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(look_s)
