@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from typing import Any, Final
 
 import native
@@ -62,6 +63,7 @@ class _Replay:
         self._remarks: list[str] = []
         self._unjudged: list[tuple[int, int]] = []
         self._points: list[stored.Point] = []
+        self._breaks: set[int] = set()
         self._last_no = self._last_us = self._skipped_from_us = 0
         self._skip_to: stored.Point | None = None
 
@@ -79,12 +81,14 @@ class _Replay:
                 self._remarks.append(f"the commit log is kept since {since}: nothing is said of before")
         journal = stored.Journal(self._connection, facility_id, self._from_us, until_us)
         self._points = await stored.points_after(self._connection, facility_id, begin.commit_no)
+        self._breaks = {point.commit_no for point in self._points if point.is_break}
         self._last_no, self._last_us = begin.commit_no, begin.recorded_at_us
-        async for piece in stored.steps(self._connection, facility_id, begin.commit_no, until_us):
-            await self._lead(piece)
-            await self._compare(journal, self._last_us)
-            done = (self._last_us - begin.recorded_at_us) / (until_us - begin.recorded_at_us)
-            self._progress(min(max(done, 0.0), 1.0), self._course.readings)
+        async with aclosing(stored.steps(self._connection, facility_id, begin.commit_no, until_us)) as pieces:
+            async for piece in pieces:
+                await self._lead(piece)
+                await self._compare(journal, self._last_us)
+                done = (self._last_us - begin.recorded_at_us) / (until_us - begin.recorded_at_us)
+                self._progress(min(max(done, 0.0), 1.0), self._course.readings)
         await self._compare(journal, until_us)
         left = self._comparison.left_replayed()
         self._comparison.forget_told(await stored.told_before(self._connection, facility_id, left, until_us))
@@ -108,7 +112,7 @@ class _Replay:
         ready: list[Step] = []
         for step in piece:
             first_no, last_no = step.entries[0].commit_no, step.entries[-1].commit_no
-            if self._skip_to is None and (first_no != self._last_no + 1 or self._is_break(last_no)):
+            if self._skip_to is None and (first_no != self._last_no + 1 or last_no in self._breaks):
                 await self._tell(ready)
                 ready = []
                 self._skip_to = self._next_point(step)
@@ -121,9 +125,6 @@ class _Replay:
                 await self._go_on(self._skip_to)
             self._last_no, self._last_us = last_no, step.recorded_at_us
         await self._tell(ready)
-
-    def _is_break(self, commit_no: int) -> bool:
-        return any(point.is_break and point.commit_no == commit_no for point in self._points)
 
     def _next_point(self, step: Step) -> stored.Point:
         """The first that was kept after the last step that could be followed."""

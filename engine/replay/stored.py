@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -36,15 +37,35 @@ class Point:
     is_break: bool = False
 
 
+class Reader:
+    """What is asked of a connection, one after the other: the log is read ahead while the journal is asked for."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._turn = asyncio.Lock()
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Any]:
+        async with self._turn:
+            return list(await self._connection.fetch(sql, *arguments))
+
+    async def fetchrow(self, sql: str, *arguments: object) -> Any | None:
+        async with self._turn:
+            return await self._connection.fetchrow(sql, *arguments)
+
+    async def fetchval(self, sql: str, *arguments: object) -> Any:
+        async with self._turn:
+            return await self._connection.fetchval(sql, *arguments)
+
+
 @asynccontextmanager
-async def opened(database_url: str) -> AsyncIterator[Any]:
+async def opened(database_url: str) -> AsyncIterator[Reader]:
     """A connection that sees the database at one moment and reads only."""
     settings = {"jit": "off", "application_name": "gasinsight replay", "timezone": "UTC"}
     connection = await connect(database_url, server_settings=settings)
     try:
         await prepare_connection(connection)
         await connection.execute(_BEGIN)
-        yield connection
+        yield Reader(connection)
     finally:
         connection.terminate()
 
@@ -93,22 +114,48 @@ async def state_at(connection: Any, facility_id: str, commit_no: int) -> tuple[i
     return row["core_version"], row["state"]
 
 
-async def steps(connection: Any, facility_id: str, after_no: int, until_us: int) -> AsyncIterator[list[Step]]:
+async def steps(connection: Any, facility_id: str, after_no: int, until_us: int) -> AsyncGenerator[list[Step], None]:
     """Whole steps in their order, in pieces; the next piece is read while the caller works at one."""
-    held: list[Any] = []
+    piece = await _piece(connection, facility_id, [], after_no, until_us)
     while True:
-        rows = await connection.fetch(SQL["replay_log"], facility_id, after_no, until_us, ENTRIES_AT_ONCE)
-        held += rows
-        is_end = len(rows) < ENTRIES_AT_ONCE
-        if held:
-            after_no = held[-1]["commit_no"]
-            last = held[-1]["first_no"]
-            ready = held if is_end else [row for row in held if row["first_no"] != last]
-            held = held[len(ready) :]
-            if ready:
-                yield [_step(list(group)) for _, group in groupby(ready, key=lambda row: row["first_no"])]
-        if is_end:
-            return
+        ahead = None
+        if not piece.is_end:
+            following = _piece(connection, facility_id, piece.held, piece.last_no, until_us)
+            ahead = asyncio.create_task(following, name=f"log of {facility_id}")
+        try:
+            if piece.steps:
+                yield piece.steps
+            if ahead is None:
+                return
+            piece = await ahead
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """`held`: rows of a step that may go on in the next piece."""
+
+    steps: list[Step]
+    held: list[Any]
+    last_no: int
+    is_end: bool
+
+
+async def _piece(connection: Any, facility_id: str, held: list[Any], after_no: int, until_us: int) -> _Piece:
+    rows = await connection.fetch(SQL["replay_log"], facility_id, after_no, until_us, ENTRIES_AT_ONCE)
+    is_end = len(rows) < ENTRIES_AT_ONCE
+    known = [*held, *rows]
+    first_no = known[-1]["first_no"] if known and not is_end else None
+    ready = [row for row in known if row["first_no"] != first_no]
+    grouped = groupby(ready, key=lambda row: row["first_no"])
+    return _Piece(
+        [_step(list(group)) for _, group in grouped],
+        known[len(ready) :],
+        rows[-1]["commit_no"] if rows else after_no,
+        is_end,
+    )
 
 
 def _step(rows: Sequence[Any]) -> Step:

@@ -62,7 +62,9 @@ async def journal(database_url: str) -> list[Row]:
     return [tuple(row) for row in rows]
 
 
-async def test_what_was_lived_is_replayed_without_a_difference(database_url: str) -> None:
+async def test_what_was_lived_is_replayed_without_a_difference(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also over rules that come due in the midst."""
     lived = Lived(database_url, ManualClock(T0_US))
     await lived.run(planned_for=MID, with_groups=True)
@@ -81,6 +83,11 @@ async def test_what_was_lived_is_replayed_without_a_difference(database_url: str
     part = await replayed(database_url, lived, Wanted(middle))
     assert part.is_same and part.begun_us is not None and T0_US < part.begun_us < middle.from_us
     assert 0 < part.readings < result.readings and part.checksum != result.checksum
+
+    with monkeypatch.context() as pieces:
+        pieces.setattr(stored, "ENTRIES_AT_ONCE", 2)  # a step of three stands in two pieces
+        pieces.setattr(stored, "ROWS_AT_ONCE", 1)
+        assert (await replayed(database_url, lived, Wanted(middle))).checksum == part.checksum
 
     silent = Period(
         T0_US + 41 * HOUR_US, T0_US + 45 * HOUR_US
