@@ -60,6 +60,7 @@ from engine.client.notification_shapes import (
     Webhook,
 )
 from engine.client.notifications import Notifications
+from engine.client.proposal_shapes import AlarmProposal, AlarmProposals, Load, Tuning, Untold
 from engine.client.replay_shapes import (
     AlarmDifferences,
     Replay,
@@ -124,6 +125,8 @@ __all__ = [
     "AlarmCounts",
     "AlarmDifferences",
     "AlarmFrame",
+    "AlarmProposal",
+    "AlarmProposals",
     "AlarmTally",
     "AlarmWithHistory",
     "Alarms",
@@ -164,6 +167,7 @@ __all__ = [
     "JournalEntry",
     "KeyGrant",
     "LiveAlert",
+    "Load",
     "Location",
     "Mail",
     "Measure",
@@ -211,8 +215,10 @@ __all__ = [
     "Teams",
     "Tokens",
     "TooManyRequests",
+    "Tuning",
     "TypeDetection",
     "TypeRules",
+    "Untold",
     "Unusable",
     "User",
     "ViewSays",

@@ -21,6 +21,8 @@ from engine.client.alarm_shapes import (
 from engine.client.asking import Asking, Part, quoted
 from engine.client.figure_shapes import AlarmFigures, Figures
 from engine.client.history import spelled
+from engine.client.proposal_shapes import AlarmProposals
+from engine.client.reports import of_range
 from engine.client.streams import Streams, TellAway
 
 PAGE_ROWS = 500
@@ -113,6 +115,21 @@ class Alarms:
         }
         query = {name: value for name, value in wanted.items() if value is not None}
         return (await self._client.get(AlarmFigures, "/alarm-figures", **query, facility_id=list(facility_ids))).figures
+
+    async def proposals(
+        self,
+        *,
+        facility_ids: Sequence[str] = (),
+        start: datetime | None = None,
+        end: datetime | None = None,
+        skip: int = 0,
+        limit: int = 1,
+    ) -> AlarmProposals:
+        """What would bring the worst alarms to their targets, the worst first; of a range of at most 31 days, or of the
+        last seven. Each takes up to some seconds, so ask for few at once; `skip` those that are known.
+        """
+        query = {**of_range(facility_ids, start, end), "skip": skip, "limit": limit}
+        return await self._client.get(AlarmProposals, "/alarm-proposals", **query)
 
     async def journal(
         self,

@@ -15,10 +15,11 @@ from engine.commands.cli.options import AsJson, DataDir, Password, Url, User, gi
 from engine.errors import SettingsError
 
 HOURS_MAX = 31 * 24
+ALARMS_MAX = 1_000
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Make reports: the list of a month, its alarm figures, a shift's hand-over. Needs View of the facilities.",
+    help="Make reports: the list of a month, its alarm figures, proposals, a shift's hand-over. Needs View.",
 )
 
 Facilities = Annotated[
@@ -68,6 +69,41 @@ def figures(
     [dim]gasinsight report figures --month 2026-11[/]
     """
     _report("figures", _of_month(month, facility), (as_json, csv, html), out, (url, user, password), data_dir)
+
+
+@app.command()
+def proposals(
+    start: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="From this moment or day on; without: the last seven days."),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Up to this moment, or to the end of this day.")
+    ] = None,
+    facility: Facilities = None,
+    alarms: Annotated[int, typer.Option(min=1, max=ALARMS_MAX, help="So many of the worst.")] = 10,
+    url: Url = None,
+    user: User = None,
+    password: Password = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose deadbands and delays for the alarms that chatter, are fleeting or come too often.
+
+    [dim]gasinsight report proposals --from 2026-11-01 --to 2026-11-14[/]
+
+    Each is tried on the stored readings of its sensor, of at most 31 days, and what it would have cost is told:
+    activations before and after, how much later what was true is told, and of how many excursions nobody is told.
+    It changes nothing. With --json each line has the `rules` to set:
+      gasinsight report proposals --json --alarms 1 | jq .rules > rules.json
+      gasinsight rules set PT-1 rules.json --dry-run
+    docs/alarms.md says what is true, and when nothing is proposed.
+    """
+    from engine.commands.login import LoginOptions
+    from engine.commands.proposals import ProposalsWanted, run_proposals
+
+    wanted = ProposalsWanted(tuple(facility or ()), start, end, alarms, as_json)
+    run_proposals(given(data_dir=data_dir), LoginOptions(url, user, password), wanted)
 
 
 @app.command()

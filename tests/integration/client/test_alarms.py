@@ -18,6 +18,7 @@ from engine.commands.cli.app import app
 from engine.commands.login import NotDone
 from engine.errors import SettingsError
 from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, web_server
+from tests.integration.web.planted import START, planted, told
 
 pytestmark = pytest.mark.postgres
 
@@ -211,6 +212,39 @@ async def test_figures_have_their_targets(web: Web, gis: GasInSight) -> None:
     assert one.measure("most_in_10_min").met and one.measure("top_ten_share").met is None
     (day,) = await gis.alarms.figures(facility_ids=["f"], window="24h")
     assert (day.window, day.tally.activations) == ("24h", 1)
+
+
+async def test_proposals_are_made_one_by_one_and_can_be_set(web: Web, gis: GasInSight, tmp_path: Path) -> None:
+    assert (await gis.alarms.proposals(start=START, end=START)).bad_actors == 0
+    range_ = ("--from", f"{START:%Y-%m-%dT%H:%M:%SZ}", "--to", "2026-01-01T11:15:00Z")
+    nothing = await gasinsight(web, "proposals", *range_, chapter="report")
+    assert nothing.output == "No alarm chatters, is fleeting or comes too often.\n"
+    await planted(web, "PT-1", facility_id="f")
+    await planted(web, "PT-2", facility_id="g")
+    for minute in range(3):
+        await told(web, "facility:silent", None, START + timedelta(minutes=minute), "g")
+    text = (await gasinsight(web, "proposals", *range_, chapter="report")).output
+    lines = text.splitlines()
+    assert len(lines) == 3 and lines[0].startswith(
+        "f Sensor PT-1, high (low), told 60 times, 60 fleeting: on-delay 5 s;"
+    )
+    assert "60 activations become 0, 60 excursions are told to nobody" in lines[0]
+    assert "g facility:silent, silent (low), told 3 times, 3 fleeting: nothing, look at the instrument" in lines[2]
+    some = await gasinsight(web, "proposals", *range_, "--facility", "g", "--alarms", "1", "--json", chapter="report")
+    (said,) = [json.loads(line) for line in some.output.splitlines()]
+    assert (said["sensor_id"], said["outcome"]) == ("PT-2", "proposed")
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps(said["rules"]))
+    done = await gasinsight(web, "set", "PT-2", str(file), chapter="rules")
+    assert done.exit_code == 0, done.output
+    part = await gis.alarms.proposals(facility_ids=["f"], start=START, end=START + timedelta(hours=1))
+    (one,) = part.proposals
+    assert part.bad_actors == 1 and one.rules is not None and one.proposed is not None
+    assert (await gis.rules.set("PT-1", one.rules.model_dump())).of_sensor == one.rules
+    wrong = await gasinsight(web, "proposals", "--from", "november", chapter="report")
+    assert isinstance(wrong.exception, SettingsError) and "'november'" in str(wrong.exception)
+    long = await gasinsight(web, "proposals", "--from", "2026-01-01", "--to", "2026-03-01", chapter="report")
+    assert isinstance(long.exception, NotDone) and "31 days" in str(long.exception)
 
 
 async def test_a_verdict_is_given_to_an_alert(web: Web, gis: GasInSight) -> None:
