@@ -143,7 +143,7 @@ async def read_handover(call: Call, query: HandoverQuery) -> Response:
     rows = await call.database.rows(STANDING, *scope)
     rows += await call.database.rows(HAPPENED, *scope, within.start, within.end)
     notes = await notes_of(call, query.facility_id, within.start, within.end, NOTES_MAX)
-    _check_few(rows)
+    _check_few([*rows, *notes])
     entries = [HandoverEntry(**row, seconds=_seconds(row, within, call)) for row in rows]
     entries += [_noted(note) for note in reversed(notes)]
     counts = await _counts(call, query.facility_id)

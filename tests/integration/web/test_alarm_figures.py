@@ -12,7 +12,9 @@ import pytest
 
 from tests.integration.web.harness import Web, web_server
 from tests.integration.web.slow_figures import Row, moment, slow_figures
+from web.api import alarm_figures
 from web.api.alarm_figures import RANGE_MAX
+from web.figures.lives import READ, ROWS_MAX
 
 pytestmark = pytest.mark.postgres
 T0 = datetime(2026, 10, 1, tzinfo=UTC)
@@ -176,6 +178,22 @@ async def test_windows_roll_to_now_and_an_offender_is_named(database_url: str, t
         assert stale["standing_s"] == pytest.approx(86400)
         met = {one["name"]: one["met"] for one in day["measures"]}
         assert (met["chattering"], met["stale_on_a_day"], met["top_ten_share"]) == (False, True, None)
+
+
+async def test_a_range_with_more_rows_than_are_read_is_refused(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert READ.rstrip().endswith(f"LIMIT {ROWS_MAX + 1}"), "one more than may be, to see that there are too many"
+    rows = [Row(("n", "1:high"), T0 + timedelta(minutes=n), "activated", "low", late=False) for n in range(5)]
+    async with web_server(database_url, tmp_path) as web:
+        await web.facility("n")
+        await store(web, rows)
+        for most, status in ((5, 200), (4, 422)):
+            monkeypatch.setattr(alarm_figures, "ROWS_MAX", most)
+            asked = {"start_date": "2026-10-01", "end_date": "2026-10-01"}
+            answer = await web.client.get("/alarm-figures", headers=await web.admin(), params=asked)
+            assert answer.status_code == status, answer.text
+        assert "more than 4 rows" in answer.text
 
 
 async def test_one_sees_figures_of_what_one_may_view_and_wrong_ranges_are_told(

@@ -121,6 +121,26 @@ async def test_limits_are_told(web: Web, monkeypatch: pytest.MonkeyPatch) -> Non
     assert refused["detail"] == "There are 1 subscriptions already, which is all there may be"
 
 
+async def test_a_secret_has_a_least_length_and_a_subscription_most_facilities_and_rules(web: Web) -> None:
+    shortest = "x" * shapes.SECRET_CHARACTERS_MIN
+    made = await channel(web, webhook={**WEBHOOK, "secret": shortest})
+    shorter = {**WEBHOOK, "secret": shortest[1:]}
+    await post(web, "/notification-channels", {"name": "shorter", "webhook": shorter}, 422)
+    await web.database.execute(
+        "INSERT INTO facilities SELECT 'f' || n, name, status, type, location_id, created_at"
+        " FROM facilities, generate_series(1, $1) n",
+        shapes.FACILITIES_MAX,
+    )
+    wanted = {"channel_id": made["id"], "name": "all"}
+    for name, all_of_them in (
+        ("facility_ids", [f"f{n}" for n in range(1, shapes.FACILITIES_MAX + 1)]),
+        ("alarm_rules", [f"rule{n}" for n in range(shapes.RULES_MAX)]),
+    ):
+        kept = await post(web, "/notification-subscriptions", {**wanted, name: all_of_them})
+        assert len(kept[name]) == len(all_of_them)
+        await post(web, "/notification-subscriptions", {**wanted, name: [*all_of_them, "f"]}, 422)
+
+
 async def test_a_name_is_taken_once(web: Web) -> None:
     await channel(web)
     refused = await post(web, "/notification-channels", {"name": "control room", "mail": MAIL}, 409)

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.integration.web.harness import Web, web_server
+from web.api import report_rows, reports
 from web.contract.report_shapes import NOTE_MAX
 
 pytestmark = pytest.mark.postgres
@@ -189,6 +190,26 @@ async def test_a_report_is_a_table_or_a_page_that_does_nothing(database_url: str
         table = (await site.report("handover", "text/csv")).text.splitlines()
         assert table[0].startswith('"kind","facility_id","facility_name"') and table[1].startswith('"happened","n"')
         assert json.loads((await site.report("handover", "*/*")).text)["entries"]
+
+
+async def test_a_report_of_more_lines_than_it_may_have_is_refused(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements = (*report_rows.OF_MONTH, report_rows.STANDING, report_rows.HAPPENED)
+    assert all(f"LIMIT {report_rows.ENTRIES_MAX + 1}" in sql for sql in statements)
+    async with plant(database_url, tmp_path) as site:
+        for minute in range(3):
+            await site.command("shelve", T0 + timedelta(minutes=minute), "shelved", reason="calibration")
+        headers = await site.web.admin()
+        written = await site.web.client.post("/shift-notes/n", headers=headers, json={"note": "valve 3 sticks"})
+        assert written.status_code == 200
+        shift = {"start_date": T0.isoformat(), "end_date": (datetime.now(UTC) + HOUR).isoformat()}
+        for name, query, lines_ in (("monthly", {"month": "2026-10"}, 3), ("handover", shift, 4)):
+            for most, status in ((lines_, 200), (lines_ - 1, 422)):
+                monkeypatch.setattr(reports, "ENTRIES_MAX", most)
+                answer = await site.web.client.get(f"/reports/{name}", headers=headers, params=query)
+                assert answer.status_code == status, (name, most, answer.text)
+            assert f"more than {lines_ - 1} lines" in answer.text
 
 
 async def test_who_may_and_what_is_refused(database_url: str, tmp_path: Path) -> None:
