@@ -4,12 +4,18 @@ import { signal } from "@preact/signals";
 export type Route =
   | { page: "overview" }
   | { page: "alarms" }
+  | { page: "history" }
+  | { page: "exports" }
+  | { page: "reports"; id: string }
+  | { page: "admin"; id: string }
   | { page: "facility"; id: string }
   | { page: "sensor"; id: string };
 
 function parsed(hash: string): Route {
-  const [page, id] = hash.replace(/^#\/?/, "").split("/");
-  if (page === "alarms") return { page };
+  const [page, id] = (hash.split("?")[0] ?? "").replace(/^#\/?/, "").split("/");
+  if (page === "alarms" || page === "history" || page === "exports") return { page };
+  if (page === "reports") return { page, id: id || "handover" };
+  if (page === "admin") return { page, id: id || "users" };
   if ((page === "facility" || page === "sensor") && id) return { page, id: decodeURIComponent(id) };
   return { page: "overview" };
 }

@@ -18,6 +18,12 @@ export function shortTime(text: string, nowMs: number): string {
     : at.toLocaleString(language.value, { month: "short", day: "numeric", ...time });
 }
 
+/** With its day, also where that is today: for what is read later, on paper. */
+export function dayTime(text: string): string {
+  const shown: Intl.DateTimeFormatOptions = { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" };
+  return new Date(moment(text)).toLocaleString(language.value, shown);
+}
+
 export function utc(text: string): string {
   return `${text.replace("T", " ").replace("Z", "").slice(0, 19)} UTC`;
 }

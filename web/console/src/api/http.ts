@@ -17,14 +17,18 @@ async function send(path: string, init: RequestInit): Promise<Response> {
   return fetch(path, { ...init, headers });
 }
 
-async function asked<T>(path: string, init: RequestInit): Promise<T> {
+async function answered(path: string, init: RequestInit): Promise<Response> {
   let answer = await send(path, init);
   if (answer.status === 401 && tokens.value !== null) {
     await refresh();
     answer = await send(path, init);
   }
   if (!answer.ok) throw new Refused(answer.status, await sentence(answer));
-  return (await answer.json()) as T;
+  return answer;
+}
+
+async function asked<T>(path: string, init: RequestInit): Promise<T> {
+  return (await (await answered(path, init)).json()) as T;
 }
 
 async function sentence(answer: Response): Promise<string> {
@@ -37,18 +41,39 @@ export function path(...parts: string[]): string {
   return `/${parts.map(encodeURIComponent).join("/")}`;
 }
 
-export function get<T>(address: string, query: Record<string, string | number> = {}, signal?: AbortSignal): Promise<T> {
-  const pairs = Object.entries(query).map(([name, value]) => [name, String(value)]);
-  const asking = pairs.length === 0 ? "" : `?${new URLSearchParams(pairs).toString()}`;
-  return asked<T>(`${address}${asking}`, signal === undefined ? {} : { signal });
+/** A list stands for the same name several times. */
+export type Query = Record<string, string | number | readonly string[]>;
+
+export function withQuery(address: string, query: Query): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    (typeof value === "object" ? value : [String(value)]).map((one) => [name, one]),
+  );
+  return pairs.length === 0 ? address : `${address}?${new URLSearchParams(pairs).toString()}`;
+}
+
+export function get<T>(address: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
+  return asked<T>(withQuery(address, query), signal === undefined ? {} : { signal });
+}
+
+/** The same address as a file of this kind. */
+export async function getFile(address: string, accept: string): Promise<Blob> {
+  return (await answered(address, { headers: { Accept: accept } })).blob();
+}
+
+function sent<T>(method: string, address: string, body: unknown): Promise<T> {
+  return asked<T>(address, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
 export function post<T>(address: string, body: unknown): Promise<T> {
-  return asked<T>(address, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-  });
+  return sent("POST", address, body);
+}
+
+export function put<T>(address: string, body: unknown): Promise<T> {
+  return sent("PUT", address, body);
+}
+
+export function remove<T>(address: string): Promise<T> {
+  return asked<T>(address, { method: "DELETE" });
 }
 
 export function commandAlarm(facilityId: string, command: NewAlarmCommand): Promise<AlarmCommandState> {

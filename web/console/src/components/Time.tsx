@@ -1,11 +1,11 @@
 // A moment in the viewer's zone, with UTC on hover.
 import { now } from "../store/clock";
-import { age, shortTime, utc } from "../times";
+import { age, dayTime, shortTime, utc } from "../times";
 
-export function Time({ at, withAge = false }: { at: string; withAge?: boolean }) {
+export function Time({ at, withAge = false, withDay = false }: { at: string; withAge?: boolean; withDay?: boolean }) {
   return (
     <time dateTime={`${at.replace("Z", "")}Z`} title={utc(at)}>
-      {shortTime(at, now.value)}
+      {withDay ? dayTime(at) : shortTime(at, now.value)}
       {withAge && <small> {age(at, now.value)}</small>}
     </time>
   );

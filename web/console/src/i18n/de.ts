@@ -1,6 +1,8 @@
 import type { Word } from "./en";
+import { pagesDe } from "./pages/de";
 
 export const de: Record<Word, string> = {
+  ...pagesDe,
   overview: "Übersicht",
   alarms: "Alarme",
   signIn: "Anmelden",
@@ -147,7 +149,7 @@ export const de: Record<Word, string> = {
   helpInsert: "neue Zeilen zeigen",
   helpSearch: "suchen",
   helpMute: "Ton an oder aus",
-  helpPages: "Übersicht, Alarme",
+  helpPages: "Übersicht, Alarme, Berichte, Verlauf, Export",
   helpHelp: "diese Hilfe",
   close: "Schließen",
 };

@@ -1,4 +1,7 @@
+import { pagesEn } from "./pages/en";
+
 export const en = {
+  ...pagesEn,
   overview: "Overview",
   alarms: "Alarms",
   signIn: "Sign in",
@@ -145,7 +148,7 @@ export const en = {
   helpInsert: "show new rows",
   helpSearch: "search",
   helpMute: "sound on or off",
-  helpPages: "overview, alarms",
+  helpPages: "overview, alarms, reports, history, export",
   helpHelp: "this help",
   close: "Close",
 };

@@ -21,6 +21,8 @@ const TRANSITIONS: Record<string, Record<Language, string>> = {
   reset: { en: "reset", de: "zurückgesetzt", uk: "скинута" },
 };
 
+export const TRANSITION_NAMES = Object.keys(TRANSITIONS);
+
 /** What is new to the console stays as it is, spaced. */
 export function transitionName(transition: string): string {
   return TRANSITIONS[transition]?.[language.value] ?? transition.replaceAll("_", " ");

@@ -1,6 +1,8 @@
 import type { Word } from "./en";
+import { pagesUk } from "./pages/uk";
 
 export const uk: Record<Word, string> = {
+  ...pagesUk,
   overview: "Огляд",
   alarms: "Тривоги",
   signIn: "Увійти",
@@ -147,7 +149,7 @@ export const uk: Record<Word, string> = {
   helpInsert: "показати нові рядки",
   helpSearch: "пошук",
   helpMute: "звук увімкнути або вимкнути",
-  helpPages: "огляд, тривоги",
+  helpPages: "огляд, тривоги, звіти, історія, експорт",
   helpHelp: "ця довідка",
   close: "Закрити",
 };

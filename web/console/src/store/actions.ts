@@ -12,9 +12,11 @@ const PAUSE_MS = 1_000;
 
 export const underWay = signal(0);
 
-export type Ask = Pick<NewAlarmCommand, "command"> & Partial<Pick<NewAlarmCommand, "reason" | "until">>;
+export type Ask = Pick<NewAlarmCommand, "command"> & Partial<Pick<NewAlarmCommand, "reason" | "until" | "verdict" | "event_id">>;
+/** An alarm by its names alone. */
+export type Named = Pick<AlarmNow, "facility_id" | "id">;
 
-export async function act(alarms: readonly AlarmNow[], ask: Ask): Promise<void> {
+export async function act(alarms: readonly Named[], ask: Ask): Promise<void> {
   const queue = [...alarms];
   const came = { done: 0, waiting: 0, refusals: new Set<string>() };
   underWay.value += queue.length;
@@ -37,7 +39,7 @@ export async function act(alarms: readonly AlarmNow[], ask: Ask): Promise<void> 
   for (const refusal of came.refusals) say(t("refused", { detail: refusal }), "problem");
 }
 
-async function asked(alarm: AlarmNow, ask: Ask) {
+async function asked(alarm: Named, ask: Ask) {
   const command_id = crypto.randomUUID();
   const command = { reason: "", wait_s: 5, ...ask, alarm_id: alarm.id, command_id } as NewAlarmCommand;
   for (let left = TRIES; ; left -= 1) {

@@ -17,7 +17,7 @@ export const sensorsOf = computed(() => {
   return found;
 });
 
-async function loadPlant(): Promise<void> {
+export async function loadPlant(): Promise<void> {
   const [places, instruments] = await Promise.all([
     get<Facility[]>("/facilities", { limit: EVERY }),
     get<Sensor[]>("/sensors", { limit: EVERY, latest: "true" }),

@@ -1,0 +1,23 @@
+// Rules that alarms come from, as the contract names them, to choose from.
+export const RULE_NAMES = [
+  "high_high",
+  "high",
+  "low",
+  "low_low",
+  "rate_of_change",
+  "anomaly",
+  "stale",
+  "bad_value",
+  "out_of_physical_range",
+  "stuck",
+  "clock",
+  "silent",
+  "facility_anomaly",
+  "vote",
+  "vote_degraded",
+  "vote_lost",
+  "discrepancy",
+  "combination",
+  "input_unknown",
+  "first_out",
+] as const;
