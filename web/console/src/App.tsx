@@ -1,5 +1,6 @@
 // What is on the screen: signing in, or the bar with the page that the address names.
 import { useEffect } from "preact/hooks";
+import { AdminPage } from "./admin/AdminPage";
 import { get } from "./api/http";
 import type { User } from "./api/types";
 import { Bar } from "./components/Bar";
@@ -7,6 +8,9 @@ import { CommandDialog } from "./components/CommandDialog";
 import { Help } from "./components/Help";
 import { LineLost } from "./components/LineLost";
 import { Toasts } from "./components/Toasts";
+import { ExportsPage } from "./exports/ExportsPage";
+import { HistoryPage } from "./history/HistoryPage";
+import { ReportsPage } from "./reports/ReportsPage";
 import { route } from "./route";
 import { tokens, user } from "./session";
 import { follow, forget } from "./store/alarms";
@@ -55,6 +59,14 @@ function Page() {
       return <Overview />;
     case "alarms":
       return <AlarmsPage />;
+    case "reports":
+      return <ReportsPage key={shown.id} id={shown.id} />;
+    case "history":
+      return <HistoryPage />;
+    case "exports":
+      return <ExportsPage />;
+    case "admin":
+      return <AdminPage key={shown.id} id={shown.id} />;
     case "facility":
       return <FacilityPage key={shown.id} id={shown.id} />;
     case "sensor":

@@ -1,7 +1,7 @@
 // Keys that work wherever no text is being written.
 import { acknowledgeChosen } from "./components/Actions";
 import { linkOf } from "./components/AlarmRowView";
-import { asking, askFor } from "./components/CommandDialog";
+import { askFor } from "./components/CommandDialog";
 import { isHelpOpen } from "./components/Help";
 import { toggleSound } from "./components/Settings";
 import { go, route } from "./route";
@@ -10,6 +10,10 @@ import { chosen, cursor, insert, moveCursor, selected, shown, toggleOpen, toggle
 const ANYWHERE: Record<string, () => void> = {
   "1": () => go({ page: "overview" }),
   "2": () => go({ page: "alarms" }),
+  "3": () => go({ page: "reports", id: "handover" }),
+  "4": () => go({ page: "history" }),
+  "5": () => go({ page: "exports" }),
+  "/": () => document.getElementById("search")?.focus(),
   m: toggleSound,
   "?": () => (isHelpOpen.value = true),
 };
@@ -30,7 +34,6 @@ const IN_THE_LIST: Record<string, () => void> = {
   c: () => askFor("comment", chosen()),
   n: insert,
   Escape: () => (selected.value = new Set()),
-  "/": () => document.getElementById("search")?.focus(),
 };
 
 function withRow(act: (row: (typeof shown.value)[number]) => void): void {
@@ -47,7 +50,7 @@ function open(): void {
 
 export function listenToKeys(): void {
   window.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || asking.value !== null || isHelpOpen.value) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") !== null) return;
     const on = event.target as HTMLElement;
     if (on.matches("input:not([type=checkbox]), select, textarea")) {
       if (event.key === "Escape") on.blur();

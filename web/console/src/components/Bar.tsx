@@ -5,6 +5,7 @@ import { t } from "../i18n";
 import { addressOf, go, route } from "../route";
 import { counts } from "../store/alarms";
 import { filter } from "../store/list";
+import { MorePages } from "./MorePages";
 import { Settings } from "./Settings";
 import { Symbol } from "./Symbol";
 import { System } from "./System";
@@ -19,6 +20,7 @@ export function Bar() {
       <nav>
         <Tab page="overview" />
         <Tab page="alarms" />
+        <MorePages />
       </nav>
       <Counts />
       <System />

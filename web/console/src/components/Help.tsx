@@ -13,7 +13,7 @@ const KEYS: [string, Word][] = [
   ["n", "helpInsert"],
   ["/", "helpSearch"],
   ["m", "helpMute"],
-  ["1  2", "helpPages"],
+  ["1 – 5", "helpPages"],
   ["?", "helpHelp"],
 ];
 
