@@ -9,7 +9,7 @@ import { IncidentRowView } from "./IncidentRowView";
 
 const BESIDE = 6;
 const WIDE = matchMedia("(min-width: 56rem)");
-const heightOfRow = (): number => (WIDE.matches ? 44 : 92);
+const heightOfRow = (): number => (WIDE.matches ? 44 : 112);
 
 export function AlarmList() {
   const own = useRef<HTMLDivElement>(null);

@@ -5,7 +5,7 @@ import { named, t } from "../i18n";
 import { typeName } from "../i18n/types";
 import { addressOf } from "../route";
 import { bands, keyValues, wantBands } from "../store/limits";
-import { sensorsOf } from "../store/plant";
+import { facilities, sensorsOf } from "../store/plant";
 import { lookOf, type Standing } from "../store/standing";
 import { labelOf, linkOf } from "./AlarmRowView";
 import { Deviation } from "./Deviation";
@@ -13,6 +13,8 @@ import { Symbol } from "./Symbol";
 import { Age } from "./Time";
 
 const VALUES_MAX = 6;
+const VALUES_MAX_OF_FEW = 12;
+const FEW = 6;
 
 export function FacilityCard({ of }: { of: Standing }) {
   const { facility, counts, worst } = of;
@@ -59,7 +61,7 @@ export function FacilityCard({ of }: { of: Standing }) {
 }
 
 function KeyValues({ facilityId }: { facilityId: string }) {
-  const values = keyValues(sensorsOf.value.get(facilityId) ?? [], bands.value.get(facilityId)).slice(0, VALUES_MAX);
+  const values = keyValues(sensorsOf.value.get(facilityId) ?? [], bands.value.get(facilityId)).slice(0, facilities.value.size <= FEW ? VALUES_MAX_OF_FEW : VALUES_MAX);
   return (
     <ul class="key-values" aria-label={t("deviation")}>
       {values.map(({ sensor, value, band, by }) => (

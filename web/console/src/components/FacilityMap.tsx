@@ -2,12 +2,13 @@
 import { addressOf } from "../route";
 import { t } from "../i18n";
 import { lookOf, type Standing } from "../store/standing";
+import { placedNames, type NamePlace } from "./mapNames";
 
 const WIDTH = 640;
 const HEIGHT = 420;
 const MARGIN = 70;
-const SIDE = 130;
 const NAMED_MAX = 24;
+const NAME_LETTERS_MAX = 28;
 
 interface Place {
   x: number;
@@ -34,27 +35,23 @@ export function FacilityMap({ standings }: { standings: readonly Standing[] }) {
   return (
     <svg class="map" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} aria-label={t("map")}>
       <path class="map-grid" d={grid()} />
-      {placed(standings, projection(standings)).map(({ of, at, isAbove }) => (
-        <Mark key={of.facility.id} of={of} at={at} isAbove={isAbove} isNamed={standings.length <= NAMED_MAX || lookOf(of) !== null} />
+      {placed(standings, projection(standings)).map(({ of, at, name }) => (
+        <Mark key={of.facility.id} of={of} at={at} name={name} />
       ))}
     </svg>
   );
 }
 
-const NAME_WIDE = 150;
-const NAME_HIGH = 34;
-
-/** The worst drawn last; the name of one beside a worse one goes above it, so that both can be read. */
+/** The worst drawn last, but named first: the name of one that needs nobody gives way. */
 function placed(standings: readonly Standing[], at: (of: Standing) => Place) {
-  const found: { of: Standing; at: Place; isAbove: boolean }[] = [];
-  for (const of of standings) {
-    const own = at(of);
-    const isAbove = found.some(
-      (one) => !one.isAbove && Math.abs(one.at.x - own.x) < NAME_WIDE && Math.abs(one.at.y - own.y) < NAME_HIGH,
-    );
-    found.push({ of, at: own, isAbove });
-  }
-  return found.reverse();
+  const isNamed = (of: Standing) => standings.length <= NAMED_MAX || lookOf(of) !== null;
+  const marks = standings.map((of) => ({ ...at(of), name: isNamed(of) ? shortName(of) : "", isBold: lookOf(of) !== null }));
+  const names = placedNames(marks, WIDTH, HEIGHT);
+  return standings.map((of, place) => ({ of, at: marks[place] as Place, name: isNamed(of) ? (names[place] ?? null) : null })).reverse();
+}
+
+function shortName({ facility: { name } }: Standing): string {
+  return name.length > NAME_LETTERS_MAX ? `${name.slice(0, NAME_LETTERS_MAX - 1)}…` : name;
 }
 
 function grid(): string {
@@ -73,7 +70,7 @@ const SHAPES: Record<string, string> = {
 
 const LOOKS: Record<string, string> = { unacknowledged: "full", acknowledged: "outline" };
 
-function Mark({ of, at, isAbove, isNamed }: { of: Standing; at: Place; isAbove: boolean; isNamed: boolean }) {
+function Mark({ of, at, name }: { of: Standing; at: Place; name: NamePlace | null }) {
   const look = lookOf(of);
   const total = of.counts.reduce((sum, count) => sum + count, 0);
   return (
@@ -86,9 +83,10 @@ function Mark({ of, at, isAbove, isNamed }: { of: Standing; at: Place; isAbove: 
             {total}
           </text>
         )}
-        {isNamed && (
-          <text class={`map-name ${at.x < SIDE ? "is-left" : at.x > WIDTH - SIDE ? "is-right" : ""}`} y={isAbove ? -18 : 28}>
-            {of.facility.name}
+        {name?.isFar && <path class="map-lead" d={`M0 ${Math.sign(name.dy) * 14}V${name.dy - (name.dy > 0 ? 13 : -5)}`} />}
+        {name !== null && (
+          <text class={`map-name is-${name.anchor}`} x={name.dx} y={name.dy}>
+            {shortName(of)}
           </text>
         )}
       </g>

@@ -5,6 +5,7 @@ import { get, path, Refused } from "../api/http";
 import { ResumingSocket, type Line } from "../api/socket";
 import { PRIORITIES, type AlarmFrame, type AlarmNow, type AlarmWithHistory, type JournalEntry } from "../api/types";
 import { incidentsMayHaveChanged } from "./incidents";
+import { forgetLately, happened, readLately } from "./lately";
 import { names } from "./plant";
 import { keyOf, moved } from "./reducer";
 
@@ -68,6 +69,7 @@ export function forget(): void {
   isKnown.value = false;
   lostAt.value = null;
   present.value = new Map();
+  forgetLately();
 }
 
 export const dropLine = (): void => socket?.drop();
@@ -94,10 +96,12 @@ function take(frame: AlarmFrame): void {
   afterId = frame.after_id;
   isKnown.value = true;
   incidentsMayHaveChanged();
+  void readLately();
   show();
 }
 
 function step(event: JournalEntry): void {
+  happened(event);
   const alarm = moved(held.get(keyOf(event.facility_id, event.alarm_id)), event, names);
   if (alarm === undefined) return;
   if (event.transition === "returned") doubt(alarm); // whether its rule latches is not in the row

@@ -2,6 +2,7 @@
 import { FacilityCard } from "../components/FacilityCard";
 import { FacilityMap } from "../components/FacilityMap";
 import { IncidentStrip } from "../components/IncidentStrip";
+import { Lately } from "../components/Lately";
 import { t } from "../i18n";
 import { isKnown } from "../store/alarms";
 import { standings } from "../store/standing";
@@ -22,6 +23,7 @@ export function Overview() {
           <FacilityCard key={of.facility.id} of={of} />
         ))}
       </section>
+      <Lately />
     </main>
   );
 }
