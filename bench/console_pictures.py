@@ -62,6 +62,8 @@ PICTURES = (
     Picture("console-alarms", ".alarm", "#/alarms"),
     Picture("console-facility", ".sensor-tile", ".card:first-child h3 a"),
     Picture("console-sensor", ".chart canvas", ".card-alarms a[href^='#/sensor/']", ".range button", theme="dark"),
+    Picture("console-handover", ".table", "#/reports/handover"),
+    Picture("console-history", ".happened", "#/history", theme="dark"),
     Picture("console-phone", ".card-alarms a", size=PHONE),
 )
 
