@@ -24,6 +24,7 @@ from web.api import (
     acknowledge,
     alarm_commands,
     alarm_figures,
+    alarm_proposals,
     alarms,
     alerts,
     audit,
@@ -113,6 +114,7 @@ NOUNS: tuple[Noun, ...] = (
     health.noun,
     incidents.noun,
     alarm_figures.noun,
+    alarm_proposals.noun,
     shift_notes.noun,
     reports.noun,
     replays.noun,
@@ -120,6 +122,9 @@ NOUNS: tuple[Noun, ...] = (
 SLOW_BODY_S_MAX = 15
 LARGE_PIECES_MAX = 2
 """Of large answers, that are made at the same time, each for another caller."""
+PROPOSALS_WAITING_MAX = 10
+"""Of one caller, for their turn at an alarm."""
+PROPOSALS_WAIT_S_MAX = 20.0
 RETRY_AFTER_S = "2"
 EXPORTS_FOLDER = "exports"
 
@@ -208,6 +213,7 @@ def _services(settings: Settings, feed: LiveFeed, clock: Clock, passwords: Passw
             clock,
             settings.exports_mb_max * 10**6,
         ),
+        proposing=Turns(1, 1, waiting_each_max=PROPOSALS_WAITING_MAX, wait_s_max=PROPOSALS_WAIT_S_MAX),
         turns=Turns(1, min(LARGE_PIECES_MAX, settings.database_connections_max // 2), waiting_each_max=10_000),
     )
 

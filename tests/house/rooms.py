@@ -22,14 +22,15 @@ ROOMS: Final[dict[str, str]] = {
         " engine.processes leaves"
     ),
     "web.api": (
-        "web.exposition web.serving web.figures web.contract web.live web.engine_report web.auth web.history"
-        " web.exports web.edge web.wire engine.notify engine.replay engine.exports leaves native"
+        "web.exposition web.serving web.proposals web.figures web.contract web.live web.engine_report web.auth"
+        " web.history web.exports web.edge web.wire engine.notify engine.replay engine.exports leaves native"
     ),
     "web.exposition": "web.live web.edge leaves",
     "web.serving": (
         "web.contract web.live web.engine_report web.preparation web.auth web.exports web.edge web.database web.wire"
         " leaves"
     ),
+    "web.proposals": "web.figures web.contract web.wire native",
     "web.figures": "web.contract web.wire",
     "web.contract": "web.auth web.wire leaves native",
     "web.live": "web.auth web.edge web.database web.wire leaves",

@@ -233,6 +233,7 @@ ADDITIVE = {
     "GET /incidents/{incident_id}",
     "GET /alarm-counts",
     "GET /alarm-figures",
+    "GET /alarm-proposals",
     "GET /shift-notes",
     "POST /shift-notes/{facility_id}",
     "GET /reports/monthly",

@@ -28,6 +28,7 @@ from tests.house.here import shipped
 from tests.times_table import BAD, OUT_OF_RANGE, READ
 from tests.unit.test_bad_input_entities import KINDS, body
 from web.api.alarm_figures import FiguresQuery
+from web.api.alarm_proposals import ProposalsQuery
 from web.api.alarms import JournalQuery
 from web.api.histories import RecordsQuery
 from web.api.incidents import IncidentsQuery
@@ -58,6 +59,7 @@ WITH_RANGES: dict[str, type[BaseModel]] = {
     "/journal": JournalQuery,
     "/incidents": IncidentsQuery,
     "/alarm-figures": FiguresQuery,
+    "/alarm-proposals": ProposalsQuery,
     "/shift-notes": NotesQuery,
     "/reports/handover": HandoverQuery,
 }

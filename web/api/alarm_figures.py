@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -66,12 +67,12 @@ async def read_figures(call: Call, query: FiguresQuery) -> AlarmFigures:
     return AlarmFigures(figures=found)
 
 
-def checked_range(start: datetime, end: datetime) -> Range:
+def checked_range(start: datetime, end: datetime, longest: timedelta = RANGE_MAX) -> Range:
     """NotUsable when it is none, or too long."""
     if end < start:
         raise NotUsable.of("query", "end_date", "is before start_date")
-    if end - start > RANGE_MAX:
-        raise NotUsable.of("query", "start_date", f"is more than {RANGE_MAX.days} days before end_date")
+    if end - start > longest:
+        raise NotUsable.of("query", "start_date", f"is more than {longest.days} days before end_date")
     return Range(start, end)
 
 
@@ -98,14 +99,18 @@ async def read_lives(call: Call, facility_ids: list[str], within: Range) -> list
 
 async def _named(call: Call, figures: Figures) -> Figures:
     """With the sensors of its alarms."""
-    about = [*figures.offenders, *figures.stale]
+    offenders, stale = figures.offenders, figures.stale
+    found = await named(call, [*offenders, *stale])
+    return figures.model_copy(update={"offenders": found[: len(offenders)], "stale": found[len(offenders) :]})
+
+
+async def named(call: Call, about: Sequence[Offender]) -> list[Offender]:
+    """With their sensors."""
     rows = await call.database.rows(NAME_ALARMS, [one.facility_id for one in about], [one.alarm_id for one in about])
     known: dict[tuple[str, str], Any] = {(row["facility_id"], row["alarm_key"]): row for row in rows}
 
-    def named(one: Offender) -> Offender:
+    def with_sensor(one: Offender) -> Offender:
         row = known.get((one.facility_id, one.alarm_id))
         return one if row is None else one.model_copy(update={"sensor_id": row["id"], "sensor_name": row["name"]})
 
-    return figures.model_copy(
-        update={"offenders": [named(one) for one in figures.offenders], "stale": [named(one) for one in figures.stale]}
-    )
+    return [with_sensor(one) for one in about]

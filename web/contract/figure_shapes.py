@@ -72,6 +72,15 @@ class FiguresOfDay(BaseModel):
     stale: int = Field(description="different ones that stood for more than 24 hours at some moment of it")
 
 
+class Load(BaseModel):
+    """What an alarm is to people."""
+
+    activations: int
+    is_chattering: bool
+    fleeting: int
+    standing_s: float = Field(description="how long it stood in the range, all together")
+
+
 class Offender(BaseModel):
     """An alarm and its part of the load."""
 

@@ -9,7 +9,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from math import ceil
 from typing import Final
 
-from web.contract.figure_shapes import AlarmTally, Figures, FiguresOfDay, Flood, Measure, Offender, Rolling, Spread
+from web.contract.figure_shapes import (
+    AlarmTally,
+    Figures,
+    FiguresOfDay,
+    Flood,
+    Load,
+    Measure,
+    Offender,
+    Rolling,
+    Spread,
+)
 from web.figures.floods import BEGINS_ABOVE, WINDOW, Seen, floods_of, most_at_once
 from web.figures.lives import LOOK_BACK, Life, Standing
 from web.wire.alarms import Priority
@@ -24,6 +34,8 @@ SHARES_OF_MIN: Final = 100
 OFFENDERS_MAX: Final = 10
 FLOODS_MAX: Final = 20
 ACCEPTABLE_IN_WINDOW: Final = 1.0
+ONE_ALARM_A_DAY: Final = 1.0
+"""The ten most frequent have at most a twentieth of about 150 a day, so that each has less than this."""
 _DAY = timedelta(days=1)
 
 
@@ -96,13 +108,35 @@ def figures_of(lives: Iterable[Life], within: Range, window: Rolling | None = No
         end=within.end,
         tally=tally,
         measures=_measures(alarms, heard, floods, days, within),
-        acknowledged_after=_spread([seconds for alarm in alarms for seconds in alarm.acknowledged_after()]),
-        stood=_spread([seconds for alarm in alarms for seconds in alarm.stood()]),
+        acknowledged_after=spread([seconds for alarm in alarms for seconds in alarm.acknowledged_after()]),
+        stood=spread([seconds for alarm in alarms for seconds in alarm.stood()]),
         floods=_floods(floods, within),
         offenders=[_offender(alarm, tally.activations) for alarm in worst(alarms)[:OFFENDERS_MAX] if alarm.told],
         stale=[_offender(alarm, tally.activations) for alarm in standing[:OFFENDERS_MAX]],
         days=days,
     )
+
+
+def bad_actors(lives: Iterable[Life], within: Range) -> list[Offender]:
+    """Alarms that are not at their own target, who was heard most often first. Nothing is known here of their sensors.
+
+    What was told once or twice is nobody's nuisance, however short it was.
+    """
+    alarms = [_OfAlarm(life, within) for life in lives]
+    activations = sum(len(alarm.told) for alarm in alarms)
+    often = [alarm for alarm in worst(alarms) if len(alarm.told) >= CHATTERS_AT]
+    return [_offender(alarm, activations) for alarm in often if not meets_target(_load(alarm), within)]
+
+
+def load_of(life: Life, within: Range) -> Load:
+    """Of one alarm."""
+    return _load(_OfAlarm(life, within))
+
+
+def meets_target(load: Load, within: Range, true_events: int = 0) -> bool:
+    """No chattering, nothing fleeting, and at most one a day beside those that are true."""
+    many = max(1.0, ONE_ALARM_A_DAY * ((within.end - within.start) / _DAY))
+    return not load.is_chattering and not load.fleeting and load.activations - true_events <= many
 
 
 def worst(alarms: Iterable[_OfAlarm]) -> list[_OfAlarm]:
@@ -180,7 +214,7 @@ def _measures(
     ]
 
 
-def _spread(seconds: list[float]) -> Spread:
+def spread(seconds: list[float]) -> Spread:
     """By nearest rank, so that each is one that was."""
     if not seconds:
         return Spread(n=0, p50_s=None, p90_s=None, max_s=None)
@@ -216,8 +250,17 @@ def _dates(since: datetime, until: datetime) -> list[date]:
     return [first + place * _DAY for place in range((last - first).days + 1)]
 
 
+def _load(alarm: _OfAlarm) -> Load:
+    return Load(
+        activations=len(alarm.told),
+        is_chattering=alarm.is_chattering,
+        fleeting=alarm.fleeting,
+        standing_s=alarm.standing.total_seconds(),
+    )
+
+
 def _offender(alarm: _OfAlarm, activations: int) -> Offender:
-    life = alarm.life
+    life, load = alarm.life, _load(alarm)
     return Offender(
         facility_id=life.facility_id,
         alarm_id=life.alarm_id,
@@ -225,11 +268,8 @@ def _offender(alarm: _OfAlarm, activations: int) -> Offender:
         sensor_name=None,
         rule=life.alarm_id.rpartition(":")[2],
         priority=_priority(life),
-        activations=len(alarm.told),
-        share=len(alarm.told) / activations if activations else 0.0,
-        is_chattering=alarm.is_chattering,
-        fleeting=alarm.fleeting,
-        standing_s=alarm.standing.total_seconds(),
+        share=load.activations / activations if activations else 0.0,
+        **load.model_dump(),
     )
 
 

@@ -49,4 +49,5 @@ class Services:
     rates: RateLimits
     tickets: Tickets
     exports: Exports
+    proposing: Turns
     turns: Turns

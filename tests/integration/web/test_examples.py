@@ -18,6 +18,7 @@ from websockets.asyncio.client import connect
 from engine.replay.documents import kept_document, wanted_document
 from engine.replay.values import Basis, Difference, FacilityResult, Figures, Period
 from tests.integration.web.harness import ADMIN_EMAIL, ADMIN_PASSWORD, Web, bearer, web_server
+from tests.integration.web.planted import planted
 from tests.unit.contract_table import ROWS, WEBSOCKETS
 from web.contract.openapi import EXAMPLES
 
@@ -119,6 +120,18 @@ STRICTER = {"rules": [{"rule": "high", "limit": 24, "priority": "high", "source"
 RANGE = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "freq": "15S", "aggregation": "mean"}
 PART = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "order": "asc", "limit": 2}
 HANDOVER = {"start_date": "2026-11-22", "end_date": "2026-11-22"}
+PROPOSALS: tuple[str, Example, Example, None] = (
+    "GET /alarm-proposals",
+    {},
+    {
+        "facility_id": [FACILITY],
+        "start_date": "2026-01-01 10:15",
+        "end_date": "2026-01-01 11:15",
+        "skip": 0,
+        "limit": 1,
+    },
+    None,
+)
 # In this order, by the first Admin: route, path, query, body.
 REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("POST /users", {}, {}, NEW_USER),
@@ -305,6 +318,8 @@ async def record(web: Web) -> dict[str, Example]:
     key = found["POST /api-keys"]["answer"]
     key["key"] = f"gik_{key['public_id']}_…"  # all of it would make secret scanners ring wherever this source lies
     admin = await web.admin()  # a refusal for too many failed sign-ins is among those that follow
+    await planted(web, "PT-7", facility_id=FACILITY)
+    found |= await answers(web, [PROPOSALS], admin)
     found |= await refusals(web)
     return found | await answers(web, LAST_REQUESTS, admin)
 
