@@ -261,7 +261,9 @@ impl Sensor {
         if self.status == Status::Inactive {
             self.forget_excursions(at_us);
         } else if let Some(value) = judged.value {
-            self.score(at_us, value, judged);
+            if S::SCORED {
+                self.score(at_us, value, judged);
+            }
             if judged.is_beyond() || self.alarms.has_limits() {
                 self.step_limits(at_us, value, judged, around, sink);
             }

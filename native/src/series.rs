@@ -158,6 +158,33 @@ impl Sink for Scores {
     }
 }
 
+/// What is told where nobody asks for detectors, with its row.
+#[derive(Debug, Default)]
+struct Unscored {
+    rows: usize,
+    events: Vec<(usize, Event)>,
+}
+
+impl Sink for Unscored {
+    const WANTED: bool = true;
+    const SCORED: bool = false;
+
+    fn sensors(&mut self, _: impl FnOnce() -> Vec<Option<i32>>) {}
+
+    #[inline]
+    fn stored(&mut self, _: &StoredRow<'_>, _: bool) {
+        self.rows += 1;
+    }
+
+    fn unknown(&mut self, _: &str, _: i64, _: Datum<'_>) {}
+
+    fn event(&mut self, event: Event) {
+        if !event.late {
+            self.events.push((self.rows, event));
+        }
+    }
+}
+
 /// A facility's sensors by number, 0 to k - 1. Series may be given in pieces: the state stays.
 #[derive(Debug, Clone)]
 pub struct Twin {
@@ -228,6 +255,26 @@ impl Twin {
             }
         }
         Ok(scores)
+    }
+
+    /// What rules tell that need no detector, in a fraction of the time. A twin is for this or for `score`, not for both.
+    pub fn unscored(
+        &mut self,
+        places: &[i32],
+        at_us: &[i64],
+        values: &[f64],
+    ) -> Result<Vec<(usize, Event)>, PayloadError> {
+        self.check(Some(places), at_us, values)?;
+        let mut told = Unscored::default();
+        for ((place, at_us), value) in places.iter().zip(at_us).zip(values) {
+            let around =
+                Surroundings { facility: PLACE, settings: &self.core.settings, received_at_us: *at_us, listened_us: 0 };
+            match usize::try_from(*place).ok().and_then(|place| self.core.sensors.get_mut(place)) {
+                Some(sensor) => sensor.reading(*at_us, Datum::Bits(value.to_bits()), &around, &mut told),
+                None => told.rows += 1,
+            }
+        }
+        Ok(told.events)
     }
 
     fn check(&self, places: Option<&[i32]>, at_us: &[i64], values: &[f64]) -> Result<(), PayloadError> {

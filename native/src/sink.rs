@@ -21,6 +21,8 @@ pub struct StoredRow<'a> {
 
 pub trait Sink {
     const WANTED: bool;
+    /// Whether detectors look at the readings. Where they do not, they learn nothing either.
+    const SCORED: bool = true;
     /// For each sensor of the batch that begins its number, if it is known.
     fn sensors(&mut self, numbers: impl FnOnce() -> Vec<Option<i32>>);
     /// What the detector says of the reading that is stored next; only of one in order.

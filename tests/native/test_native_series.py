@@ -77,6 +77,10 @@ def told(event: CoreEvent) -> tuple[object, ...]:
     return event.alarm_key, event.transition, event.event_time_us, event.score, event.explanation_json
 
 
+def moved(event: CoreEvent) -> tuple[object, ...]:
+    return event.alarm_key, event.transition, event.event_time_us, event.value, event.limit
+
+
 def same_bits(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.array_equal(one.view(np.int32), other.view(np.int32)))
 
@@ -105,6 +109,8 @@ def test_rules_that_are_set_tell_as_they_do_live() -> None:
         twin = SeriesScorer(intervals, types=kinds, rules_json=spelled).score(*columns)
         found = [told(event) for _, event in twin.events]
         assert found == [told(event) for event in events if not event.late]
+        unscored = SeriesScorer(intervals, types=kinds, rules_json=spelled).unscored(*columns)
+        assert [(row, moved(event)) for row, event in unscored] == [(row, moved(event)) for row, event in twin.events]
     assert sum(event.rule == "high" for _, event in twin.events) > 10
     assert not any(event.rule == "anomaly" for _, event in twin.events)
     usual = SeriesScorer(intervals, types=kinds).score(*columns)

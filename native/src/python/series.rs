@@ -10,6 +10,7 @@ use pyo3::types::{PyList, PyTuple};
 use super::alarms::CoreEvent;
 use super::errors::{guarded, locked, Failure};
 use crate::detector::{Reason, VIEWS, VIEW_NAMES};
+use crate::journal::Event;
 use crate::series::{Member, Scores, Twin};
 
 #[pyclass(frozen, get_all, module = "native._native")]
@@ -30,11 +31,15 @@ pub struct SeriesScores {
     silent: Vec<(usize, usize)>,
 }
 
+fn as_list(py: Python<'_>, events: Vec<(usize, Event)>) -> PyResult<Py<PyList>> {
+    let events = events.into_iter().map(|(row, event)| Ok((row, Py::new(py, CoreEvent::from(event))?)));
+    Ok(PyList::new(py, events.collect::<PyResult<Vec<_>>>()?)?.unbind())
+}
+
 impl SeriesScores {
     fn of(py: Python<'_>, scores: Scores) -> PyResult<Self> {
         let rows = scores.score.len();
-        let events = scores.events.into_iter().map(|(row, event)| Ok((row, Py::new(py, CoreEvent::from(event))?)));
-        let events = PyList::new(py, events.collect::<PyResult<Vec<_>>>()?)?.unbind();
+        let events = as_list(py, scores.events)?;
         let contributors = scores
             .contributors
             .into_iter()
@@ -93,6 +98,17 @@ impl SeriesScorer {
         let (sensor, at_us, values) = (sensor.as_slice()?, at_us.as_slice()?, values.as_slice()?);
         let scores = guarded(py, || Ok(locked(&self.twin)?.score(Some(sensor), at_us, values)?))?;
         SeriesScores::of(py, scores)
+    }
+
+    fn unscored(
+        &self,
+        py: Python<'_>,
+        sensor: PyReadonlyArray1<'_, i32>,
+        at_us: PyReadonlyArray1<'_, i64>,
+        values: PyReadonlyArray1<'_, f64>,
+    ) -> PyResult<Py<PyList>> {
+        let (sensor, at_us, values) = (sensor.as_slice()?, at_us.as_slice()?, values.as_slice()?);
+        as_list(py, guarded(py, || Ok(locked(&self.twin)?.unscored(sensor, at_us, values)?))?)
     }
 }
 
