@@ -126,7 +126,7 @@ def questions(sensor_no: int, user_id: int) -> list[Question]:
             grid.name,
             f"/sensor-records/{SENSOR}",
             grid.parameters(END),
-            [(READ_CELLS, [sensor_no, END - grid.length, END, grid.step, 1.0, timedelta(seconds=1)])],
+            [(READ_CELLS[False], [sensor_no, END - grid.length, END, grid.step, 1.0, timedelta(seconds=1)])],
             grid.goal_ms,
             grid.times,
         )

@@ -135,7 +135,8 @@ def _asked(sensor: Any, query: RecordsQuery, start_us: int, end_us: int) -> Aske
         raise NotUsable.of(
             "query", "freq", f"makes {window.cells_max} cells of {step_s} s; at most {CELLS_MAX} are given"
         )
-    return Asked(sensor["sensor_no"], sensor["facility_id"], window, unit_s * US_PER_S)
+    counts_good = "good_fraction" in (query.counts or ())
+    return Asked(sensor["sensor_no"], sensor["facility_id"], window, unit_s * US_PER_S, counts_good)
 
 
 def _step(query: RecordsQuery, range_us: int, expected_interval_s: int) -> tuple[int, int]:
