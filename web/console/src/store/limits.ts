@@ -37,7 +37,11 @@ export function deviation(value: number, { low, high }: Band): number | null {
 }
 
 export function latestNumber(sensor: Sensor): number | null {
-  const text = sensor.latest?.data.trim();
+  return numberOf(sensor.latest?.data);
+}
+
+export function numberOf(data: string | undefined): number | null {
+  const text = data?.trim();
   const value = text ? Number(text) : NaN;
   return Number.isFinite(value) ? value : null;
 }

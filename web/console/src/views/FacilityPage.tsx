@@ -10,6 +10,7 @@ import { t } from "../i18n";
 import { typeName } from "../i18n/types";
 import { sensorLabel } from "../labels";
 import { addressOf } from "../route";
+import { Schematic } from "../schematic/Schematic";
 import { present } from "../store/alarms";
 import { bands, deviation, wantBands } from "../store/limits";
 import { useLive } from "../store/live";
@@ -46,6 +47,7 @@ export function FacilityPage({ id }: { id: string }) {
           ))}
         </section>
       )}
+      <Schematic facility={facility} sensors={sensors} live={live.value} worst={worst} bands={bands.value.get(id)} />
       <section class="sensors" aria-label={t("sensors")}>
         {sensors.map((sensor) => (
           <SensorTile key={sensor.id} sensor={sensor} frame={live.value.get(sensor.id)} alarm={worst.get(sensor.id)} />
