@@ -104,7 +104,7 @@ function timesOf(_: uPlot, seconds: number[], _axis: number, _space: number, ste
 function range(low: number | null, high: number | null, marks: Marks): [number, number] {
   if (low === null || high === null) return [0, 1];
   const near = Math.max(high - low, Math.abs(high) * 0.05, 0.01);
-  const beside = marks.limits.map((limit) => limit.at).filter((at) => at > low - near && at < high + near);
+  const beside = [...marks.limits, ...marks.proposed].map((limit) => limit.at).filter((at) => at > low - near && at < high + near);
   const [from, to] = [Math.min(low, ...beside), Math.max(high, ...beside)];
   const room = Math.max((to - from) * 0.08, near * 0.05);
   return [from - room, to + room];

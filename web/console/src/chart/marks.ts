@@ -23,6 +23,7 @@ export interface Limit {
 
 export interface Marks {
   limits: Limit[];
+  proposed: Limit[];
   spans: Span[];
   expected: Expected[];
 }

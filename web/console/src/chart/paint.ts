@@ -1,7 +1,7 @@
 // Marks on the canvas, in the page's colours.
 import type uPlot from "uplot";
 import type { Line } from "./readings";
-import type { Marks } from "./marks";
+import type { Limit, Marks } from "./marks";
 
 export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
@@ -33,14 +33,17 @@ export function paintBehind(plot: uPlot, marks: Marks, line: Line): void {
   ctx.restore();
 }
 
+/** The limits that hold, dashed; those that somebody is about to set, in the colour of what is chosen. */
 export function paintLimits(plot: uPlot, marks: Marks, named: (rule: string) => string): void {
   const { ctx, bbox } = plot;
+  const isSame = (limit: Limit) => marks.limits.some(({ rule, at }) => rule === limit.rule && at === limit.at);
+  const proposed = marks.proposed.filter((limit) => !isSame(limit));
   ctx.save();
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
   ctx.textAlign = "left";
   ctx.textBaseline = "bottom";
   ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
-  for (const { rule, at, priority } of marks.limits) {
+  for (const { rule, at, priority } of [...marks.limits, ...proposed.map((limit) => ({ ...limit, priority: "accent" }))]) {
     const top = plot.valToPos(at, "y", true);
     if (top < bbox.top || top > bbox.top + bbox.height) continue;
     ctx.strokeStyle = ctx.fillStyle = colour(priority);

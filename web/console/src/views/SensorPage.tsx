@@ -3,7 +3,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { get, path } from "../api/http";
 import type { Journal, JournalEntry, Sensor, SensorRules } from "../api/types";
 import { Chart } from "../chart/Chart";
-import { limitsOf, spansOf } from "../chart/marks";
+import { limitsOf, spansOf, type Limit } from "../chart/marks";
 import { between, moved, zoomed, type Range } from "../chart/range";
 import { useLine } from "../chart/useLine";
 import { AlarmRowView } from "../components/AlarmRowView";
@@ -11,9 +11,11 @@ import { askFor } from "../components/CommandDialog";
 import { Explained } from "../components/Explained";
 import { RangeControls } from "../components/RangeControls";
 import { Age } from "../components/Time";
+import { DetectionSection } from "../detection/DetectionSection";
 import { t } from "../i18n";
 import { sensorLabel } from "../labels";
 import { addressOf } from "../route";
+import { RulesSection } from "../rules/RulesSection";
 import { present } from "../store/alarms";
 import { now } from "../store/clock";
 import { bandOf } from "../store/limits";
@@ -23,28 +25,31 @@ import { keyOf } from "../store/reducer";
 const HOUR_MS = 3_600_000;
 const TOLD_MAX = 30;
 const JOURNAL_ROWS = 500;
+const NO_RULES: SensorRules["in_force"] = [];
 
 export function SensorPage({ id }: { id: string }) {
   const sensor = sensors.value.get(id);
   if (sensor === undefined) return <p class="empty">{t(sensors.value.size === 0 ? "loading" : "notFound")}</p>;
-  return <Found sensor={sensor} />;
+  return <Found key={sensor.id} sensor={sensor} />;
 }
 
 function Found({ sensor }: { sensor: Sensor }) {
   const [range, setRange] = useState<Range>({ spanMs: HOUR_MS, endMs: null });
   const { line, newest, isLoading } = useLine(sensor, range);
   const alarms = [...present.value.values()].filter((alarm) => alarm.sensor_id === sensor.id);
-  const { rules, journal } = useStory(sensor.id, range, alarms.map((alarm) => alarm.last_event_id).join());
+  const { rules, setRules, journal } = useStory(sensor.id, range, alarms.map((alarm) => alarm.last_event_id).join());
   useChartKeys(range, setRange);
   const toMs = range.endMs ?? now.value;
-  const marks = useMemo(() => ({ limits: limitsOf(rules), ...spansOf(journal, toMs / 1000) }), [rules, journal, toMs]);
+  const inForce = rules?.in_force ?? NO_RULES;
+  const [proposed, propose] = useState<Limit[]>([]);
+  const marks = useMemo(() => ({ limits: limitsOf(inForce), proposed, ...spansOf(journal, toMs / 1000) }), [inForce, proposed, journal, toMs]);
   return (
     <main class="sensor-page">
       <header class="page-head">
         <a href={addressOf({ page: "facility", id: sensor.facility_id })}>{facilities.value.get(sensor.facility_id)?.name}</a>
         <h1>{sensorLabel(sensor)}</h1>
         <p>{sensor.name}</p>
-        <Value data={newest?.data ?? sensor.latest?.data} at={newest?.tracked_at ?? sensor.latest?.tracked_at} unit={bandOf(rules).unit} />
+        <Value data={newest?.data ?? sensor.latest?.data} at={newest?.tracked_at ?? sensor.latest?.tracked_at} unit={bandOf(inForce).unit} />
       </header>
       <section class="chart-frame" aria-busy={isLoading}>
         <RangeControls range={range} change={setRange} />
@@ -66,11 +71,13 @@ function Found({ sensor }: { sensor: Sensor }) {
           ))}
         </section>
       )}
+      {rules !== null && <RulesSection rules={rules} line={line} held={setRules} propose={propose} />}
+      <DetectionSection sensorId={sensor.id} journal={journal} />
       <section class="story" aria-label={t("whatHappened")}>
         <h2>{t("whatHappened")}</h2>
         <ul>
           {journal.slice(0, TOLD_MAX).map((event) => (
-            <Explained key={event.id} event={event} rule={rules.find((rule) => rule.rule === event.rule)} />
+            <Explained key={event.id} event={event} rule={inForce.find((rule) => rule.rule === event.rule)} />
           ))}
         </ul>
       </section>
@@ -88,11 +95,11 @@ function Value({ data, at, unit }: { data: string | undefined; at: string | unde
 
 /** Rules and journal of what is shown; anew when one of the alarms has moved. */
 function useStory(sensorId: string, range: Range, moves: string) {
-  const [rules, setRules] = useState<SensorRules["in_force"]>([]);
+  const [rules, setRules] = useState<SensorRules | null>(null);
   const [journal, setJournal] = useState<JournalEntry[]>([]);
   useEffect(() => {
     void get<SensorRules>(path("rules", "sensor", sensorId))
-      .then((found) => setRules(found.in_force))
+      .then(setRules)
       .catch(() => undefined); // away: the bar says so
   }, [sensorId]);
   useEffect(() => {
@@ -104,7 +111,7 @@ function useStory(sensorId: string, range: Range, moves: string) {
       .catch(() => undefined); // away, or asked anew
     return () => asking.abort();
   }, [sensorId, range.endMs, moves]);
-  return { rules, journal };
+  return { rules, setRules, journal };
 }
 
 function useChartKeys(range: Range, change: (range: Range) => void): void {
