@@ -47,8 +47,10 @@ async def console(web: Web, **options: Any) -> AsyncIterator[Any]:
 
 
 def is_complaint(line: Any) -> bool:
-    """Not the 503 of /readyz, since there is no engine here, nor what the browser says of a line that we cut."""
-    passing = ("503", "ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION_REFUSED")
+    """Not the 503 of /readyz, since there is no engine here, nor what the browser says of a line that we cut, or of
+    what the server refuses.
+    """
+    passing = ("503", "422", "ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION_REFUSED")
     return line.type in {"error", "warning"} and not any(word in line.text for word in passing)
 
 
