@@ -90,14 +90,14 @@ async def demo() -> AsyncIterator[tuple[str, str]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def open_console(browser: Browser, url: str, password: str, picture: Picture) -> Page:
+async def open_console(browser: Browser, url: str, password: str, picture: Picture, user: str = USER) -> Page:
     width, height = picture.size
     page = await browser.new_page(
         viewport={"width": width, "height": height}, color_scheme=picture.theme, locale="en", timezone_id="UTC"
     )
     await page.goto(f"{url}/console")
     await page.locator("input[type=password]").fill(password)
-    await page.locator("form input:not([type=password]):not([type=checkbox])").first.fill(USER)
+    await page.locator("form input:not([type=password]):not([type=checkbox])").first.fill(user)
     await page.keyboard.press("Enter")
     await page.wait_for_selector(".overview")
     return page
