@@ -8,10 +8,6 @@ export function useFolding(own: RefObject<HTMLDetailsElement | null>): void {
       if (own.current !== null && !own.current.contains(event.target as Node)) own.current.open = false;
     };
     window.addEventListener("pointerdown", listen);
-    window.addEventListener("focusin", listen);
-    return () => {
-      window.removeEventListener("pointerdown", listen);
-      window.removeEventListener("focusin", listen);
-    };
+    return () => window.removeEventListener("pointerdown", listen);
   }, []);
 }
