@@ -69,7 +69,7 @@ async def test_a_facility_is_drawn_by_places_and_leads_to_what_is_wrong(database
             await sign_in(page)
             await page.evaluate("location.hash = '#/facility/f'")
             await page.locator(".station .place-icon.has-critical").wait_for()
-            places = await page.locator(".station h3").all_inner_texts()
+            places = await page.locator(".station h2").all_inner_texts()
             assert places == ["Compression", "Line", "Area"], "in the direction of the flow, what is around it last"
             await page.locator(".station .tap.priority-critical").click()
             await page.wait_for_selector(".sensor-page")

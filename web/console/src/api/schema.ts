@@ -55,6 +55,24 @@ export interface components {
             out_of_service: number;
         };
         /**
+         * AlarmDifferences
+         * @description Beginnings of alarms that are alike on both sides or are not; `changed`: at the same moment, of other content.
+         */
+        AlarmDifferences: {
+            /** Same */
+            same: number;
+            /** Added */
+            added: number;
+            /** Removed */
+            removed: number;
+            /** Earlier */
+            earlier: number;
+            /** Later */
+            later: number;
+            /** Changed */
+            changed: number;
+        };
+        /**
          * AlarmFigures
          * @description One for each window that was asked for, the shortest first.
          */
@@ -164,6 +182,98 @@ export interface components {
             limit: number | null;
             /** Last Event Id */
             last_event_id: number;
+        };
+        /**
+         * AlarmProposal
+         * @description What would bring one alarm to its target, lived again over its sensor's stored readings.
+         *
+         *     outcome       `proposed`, or why nothing is
+         *     in_journal    as people were told, by the journal
+         *     before        as today's rules tell it of the stored readings; null where it was not lived again
+         *     after         the same with what is proposed
+         *     meets_target  no chattering, nothing fleeting, at most one a day beside the true ones; false: it is only better
+         *     true_events   how many of `before` are true: by a verdict, or because they stood long
+         *     delay         how much later each of these is told
+         *     untold_count  excursions that nobody is told of any more, none of them true; `untold` are the longest of them
+         *     rules         what to PUT to /rules/sensor/{sensor_id}
+         */
+        AlarmProposal: {
+            /** Facility Id */
+            facility_id: string;
+            /** Alarm Id */
+            alarm_id: string;
+            /** Sensor Id */
+            sensor_id: string | null;
+            /** Sensor Name */
+            sensor_name: string | null;
+            /** Rule */
+            rule: string;
+            /**
+             * Priority
+             * @enum {string}
+             */
+            priority: "critical" | "high" | "medium" | "low";
+            /**
+             * Outcome
+             * @enum {string}
+             */
+            outcome: "proposed" | "at_target" | "all_true" | "nothing_helps" | "instrument" | "several" | "not_reproduced" | "too_many_readings" | "gone";
+            in_journal: components["schemas"]["Load"];
+            /** @default null */
+            now: components["schemas"]["Tuning"] | null;
+            /** @default null */
+            proposed: components["schemas"]["Tuning"] | null;
+            /** @default null */
+            before: components["schemas"]["Load"] | null;
+            /** @default null */
+            after: components["schemas"]["Load"] | null;
+            /**
+             * Meets Target
+             * @default null
+             */
+            meets_target: boolean | null;
+            /**
+             * True Events
+             * @default null
+             */
+            true_events: number | null;
+            /** @default null */
+            delay: components["schemas"]["Spread"] | null;
+            /**
+             * Untold Count
+             * @default null
+             */
+            untold_count: number | null;
+            /**
+             * Untold
+             * @default []
+             */
+            untold: components["schemas"]["Untold"][];
+            /** @default null */
+            rules: components["schemas"]["RuleSettings"] | null;
+        };
+        /**
+         * AlarmProposals
+         * @description Of a range by event time, both ends within; who was heard most often first.
+         */
+        AlarmProposals: {
+            /**
+             * Start
+             * @description UTC without suffix
+             */
+            start: string;
+            /**
+             * End
+             * @description UTC without suffix
+             */
+            end: string;
+            /**
+             * Bad Actors
+             * @description how many alarms there are that chatter, are fleeting, or are told too often
+             */
+            bad_actors: number;
+            /** Proposals */
+            proposals: components["schemas"]["AlarmProposal"][];
         };
         /**
          * AlarmTally
@@ -687,7 +797,8 @@ export interface components {
         };
         /**
          * Explanation
-         * @description What is known depends on the rule: a limit has `limit`, an anomaly `score` to `views`, a facility `contributors`.
+         * @description What is known depends on the rule: a limit has `limit`, an anomaly `score` to `views`, a facility `contributors`,
+         *     an alarm of several sensors `group`, which no other has.
          *
          *     band    what is usual, from and to
          *     since   the first reading of those that are unusual
@@ -723,6 +834,8 @@ export interface components {
             views: components["schemas"]["ViewSays"][];
             /** Contributors */
             contributors: components["schemas"]["Contributor"][];
+            /** @default null */
+            group: components["schemas"]["GroupSays"] | null;
         };
         /**
          * ExportJob
@@ -993,6 +1106,13 @@ export interface components {
             /** Activations */
             activations: number;
         };
+        /** FrequentAlarm */
+        FrequentAlarm: {
+            /** Alarm Id */
+            alarm_id: string;
+            /** Alarms */
+            alarms: number;
+        };
         /** Grid */
         Grid: {
             /** Records */
@@ -1131,12 +1251,84 @@ export interface components {
              */
             response: string | null;
         };
+        /**
+         * GroupFirst
+         * @description The member that was the first since all were normal, and its rule.
+         */
+        GroupFirst: {
+            /** Sensor Id */
+            sensor_id: string;
+            /** Rule */
+            rule: string;
+        };
+        /**
+         * GroupMember
+         * @description A sensor that a group asks. `out`: it cannot be relied upon or is kept back, and `why` says how; a vote counts it
+         *     as its `degraded` says, and never as a no. `heard`: of a group that takes no vote.
+         */
+        GroupMember: {
+            /** Sensor Id */
+            sensor_id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "voting" | "not_voting" | "heard" | "out";
+            /** Why */
+            why: string | null;
+        };
+        /**
+         * GroupSays
+         * @description How a group stood when this was told. `need` of the `of` members that were not out had to agree.
+         */
+        GroupSays: {
+            /** Name */
+            name: string;
+            /**
+             * Members
+             * @description in the order in which they are set; empty in rows of older cores
+             */
+            members: components["schemas"]["GroupMember"][];
+            /**
+             * Need
+             * @description of a vote, as the next two
+             */
+            need: number | null;
+            /** Of */
+            of: number | null;
+            /** Votes */
+            votes: number | null;
+            /** @description of first_out */
+            first: components["schemas"]["GroupFirst"] | null;
+        };
         /** GroupSettings */
         GroupSettings: {
             /** Groups */
             groups?: components["schemas"]["NumberedGroup"][];
             /** Rests */
             rests?: components["schemas"]["Rest"][];
+        };
+        /**
+         * GroupsThen
+         * @description All groups of the facility as one version had them.
+         */
+        GroupsThen: {
+            /** Version */
+            version: number;
+            /**
+             * Valid From
+             * @description UTC without suffix
+             */
+            valid_from: string;
+            /** Valid To */
+            valid_to: string | null;
+            /** Set By */
+            set_by: string;
+            /** Set By Name */
+            set_by_name: string;
+            /** Reason */
+            reason: string | null;
+            settings: components["schemas"]["GroupSettings"];
         };
         /**
          * GroupsVersion
@@ -1404,6 +1596,23 @@ export interface components {
              * @enum {string}
              */
             permission_type: "View" | "Edit";
+        };
+        /**
+         * Load
+         * @description What an alarm is to people.
+         */
+        Load: {
+            /** Activations */
+            activations: number;
+            /** Is Chattering */
+            is_chattering: boolean;
+            /** Fleeting */
+            fleeting: number;
+            /**
+             * Standing S
+             * @description how long it stood in the range, all together
+             */
+            standing_s: number;
         };
         /** Location */
         Location: {
@@ -1684,6 +1893,12 @@ export interface components {
             groups?: components["schemas"]["Group"][];
             /** Rests */
             rests?: components["schemas"]["Rest"][];
+            /**
+             * Reason
+             * @description why; kept with the version
+             * @default null
+             */
+            reason: string | null;
         };
         /** NewPermission */
         NewPermission: {
@@ -1696,6 +1911,29 @@ export interface components {
              * @enum {string}
              */
             permission_type: "View" | "Edit";
+        };
+        /**
+         * NewReplay
+         * @description What arrived from `start_date` on and before `end_date`; times without a zone are UTC, a bare day as an end is
+         *     meant whole.
+         */
+        NewReplay: {
+            /** Start Date */
+            start_date: string;
+            /** End Date */
+            end_date: string;
+            /**
+             * Settings
+             * @description those that held then, or those of today for all of it
+             * @default then
+             * @enum {string}
+             */
+            settings: "then" | "today";
+            /**
+             * Proposals
+             * @description laid over the settings of today
+             */
+            proposals?: components["schemas"]["ReplayProposal"][];
         };
         /**
          * NewRules
@@ -1721,6 +1959,12 @@ export interface components {
             number_format: ("point" | "comma") | null;
             /** Rules */
             rules?: components["schemas"]["RuleChange"][];
+            /**
+             * Reason
+             * @description why; kept with the version
+             * @default null
+             */
+            reason: string | null;
         };
         /** NewShiftNote */
         NewShiftNote: {
@@ -1807,6 +2051,12 @@ export interface components {
             number_format: ("point" | "comma") | null;
             /** Rules */
             rules?: components["schemas"]["RuleChange"][];
+            /**
+             * Reason
+             * @description why; kept with the version
+             * @default null
+             */
+            reason: string | null;
             sensor_type: components["schemas"]["SensorType"];
         };
         /** NewUser */
@@ -2089,6 +2339,66 @@ export interface components {
             detail: components["schemas"]["Problem"][];
         };
         /**
+         * ProposedDetection
+         * @description As they are PUT to /detection/…: with `sensor_type` for those of a facility.
+         */
+        ProposedDetection: {
+            /**
+             * Budget Days
+             * @default null
+             */
+            budget_days: number | null;
+            /**
+             * Warming Readings
+             * @default null
+             */
+            warming_readings: number | null;
+            /**
+             * Physical Low
+             * @default null
+             */
+            physical_low: number | null;
+            /**
+             * Physical High
+             * @default null
+             */
+            physical_high: number | null;
+            /**
+             * Is On
+             * @default null
+             */
+            is_on: boolean | null;
+            /** @default null */
+            sensor_type: components["schemas"]["SensorType"] | null;
+        };
+        /**
+         * ProposedRules
+         * @description As they are PUT to /rules/…: with `sensor_type` for those of a facility.
+         */
+        ProposedRules: {
+            /**
+             * Profile
+             * @default null
+             */
+            profile: ("hub" | "ambient_safety" | "gas_quality") | null;
+            /**
+             * Unit
+             * @description of the readings, where it is not the type's; it may then stand behind the number
+             * @default null
+             */
+            unit: string | null;
+            /**
+             * Number Format
+             * @description `comma`: then `35,0` is a number
+             * @default null
+             */
+            number_format: ("point" | "comma") | null;
+            /** Rules */
+            rules?: components["schemas"]["RuleChange"][];
+            /** @default null */
+            sensor_type: components["schemas"]["SensorType"] | null;
+        };
+        /**
          * PublicKey
          * @description An Ed25519 key as RFC 8037 has it.
          */
@@ -2197,6 +2507,277 @@ export interface components {
             refresh_token: string;
         };
         /**
+         * Replay
+         * @description How far it is. `progress`: from 0 to 1, of all its facilities together; `readings`: that were lived again.
+         */
+        Replay: {
+            /** Id */
+            id: string;
+            /** Facility Ids */
+            facility_ids: string[];
+            /**
+             * Start Date
+             * @description UTC without suffix
+             */
+            start_date: string;
+            /**
+             * End Date
+             * @description UTC without suffix
+             */
+            end_date: string;
+            /**
+             * Settings
+             * @enum {string}
+             */
+            settings: "then" | "today";
+            /** Proposals */
+            proposals: components["schemas"]["ReplayProposal"][];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "cancelled";
+            /** Progress */
+            progress: number;
+            /** Readings */
+            readings: number;
+            /**
+             * Asked By
+             * @description `user:` or `key:` and its id
+             */
+            asked_by: string;
+            /** Asked By Name */
+            asked_by_name: string;
+            /**
+             * Created At
+             * @description UTC without suffix
+             */
+            created_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            /**
+             * Expires At
+             * @description it is forgotten then
+             */
+            expires_at: string;
+        };
+        /**
+         * ReplayDifference
+         * @description A row of the journal that is not the same on both sides.
+         *
+         *     seconds    how much later it is told now; negative: earlier
+         *     fields     what differs in one that is `changed`
+         */
+        ReplayDifference: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "added" | "removed" | "earlier" | "later" | "changed";
+            /**
+             * Is Alarm
+             * @description a beginning of an alarm; else what follows one
+             */
+            is_alarm: boolean;
+            /** Alarm Id */
+            alarm_id: string;
+            /** Rule */
+            rule: string;
+            /** Transition */
+            transition: string;
+            /** Priority */
+            priority: string;
+            /** Message */
+            message: string;
+            /**
+             * Stored At
+             * @description event time in the journal; null: it has none
+             */
+            stored_at: string | null;
+            /**
+             * Replayed At
+             * @description event time in the replay; null: it tells none
+             */
+            replayed_at: string | null;
+            /** Seconds */
+            seconds: number | null;
+            /** Fields */
+            fields: string[];
+        };
+        /**
+         * ReplayFigures
+         * @description Alarms that people were told of, in the whole period.
+         */
+        ReplayFigures: {
+            /** Alarms */
+            alarms: number;
+            /** By Priority */
+            by_priority: {
+                [key: string]: number;
+            };
+            /** Most Frequent */
+            most_frequent: components["schemas"]["FrequentAlarm"][];
+        };
+        /**
+         * ReplayPart
+         * @description One facility of it.
+         */
+        ReplayPart: {
+            /** Facility Id */
+            facility_id: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "cancelled";
+            /** Progress */
+            progress: number;
+            /** Readings */
+            readings: number;
+            /**
+             * Problem
+             * @description why it failed
+             */
+            problem: string | null;
+            result: components["schemas"]["ReplayResult"] | null;
+        };
+        /**
+         * ReplayProposal
+         * @description Either for a sensor, or for the sensors of a type in a facility; `rules` replace what is set there today.
+         */
+        ReplayProposal: {
+            /**
+             * Sensor Id
+             * @default null
+             */
+            sensor_id: string | null;
+            /**
+             * Facility Id
+             * @default null
+             */
+            facility_id: string | null;
+            /** @default null */
+            rules: components["schemas"]["ProposedRules"] | null;
+            /** @default null */
+            detection: components["schemas"]["ProposedDetection"] | null;
+        };
+        /**
+         * ReplayResult
+         * @description What came of one facility; see docs/alarms.md for what is compared and what cannot be judged.
+         */
+        ReplayResult: {
+            /**
+             * Judged From
+             * @description null: nothing of the period can be replayed
+             */
+            judged_from: string | null;
+            /**
+             * Judged Until
+             * @description UTC without suffix
+             */
+            judged_until: string;
+            /**
+             * Is Same
+             * @description row by row, of all that could be judged
+             */
+            is_same: boolean;
+            /** Readings */
+            readings: number;
+            alarms: components["schemas"]["AlarmDifferences"];
+            others: components["schemas"]["RowDifferences"];
+            before: components["schemas"]["ReplayFigures"];
+            after: components["schemas"]["ReplayFigures"];
+            /**
+             * Remarks
+             * @description what could not be judged, and why
+             */
+            remarks: string[];
+            /**
+             * Checksum
+             * @description of all that was told, in order: equal for equal replays
+             */
+            checksum: string;
+            /** Differences Total */
+            differences_total: number;
+            /**
+             * Differences
+             * @description the first of them
+             */
+            differences: components["schemas"]["ReplayDifference"][];
+        };
+        /**
+         * ReplayWithResults
+         * @description `parts`: of the facilities that the caller may view; the others are null until all of them are done.
+         */
+        ReplayWithResults: {
+            /** Id */
+            id: string;
+            /** Facility Ids */
+            facility_ids: string[];
+            /**
+             * Start Date
+             * @description UTC without suffix
+             */
+            start_date: string;
+            /**
+             * End Date
+             * @description UTC without suffix
+             */
+            end_date: string;
+            /**
+             * Settings
+             * @enum {string}
+             */
+            settings: "then" | "today";
+            /** Proposals */
+            proposals: components["schemas"]["ReplayProposal"][];
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "queued" | "running" | "done" | "failed" | "cancelled";
+            /** Progress */
+            progress: number;
+            /** Readings */
+            readings: number;
+            /**
+             * Asked By
+             * @description `user:` or `key:` and its id
+             */
+            asked_by: string;
+            /** Asked By Name */
+            asked_by_name: string;
+            /**
+             * Created At
+             * @description UTC without suffix
+             */
+            created_at: string;
+            /** Ended At */
+            ended_at: string | null;
+            /**
+             * Expires At
+             * @description it is forgotten then
+             */
+            expires_at: string;
+            /** Is Same */
+            is_same: boolean | null;
+            alarms: components["schemas"]["AlarmDifferences"] | null;
+            /** Checksum */
+            checksum: string | null;
+            /** Parts */
+            parts: components["schemas"]["ReplayPart"][];
+        };
+        /** Replays */
+        Replays: {
+            /**
+             * Replays
+             * @description the newest first
+             */
+            replays: components["schemas"]["Replay"][];
+            /** Total */
+            total: number;
+        };
+        /**
          * Rest
          * @description While `while` is so, `alarms` are suppressed by design; what is not known suppresses nothing.
          */
@@ -2206,6 +2787,20 @@ export interface components {
             while: components["schemas"]["Expression"];
             /** Alarms */
             alarms: components["schemas"]["Member"][];
+        };
+        /**
+         * RowDifferences
+         * @description The same of what follows beginnings: returns, acknowledgements, …
+         */
+        RowDifferences: {
+            /** Same */
+            same: number;
+            /** Added */
+            added: number;
+            /** Removed */
+            removed: number;
+            /** Changed */
+            changed: number;
         };
         /**
          * Rule
@@ -2347,6 +2942,36 @@ export interface components {
             number_format: ("point" | "comma") | null;
             /** Rules */
             rules?: components["schemas"]["RuleChange"][];
+        };
+        /**
+         * RulesThen
+         * @description Of a sensor, or of a type of the facility's sensors: the other of the two is null.
+         */
+        RulesThen: {
+            /** Version */
+            version: number;
+            /**
+             * Valid From
+             * @description UTC without suffix
+             */
+            valid_from: string;
+            /** Valid To */
+            valid_to: string | null;
+            /** Set By */
+            set_by: string;
+            /** Set By Name */
+            set_by_name: string;
+            /** Reason */
+            reason: string | null;
+            /** Sensor Id */
+            sensor_id: string | null;
+            sensor_type: components["schemas"]["SensorType"] | null;
+            /**
+             * Effective From
+             * @description from when it was planned to hold; null: set at once
+             */
+            effective_from: string | null;
+            settings: components["schemas"]["RuleSettings"];
         };
         /**
          * RulesVersion
@@ -2663,6 +3288,18 @@ export interface components {
              */
             token_type: "bearer";
         };
+        /**
+         * Tuning
+         * @description What may be changed of a rule so that it is told less often. `deadband` is null where the rule has none.
+         */
+        Tuning: {
+            /** Deadband */
+            deadband: number | null;
+            /** On Delay S */
+            on_delay_s: number;
+            /** Off Delay S */
+            off_delay_s: number;
+        };
         /** TypeDetection */
         TypeDetection: {
             sensor_type: components["schemas"]["SensorType"];
@@ -2713,6 +3350,23 @@ export interface components {
              * @description the newest first
              */
             versions: components["schemas"]["RulesVersion"][];
+        };
+        /**
+         * Untold
+         * @description What people were told of and would not be any more. `ended` is null: it stood at the end of the range.
+         */
+        Untold: {
+            /**
+             * Began
+             * @description UTC without suffix
+             */
+            began: string;
+            /** Ended */
+            ended: string | null;
+            /** Value */
+            value: number | null;
+            /** Verdict */
+            verdict: ("true" | "false" | "expected") | null;
         };
         /** User */
         User: {

@@ -40,10 +40,10 @@ export function AlarmList() {
       <Waiting />
       <div class="list" ref={own} role="grid" tabIndex={0} aria-label={t("alarms")} aria-rowcount={rows.length} onScroll={look}>
         {rows.length === 0 && <Empty />}
-        <div class="list-whole" style={{ height: `${rows.length * view.row}px` }}>
+        <div class="list-whole" role="presentation" style={{ height: `${rows.length * view.row}px` }}>
           {rows.slice(from, to).map((row, place) => (
-            <div key={row.key} class="list-row" aria-rowindex={from + place + 1} style={{ top: `${(from + place) * view.row}px` }}>
-              {row.kind === "alarm" ? <AlarmRowView row={row} /> : <IncidentRowView row={row} />}
+            <div key={row.key} class="list-row" role="presentation" style={{ top: `${(from + place) * view.row}px` }}>
+              {row.kind === "alarm" ? <AlarmRowView row={row} place={from + place + 1} /> : <IncidentRowView row={row} place={from + place + 1} />}
             </div>
           ))}
         </div>

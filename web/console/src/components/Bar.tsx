@@ -13,7 +13,7 @@ import { System } from "./System";
 export function Bar() {
   return (
     <header class="bar">
-      <a class="brand" href={addressOf({ page: "overview" })}>
+      <a class="brand" aria-label={`GasInSight: ${t("overview")}`} href={addressOf({ page: "overview" })}>
         <img src="/static/favicon.svg" alt="" width="24" height="24" />
         <span>GasInSight</span>
       </a>

@@ -10,7 +10,7 @@ import type { Incident } from "../api/types";
 import { Symbol } from "./Symbol";
 import { Time } from "./Time";
 
-export function IncidentRowView({ row }: { row: IncidentRow }) {
+export function IncidentRowView({ row, place }: { row: IncidentRow; place: number }) {
   const { incident } = row.of;
   const alarms = keysOf(row).flatMap((key) => present.value.get(key) ?? []);
   const open = alarms.filter((alarm) => !alarm.acknowledged);
@@ -22,17 +22,20 @@ export function IncidentRowView({ row }: { row: IncidentRow }) {
     <div
       class={`alarm incident priority-${incident.priority} state-${state} ${cursor.value === row.key ? "is-cursor" : ""}`}
       role="row"
+      aria-rowindex={place}
       aria-selected={isSelected}
       onClick={() => (cursor.value = row.key)}
     >
-      <label class="pick">
-        <input type="checkbox" tabIndex={-1} aria-label={t("incident")} checked={isSelected} onChange={() => toggleSelected(row)} />
-      </label>
-      <span class="what" role="cell">
+      <span class="pick" role="gridcell">
+        <label>
+          <input type="checkbox" tabIndex={-1} aria-label={t("incident")} checked={isSelected} onChange={() => toggleSelected(row)} />
+        </label>
+      </span>
+      <span class="what" role="gridcell">
         <Symbol priority={incident.priority} state={state} label={false} />
         <span class="priority-word">{named(incident.priority, "priority")}</span>
       </span>
-      <span class="where" role="cell">
+      <span class="where" role="gridcell">
         <button
           type="button"
           tabIndex={-1}
@@ -45,16 +48,16 @@ export function IncidentRowView({ row }: { row: IncidentRow }) {
         </button>
         <small>{t("incidentCount", counts)}</small>
       </span>
-      <span class="said" role="cell" title={first.message}>
+      <span class="said" role="gridcell" title={first.message}>
         <em>{t("firstOut")}</em> <b>{firstLabel(first)}</b> {first.message}
       </span>
-      <span class="since" role="cell">
+      <span class="since" role="gridcell">
         <Time at={incident.began} />
       </span>
-      <span class="state" role="cell">
+      <span class="state" role="gridcell">
         {named(state, "state")}
       </span>
-      <span class="act" role="cell">
+      <span class="act" role="gridcell">
         {open.length > 0 && (
           <button type="button" tabIndex={-1} onClick={() => void act(open, { command: "acknowledge" })}>
             {t("acknowledge")} ({open.length})

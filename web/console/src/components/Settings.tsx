@@ -16,7 +16,7 @@ export function Settings() {
   const said = isMuted ? t("soundMuted") : isBlocked.value ? t("soundBlocked") : t("soundOn");
   return (
     <div class="settings">
-      <button type="button" class={`sound ${isMuted || isBlocked.value ? "is-off" : ""}`} aria-pressed={!isMuted} onClick={toggleSound}>
+      <button type="button" class={`sound ${isMuted || isBlocked.value ? "is-off" : ""}`} aria-pressed={!isMuted} aria-label={said} onClick={toggleSound}>
         <svg viewBox="0 0 20 20" aria-hidden="true">
           <path d="M3 7.5h3L10.5 4v12L6 12.5H3z" />
           <path d={isMuted ? "m13 7.5 5 5m0-5-5 5" : "M13 7.5a4 4 0 0 1 0 5m2-7.5a7 7 0 0 1 0 10"} />

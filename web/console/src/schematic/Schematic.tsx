@@ -66,7 +66,7 @@ function Station({ place, sensors }: { place: Place; sensors: Seen[] }) {
   return (
     <li class="station">
       <PlaceIcon place={place} priority={priority} />
-      <h3>{placeName(place)}</h3>
+      <h2>{placeName(place)}</h2>
       <ul>
         {shown.map(({ sensor, data, alarm, band, value, by }) => (
           <li key={sensor.id}>

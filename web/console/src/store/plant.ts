@@ -31,7 +31,7 @@ export const names = {
   sensor: (id: string) => sensors.peek().get(id) ?? null,
 };
 
-const AGAIN_MS = 15_000;
+const AGAIN_MS = 5_000;
 const EACH_MS = 10;
 let timer: number | undefined;
 

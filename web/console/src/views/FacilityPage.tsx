@@ -41,11 +41,11 @@ export function FacilityPage({ id }: { id: string }) {
         </p>
       </header>
       {alarms.length > 0 && (
-        <section class="short-list" role="grid" aria-label={t("alarms")}>
+        <div class="short-list" role="grid" aria-label={t("alarms")}>
           {alarms.slice(0, ALARMS_MAX).map((alarm) => (
             <AlarmRowView key={alarm.id} row={{ kind: "alarm", key: keyOf(id, alarm.id), alarm, isMember: false }} />
           ))}
-        </section>
+        </div>
       )}
       <Schematic facility={facility} sensors={sensors} live={live.value} worst={worst} bands={bands.value.get(id)} />
       <section class="sensors" aria-label={t("sensors")}>

@@ -14,6 +14,7 @@ export function Overview() {
   if (!isKnown.value) return <p class="empty">{t("loading")}</p>;
   return (
     <main class="overview">
+      <h1 class="unseen">{t("overview")}</h1>
       <IncidentStrip />
       <section class="map-frame" aria-label={t("map")}>
         <FacilityMap standings={found} />

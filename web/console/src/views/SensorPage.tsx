@@ -12,7 +12,7 @@ import { Explained } from "../components/Explained";
 import { RangeControls } from "../components/RangeControls";
 import { Age } from "../components/Time";
 import { DetectionSection } from "../detection/DetectionSection";
-import { t } from "../i18n";
+import { named, t } from "../i18n";
 import { sensorLabel } from "../labels";
 import { addressOf } from "../route";
 import { RulesSection } from "../rules/RulesSection";
@@ -57,10 +57,12 @@ function Found({ sensor }: { sensor: Sensor }) {
         {!isLoading && line.seconds.length === 0 && <p class="empty">{t("noReadings")}</p>}
       </section>
       {alarms.length > 0 && (
-        <section class="short-list" role="grid" aria-label={t("alarms")}>
+        <section class="short-list" aria-label={t("alarms")}>
           {alarms.map((alarm) => (
             <div key={alarm.id} class="with-acts">
-              <AlarmRowView row={{ kind: "alarm", key: keyOf(alarm.facility_id, alarm.id), alarm, isMember: false }} />
+              <div class="alone" role="grid" aria-label={named(alarm.rule, "rule")}>
+                <AlarmRowView row={{ kind: "alarm", key: keyOf(alarm.facility_id, alarm.id), alarm, isMember: false }} />
+              </div>
               <button type="button" onClick={() => askFor("shelve", [alarm])}>
                 {t("shelve")}
               </button>

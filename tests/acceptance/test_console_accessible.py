@@ -1,0 +1,63 @@
+"""Every page of the console as axe sees it, in both themes: nothing serious for who sees, hears or points otherwise."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pytest
+
+from tests.acceptance.test_console import console, plant, pytestmark, sign_in, tell
+from tests.integration.web.harness import web_server
+
+__all__ = ["pytestmark"]
+AXE: Final = (files("axe_playwright_python") / "axe.min.js").read_text()
+SERIOUS: Final = {"serious", "critical"}
+PAGES: Final = {
+    "overview": ("", ".card.priority-critical"),
+    "alarms": ("alarms", ".alarm"),
+    "facility": ("facility/f", ".tap"),
+    "sensor": ("sensor/s", "section.rules .rules-held"),
+    "hand-over": ("reports/handover", "main h1"),
+    "figures": ("reports/figures", "main h1"),
+    "monthly": ("reports/monthly", "main h1"),
+    "history": ("history", "main h1"),
+    "exports": ("exports", "main h1"),
+    **{part: (f"admin/{part}", "main h1") for part in ("users", "keys", "audit", "system")},
+}
+
+
+async def found_by_axe(page: Any) -> list[str]:
+    """In a line each: what is wrong, with the first place."""
+    await page.evaluate(AXE)  # past the page's policy, which lets nothing in
+    result = await page.evaluate("axe.run()")
+    return [
+        f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:200]}"
+        for each in result["violations"]
+        if each["impact"] in SERIOUS
+    ]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_axe_finds_nothing_serious(theme: Literal["light", "dark"], database_url: str, tmp_path: Path) -> None:
+    found = {}
+    async with web_server(database_url, tmp_path) as web:
+        number = await plant(web)
+        for sensor_id, kind in (("v", "Vibration"), ("g", "GasDetection")):
+            await web.sensor(sensor_id, "f", kind)
+        for rule, priority in (("high", "critical"), ("low", "high"), ("stale", "medium"), ("anomaly", "low")):
+            await tell(web, number, rule, priority)
+        async with console(web, color_scheme=theme) as page:
+            await sign_in(page)
+            for name, (address, ready) in PAGES.items():
+                await page.evaluate("address => { location.hash = `#/${address}` }", address)
+                await page.locator(ready).first.wait_for()
+                await page.wait_for_load_state("networkidle")
+                if serious := await found_by_axe(page):
+                    found[name] = serious
+            await page.evaluate("location.hash = '#/sensor/s'")
+            await page.locator("section.rules header button").first.click()
+            if serious := await found_by_axe(page):
+                found["changing rules"] = serious
+    assert not found
