@@ -18,9 +18,14 @@ class ReadyConnections:
     async def take(self) -> Any:
         """One that is open, or will be sooner than another. Raises what `connect` raises."""
         while self._opening:
-            (found,) = await asyncio.gather(self._opening.pop(), return_exceptions=True)
-            if not isinstance(found, BaseException) and not found.is_closed():
-                return found
+            task = self._opening.pop()
+            try:
+                await asyncio.wait((task,))
+            except asyncio.CancelledError:
+                self._opening.append(task)  # for the next one
+                raise
+            if task.exception() is None and not task.result().is_closed():
+                return task.result()
         return await open_connection(self._url)  # which says what the matter is, if there is one
 
     def refill(self) -> None:

@@ -20,7 +20,10 @@ from web.exports.kept import Kept, State, Wanted
 from web.exports.making import READY_US_MAX, Exports
 
 pytestmark = pytest.mark.postgres
-IDLE = "SELECT pid FROM pg_stat_activity WHERE application_name = 'gasinsight-export' AND state = 'idle' ORDER BY pid"
+IDLE = """
+SELECT pid FROM pg_stat_activity
+ WHERE application_name = 'gasinsight-export' AND state = 'idle' AND datname = current_database()
+"""
 WANTED = Wanted(dataset="records", facility_ids=[], sensor_ids=[], start_us=None, end_us=None, columns=[], format="csv")
 
 
@@ -58,6 +61,18 @@ async def test_one_that_is_ready_is_taken_once_and_one_that_is_gone_is_not(datab
         connection.terminate()
     ready.refill()
     await ready.let_go()  # also what is just being opened
+    await until(lambda: has(database, 0))
+
+
+async def test_who_goes_away_while_one_is_opened_leaves_it_to_the_next(database_url: str, database: Any) -> None:
+    ready = ReadyConnections(database_url)
+    ready.refill()
+    waiting = asyncio.create_task(ready.take())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await until(lambda: has(database, 1 + CONNECTIONS))
+    await ready.let_go()
     await until(lambda: has(database, 0))
 
 
