@@ -4,11 +4,14 @@
 //! behind are believed as long as another reason is likelier: what is redelivered or delivered after an outage comes much
 //! faster than it was measured, and stragglers come between readings that are stamped right. A clock is behind when
 //! readings arrive as fast as they are stamped, several of them over some time, and nothing that is stamped right comes
-//! meanwhile. From then on the difference to their arrival is added to the stamps.
+//! meanwhile. From then on the difference to their arrival is added to the stamps. It is erratic when they are stamped
+//! anyhow and arrive as fast as they are measured; from then on they are judged as they arrive (`erratic`).
 //!
 //! A single stamp ahead is found out by the readings after it: they are stamped right and seem to be late.
 
+use crate::erratic::Erratic;
 use crate::instant::US_PER_S;
+use crate::strange::{Intervals, Stamped, Strange};
 use crate::wire::{put_bool, put_signed, put_varint, Reader, Wire, WireError};
 
 /// Arrivals at different times before a clock is called wrong.
@@ -16,8 +19,6 @@ const ARRIVALS_MIN: u32 = 4;
 /// And the time over which they come: at least this, and two of the sensor's intervals.
 const SPAN_US_MIN: i64 = 10 * US_PER_S;
 const SPAN_INTERVALS: f64 = 2.0;
-/// How far stamps and arrivals may differ over the span: messages are late by more or less. An eighth of the span at least.
-const JITTER_US: i64 = 2 * US_PER_S;
 /// A stamp that is ahead of its arrival by no more is as right as clocks are.
 const AHEAD_US: i64 = 5 * US_PER_S;
 /// Up to here a clock may be ahead and its readings come in disorder without being called ahead.
@@ -41,8 +42,18 @@ pub struct Arrival {
     /// By moment and value it may be a reading in memory once more.
     pub is_known: bool,
     pub interval_s: f64,
+    pub intervals: Intervals,
+    /// Where the facility's listening clock stands.
+    pub listened_us: i64,
     /// Younger is the present, older is the past.
     pub old_us: i64,
+}
+
+impl Arrival {
+    fn stamped(&self, late_us: Option<i64>) -> Stamped {
+        let Self { stamp_us, received_us, listened_us, .. } = *self;
+        Stamped { stamp_us, received_us, late_us, listened_us }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,22 +66,13 @@ pub enum Verdict {
     NewestWasAhead { newest_us: i64 },
     /// A clock that was ahead for some readings was set right: what they claimed ends at `newest_us`. From `first_us` on
     /// readings were taken for late ones meanwhile.
-    SetBack { newest_us: i64, first_us: i64 },
-    /// From this one on the clock is known to be behind; from `first_us` on readings were taken for late ones.
-    Behind { at_us: i64, first_us: i64 },
+    SetBack { newest_us: i64, first_us: Option<i64> },
+    /// From this one on the clock is known to be behind, or to be erratic; from `first_us` on readings were taken for late
+    /// ones. The newest had been ahead and is to be moved to `newest_us`.
+    Behind { at_us: i64, newest_us: Option<i64>, first_us: Option<i64> },
     /// From this one on stamps are right again; they were behind by so much. The newest is to be moved to `newest_us`.
     /// From `first_us` on readings were taken for late ones.
     Right { behind_us: i64, newest_us: Option<i64>, first_us: Option<i64> },
-}
-
-/// Arrivals whose stamps are strange, one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Strange {
-    count: u32,
-    first_us: i64,
-    first_stamp_us: i64,
-    first_received_us: i64,
-    last_received_us: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -84,6 +86,7 @@ pub struct Clock {
     newest_received_us: i64,
     strange: Option<Strange>,
     ahead: Vec<i64>,
+    erratic: Option<Erratic>,
 }
 
 impl Clock {
@@ -91,6 +94,16 @@ impl Clock {
     #[inline]
     pub fn offset_us(&self) -> i64 {
         self.offset_us
+    }
+
+    /// Whether its stamps jump about.
+    pub fn is_erratic(&self) -> bool {
+        self.erratic.is_some()
+    }
+
+    /// Where the listening clock stood when readings came last that may be of now, although their stamps say otherwise.
+    pub fn lively_us(&self) -> Option<i64> {
+        self.strange.and_then(|strange| strange.lively_us())
     }
 
     /// The moment of a stamp, as far as the clock is known.
@@ -107,15 +120,23 @@ impl Clock {
     /// A reading arrives. What this says holds if the reading is taken in.
     #[inline]
     pub fn arrive(&mut self, arrival: &Arrival) -> Verdict {
+        if self.erratic.is_some() {
+            return self.as_it_arrives(arrival);
+        }
         let at_us = self.moment_us(arrival.stamp_us, arrival.received_us);
         if !self.ahead.is_empty() && self.ahead.contains(&arrival.stamp_us) {
-            return Verdict::Again;
+            return match self.behind(at_us, true, arrival) {
+                Verdict::Of(_) => Verdict::Again,
+                verdict => verdict,
+            };
         }
         let lag_us = arrival.received_us.saturating_sub(at_us);
         let is_next = arrival.newest_us.is_none_or(|newest_us| at_us > newest_us);
         let is_as_before = self.offset_us == 0 || at_us != arrival.stamp_us;
         if is_next && lag_us < arrival.old_us && is_as_before {
-            self.strange = None;
+            // of a clock that is right that ends every doubt
+            let strange = self.strange.take().filter(|_| self.offset_us != 0);
+            self.strange = strange.and_then(|strange| strange.mixed(&arrival.stamped(None)));
             self.newest_received_us = arrival.received_us;
             return Verdict::Of(at_us);
         }
@@ -125,12 +146,12 @@ impl Clock {
     #[cold]
     fn doubt(&mut self, at_us: i64, is_next: bool, arrival: &Arrival) -> Verdict {
         if arrival.is_newest_again && arrival.newest_us == Some(at_us) {
-            return Verdict::Of(at_us);
+            return self.behind(at_us, true, arrival);
         }
         if let Some(verdict) = self.right_again(at_us, arrival).or_else(|| self.newest_ahead(arrival)) {
             return verdict;
         }
-        let verdict = self.behind(at_us, arrival);
+        let verdict = self.behind(at_us, arrival.is_known, arrival);
         if is_next {
             self.newest_received_us = arrival.received_us;
         }
@@ -147,7 +168,7 @@ impl Clock {
         }
         let behind_us = self.offset_us;
         self.offset_us = 0;
-        let first_us = self.strange.take().map(|strange| strange.first_us);
+        let first_us = self.strange.take().and_then(|strange| strange.late_us);
         self.newest_received_us = arrival.received_us;
         // what came before it was judged by its arrival, which is a little later than its time
         let newest_us =
@@ -175,56 +196,87 @@ impl Clock {
         Some(Verdict::NewestWasAhead { newest_us })
     }
 
-    fn behind(&mut self, at_us: i64, arrival: &Arrival) -> Verdict {
-        let (stamp_us, received_us) = (arrival.stamp_us, arrival.received_us);
-        let begun = Strange {
-            count: 1,
-            first_us: at_us,
-            first_stamp_us: stamp_us,
-            first_received_us: received_us,
-            last_received_us: received_us,
-        };
-        // of what arrives together the first is enough
+    /// A strange stamp: one more after others. A redelivery alone convicts nobody.
+    fn behind(&mut self, at_us: i64, is_known: bool, arrival: &Arrival) -> Verdict {
+        let received_us = arrival.received_us;
+        let is_late = arrival.newest_us.is_some_and(|newest_us| at_us < newest_us);
+        let is_young = received_us.saturating_sub(at_us) < arrival.old_us;
+        let late_us = Some(at_us).filter(|_| is_late && is_young);
+        let reading = arrival.stamped(late_us);
+        if let Some(strange) = self.strange.as_mut().filter(|strange| strange.last_received_us == received_us) {
+            strange.join(&reading);
+            return Verdict::Of(at_us);
+        }
+        // what arrives together with a right one is no clock of its own
         if received_us <= self.newest_received_us {
             return Verdict::Of(at_us);
         }
         let Some(strange) = &mut self.strange else {
-            self.strange = Some(begun);
+            self.strange = Some(Strange::begin(&reading));
             return Verdict::Of(at_us);
         };
-        if received_us <= strange.last_received_us {
+        if received_us < strange.last_received_us {
             return Verdict::Of(at_us);
         }
-        strange.count = strange.count.saturating_add(1);
-        strange.last_received_us = received_us;
-        let span_us = received_us.saturating_sub(strange.first_received_us);
-        let stamped_us = stamp_us.saturating_sub(strange.first_stamp_us);
-        let jitter_us = JITTER_US.max(span_us / 8);
-        let is_live = stamped_us.abs_diff(span_us) <= jitter_us.unsigned_abs();
-        let stands_still = stamped_us.unsigned_abs() <= (span_us / 8).unsigned_abs();
-        if !is_live && !stands_still {
-            self.strange = Some(begun);
+        let is_of_no_pace = strange.go_on(&reading, arrival.intervals);
+        if !strange.is_regular && is_of_no_pace {
+            *strange = Strange::begin(&reading);
             return Verdict::Of(at_us);
         }
         let span_us_min = SPAN_US_MIN.max((SPAN_INTERVALS * arrival.interval_s * US_PER_S as f64) as i64);
-        // a redelivery alone convicts nobody
-        let arrivals_min = ARRIVALS_MIN + u32::from(arrival.is_known);
-        if strange.count < arrivals_min || span_us < span_us_min {
+        let is_long = strange.count >= ARRIVALS_MIN + u32::from(is_known) && strange.span_us() >= span_us_min;
+        if !is_long || !(strange.is_regular || strange.is_paced) {
             return Verdict::Of(at_us);
         }
-        let (first_us, from_us) = (strange.first_us, strange.first_stamp_us);
+        let strange = *strange;
+        self.convict(&strange, arrival)
+    }
+
+    fn convict(&mut self, strange: &Strange, arrival: &Arrival) -> Verdict {
+        let (stamp_us, received_us, first_us) = (arrival.stamp_us, arrival.received_us, strange.late_us);
         self.strange = None;
         self.newest_received_us = received_us;
+        let mut newest_us = None;
         if self.offset_us == 0 {
-            if arrival.newest_us.is_some_and(|newest_us| newest_us > received_us) {
+            let was_ahead = arrival.newest_us.is_some_and(|newest_us| newest_us > received_us);
+            if was_ahead && strange.is_regular {
                 return Verdict::SetBack { newest_us: stamp_us.saturating_sub(1), first_us };
             }
-            self.from_us = from_us;
+            newest_us = Some(received_us.saturating_sub(1)).filter(|_| was_ahead);
+            self.from_us = strange.first_stamp_us;
             self.right_us = arrival.newest_us.unwrap_or(stamp_us);
         }
-        let at_us = arrival.newest_us.map_or(received_us, |newest_us| received_us.max(newest_us.saturating_add(1)));
+        let after_us = newest_us.or(arrival.newest_us).map_or(i64::MIN, |newest_us| newest_us.saturating_add(1));
+        let at_us = received_us.max(after_us);
         self.offset_us = at_us.saturating_sub(stamp_us);
-        Verdict::Behind { at_us, first_us }
+        self.erratic = (!strange.is_regular).then(|| Erratic::begin(stamp_us, at_us));
+        Verdict::Behind { at_us, newest_us, first_us }
+    }
+
+    /// A reading of an erratic clock.
+    #[cold]
+    fn as_it_arrives(&mut self, arrival: &Arrival) -> Verdict {
+        let (stamp_us, received_us) = (arrival.stamp_us, arrival.received_us);
+        let Some(erratic) = &mut self.erratic else { return Verdict::Of(stamp_us) };
+        if received_us <= self.newest_received_us {
+            return Verdict::Of(erratic.moment_us(stamp_us));
+        }
+        self.newest_received_us = received_us;
+        if erratic.is_over(stamp_us, received_us, arrival.old_us) {
+            let behind_us = erratic.most_us;
+            (self.erratic, self.offset_us) = (None, 0);
+            let newest_us = arrival.newest_us.filter(|newest_us| *newest_us >= stamp_us);
+            return Verdict::Right {
+                behind_us,
+                newest_us: newest_us.map(|_| stamp_us.saturating_sub(1)),
+                first_us: None,
+            };
+        }
+        let after_us = arrival.newest_us.map_or(received_us, |newest_us| newest_us.saturating_add(1));
+        let at_us = received_us.max(after_us);
+        erratic.go_on(stamp_us, at_us);
+        self.offset_us = at_us.saturating_sub(stamp_us);
+        Verdict::Of(at_us)
     }
 
     pub fn heap_bytes(&self) -> usize {
@@ -237,17 +289,30 @@ impl Clock {
         }
         put_bool(out, self.strange.is_some());
         if let Some(strange) = &self.strange {
-            put_varint(out, u64::from(strange.count));
-            let (stamp_us, received_us) = (strange.first_stamp_us, strange.first_received_us);
-            for number in [strange.first_us, stamp_us, received_us, strange.last_received_us] {
-                put_signed(out, number);
-            }
+            strange.save(out);
         }
         put_varint(out, self.ahead.len() as u64);
         self.ahead.iter().for_each(|stamp_us| put_signed(out, *stamp_us));
+        put_bool(out, self.erratic.is_some());
+        if let Some(erratic) = &self.erratic {
+            erratic.save(out);
+        }
     }
 
     pub fn load(reader: &mut Reader<'_>) -> Wire<Self> {
+        let mut clock = Self::load_as(reader, Strange::load)?;
+        if reader.bool()? {
+            clock.erratic = Some(Erratic::load(reader)?);
+        }
+        Ok(clock)
+    }
+
+    /// As versions before 6 kept it, which knew no erratic ones.
+    pub fn load_before_6(reader: &mut Reader<'_>) -> Wire<Self> {
+        Self::load_as(reader, Strange::load_before_6)
+    }
+
+    fn load_as<'a>(reader: &mut Reader<'a>, strange: impl FnOnce(&mut Reader<'a>) -> Wire<Strange>) -> Wire<Self> {
         let mut clock = Self {
             offset_us: reader.signed()?,
             from_us: reader.signed()?,
@@ -256,13 +321,7 @@ impl Clock {
             ..Self::default()
         };
         if reader.bool()? {
-            clock.strange = Some(Strange {
-                count: u32::try_from(reader.varint()?).map_err(|_| WireError::new("arrivals do not fit"))?,
-                first_us: reader.signed()?,
-                first_stamp_us: reader.signed()?,
-                first_received_us: reader.signed()?,
-                last_received_us: reader.signed()?,
-            });
+            clock.strange = Some(strange(reader)?);
         }
         let count = reader.count()?;
         if count > AHEAD_MAX {
@@ -321,10 +380,16 @@ mod tests {
                 is_newest_again: false,
                 is_known: false,
                 interval_s: 4.0,
+                intervals: Intervals { shorter_s: 4.0, longer_s: 4.0 },
+                listened_us: received_us,
                 old_us: 300 * S,
             });
             let at_us = match verdict {
-                Verdict::Of(at_us) | Verdict::Behind { at_us, .. } => at_us,
+                Verdict::Of(at_us) => at_us,
+                Verdict::Behind { at_us, newest_us, .. } => {
+                    self.newest_us = newest_us.or(self.newest_us);
+                    at_us
+                }
                 Verdict::Again => START + stamp_us,
                 Verdict::Right { newest_us, .. } => {
                     self.newest_us = newest_us.or(self.newest_us);
@@ -464,7 +529,7 @@ mod tests {
             watch.see((at_s + 60) * S, at_s * S);
         });
         let back: Vec<_> = (100..120).step_by(4).map(|at_s| watch.see(at_s * S, at_s * S + S)).collect();
-        let set_back = Verdict::SetBack { newest_us: START + 112 * S - 1, first_us: START + 100 * S };
+        let set_back = Verdict::SetBack { newest_us: START + 112 * S - 1, first_us: Some(START + 100 * S) };
         assert_eq!((back[3], back[4]), (set_back, Verdict::Of(START + 116 * S)));
         assert!(!watch.is_behind());
     }

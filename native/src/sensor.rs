@@ -141,7 +141,15 @@ impl Sensor {
 
     /// Seconds between its readings, as observed or else as configured.
     pub(crate) fn interval_s(&self) -> f64 {
-        self.scorer.interval_s().unwrap_or(if self.expected_interval_s > 0.0 { self.expected_interval_s } else { 60.0 })
+        self.scorer.interval_s().unwrap_or(self.configured_interval_s())
+    }
+
+    pub(crate) fn configured_interval_s(&self) -> f64 {
+        if self.expected_interval_s > 0.0 {
+            self.expected_interval_s
+        } else {
+            60.0
+        }
     }
 
     pub(crate) fn priority(&self, rule: Rule) -> Priority {

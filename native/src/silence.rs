@@ -118,7 +118,7 @@ impl Sensor {
         sink: &mut S,
     ) {
         self.tick_limits(around, sink);
-        if !self.is_expected() || !self.is_silent(around) {
+        if !self.is_expected() || !self.is_silent(around) || self.is_lively(around) {
             return;
         }
         if self.alarms.get(Rule::Stale).active {
@@ -157,6 +157,11 @@ impl Sensor {
     /// Whether more time of listening has passed since then than between two of its readings may.
     fn is_over(&self, since_us: i64, around: &Surroundings<'_>) -> bool {
         around.listened_us.saturating_sub(since_us) as f64 / 1e6 > self.silence_s_max(around.settings)
+    }
+
+    /// Whether readings come that may be of now, whatever their stamps say: then its clock is in doubt and will be told.
+    fn is_lively(&self, around: &Surroundings<'_>) -> bool {
+        self.clock.lively_us().is_some_and(|lively_us| !self.is_over(lively_us, around))
     }
 
     /// Whether readings are expected of it.
@@ -264,15 +269,17 @@ impl Silence {
         sink: &mut S,
     ) {
         let expected = || sensors.iter().filter(|sensor| sensor.is_expected());
-        let begins =
-            |sensor: &Sensor| sensor.is_over(sensor.arrived_us, around) && !sensor.alarms.get(Rule::Stale).active;
+        let begins = |sensor: &Sensor| {
+            let is_told = sensor.alarms.get(Rule::Stale).active;
+            sensor.is_over(sensor.arrived_us, around) && !is_told && !sensor.is_lively(around)
+        };
         if !self.alarm.active && !expected().any(begins) {
             return;
         }
         // who has been silent for half of its time belongs to it: not all of them spoke last at the same moment
         let is_quiet = |sensor: &&Sensor| {
             let silent_s = around.listened_us.saturating_sub(sensor.arrived_us) as f64 / 1e6;
-            2.0 * silent_s > sensor.silence_s_max(around.settings)
+            2.0 * silent_s > sensor.silence_s_max(around.settings) && !sensor.is_lively(around)
         };
         let (count, silent) = (expected().count(), expected().filter(is_quiet).count());
         let is_silent = count >= SENSORS_MIN && silent * 10 >= count * SILENT_OF_TEN;

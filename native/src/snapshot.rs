@@ -38,6 +38,9 @@ const GROUPS: u64 = 5;
 /// The first version that keeps what the journal has of a sensor's alarms beside what its readings say.
 const TOLD: u64 = 6;
 
+/// The first version that holds stamps against the pace at which they come.
+const PACES: u64 = 6;
+
 const MAGIC: [u8; 3] = *b"GIS";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,7 +174,7 @@ fn save_trust(sensor: &Sensor, out: &mut Vec<u8>) {
     sensor.recent.save(out);
 }
 
-fn load_trust(sensor: &mut Sensor, reader: &mut Reader<'_>) -> Wire<()> {
+fn load_trust(version: u64, sensor: &mut Sensor, reader: &mut Reader<'_>) -> Wire<()> {
     sensor.arrived_us = reader.signed()?;
     sensor.is_hushed = reader.bool()?;
     let texts = reader.count()?;
@@ -181,7 +184,7 @@ fn load_trust(sensor: &mut Sensor, reader: &mut Reader<'_>) -> Wire<()> {
     for _ in 0..texts {
         sensor.texts.push(reader.text()?.into());
     }
-    sensor.clock = Clock::load(reader)?;
+    sensor.clock = if version < PACES { Clock::load_before_6(reader)? } else { Clock::load(reader)? };
     sensor.recent = Recent::load(reader)?;
     Ok(())
 }
@@ -246,7 +249,7 @@ fn load_sensor(version: u64, reader: &mut Reader<'_>, sets: &mut RuleSets) -> Wi
     if version < LIFE_OF_ALARMS {
         default_trust(&mut sensor);
     } else {
-        load_trust(&mut sensor, reader)?;
+        load_trust(version, &mut sensor, reader)?;
     }
     if version == u64::from(OLDEST_VERSION) {
         let usable = sensor.newest.as_ref().filter(|_| sensor.unusable().is_none());

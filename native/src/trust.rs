@@ -9,6 +9,7 @@ use crate::recent::Recent;
 use crate::rule::Rule;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::Sink;
+use crate::strange::Intervals;
 
 impl Sensor {
     /// The moment at which a reading is judged; none: it was, under a stamp that turned out to lie ahead.
@@ -32,6 +33,8 @@ impl Sensor {
             is_newest_again: self.newest.as_ref().is_some_and(|newest| newest.data.datum() == *datum),
             is_known: newest_us.is_some_and(|newest_us| stamp_us < newest_us) && self.is_known(stamp_us, datum),
             interval_s: self.expected_interval_s,
+            intervals: self.intervals(),
+            listened_us: around.listened_us,
             old_us: us_of(around.settings.late_alarm_s_max),
         };
         match self.clock.arrive(&arrival) {
@@ -47,12 +50,13 @@ impl Sensor {
                 Some(stamp_us)
             }
             Verdict::SetBack { newest_us, first_us } => {
-                self.note_told_as_late(first_us);
+                first_us.into_iter().for_each(|first_us| self.note_told_as_late(first_us));
                 self.clock_was_set_back(newest_us);
                 Some(stamp_us)
             }
-            Verdict::Behind { at_us, first_us } => {
-                self.note_told_as_late(first_us);
+            Verdict::Behind { at_us, newest_us, first_us } => {
+                first_us.into_iter().for_each(|first_us| self.note_told_as_late(first_us));
+                newest_us.into_iter().for_each(|newest_us| self.clock_was_set_back(newest_us));
                 self.clock_is_behind(at_us, around, sink);
                 Some(at_us)
             }
@@ -63,6 +67,13 @@ impl Sensor {
                 Some(stamp_us)
             }
         }
+    }
+
+    /// The shorter and the longer of what is configured and observed.
+    fn intervals(&self) -> Intervals {
+        let configured_s = self.configured_interval_s();
+        let observed_s = self.scorer.interval_s().unwrap_or(configured_s);
+        Intervals { shorter_s: configured_s.min(observed_s), longer_s: configured_s.max(observed_s) }
     }
 
     fn is_known(&self, stamp_us: i64, datum: &Datum<'_>) -> bool {
@@ -153,20 +164,25 @@ impl Sensor {
             return;
         }
         let (type_name, facility, behind) = (self.of_type().name, around.facility, about(behind_us));
+        let is_erratic = self.clock.is_erratic();
         let message = match transition {
             Transition::Activated | Transition::ActivatedSilently => {
-                format!("{type_name} Sensor in {facility} is stamped {behind} behind: it is judged as it arrives")
+                let how = if is_erratic { "irregularly, now " } else { "" };
+                format!("{type_name} Sensor in {facility} is stamped {how}{behind} behind: it is judged as it arrives")
             }
             Transition::Returned => {
                 format!("{type_name} Sensor in {facility} is stamped right again, no longer {behind} behind")
             }
         };
-        let explanation = serde_json::json!({
+        let mut explanation = serde_json::json!({
             "rule": Rule::Clock.name(),
             "offset_s": behind_us as f64 / 1e6,
             "first_stamp": instant::text(self.clock.from_us),
             "right_again": right_us.map(instant::text),
         });
+        if let (true, Some(fields)) = (is_erratic, explanation.as_object_mut()) {
+            fields.insert("erratic".into(), true.into());
+        }
         sink.event(self.event(Rule::Clock, transition.name(), at_us, message, &explanation));
     }
 }

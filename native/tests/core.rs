@@ -333,7 +333,7 @@ fn a_known_history_gives_known_bits() {
     assert!(core.sensors.iter().all(|sensor| sensor.newest.as_ref().unwrap().score.is_some()));
     let state = snapshot::save(&core);
     let hashed = crc32fast::hash(&state[..state.len() - 4]); // with its own crc every state would hash alike
-    assert_eq!((hashed, copied.finalize()), (3_470_153_353, 485_343_442));
+    assert_eq!((hashed, copied.finalize()), (2_227_889_473, 485_343_442));
 }
 
 type Reading = (&'static str, i64, String);
@@ -434,6 +434,8 @@ proptest! {
         let mut spared = core.clone();
         let (rows, received) = &batches[again % batches.len()];
         let effects = core.apply(EntryKind::Batch, &batch(rows, received + later)).unwrap();
+        // nor where it is the last one that it takes to find that out
+        prop_assume!(!core.sensors[1].alarms.get(Rule::Clock).active);
         // that a clock may be wrong is forgotten with the next reading that is stamped right
         let next = batch(&[("g", 5_000, "15")], 5_000);
         prop_assert_eq!(spared.apply(EntryKind::Batch, &next).unwrap().events, core.apply(EntryKind::Batch, &next).unwrap().events);
