@@ -23,6 +23,7 @@ from bench.query import query
 from bench.recovery import recovery_bench
 from bench.replay import replay
 from bench.report import Figure, Say, load, print_figures
+from bench.rules import rules
 from bench.scale import scale
 from bench.score import score
 
@@ -35,6 +36,7 @@ BENCHES: dict[str, Bench] = {
     "scale": scale,
     "score": score,
     "memory": memory,
+    "rules": rules,
     "neighbour": neighbour,
     "fanout": fanout,
     "query": query,

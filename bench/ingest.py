@@ -57,8 +57,8 @@ def _ratios(rates: dict[str, list[float]], other: str) -> list[float]:
 
 async def single_rates(house: House, runs: int, say: Say) -> dict[str, list[float]]:
     """Rates of ours and of what it is compared with, after each other within each run."""
-    feed = Feed(house.roster, _start_us())
-    await _drain(house, feed, lambda: iter(feed.singles(1000)), 1000)  # warm: every facility has its actor
+    feed = Feed(house.roster, start_us())
+    await drain(house, feed, lambda: iter(feed.singles(1000)), 1000)  # warm: every facility has its actor
     rates: dict[str, list[float]] = {"ours": [], "bare": [], "brief": [], "naive": []}
     for run in range(runs):
         say(f"run {run + 1} of {runs}: one reading a message")
@@ -66,7 +66,7 @@ async def single_rates(house: House, runs: int, say: Say) -> dict[str, list[floa
         for kind in ("bare", "brief"):
             await house.send(BARE_QUEUE, spare)
             rates[kind].append(SINGLE_READINGS / await _loop(house, kind, BARE_QUEUE, SINGLE_READINGS))
-        seconds = await _drain(house, feed, lambda: iter(feed.singles(SINGLE_READINGS)), SINGLE_READINGS)
+        seconds = await drain(house, feed, lambda: iter(feed.singles(SINGLE_READINGS)), SINGLE_READINGS)
         rates["ours"].append(SINGLE_READINGS / seconds)
         await house.send(NAIVE_QUEUE, spare[:NAIVE_READINGS])
         rates["naive"].append(NAIVE_READINGS / await _loop(house, "naive", NAIVE_QUEUE, NAIVE_READINGS))
@@ -75,17 +75,17 @@ async def single_rates(house: House, runs: int, say: Say) -> dict[str, list[floa
 
 async def ingest_batch(runs: int, say: Say) -> list[Figure]:
     async with open_house(say) as house:
-        feed = Feed(house.roster, _start_us())
+        feed = Feed(house.roster, start_us())
         readings = BATCH_TICKS * len(house.roster.sensors)
-        await _drain(house, feed, lambda: feed.arrays(5), 5 * len(house.roster.sensors))
+        await drain(house, feed, lambda: feed.arrays(5), 5 * len(house.roster.sensors))
         since = feed.now
         rates: dict[str, list[float]] = {"copy": [], "json": [], "arrow": [], "rollups": []}
         for run in range(runs):
             say(f"run {run + 1} of {runs}: 1000 readings a message, a backlog of {readings:,}")
             rates["copy"].append(readings / await bare_copy(house, feed, readings))
-            rates["json"].append(readings / await _drain(house, feed, lambda: feed.arrays(BATCH_TICKS), readings))
+            rates["json"].append(readings / await drain(house, feed, lambda: feed.arrays(BATCH_TICKS), readings))
             rates["rollups"].append(await _until_rolled_up(house))
-            rates["arrow"].append(readings / await _drain(house, feed, lambda: feed.arrow(BATCH_TICKS), readings))
+            rates["arrow"].append(readings / await drain(house, feed, lambda: feed.arrow(BATCH_TICKS), readings))
             rates["rollups"].append(await _until_rolled_up(house))
         late = float(
             await house.database.fetchval(
@@ -128,7 +128,7 @@ async def bare_copy(house: House, feed: Feed, readings: int) -> float:
     return time.perf_counter() - started_s
 
 
-async def _drain(house: House, feed: Feed, bodies: Callable[[], Iterator[bytes]], readings: int) -> float:
+async def drain(house: House, feed: Feed, bodies: Callable[[], Iterator[bytes]], readings: int) -> float:
     """Seconds from the moment the reader may take the backlog until the last of it is stored."""
     since = feed.now
     prepared = list(bodies())
@@ -157,5 +157,6 @@ async def _loop(house: House, kind: str, queue: str, count: int) -> float:
     return float(output)
 
 
-def _start_us() -> int:
+def start_us() -> int:
+    """The time of the first reading: a backlog is of the past."""
     return time.time_ns() // 1000 - BACKLOG_S * 1_000_000

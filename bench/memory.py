@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import native
 from bench.feed import US_PER_S, Feed
@@ -50,19 +52,24 @@ async def memory(runs: int, say: Say) -> list[Figure]:
     return figures
 
 
-def of_the_core(sensors: int = CORE_SENSORS, ticks: int = CORE_TICKS) -> Figure:
-    """What the core says of itself."""
+def of_the_core(
+    sensors: int = CORE_SENSORS,
+    ticks: int = CORE_TICKS,
+    settings_of: Callable[[str], Mapping[str, Any]] = lambda _: {},
+    what: str = "",
+) -> Figure:
+    """What the core says of itself; `settings_of` a sensor by its type."""
     roster = make_roster(1, sensors, 99)
-    settings = Settings(_env_file=None)
     facility_id = roster.facilities[0].facility_id
     feed = Feed(roster, time.time_ns() // 1000 - ticks * US_PER_S)
     batches = [native.decode([body], feed.now_us, 300.0).batch(0) for body in feed.arrays(ticks)]
-    core = native.FacilityCore(facility_id, core_settings(settings))
-    core.apply("config", config_payload(sensor_configs(roster), at_us=time.time_ns() // 1000))
+    core = native.FacilityCore(facility_id, core_settings(Settings(_env_file=None)))
+    configs = [replace(each, settings=settings_of(each.type.value)) for each in sensor_configs(roster)]
+    core.apply("config", config_payload(configs, at_us=time.time_ns() // 1000))
     for batch in batches:
         core.replay("batch", batch)
     size = core.state_bytes() / sensors
-    name = f"state of the core, a sensor (of {sensors:,})"
+    name = f"state of the core, a sensor (of {sensors:,}){what}"
     return Figure(name, size, "bytes", [], f"<= {BYTES_MAX}", size <= BYTES_MAX)
 
 

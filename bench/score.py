@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -146,17 +147,20 @@ def windowed_z(values: Floats) -> Floats:
     return found
 
 
-def core_of(sensors: int) -> native.FacilityCore:
-    """A facility core with so many sensors of a type without limits."""
+def core_of(
+    sensors: int, kind: str = "CompressorStatus", settings: Mapping[str, Any] | None = None
+) -> native.FacilityCore:
+    """A facility core with so many sensors; without `kind` and `settings` of a type without limits."""
     core = native.FacilityCore(FACILITY, "{}")
     upserts = [
         {
             "op": "upsert",
             "sensor_id": f"s{number}",
             "sensor_no": number,
-            "type": "CompressorStatus",
+            "type": kind,
             "expected_interval_s": INTERVAL_US / 1e6,
             "status": "Active",
+            **(settings or {}),
         }
         for number in range(1, sensors + 1)
     ]
