@@ -12,7 +12,7 @@ import contextlib
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -79,10 +79,10 @@ class Found:
 
     decided: Mapping[str, tuple[int, str]]
     told: Mapping[str, Sequence[tuple[int, Alarm, str]]]
-    logged: Collection[str]
+    logged: Set[str]
     kept: Mapping[Alarm, tuple[str, bool]]
     begun: Mapping[Alarm, int]
-    unchanged: Collection[str]
+    unchanged: Set[str]
 
 
 class People:
@@ -242,7 +242,7 @@ def problems_of(asked: Sequence[Asked], found: Found) -> Iterator[str]:
             yield f"{alarm} was acknowledged in row {row}, and is not although nothing began since"
 
 
-def _is_of(alarm: Alarm, sensors: Collection[str]) -> bool:
+def _is_of(alarm: Alarm, sensors: Set[str]) -> bool:
     return alarm[1].partition(":")[0] in sensors
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.told import HOOK, LATE, MAIL, US_PER_S, Account, Alarm, Arrival, Entry, Row, problems_of
+from tests.chaos.people import Alarm
+from tests.chaos.told import HOOK, LATE, MAIL, US_PER_S, Account, Arrival, Entry, Row, problems_of
 
 ALARM: Alarm = ("f", "1:high")
 OTHER: Alarm = ("f", "2:high")

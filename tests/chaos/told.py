@@ -282,18 +282,18 @@ def _late_problems(
     begun_before: set[Alarm] = set()
     for row in account.rows:
         due_us = row.recorded_us + ESCALATES_MINUTES * 60 * US_PER_S
-        group = next((entry.group for entry in entries.get(row.event_id, ()) if entry.group is not None), None)
+        told_in = next((entry.group for entry in entries.get(row.event_id, ()) if entry.group is not None), None)
         seen_us = [each.recorded_us for each in seen[row.alarm] if each.event_id > row.event_id]
-        if group is not None:
+        if told_in is not None:
             if row.transition != "activated" or row.late:
                 yield f"{row} was escalated"
-            if first_us.get(group, due_us) < due_us:
+            if first_us.get(told_in, due_us) < due_us:
                 yield f"{row} was escalated before its time"
             if any(at_us < due_us - SEEN_SLACK_S * US_PER_S for at_us in seen_us):
                 yield f"{row} was escalated though it was seen"
         is_owed = row.transition == "activated" and not row.late and row.event_id <= account.last_id
         is_due = is_owed and due_us <= account.until_us and not seen_us and row.alarm not in begun_before
-        if is_due and not (group is not None and delivered.get(group, False)):
+        if is_due and not (told_in is not None and delivered.get(told_in, False)):
             yield f"{row} was never escalated"
         if row.transition == "activated" and not row.late:
             begun_before.add(row.alarm)
