@@ -13,7 +13,7 @@ import { Symbol } from "./Symbol";
 import { Age } from "./Time";
 
 const VALUES_MAX = 6;
-const VALUES_MAX_OF_FEW = 12;
+const VALUES_MAX_OF_FEW = 9;
 const FEW = 6;
 
 export function FacilityCard({ of }: { of: Standing }) {
