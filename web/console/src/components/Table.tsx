@@ -47,9 +47,12 @@ export function Table<T>({ label, columns, rows, keyOf, empty }: Props<T>) {
         </tbody>
       </table>
       {rows.length > shownMax && (
-        <button type="button" class="more-rows" onClick={() => setShownMax(rows.length)}>
-          {t("showAll", { count: rows.length })}
-        </button>
+        <p class="pager">
+          {t("rowsOf", { from: 1, to: shownMax, total: rows.length })}
+          <button type="button" onClick={() => setShownMax(rows.length)}>
+            {t("showAll", { count: rows.length })}
+          </button>
+        </p>
       )}
     </>
   );
