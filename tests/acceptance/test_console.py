@@ -54,10 +54,10 @@ def is_complaint(line: Any) -> bool:
     return line.type in {"error", "warning"} and not any(word in line.text for word in passing)
 
 
-async def sign_in(page: Any) -> None:
-    await page.keyboard.type(ADMIN_EMAIL)
+async def sign_in(page: Any, name: str = ADMIN_EMAIL, password: str = ADMIN_PASSWORD) -> None:
+    await page.keyboard.type(name)
     await page.keyboard.press("Tab")
-    await page.keyboard.type(ADMIN_PASSWORD)
+    await page.keyboard.type(password)
     await page.keyboard.press("Enter")
     await page.wait_for_selector(".overview")
 
@@ -87,11 +87,15 @@ async def tell_late(web: Web, number: int, rule: str) -> None:
         await web.database.execute("UPDATE alarms SET active = false WHERE alarm_key = $1", f"{number}:{rule}")
 
 
-async def carry_out(web: Web, number: int, rule: str, transition: str, **columns: object) -> None:
-    """What waits is in force, told as the engine tells it."""
+async def until_asked(web: Web) -> None:
     async with asyncio.timeout(5):
         while not await web.database.fetchval("SELECT count(*) FROM alarm_commands WHERE state = 'waiting'"):
             await asyncio.sleep(0.02)
+
+
+async def carry_out(web: Web, number: int, rule: str, transition: str, **columns: object) -> None:
+    """What waits is in force, told as the engine tells it."""
+    await until_asked(web)
     event_id = await web.alert("f", number, "done", transition)
     await web.database.execute(
         "UPDATE alarm_events SET alarm_key = $2, rule = $3 WHERE id = $1", event_id, f"{number}:{rule}", rule
@@ -217,6 +221,141 @@ async def test_what_is_told_late_and_what_latches_is_shown_as_the_server_has_it(
                     "UPDATE alarm_events SET alarm_key = $2, rule = 'low' WHERE id = $1", ended, f"{number}:low"
                 )
             await page.wait_for_selector(".alarm.state-latched")
+
+
+async def test_a_hand_over(database_url: str, tmp_path: Path) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        number = await plant(web)
+        event_id = await tell(web, number, "high")
+        async with console(web, accept_downloads=True) as page:
+            await sign_in(page)
+            await page.keyboard.press("4")
+            await page.locator(".history [data-event]").wait_for()
+            await page.keyboard.press("/")
+            await page.keyboard.type("nowhere")
+            await page.wait_for_selector(".nothing >> text=Nothing matches")
+            await page.locator("#search").fill("ridge")
+            await page.get_by_label("Who").fill("nobody")
+            await page.wait_for_selector(".nothing >> text=Nothing matches")
+            assert "text=ridge&by=nobody" in page.url
+            await page.get_by_label("Who").fill("")
+            await page.get_by_role("button", name="Judge").click()
+            await page.get_by_text("false: it was not").click()
+            await page.locator("dialog [name=reason]").fill("test gas")
+            await page.keyboard.press("Enter")
+            await judged(web, number)
+            await page.wait_for_selector(f"[data-event='{event_id}'] button:has-text('false: it was not')")
+            await page.locator(f"[data-event='{event_id}'] .happened-at").click()
+            await page.get_by_role("button", name="The whole history").wait_for()
+            await page.locator("[data-event]").nth(1).wait_for(state="detached")
+            await page.keyboard.press("3")
+            await page.wait_for_selector("[aria-label='What stands now'] >> text=too high")
+            await page.locator("textarea").fill("valve 3 sticks,\norder 4711 is open")
+            await page.locator(".note-form button").click()
+            await page.wait_for_selector("[aria-label=Notes] >> text=valve 3 sticks, · order 4711 is open")
+            assert "valve 3 sticks" in await downloaded(page, page.get_by_role("button", name="CSV"))
+            await page.emulate_media(media="print")
+            assert not await page.locator(".bar, .desk-bar, .note-form").filter(visible=True).count()
+            await page.emulate_media(media="screen")
+            await page.get_by_role("link", name="Alarm figures").click()
+            await page.wait_for_selector(".days")
+            await page.get_by_role("link", name="List of a month").click()
+            await page.locator("input[type=month]").fill(f"{datetime.now(UTC):%Y-%m}")
+            await page.wait_for_selector("[aria-label='False alarms'] >> text=test gas")
+            await page.keyboard.press("Escape")
+            await page.keyboard.press("5")
+            await page.get_by_text("CSV", exact=True).click()
+            await page.get_by_role("button", name="Make the file").click()
+            read = await downloaded(page, page.get_by_role("button", name="Download"))
+            assert read.startswith("facility_id,sensor_id,tracked_at,value")
+            await page.get_by_role("button", name="Take away").click()
+            await page.wait_for_selector("text=No files yet")
+
+
+async def judged(web: Web, number: int) -> None:
+    """The verdict that waits is in force, as the engine tells it."""
+    await until_asked(web)
+    told = await web.alert("f", number, "done", "verdict")
+    await web.database.execute(
+        """UPDATE alarm_events e SET alarm_key = c.alarm_key, actor = c.actor, reason = c.reason,
+                  command_id = c.command_id FROM alarm_commands c WHERE e.id = $1""",
+        told,
+    )
+    await web.decide()
+
+
+async def downloaded(page: Any, button: Any) -> str:
+    async with page.expect_download() as begun:
+        await button.click()
+    return Path(await (await begun.value).path()).read_text(encoding="utf-8")
+
+
+async def test_an_administrators_day(database_url: str, tmp_path: Path) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        await plant(web)
+        await web.database.execute(
+            """INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
+               VALUES ('row', 'readings', 'no time', '', '{"a": 1}', 'f', 's', now())"""
+        )
+        async with console(web) as page:
+            await sign_in(page)
+            await page.locator(".more-pages summary").click()
+            await page.get_by_role("link", name="Administration").click()
+            await page.get_by_role("button", name="New user").click()
+            await page.locator("dialog [name=username]").fill("anna")
+            await page.locator("dialog [name=email]").fill("anna@plant.example")
+            await page.locator("dialog [name=password]").fill("a password of hers")
+            await page.keyboard.press("Enter")
+            await page.locator("tr", has_text="anna").get_by_role("button", name="Permissions").click()
+            await page.wait_for_selector("dialog >> text=May not see any facility")
+            await page.locator("dialog").get_by_role("button", name="may view").click()
+            await page.wait_for_selector(f"dialog .grants >> text={FACILITY}")
+            await page.locator("dialog").get_by_role("button", name="Close").click()
+
+            await page.get_by_role("link", name="API keys").click()
+            await page.get_by_role("button", name="New key").click()
+            await page.locator("dialog [name=name]").fill("office")
+            await page.locator("dialog summary").first.click()
+            await page.locator("dialog .choice-list").get_by_text(FACILITY).first.click()
+            await page.get_by_role("button", name="Make the key").click()
+            key = await page.locator(".shown-key input").input_value()
+            assert (await web.client.get("/facilities", headers={"Authorization": f"Bearer {key}"})).is_success
+            await page.locator("dialog").get_by_role("button", name="Close").click()
+            await page.get_by_role("button", name="Take back").click()
+            await page.locator("dialog").get_by_role("button", name="Take back").click()
+            await page.wait_for_selector("td:has-text('taken back')")
+
+            await page.get_by_role("link", name="Out of use").click()
+            south = page.locator("tr", has_text="South Shore")
+            await south.get_by_role("button", name="Take out of use").click()
+            await page.locator("dialog .danger").click()
+            await south.locator("time").wait_for()
+            await south.get_by_role("button", name="Remove for good").click()
+            assert await page.locator("dialog .danger").is_disabled()
+            await page.locator("dialog [name=confirm]").fill("South Shore")
+            await page.locator("dialog .danger").click()
+            await south.wait_for(state="detached")
+
+            await page.get_by_role("link", name="Intake").click()
+            await page.wait_for_selector("td:has-text('no time')")
+            await page.get_by_role("link", name="Audit log").click()
+            for action in ("facility.removed", "facility.retired", "key.revoked", "permission.granted"):
+                await page.wait_for_selector(f"td:has-text('{action}')")
+            await page.get_by_role("link", name="System").click()
+            await page.wait_for_selector("text=gasinsight drain NODE")
+
+
+async def test_a_page_for_admins_is_hidden_from_others(database_url: str, tmp_path: Path) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        await plant(web)
+        await web.user("anna", ("f", "View"))
+        async with console(web) as page:
+            await sign_in(page, "anna@plant.example", "pw anna")
+            await page.locator(".more-pages summary").click()
+            pages = await page.locator(".more-pages li").all_inner_texts()
+            assert [text.split() for text in pages] == [["Reports", "3"], ["History", "4"], ["Export", "5"]]
+            await page.goto(f"http://127.0.0.1:{web.port}/console#/admin/users")
+            await page.wait_for_selector("text=you may not see it")
 
 
 async def test_the_first_view_fits_a_phone(database_url: str, tmp_path: Path) -> None:
