@@ -54,7 +54,9 @@ PERMITTED = {
     "GPL-3.0-or-later WITH GCC-exception-3.1",  # GCC's runtime: the exception frees what uses it
 }
 
-READ_BY_HAND: dict[str, tuple[str, str]] = {}
+READ_BY_HAND: dict[str, tuple[str, str]] = {
+    "axe-playwright-python": ("MIT AND MPL-2.0", "its LICENSE; the head of axe.min.js, which it brings along"),
+}
 """Package whose metadata say nothing usable -> (its licence, where that was read)."""
 
 # What only `bench export` compares with, as its metadata say: it is not installed where the project is worked on.
