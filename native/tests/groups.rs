@@ -475,7 +475,7 @@ fn what_is_wrong_is_refused_with_a_sentence() {
 proptest! {
     #![proptest_config(cases(64))]
 
-    /// Any split into batches is the same journal and the same state.
+    /// Any split into batches is the same journal and the same state, also where another process goes on after each.
     #[test]
     fn any_split_tells_the_same(
         rows in prop::collection::vec((0usize..5, prop::sample::select(vec!["15", "30", "Bad", "Open", "Closed"])), 1..60),
@@ -484,6 +484,9 @@ proptest! {
         let mut groups = two_of_three();
         groups["groups"].as_array_mut().unwrap().push(json!({"no": 101, "name": "V", "kind": "discrepancy",
             "commanded": "command", "reported": "reported", "on_delay_s": 3}));
+        groups["groups"].as_array_mut().unwrap().push(json!({"no": 102, "name": "C", "kind": "combination",
+            "when": {"any": [{"all": [{"sensor_id": "a", "above": 20}, {"sensor_id": "reported", "is": "open"}]},
+                {"not": {"sensor_id": "b", "above": 20}}, {"sensor_id": "c", "rule": "high"}]}}));
         groups["rests"] = resting()["rests"].clone();
         let ids = ["a", "b", "c", "command", "reported"];
         let told = |cuts: &[usize]| {
@@ -495,6 +498,7 @@ proptest! {
                 if cuts.contains(&number) && open > 0 {
                     let whole = std::mem::replace(&mut builder, BatchBuilder::new(FACILITY, START_US + 100 * S));
                     events.extend(core.apply(EntryKind::Batch, &whole.encode()).unwrap().events);
+                    core = snapshot::load(FACILITY, &snapshot::save(&core), Settings::default()).unwrap();
                     open = 0;
                 }
                 builder.push(ids[*which], START_US + (number as i64 + 1) * S, Datum::of(text));

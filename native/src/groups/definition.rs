@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::groups::expression::{Expression, RawExpression};
+use crate::groups::expression::{Expression, Question, RawExpression};
 use crate::groups::vote::Policy;
 use crate::limits::{GROUPS_MAX, GROUP_NAME_BYTES_MAX, MEMBERS_MAX, RESTING_MAX, RESTS_MAX, VALUE_MAX};
 use crate::printable::first_control;
@@ -111,9 +111,17 @@ impl Kind {
         }
     }
 
-    /// Whether every reading may move it, not only one that moves an alarm.
+    /// Whether every reading may move it, not only one that moves an alarm or an answer.
     pub fn asks_values(&self) -> bool {
-        matches!(self, Self::Discrepancy { .. } | Self::Combination { .. })
+        matches!(self, Self::Discrepancy { .. })
+    }
+
+    /// What it asks of values, and of which sensor.
+    pub fn questions(&self) -> Vec<(&str, &Question)> {
+        match self {
+            Self::Combination { when } => when.questions(),
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::groups::inputs::{self, Field};
 use crate::limits::{EXPRESSION_DEPTH_MAX, EXPRESSION_TERMS_MAX, VALUE_MAX};
 use crate::rule::{Alert, Owner, Rule};
+use crate::sensor::Sensor;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Truth {
@@ -149,11 +150,24 @@ fn answer(sensor_id: &str, question: &Question, field: &Field<'_>) -> Truth {
     match question {
         Question::Active(rule) if sensor.rules.spec(*rule).is_none() => Truth::Unknown,
         Question::Active(rule) => Truth::of(sensor.alarms.stands(*rule)),
-        Question::Is(word) => {
-            inputs::word(sensor).map_or(Truth::Unknown, |said| Truth::of(inputs::is_same_word(&said, word)))
-        }
-        Question::Above(limit) => inputs::number(sensor).map_or(Truth::Unknown, |value| Truth::of(value > *limit)),
-        Question::Below(limit) => inputs::number(sensor).map_or(Truth::Unknown, |value| Truth::of(value < *limit)),
+        value => value.of_value(sensor),
+    }
+}
+
+impl Question {
+    pub fn asks_value(&self) -> bool {
+        !matches!(self, Self::Active(_))
+    }
+
+    /// What the newest reading answers, if it can be relied upon; it has none where alarms are asked.
+    pub fn of_value(&self, sensor: &Sensor) -> Truth {
+        let known = match self {
+            Self::Active(_) => None,
+            Self::Is(word) => inputs::word(sensor).map(|said| inputs::is_same_word(&said, word)),
+            Self::Above(limit) => inputs::number(sensor).map(|value| value > *limit),
+            Self::Below(limit) => inputs::number(sensor).map(|value| value < *limit),
+        };
+        known.map_or(Truth::Unknown, Truth::of)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a sensor has to say where several are judged together, and whether it can say anything at all.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
@@ -8,7 +9,7 @@ use crate::config::Status;
 use crate::flag;
 use crate::limits::VALUE_MAX;
 use crate::newest::Newest;
-use crate::number::Meaning;
+use crate::number::{Datum, Meaning};
 use crate::quality;
 use crate::rule::Rule;
 use crate::sensor::{Sensor, Surroundings};
@@ -69,13 +70,17 @@ pub fn number(sensor: &Sensor) -> Option<f64> {
 }
 
 /// The newest reading as it came; none: it is not one that a sensor of its type can give.
-pub fn word(sensor: &Sensor) -> Option<String> {
+pub fn word(sensor: &Sensor) -> Option<Cow<'_, str>> {
     let newest = sensor.newest.as_ref().filter(|_| sensor.unusable().is_none())?;
-    Some(newest.data.datum().text().trim().to_owned())
+    Some(match newest.data.datum() {
+        Datum::Text(text) => text.trim().into(),
+        number => number.text().into(),
+    })
 }
 
 pub fn is_same_word(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
+    let (one, other) = (one.trim(), other.trim());
+    one.eq_ignore_ascii_case(other) || !one.is_ascii() && one.to_lowercase() == other.to_lowercase()
 }
 
 /// What of a sensor moves what several say together, in brief.

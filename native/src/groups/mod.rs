@@ -19,6 +19,7 @@ use crate::journal::ToldAlarm;
 use crate::sensor::{Sensor, Surroundings};
 use crate::sink::Sink;
 use crate::wire::{put_bytes, Reader, Wire, WireError};
+use expression::{Question, Truth};
 use inputs::{Field, Print};
 use rest::Rest;
 
@@ -29,8 +30,36 @@ struct Watch {
     rests: Vec<usize>,
     /// Every reading may move one of them.
     asks_values: bool,
+    /// What expressions ask of its value, each once, and what it answered.
+    questions: Vec<(Question, Truth)>,
     /// As it was when they were judged last; none: it is not known, which moves nothing by itself.
     print: Option<Print>,
+}
+
+impl Watch {
+    fn ask(&mut self, question: &Question) {
+        if question.asks_value() && !self.questions.iter().any(|(known, _)| known == question) {
+            self.questions.push((question.clone(), Truth::Unknown));
+        }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        let numbers = self.groups.len() + self.rests.len();
+        size_of::<Self>() + numbers * size_of::<usize>() + self.questions.len() * size_of::<(Question, Truth)>()
+    }
+
+    /// Look at its sensor; whether anything is not as when this was done last.
+    fn look(&mut self, sensor: &Sensor, around: &Surroundings<'_>) -> bool {
+        let print = Some(Print::of(sensor, around));
+        let mut is_moved = self.print != print;
+        self.print = print;
+        for (question, known) in &mut self.questions {
+            let answer = question.of_value(sensor);
+            is_moved |= answer != *known;
+            *known = answer;
+        }
+        is_moved
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -113,22 +142,34 @@ impl Groups {
         // the places of sensors that were let go stay empty, so that the last one may lie beyond their number
         self.watched.resize(places.values().max().map_or(0, |last| *last as usize + 1), None);
         for (number, group) in self.groups.iter().enumerate() {
-            for place in group.definition.kind.sensors().into_iter().filter_map(|id| places.get(id)) {
+            let kind = &group.definition.kind;
+            for place in kind.sensors().into_iter().filter_map(|id| places.get(id)) {
                 let Some(slot) = self.watched.get_mut(*place as usize) else { continue };
                 let watch = slot.get_or_insert_default();
-                watch.groups.push(number);
-                watch.asks_values |= group.definition.kind.asks_values();
+                if watch.groups.last() != Some(&number) {
+                    watch.groups.push(number);
+                }
+                watch.asks_values |= kind.asks_values();
             }
         }
         for (number, rest) in self.rests.iter().enumerate() {
-            let asked = rest.definition.is_so.questions().into_iter().map(|(id, _)| (id, true));
-            let resting = rest.definition.alarms.iter().map(|(id, _)| (id.as_str(), false));
-            for (id, asks_values) in asked.chain(resting) {
+            let asked = rest.definition.is_so.questions().into_iter().map(|(id, _)| id);
+            let resting = rest.definition.alarms.iter().map(|(id, _)| id.as_str());
+            for id in asked.chain(resting) {
                 let Some(place) = places.get(id) else { continue };
                 let Some(slot) = self.watched.get_mut(*place as usize) else { continue };
                 let watch = slot.get_or_insert_default();
-                watch.rests.push(number);
-                watch.asks_values |= asks_values;
+                if watch.rests.last() != Some(&number) {
+                    watch.rests.push(number);
+                }
+            }
+        }
+        let groups = self.groups.iter().flat_map(|group| group.definition.kind.questions());
+        let rests = self.rests.iter().flat_map(|rest| rest.definition.is_so.questions());
+        for (id, question) in groups.chain(rests) {
+            let watch = places.get(id).and_then(|place| self.watched.get_mut(*place as usize)?.as_mut());
+            if let Some(watch) = watch {
+                watch.ask(question);
             }
         }
     }
@@ -148,12 +189,10 @@ impl Groups {
     fn judge_at<S: Sink>(&mut self, place: u32, plant: &mut Plant<'_>, sink: &mut S) {
         let Some(sensor) = plant.sensors.get(place as usize) else { return };
         let at_us = sensor.newest.as_ref().map_or(0, |newest| newest.tracked_at_us);
-        let print = Some(Print::of(sensor, plant.around));
         let Some(watch) = self.watched.get_mut(place as usize).and_then(Option::as_mut) else { return };
         let waits = |number: &usize| self.groups.get(*number).is_some_and(Group::is_waiting);
-        let is_due = watch.asks_values || watch.print != print || watch.groups.iter().any(waits);
-        watch.print = print;
-        if is_due {
+        let is_moved = watch.look(sensor, plant.around);
+        if is_moved || watch.asks_values || watch.groups.iter().any(waits) {
             self.judge_of(place, at_us, plant, sink);
         }
     }
@@ -182,8 +221,11 @@ impl Groups {
         for number in watch.rests.clone() {
             let Some(rest) = self.rests.get_mut(number) else { continue };
             let touched = rest.judge(at_us, plant.sensors, plant.places, plant.around, sink);
+            if !touched.is_empty() {
+                // another may ask what this has moved, and was judged before it
+                self.forget_prints();
+            }
             for place in touched {
-                self.forget_print(place);
                 groups.extend(self.watch_at(place).map_or(&[][..], |watch| &watch.groups));
             }
         }
@@ -198,9 +240,16 @@ impl Groups {
 
     /// Judge all of them.
     pub fn judge_all<S: Sink>(&mut self, at_us: i64, plant: &mut Plant<'_>, sink: &mut S) {
-        self.forget_prints();
-        for rest in &mut self.rests {
-            rest.judge(at_us, plant.sensors, plant.places, plant.around, sink);
+        for (watch, sensor) in self.watched.iter_mut().zip(plant.sensors.iter()) {
+            if let Some(watch) = watch {
+                watch.look(sensor, plant.around);
+            }
+        }
+        for number in 0..self.rests.len() {
+            let Some(rest) = self.rests.get_mut(number) else { continue };
+            if !rest.judge(at_us, plant.sensors, plant.places, plant.around, sink).is_empty() {
+                self.forget_prints();
+            }
         }
         for group in &mut self.groups {
             group.judge(at_us, &plant.field(), plant.version, sink);
@@ -241,7 +290,7 @@ impl Groups {
             + 3 * self.text.len()
             + self.rests.len() * size_of::<Rest>()
             + self.watched.len() * size_of::<usize>()
-            + self.watched.iter().flatten().count() * size_of::<Watch>()
+            + self.watched.iter().flatten().map(|watch| watch.heap_bytes()).sum::<usize>()
     }
 
     pub fn save(&self, out: &mut Vec<u8>) {
