@@ -467,6 +467,17 @@ fn what_is_wrong_is_refused_with_a_sentence() {
     };
     core.apply(EntryKind::Config, &configuration(&sensors(), &groups(200))).unwrap();
     assert!(refused(groups(201)).contains("201 groups; 200 are the most"));
+    let rest = |name: &str, alarms: Vec<Value>| json!({"name": name, "while": {"sensor_id": "b", "rule": "high"}, "alarms": alarms});
+    let rests = |count: usize| {
+        let one = |number: usize| rest(&format!("r{number}"), vec![member(&number.to_string(), "high")]);
+        json!({"rests": (0..count).map(one).collect::<Vec<_>>()})
+    };
+    core.apply(EntryKind::Config, &configuration(&sensors(), &rests(200))).unwrap();
+    assert!(refused(rests(201)).contains("201 suppressions by design; 200 are the most"));
+    let resting_of = |count: usize| json!({"rests": [rest("many", many(count))]});
+    core.apply(EntryKind::Config, &configuration(&sensors(), &resting_of(64))).unwrap();
+    assert!(refused(resting_of(65)).contains("65 alarms; 64 are the most"));
+    assert!(refused(resting_of(0)).contains("it suppresses nothing"));
     let twice = json!({"rests": [resting()["rests"][0], {"name": "again",
         "while": {"sensor_id": "b", "rule": "high"}, "alarms": [member("a", "high")]}]});
     assert!(refused(twice).contains("stands twice"));

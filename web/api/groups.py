@@ -15,7 +15,14 @@ from web.api.then import AtQuery, past
 from web.audit import Action, audit
 from web.auth.guard import Need
 from web.contract.declare import Noun
-from web.contract.group_shapes import Expression, FacilityGroups, GroupSettings, GroupsVersion, NewGroups
+from web.contract.group_shapes import (
+    BODY_BYTES_MAX,
+    Expression,
+    FacilityGroups,
+    GroupSettings,
+    GroupsVersion,
+    NewGroups,
+)
 from web.errors import NotFound, NotUsable
 from web.serving.call import Call
 
@@ -53,7 +60,13 @@ async def read_facility_groups(call: Call, facility_id: str, query: AtQuery) -> 
         return await _of_facility(connection, facility_id, at)
 
 
-@noun.put("/groups/facility/{facility_id}", Need.EDIT, FacilityGroups, statuses=(401, 403, 404, 422))
+@noun.put(
+    "/groups/facility/{facility_id}",
+    Need.EDIT,
+    FacilityGroups,
+    statuses=(401, 403, 404, 422),
+    body_bytes_max=BODY_BYTES_MAX,
+)
 async def update_facility_groups(call: Call, facility_id: str, body: NewGroups) -> FacilityGroups:
     """In the place of all that were set before; with empty lists there are none. A group that is not named any more
     ends its alarms, and an alarm that was suppressed is given back.

@@ -173,8 +173,16 @@ class Noun:
             may_be_accepted=may_be_accepted,
         )
 
-    def put(self, path: str, need: Need, answer: Any, *, statuses: tuple[int, ...] = ()) -> Declare:
-        return self._route("PUT", path, need, answer, statuses)
+    def put(
+        self,
+        path: str,
+        need: Need,
+        answer: Any,
+        *,
+        statuses: tuple[int, ...] = (),
+        body_bytes_max: int = FEW_FIELDS_BYTES_MAX,
+    ) -> Declare:
+        return self._route("PUT", path, need, answer, statuses, body_bytes_max=body_bytes_max)
 
     def delete(self, path: str, need: Need, answer: Any, *, statuses: tuple[int, ...] = ()) -> Declare:
         return self._route("DELETE", path, need, answer, statuses)

@@ -14,9 +14,11 @@ from web.wire.times import ContractTime
 GROUPS_MAX = 200
 MEMBERS_MAX = 32
 TERMS_MAX = 32
-NAME_MAX = 100
+BODY_BYTES_MAX = 262_144
+"""So many groups of three sensors each, beside as many suppressions."""
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_MAX), Readable]
+Name = Annotated[str, StringConstraints(min_length=1), Readable]
+"""How long it may be, the core says: it counts bytes."""
 SensorId = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 

@@ -79,3 +79,24 @@ async def test_what_is_wrong_is_refused(database_url: str, tmp_path: Path) -> No
             assert answer.status_code == 422 and said in answer.text, answer.text
         assert (await put(web, editor, groups=[VOTE, VOTE])).status_code == 422
         assert (await web.client.get("/groups/facility/n", headers=viewer)).json()["versions"] == []
+
+
+async def test_limits_are_those_of_the_core(database_url: str, tmp_path: Path) -> None:
+    async with web_server(database_url, tmp_path) as web:
+        await web.facility("n")
+        for name in ("n1", "n2", "n3"):
+            await web.sensor(name, "n")
+        _, editor, _ = await web.user("eve", ("n", "Edit"))
+        for name in ("x" * 200, "ü" * 100):
+            named = {"groups": [{**VOTE, "name": name}], "rests": [{**REST, "name": name}]}
+            answer = await put(web, editor, **named)
+            assert answer.status_code == 200 and answer.json()["groups"][0]["name"] == name, answer.text
+        for part, one in (("groups", VOTE), ("rests", REST)):
+            answer = await put(web, editor, **{part: [{**one, "name": "ü" * 100 + "x"}]})
+            assert answer.status_code == 422 and "a name of 201 bytes; 200 are the most" in answer.text
+        third = {"sensor_id": "n3", "rules": ["high"]}
+        many = [{**VOTE, "name": f"Hall {number}", "members": [*MEMBERS, third]} for number in range(201)]
+        assert len((await put(web, editor, groups=many[:200])).json()["groups"]) == 200
+        for part, too_many in (("groups", many), ("rests", [REST] * 201)):
+            answer = await put(web, editor, **{part: too_many})
+            assert answer.status_code == 422 and "at most 200" in answer.text, answer.text
