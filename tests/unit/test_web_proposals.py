@@ -52,6 +52,7 @@ def test_noise_is_what_changes_from_reading_to_reading() -> None:
     wave = 40 * np.sin(np.arange(20_000) / 2_000)
     assert noise_of(wave + chance.normal(0, 0.3, 20_000)) == pytest.approx(0.3, rel=0.05)
     assert noise_of(np.array([1.0, np.nan, 1.0, np.inf])) == 0.0
+    assert noise_of(np.array([1.0, 1e300, -1e300, 1.0])) == 0.0, "which would be a deadband that nobody may set"
 
 
 def test_what_stood_long_is_true_unless_somebody_says_otherwise() -> None:

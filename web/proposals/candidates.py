@@ -24,6 +24,8 @@ NOISES: Final = (2.0, 4.0, 6.0)
 OFF_DELAYS_S: Final = (15.0, 30.0, 60.0)
 LONG_OFF_DELAYS_S: Final = (60.0, 120.0, 300.0)
 ON_DELAYS_S: Final = (5.0, 15.0, 30.0, 60.0)
+PLAUSIBLE: Final = 1e12
+"""No instrument measures more, and what is no number is not less."""
 _DIGITS = 2
 _STEP_OF_NOISE = 0.954
 """The median step from one reading to the next, of noise with a standard deviation of 1."""
@@ -41,7 +43,7 @@ def candidates(subject: Subject, now: Tuning, priority: Priority, noise: float) 
 
 def noise_of(values: NDArray[np.float64]) -> float:
     """The signal's standard deviation from one reading to the next, whatever else it does; 0: it is never another."""
-    steps = np.abs(np.diff(values[np.isfinite(values)]))
+    steps = np.abs(np.diff(values[np.abs(values) < PLAUSIBLE]))
     steps = steps[steps > 0]
     return float(np.median(steps)) / _STEP_OF_NOISE if len(steps) else 0.0
 

@@ -138,7 +138,7 @@ async def test_limits_hold_on_both_sides_and_one_sees_what_one_may_view(
     async with web_server(database_url, tmp_path) as web:
         for facility_id in "ns":
             await web.facility(facility_id)
-        await planted(web)
+        number = await planted(web)
         await planted(web, "s2", facility_id="s")
         _, viewer, _ = await web.user("vera", ("n", "View"))
         assert [one["facility_id"] for one in await proposals(web, viewer)] == ["n"]
@@ -163,6 +163,11 @@ async def test_limits_hold_on_both_sides_and_one_sees_what_one_may_view(
         for most, outcome in ((720, "proposed"), (719, "too_many_readings")):
             monkeypatch.setattr(alarm_proposals, "READINGS_MAX", most)
             assert [one["outcome"] for one in await proposals(web, viewer)] == [outcome], most
+        for minute in range(3):
+            await told(web, f"{number}:anomaly", number, START + timedelta(minutes=minute))
+        for most, outcome in ((720, "not_reproduced"), (719, "too_many_readings")):
+            monkeypatch.setattr(alarm_proposals, "SCORED_READINGS_MAX", most)
+            assert [one["outcome"] for one in await proposals(web, viewer, skip=1)] == [outcome], most
 
 
 @pytest.fixture
