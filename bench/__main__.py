@@ -13,6 +13,7 @@ from functools import partial
 from bench.beside import beside
 from bench.export import FEW_ROWS, ROWS, PackagesMissing, export
 from bench.fanout import fanout
+from bench.figures import figures
 from bench.greedy import greedy
 from bench.ingest import ingest_batch, ingest_single
 from bench.latency import latency
@@ -40,6 +41,7 @@ BENCHES: dict[str, Bench] = {
     "neighbour": neighbour,
     "fanout": fanout,
     "query": query,
+    "figures": figures,
     "greedy": greedy,
     "planted": planted,
     "export": export,
