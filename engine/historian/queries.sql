@@ -650,7 +650,7 @@ FROM detection_settings WHERE facility_id = $1;
 
 -- name: replay_group_numbers
 -- Of the groups that the facility has or had.
-SELECT DISTINCT (named ->> 'no')::int4 AS no FROM facility_groups, jsonb_array_elements(settings -> 'groups') named
+SELECT DISTINCT named ->> 'name' AS name, (named ->> 'no')::int4 AS no FROM facility_groups, jsonb_array_elements(settings -> 'groups') named
 WHERE facility_id = $1;
 
 -- == replays that people asked for =====================================================================================

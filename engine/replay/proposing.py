@@ -16,13 +16,15 @@ from engine.replay.values import Proposal, ReplayRefused
 Settings = Mapping[str, Any]
 """What of an entry of a configuration people set: `detection`, and the names of ALARM_SETTINGS."""
 _DETECTION = {each.name for each in fields(Detection)}
+_GROUPS = {"groups", "rests"}
 
 
 @dataclass(frozen=True, slots=True)
 class SetNow:
     """What is set in a facility; `types` of its sensors by their ids, settings by sensor type and by sensor id.
 
-    numbers  whose alarms are judged: of its sensors, and of the groups that it has or had
+    numbers        whose alarms are judged: of its sensors, and of the groups that it has or had
+    group_numbers  of the latter, by their names
     """
 
     facility_id: str
@@ -31,6 +33,7 @@ class SetNow:
     rules: Mapping[str, Settings]
     detection: Mapping[str, Settings]
     groups: Settings
+    group_numbers: Mapping[str, int]
 
 
 def settings_by_sensor(now: SetNow, proposals: Iterable[Proposal]) -> dict[str, Settings]:
@@ -62,27 +65,32 @@ def check_subjects(all_now: Sequence[SetNow], proposals: Iterable[Proposal]) -> 
                 raise ReplayRefused(f"no facility that is replayed has a sensor {proposal.sensor_id!r}")
         elif proposal.facility_id not in facilities:
             raise ReplayRefused(f"facility {proposal.facility_id!r} is not replayed")
-        elif proposal.sensor_type not in set(SensorType):
+        elif proposal.sensor_type not in set(SensorType) and proposal.groups is None:
             raise ReplayRefused(f"there is no type of sensors {proposal.sensor_type!r}")
 
 
 def read_proposals(document: object) -> tuple[Proposal, ...]:
     """A JSON list of objects with `sensor_id`, or `facility_id`, and `rules`, `detection` or both, as they are PUT to
-    /rules/… and /detection/…: those of a facility name their `sensor_type`. Raises ReplayRefused.
+    /rules/… and /detection/…: those of a facility name their `sensor_type`. Or with `facility_id` and `groups` alone,
+    as they are PUT to /groups/facility/…. Raises ReplayRefused.
     """
     if not isinstance(document, list):
-        raise ReplayRefused("proposals are a JSON list of objects with sensor_id or facility_id, rules and detection")
+        raise ReplayRefused(
+            "proposals are a JSON list of objects with sensor_id or facility_id, and rules, detection or groups"
+        )
     return tuple(_proposal(place, each) for place, each in enumerate(document, start=1))
 
 
 def _proposal(place: int, said: object) -> Proposal:
-    known = {"sensor_id", "facility_id", "rules", "detection"}
+    known = {"sensor_id", "facility_id", "rules", "detection", "groups"}
     if not isinstance(said, dict) or not set(said) <= known:
         raise ReplayRefused(f"proposal {place} is no object with {', '.join(sorted(known))} alone")
     sensor_id, facility_id = said.get("sensor_id"), said.get("facility_id")
     if (sensor_id is None) == (facility_id is None) or not isinstance(sensor_id or facility_id, str):
         raise ReplayRefused(f"proposal {place} names not exactly one sensor_id or facility_id")
     bodies = {name: said[name] for name in ("rules", "detection") if said.get(name) is not None}
+    if said.get("groups") is not None:
+        return _of_groups(place, facility_id, said["groups"], is_alone=not bodies)
     if not bodies or not all(isinstance(body, dict) for body in bodies.values()):
         raise ReplayRefused(f"proposal {place} has neither rules nor detection as objects")
     types = {body.get("sensor_type") for body in bodies.values()}
@@ -92,6 +100,14 @@ def _proposal(place: int, said: object) -> Proposal:
     cleaned = {name: {key: body[key] for key in body if key != "sensor_type"} for name, body in bodies.items()}
     _check_names(place, cleaned)
     return Proposal(facility_id, sensor_id, kind, cleaned.get("rules"), cleaned.get("detection"))
+
+
+def _of_groups(place: int, facility_id: str | None, groups: object, *, is_alone: bool) -> Proposal:
+    if facility_id is None or not is_alone:
+        raise ReplayRefused(f"proposal {place}: groups stand by themselves, with a facility_id")
+    if not isinstance(groups, dict) or not set(groups) <= _GROUPS:
+        raise ReplayRefused(f"proposal {place}: groups is no object with {' and '.join(sorted(_GROUPS))} alone")
+    return Proposal(facility_id, groups=groups)
 
 
 def _check_names(place: int, bodies: Mapping[str, Mapping[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from engine.facility.payloads import core_settings
 from engine.replay import stored
 from engine.replay.comparing import Comparison
 from engine.replay.course import Course, Step
+from engine.replay.proposed_groups import with_groups
 from engine.replay.proposing import SetNow, check_subjects, settings_by_sensor
 from engine.replay.rows import Told
 from engine.replay.values import Basis, FacilityResult, Period, ReplayRefused, Wanted, moment_text
@@ -37,6 +38,7 @@ async def look(connection: Any, facility_ids: Sequence[str], wanted: Wanted) -> 
     check_subjects(list(known.values()), wanted.proposals)
     for now in known.values():
         settings_by_sensor(now, wanted.proposals)
+        with_groups(now, wanted.proposals)
     return known
 
 
@@ -46,6 +48,7 @@ async def replay_facility(
     """`connection` as `stored.opened` gives it; `progress` may raise to end it. Memory grows with the differences."""
     is_other = wanted.basis is Basis.TODAY or bool(wanted.proposals)
     others = settings_by_sensor(now, wanted.proposals) if is_other else None
+    now = with_groups(now, wanted.proposals)
     course = Course(now.facility_id, core_settings(settings), others, now.groups)
     return await _Replay(connection, now, wanted.period, course, progress).run()
 

@@ -77,15 +77,16 @@ async def set_now(connection: Any, facility_id: str) -> SetNow | None:
     sensors = await connection.fetch(SQL["sensors_of"], facility_id)
     rules = await connection.fetch(SQL["rules_of"], facility_id)
     detection = await connection.fetch(SQL["replay_detection"], facility_id)
-    group_numbers = await connection.fetch(SQL["replay_group_numbers"], facility_id)
+    numbered = await connection.fetch(SQL["replay_group_numbers"], facility_id)
     groups = await connection.fetchval(SQL["groups_of"], facility_id)
     return SetNow(
         facility_id,
         {row["id"]: row["type"] for row in sensors},
-        frozenset(row["sensor_no"] for row in sensors) | {row["no"] for row in group_numbers},
+        frozenset(row["sensor_no"] for row in sensors) | {row["no"] for row in numbered},
         {row["sensor_id"] or row["sensor_type"]: json.loads(row["settings"]) for row in rules},
         {row["sensor_id"] or row["sensor_type"]: _said(row) for row in detection},
         json.loads(groups) if groups else {},
+        {row["name"]: row["no"] for row in numbered},
     )
 
 

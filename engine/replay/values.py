@@ -40,9 +40,10 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """For a sensor, or for a type of a facility's sensors: bodies as they are PUT to /rules/… and /detection/…
+    """For a sensor, or for a type of a facility's sensors: bodies as they are PUT to /rules/… and /detection/…; or for
+    a facility, as it is PUT to /groups/facility/….
 
-    `rules` replaces what is set there, `detection` changes what it names; None: as it is today.
+    `rules` and `groups` replace what is set there, `detection` changes what it names; None: as it is today.
     """
 
     facility_id: str | None = None
@@ -50,6 +51,7 @@ class Proposal:
     sensor_type: str | None = None
     rules: Mapping[str, Any] | None = None
     detection: Mapping[str, Any] | None = None
+    groups: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

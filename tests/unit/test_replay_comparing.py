@@ -74,6 +74,7 @@ def test_proposals_are_read_as_they_are_put() -> None:
         [{"sensor_id": "s", "rules": rules}, {"facility_id": "f", "detection": {"sensor_type": "Flow", "is_on": False}}]
     )
     assert found == (Proposal(sensor_id="s", rules=rules), Proposal("f", None, "Flow", None, {"is_on": False}))
+    assert read_proposals([{"facility_id": "f", "groups": {"rests": []}}]) == (Proposal("f", groups={"rests": []}),)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,9 @@ def test_proposals_are_read_as_they_are_put() -> None:
         ([{"sensor_id": "s"}], "neither rules nor detection"),
         ([{"sensor_id": "s", "rules": []}], "neither rules nor detection"),
         ([{"facility_id": "f", "rules": {}}], "names not one sensor_type"),
+        ([{"sensor_id": "s", "groups": {}}], "groups stand by themselves"),
+        ([{"facility_id": "f", "groups": {}, "rules": {"sensor_type": "Flow"}}], "groups stand by themselves"),
+        ([{"facility_id": "f", "groups": {"votes": 1}}], "groups is no object with groups and rests alone"),
         ([{"sensor_id": "s", "rules": {"limits": 3}}], "rules have no 'limits'"),
         ([{"sensor_id": "s", "detection": {"budget": 3}}], "detection have no 'budget'"),
     ],

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from engine.model import SensorType
 from web.contract.detection_shapes import DetectionChanges
 from web.contract.export_shapes import End, Id, Start
+from web.contract.group_shapes import NewGroups
 from web.contract.rule_shapes import RuleSettings
 from web.wire.times import ContractTime
 
@@ -40,12 +41,15 @@ class ProposedDetection(DetectionChanges):
 
 
 class ReplayProposal(BaseModel):
-    """Either for a sensor, or for the sensors of a type in a facility; `rules` replace what is set there today."""
+    """For a sensor, or for the sensors of a type in a facility: `rules` replace what is set there today. Or `groups`
+    for a facility, by themselves, as they are PUT to /groups/facility/…
+    """
 
     sensor_id: Id | None = None
     facility_id: Id | None = None
     rules: ProposedRules | None = None
     detection: ProposedDetection | None = None
+    groups: NewGroups | None = None
 
 
 class NewReplay(BaseModel):

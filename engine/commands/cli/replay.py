@@ -38,9 +38,12 @@ def replay(
     gasinsight replay --facility ridge-1 --from 2026-11-01 --to 2026-11-07 --today  today's rules on that week
     gasinsight replay --facility ridge-1 --from 2026-11-01 --to 2026-11-07 --rules proposed.json[/]
 
-    The file of proposals is a list; `rules` and `detection` are what is PUT to /rules/… and /detection/…:
+    The file of proposals is a list; `rules`, `detection` and `groups` are what is PUT to /rules/…, /detection/… and
+    /groups/facility/…:
       [{"sensor_id": "PT-1", "rules": {"rules": [{"rule": "high", "limit": 42.0}]}},
-       {"facility_id": "ridge-1", "detection": {"sensor_type": "Pressure", "budget_days": 40.0}}]
+       {"facility_id": "ridge-1", "detection": {"sensor_type": "Pressure", "budget_days": 40.0}},
+       {"facility_id": "ridge-1", "groups": {"groups": [{"name": "hall", "kind": "vote", "votes": 1, "members":
+         [{"sensor_id": "PT-1", "rules": ["high"]}]}]}}]
 
     The period is that of arrival: what was committed in it. It reads the database and changes nothing.
     Exit status: 0 zero differences, 1 there are some, 2 it cannot be asked so, 3 not all of it could be judged.

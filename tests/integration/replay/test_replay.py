@@ -11,11 +11,12 @@ import pytest_asyncio
 
 from engine.clock import US_PER_S, ManualClock
 from engine.replay import stored
+from engine.replay.proposed_groups import FIRST_NUMBER
 from engine.replay.replaying import look, replay_facility
 from engine.replay.values import Basis, Difference, FacilityResult, Period, Proposal, ReplayRefused, Wanted
 from tests.conftest import database_named
 from tests.fakes.messages import T0_US
-from tests.integration.replay.lived import DAY_US, RULES, STEP_S, STEPS, Lived
+from tests.integration.replay.lived import DAY_US, EITHER_IS_HOT, RULES, STEP_S, STEPS, Lived
 
 pytestmark = pytest.mark.postgres
 
@@ -121,6 +122,26 @@ async def test_a_proposed_limit_gives_what_a_server_that_had_it_tells(database_u
 
     without = await replayed(database_url, lived, Wanted(WHOLE, Basis.TODAY))
     assert without.is_same, "today's rules were those of then"
+
+
+async def test_proposed_groups_give_what_a_server_that_had_them_tells(database_url: str, other_url: str) -> None:
+    lived, other = Lived(database_url, ManualClock(T0_US)), Lived(other_url, ManualClock(T0_US))
+    await lived.run(steps=MID)
+    await other.run(steps=MID, with_groups=True)
+    proposed = (Proposal("f", groups={"groups": [EITHER_IS_HOT]}),)
+    period = Period(T0_US, T0_US + MID * STEP_S * US_PER_S)
+    result = await replayed(database_url, lived, Wanted(period, Basis.TODAY, proposed))
+    added = set(map(replayed_row, result.differences))
+    assert {each.kind for each in result.differences} == {"added"}
+    told = {(key.partition(":")[2], *rest) for key, *rest in await journal(other_url) if "vote" in key}
+    assert told and {(key.removeprefix(f"{FIRST_NUMBER}:"), *rest) for key, *rest in added} == told
+
+    stranger = Proposal("f", groups={"groups": [{**EITHER_IS_HOT, "members": [{"sensor_id": "x", "rules": ["high"]}]}]})
+    with pytest.raises(ReplayRefused, match="has no sensor 'x' to be in a group"):
+        await replayed(database_url, lived, Wanted(period, Basis.TODAY, (stranger,)))
+    too_many = Proposal("f", groups={"groups": [{**EITHER_IS_HOT, "votes": 9}]})
+    with pytest.raises(ReplayRefused, match="votes is 9"):
+        await replayed(database_url, lived, Wanted(period, Basis.TODAY, (too_many,)))
 
 
 async def execute(database_url: str, *statements: str) -> None:

@@ -80,8 +80,16 @@ def result(facility_id: str, *differences: Difference) -> FacilityResult:
 async def test_a_replay_is_told_of_from_its_asking_to_its_result(web: Web, engine: Historian) -> None:
     _, ann, _ = await web.user("ann", ("north", "View"), ("south", "View"))
     proposal = {"sensor_id": "north t", **LIMIT}
-    answer = await asked(web, ann, "north", "south", "north", proposals=[proposal])
+    rest = {
+        "name": "off",
+        "while": {"not": {"sensor_id": "south t", "above": 2}},
+        "alarms": vote(1, "south t")["members"],
+    }
+    groups = {"facility_id": "south", "groups": {"groups": [vote(1, "south t")], "rests": [rest]}}
+    answer = await asked(web, ann, "north", "south", "north", proposals=[proposal, groups])
     told = answer.json()
+    (shown,) = told["proposals"][1]["groups"]["rests"]
+    assert shown["while"]["not"]["above"] == 2
     assert told["facility_ids"] == ["north", "south"]
     assert (told["state"], told["progress"], told["settings"], told["asked_by_name"]) == ("queued", 0, "today", "ann")
     assert (told["start_date"], told["end_date"]) == ("2026-11-01T00:00:00", "2026-11-08T00:00:00")
@@ -223,6 +231,10 @@ async def test_results_are_kept_for_their_time(web: Web, engine: Historian) -> N
     assert await web.database.fetchval("SELECT count(*) FROM replay_parts") == 0
 
 
+def vote(votes: int, sensor_id: str = "north t") -> dict[str, Any]:
+    return {"name": "hall", "kind": "vote", "votes": votes, "members": [{"sensor_id": sensor_id, "rules": ["high"]}]}
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"end_date": "2026-10-30"}, "is not after start_date"),
     ({"end_date": text_of(PERIOD_MAX + timedelta(microseconds=1))}, "more than 35 days"),
@@ -231,6 +243,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"proposals": [{"sensor_id": "north t"}]}, "neither rules nor detection"),
     ({"proposals": [{**LIMIT}]}, "not exactly one"),
     ({"proposals": [{"sensor_id": "north t", "rules": {"rules": [{"rule": "high", "deadband": -1}]}}]}, "deadband"),
+    ({"proposals": [{"facility_id": "north", "groups": {"groups": [vote(9)]}}]}, "votes is 9"),
+    ({"proposals": [{"facility_id": "north", "groups": {"groups": [vote(1, "south t")]}}]}, "no sensor 'south t'"),
     ({"proposals": [{"sensor_id": "north t", "detection": {"budget_days": 0}}]}, "greater than or equal"),
     ({"proposals": [{"sensor_id": "north t", **LIMIT}] * (PROPOSALS_MAX + 1)}, f"at most {PROPOSALS_MAX} items"),
 ]
