@@ -23,6 +23,7 @@ from bench.planted import planted
 from bench.query import query
 from bench.recovery import recovery_bench
 from bench.replay import replay
+from bench.replays import replays
 from bench.report import Figure, Say, load, print_figures
 from bench.rules import rules
 from bench.scale import scale
@@ -47,6 +48,7 @@ BENCHES: dict[str, Bench] = {
     "export": export,
     "export-beside-ingest": beside,
     "replay": replay,
+    "replays": replays,
 }
 BENCH_S_MAX = 1800.0
 

@@ -15,29 +15,20 @@ from pathlib import Path
 import asyncpg
 
 import native
+from bench.lives import START_US, Life
 from bench.report import Figure, Say, median
-from engine.clock import US_PER_S, ManualClock
+from engine.clock import US_PER_S
 from engine.embedded import EmbeddedPostgres
-from engine.facility.facility import Facility
 from engine.facility.payloads import core_settings
-from engine.historian.historian import Historian
-from engine.metrics import Metrics
-from engine.model import FacilitySetup, FacilityType, Location, SensorActivation, SensorType
 from engine.replay import stored
 from engine.replay.replaying import look, replay_facility
 from engine.replay.values import Period, Wanted
 from engine.settings import Settings
 from migrations.upgrade import upgrade
 
-SENSORS = 20
-INTERVAL_S = 15
-HOURS = 24
-BATCH_S = 60
-START_US = 1_767_225_600 * US_PER_S
-END_US = START_US + HOURS * 3_600 * US_PER_S
-YEAR_GOAL = 200 * 365 * 86_400 / INTERVAL_S / 600
+DAY = Life(("f",), sensors=20, interval_s=15, batch_s=60, hours=24)
+YEAR_GOAL = 200 * 365 * 86_400 / DAY.interval_s / 600
 """A year of 200 sensors within ten minutes."""
-PLACE = Location(None, 10.0, 59.0)
 
 
 async def replay(runs: int, say: Say) -> list[Figure]:
@@ -48,8 +39,8 @@ async def replay(runs: int, say: Say) -> list[Figure]:
         url = await asyncio.to_thread(postgres.start)
         await asyncio.to_thread(upgrade, url)
         settings = Settings(_env_file=None, group_commit_wait_ms=0)
-        say(f"{SENSORS} sensors live through {HOURS} hours, a batch every {BATCH_S} s")
-        await _live(url, settings)
+        say(f"{DAY.sensors} sensors live through {DAY.hours} hours, a batch every {DAY.batch_s} s")
+        await DAY.live(url, settings)
         whole, silent, told = [], [], []
         for _ in range(runs):
             say("replaying")
@@ -69,28 +60,8 @@ async def replay(runs: int, say: Say) -> list[Figure]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _live(url: str, settings: Settings) -> None:
-    clock = ManualClock(START_US)
-    historian = await Historian.open(url, settings, clock)
-    await historian.create_facility(FacilitySetup("f", "Alpha", FacilityType.TANK_FARM, PLACE, START_US))
-    facility = Facility("f", historian, settings, clock, Metrics())
-    names = [f"s{number}" for number in range(SENSORS)]
-    kind = SensorType.TEMPERATURE
-    await facility.apply([SensorActivation(name, "f", kind, PLACE, INTERVAL_S, START_US) for name in names])
-    for start_s in range(0, HOURS * 3_600, BATCH_S):
-        await clock.advance(BATCH_S)
-        rows = [
-            (name, START_US + at_s * US_PER_S, repr(20.0 + (at_s // INTERVAL_S * 7 + place * 3) % 11 / 4))
-            for at_s in range(start_s, start_s + BATCH_S, INTERVAL_S)
-            for place, name in enumerate(names)
-        ]
-        await facility.ingest(native.encode_batch("f", rows, clock.now_us()))
-        await facility.tick(clock.now_us())
-    await historian.close()
-
-
 async def _whole(url: str, settings: Settings) -> float:
-    wanted = Wanted(Period(START_US, END_US + US_PER_S))
+    wanted = Wanted(Period(START_US, DAY.end_us + US_PER_S))
     started_s = time.perf_counter()
     async with stored.opened(url) as connection:
         known = await look(connection, ["f"], wanted)
@@ -113,11 +84,11 @@ def _core_alone(entries: list[tuple[str, bytes]], settings: Settings, *, is_told
     started_s = time.perf_counter()
     for kind, payload in entries:
         step(kind, payload)
-    return HOURS * 3_600 // INTERVAL_S * SENSORS / (time.perf_counter() - started_s)
+    return DAY.readings / (time.perf_counter() - started_s)
 
 
 async def _log_bytes(url: str) -> float:
     connection = await asyncpg.connect(url)
     size = await connection.fetchval("SELECT pg_total_relation_size('facility_commits')")
     await connection.close()
-    return float(size) / (HOURS * 3_600 // INTERVAL_S * SENSORS)
+    return float(size) / (DAY.readings)
