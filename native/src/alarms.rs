@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::alarm::{Alarm, Condition, Elapsed, Transition};
-use crate::course::{Course, LateOutcome};
+use crate::course::{Course, LateOutcome, Untold};
 use crate::journal::{ACTIVATED, LATE_EXCEEDANCE};
 use crate::recent::Recent;
 use crate::rule::Rule;
@@ -12,6 +12,16 @@ use crate::rule_set::{RuleSet, Spec};
 use crate::wire::{put_bytes, put_signed, put_varint, Reader, Wire, WireError};
 
 static NORMAL: Alarm = Alarm::NORMAL;
+
+/// How people are told of what a condition does to an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    Now,
+    /// By something else.
+    Silently,
+    /// If it stands when the present is reached.
+    Perhaps,
+}
 
 /// A rule's alarm, and its course over the readings that late ones may still join.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,13 +42,26 @@ impl Remembered {
         Self { rule, alarm: Alarm::NORMAL, course: Course::default(), told_us: 0 }
     }
 
-    fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64, is_silent: bool) -> Option<Transition> {
-        let transition = match is_silent {
-            false => self.alarm.step(condition, at_us, spec.delays),
-            true => self.alarm.step_silently(condition, at_us, spec.delays),
+    fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64, telling: Telling) -> Option<Transition> {
+        let transition = match telling {
+            Telling::Now => self.alarm.step(condition, at_us, spec.delays),
+            Telling::Silently | Telling::Perhaps => self.alarm.step_silently(condition, at_us, spec.delays),
         };
-        self.alarm.latched |= spec.latched && self.alarm.active;
+        // what may be past leaves nothing to be reset until it is told
+        self.alarm.latched |= spec.latched && self.alarm.active && telling != Telling::Perhaps;
         transition
+    }
+
+    /// What nobody was told of because it may be past stands: now it is told, or silently while it is kept from people.
+    pub fn tell_untold(&mut self, rules: &RuleSet) -> Option<(Untold, Transition)> {
+        let untold = self.course.untold.take()?;
+        let transition = self.alarm.tell();
+        self.alarm.latched |= rules.spec(self.rule).is_some_and(|spec| spec.latched);
+        if transition == Transition::Activated && self.rule.side().is_some() {
+            self.course.told_to_people(untold.since_us);
+        }
+        self.told_us = untold.since_us;
+        Some((untold, transition))
     }
 
     /// A late reading took its place in memory. What was found is told with this transition; of that people are told it
@@ -172,19 +195,24 @@ impl Alarms {
     /// Move a rule's alarm on by one reading; what is normal and not violated needs no memory.
     #[inline]
     pub fn step(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
-        self.step_as(spec, condition, at_us, false)
+        self.step_as(spec, condition, at_us, Telling::Now)
     }
 
-    /// The same where people are told by something else, later, or never.
+    /// The same where people are told by something else.
     pub fn step_silently(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
-        self.step_as(spec, condition, at_us, true)
+        self.step_as(spec, condition, at_us, Telling::Silently)
+    }
+
+    /// The same of the past, of which they are told if it stands.
+    pub fn step_untold(&mut self, spec: &Spec, condition: Condition, at_us: i64) -> Option<Transition> {
+        self.step_as(spec, condition, at_us, Telling::Perhaps)
     }
 
     #[inline]
-    fn step_as(&mut self, spec: &Spec, condition: Condition, at_us: i64, is_silent: bool) -> Option<Transition> {
+    fn step_as(&mut self, spec: &Spec, condition: Condition, at_us: i64, telling: Telling) -> Option<Transition> {
         match condition {
-            Condition::Violated => self.change(spec.rule, |each| each.step(spec, condition, at_us, is_silent)),
-            Condition::Between | Condition::Clear => self.find(spec.rule)?.step(spec, condition, at_us, is_silent),
+            Condition::Violated => self.change(spec.rule, |each| each.step(spec, condition, at_us, telling)),
+            Condition::Between | Condition::Clear => self.find(spec.rule)?.step(spec, condition, at_us, telling),
         }
     }
 

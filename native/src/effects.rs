@@ -128,7 +128,7 @@ impl Sink for Effects {
         }
     }
 
-    fn past_excursion(&mut self, side: Side, event: Event, until_us: i64) {
+    fn past_excursion(&mut self, side: Option<Side>, event: Event, until_us: i64) {
         self.past.excursion(side, event, until_us);
     }
 

@@ -21,7 +21,7 @@ const STANDS_US: i64 = 30 * US_PER_S;
 
 impl Surroundings<'_> {
     /// Whether this was longer ago than what is told as the present.
-    fn is_past(&self, at_us: i64) -> bool {
+    pub(crate) fn is_past(&self, at_us: i64) -> bool {
         self.received_at_us.saturating_sub(at_us) >= us_of(self.settings.late_alarm_s_max)
     }
 }
@@ -41,9 +41,10 @@ impl Sensor {
             let condition = self.condition(spec, side, value);
             let is_past = around.is_past(at_us);
             let is_told = self.alarms.find(spec.rule).is_some_and(|each| each.course.take_told_as_late());
-            let transition = match is_past || is_told {
-                false => self.alarms.step(spec, condition, at_us),
-                true => self.alarms.step_silently(spec, condition, at_us),
+            let transition = match (is_past, is_told) {
+                (true, _) => self.alarms.step_untold(spec, condition, at_us),
+                (false, true) => self.alarms.step_silently(spec, condition, at_us),
+                (false, false) => self.alarms.step(spec, condition, at_us),
             };
             let Some(each) = self.alarms.find(spec.rule) else { continue };
             let untold = &mut each.course.untold;
@@ -169,28 +170,27 @@ impl Sensor {
 
     /// Tell people of the excursion that was thought to be past and stands; silently while it is kept from them.
     fn tell_standing<S: Sink>(&mut self, spec: &Spec, side: Side, around: &Surroundings<'_>, sink: &mut S) {
-        let Some(each) = self.alarms.find(spec.rule).filter(|each| each.course.untold.is_some()) else { return };
-        let Some(untold) = each.course.untold.take() else { return };
-        let transition = each.alarm.tell();
-        if transition == Transition::Activated {
-            each.course.told_to_people(untold.since_us);
-        }
-        self.alarms.tell(spec.rule, untold.since_us);
+        let told = self.alarms.find(spec.rule).and_then(|each| each.tell_untold(&self.rules));
+        let Some((untold, transition)) = told else { return };
         if S::WANTED {
             sink.event(self.limit_event(spec, side, transition.name(), untold.since_us, untold.extreme, around));
         }
     }
 
     /// While the past is delivered nothing may stay untold for long.
-    pub(crate) fn tick_limits<S: Sink>(&mut self, around: &Surroundings<'_>, sink: &mut S) {
+    pub(crate) fn tick_untold<S: Sink>(&mut self, around: &Surroundings<'_>, sink: &mut S) {
         let is_due = |untold: &Untold| around.listened_us.saturating_sub(untold.found_us) > STANDS_US;
         if !self.alarms.each_mut().any(|each| each.course.untold.as_ref().is_some_and(is_due)) {
             return;
         }
         let rules = Arc::clone(&self.rules);
-        for (spec, side) in rules.limits() {
-            if self.alarms.find(spec.rule).is_some_and(|each| each.course.untold.as_ref().is_some_and(is_due)) {
-                self.tell_standing(spec, side, around, sink);
+        for rule in Rule::of_sensors() {
+            if !self.alarms.find(rule).is_some_and(|each| each.course.untold.as_ref().is_some_and(is_due)) {
+                continue;
+            }
+            match rules.limits().find(|(spec, _)| spec.rule == rule) {
+                Some((spec, side)) => self.tell_standing(spec, side, around, sink),
+                None => self.tell_standing_news(rule, around, sink),
             }
         }
     }
@@ -204,8 +204,9 @@ impl Sensor {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
-        if let Some((spec, side)) = self.rules.limits().find(|(spec, ..)| spec.rule == rule) {
-            self.tell_past(spec, side, untold, end_us, around, sink);
+        match self.rules.limits().find(|(spec, _)| spec.rule == rule) {
+            Some((spec, side)) => self.tell_past(spec, side, untold, end_us, around, sink),
+            None => self.tell_past_news(rule, untold, end_us, around, sink),
         }
     }
 
@@ -220,7 +221,7 @@ impl Sensor {
     ) {
         if S::WANTED {
             let event = self.limit_event(spec, side, PAST_EXCURSION, untold.since_us, untold.extreme, around);
-            sink.past_excursion(side, Event { late: true, ..event }, until_us);
+            sink.past_excursion(Some(side), Event { late: true, ..event }, until_us);
         }
     }
 

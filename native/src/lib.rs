@@ -40,6 +40,7 @@ pub mod journal;
 pub mod limits;
 mod moved;
 pub mod newest;
+mod news;
 pub mod number;
 mod past;
 pub mod printable;

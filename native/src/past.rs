@@ -24,7 +24,8 @@ struct Passed {
 
 #[derive(Debug)]
 struct Series {
-    side: Side,
+    /// None: its values lie on no side of anything.
+    side: Option<Side>,
     delays: Delays,
     /// Of the first violation.
     event: Option<Event>,
@@ -38,13 +39,13 @@ pub struct Past {
 }
 
 impl Past {
-    fn series(&mut self, sensor_no: Option<i32>, rule: Rule, side: Side, delays: Delays) -> &mut Series {
+    fn series(&mut self, sensor_no: Option<i32>, rule: Rule, side: Option<Side>, delays: Delays) -> &mut Series {
         let new = || Series { side, delays, event: None, readings: Vec::new(), passed: Vec::new() };
         self.series.entry((sensor_no, rule)).or_insert_with(new)
     }
 
     /// An excursion that was followed from its beginning to its end.
-    pub fn excursion(&mut self, side: Side, event: Event, until_us: i64) {
+    pub fn excursion(&mut self, side: Option<Side>, event: Event, until_us: i64) {
         let series = self.series(event.sensor_no, event.rule, side, Delays::default());
         let extreme = event.value.unwrap_or(f64::NAN);
         series.passed.push(Passed { since_us: event.event_time_us, until_us, extreme });
@@ -60,7 +61,7 @@ impl Past {
         reading: PastReading,
         event: impl FnOnce() -> Event,
     ) {
-        let series = self.series(Some(sensor_no), rule, side, delays);
+        let series = self.series(Some(sensor_no), rule, Some(side), delays);
         series.delays = delays;
         if reading.condition == Condition::Violated && series.event.is_none() {
             series.event = Some(event());
@@ -76,12 +77,15 @@ impl Past {
 fn summary(mut series: Series) -> Option<Event> {
     series.readings.sort_by_key(|reading| reading.at_us);
     series.readings.dedup_by_key(|reading| reading.at_us);
-    let (side, readings) = (series.side, series.passed.len());
-    series.passed.extend(excursions(&series.readings, series.side, series.delays));
+    let (side, followed) = (series.side, series.passed.len());
+    if let Some(side) = side {
+        series.passed.extend(excursions(&series.readings, side, series.delays));
+    }
     let event = series.event?;
     let first = series.passed.iter().min_by_key(|passed| passed.since_us)?;
     let last_us = series.passed.iter().map(|passed| passed.until_us).max()?;
-    let extreme = series.passed.iter().fold(first.extreme, |extreme, passed| side.further(extreme, passed.extreme));
+    let further = |extreme, passed: &Passed| side.map_or(extreme, |side| side.further(extreme, passed.extreme));
+    let extreme = series.passed.iter().fold(first.extreme, further);
     let count = series.passed.len();
     let mut explanation: serde_json::Value = serde_json::from_str(&event.explanation_json).ok()?;
     if let Some(fields) = explanation.as_object_mut() {
@@ -91,15 +95,15 @@ fn summary(mut series: Series) -> Option<Event> {
         fields.insert("value".into(), extreme.into());
     }
     let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let furthest = side.map_or_else(String::new, |_| format!(", at the furthest {}", repr(extreme)));
     let message = format!(
-        "{}: in the past, {times} between {} and {}, at the furthest {}",
+        "{}: in the past, {times} between {} and {}{furthest}",
         event.message,
         instant::text(first.since_us),
         instant::text(last_us),
-        repr(extreme)
     );
     // what was followed from its beginning is in the state, and no redelivery finds it again
-    let only_if_stored = if readings > 0 { None } else { event.only_if_stored };
+    let only_if_stored = if followed > 0 { None } else { event.only_if_stored };
     Some(Event {
         event_time_us: first.since_us,
         value: Some(extreme),

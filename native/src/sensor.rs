@@ -315,16 +315,16 @@ impl Sensor {
             return;
         }
         let Some(change) = self.moves.as_mut().map(|moves| moves.see(at_us, value)) else { return };
-        let rate = self.rules.spec(Rule::RateOfChange).and_then(|spec| Some((spec, spec.limit?)));
+        let rules = Arc::clone(&self.rules);
+        let rate = rules.spec(Rule::RateOfChange).and_then(|spec| Some((spec, spec.limit?)));
         let Some((spec, limit)) = rate else { return };
         let condition = match change.abs() {
             size if size > limit => Condition::Violated,
             size if size <= limit - spec.deadband => Condition::Clear,
             _ => Condition::Between,
         };
-        let Some(transition) = self.alarms.step(spec, condition, at_us) else { return };
-        self.alarms.tell(Rule::RateOfChange, at_us);
-        if S::WANTED {
+        let transition = self.step_news(spec, condition, at_us, value, around, sink);
+        if let (Some(transition), true) = (transition, S::WANTED) {
             sink.event(self.rate_event(spec, transition, at_us, value, change, around));
         }
     }
@@ -340,17 +340,16 @@ impl Sensor {
         if judged.is_outside() || value.abs() > VALUE_MAX {
             return;
         }
-        let (Some(spec), Some(still)) = (self.rules.spec(Rule::Stuck), self.still.as_mut()) else { return };
+        let rules = Arc::clone(&self.rules);
+        let (Some(spec), Some(still)) = (rules.spec(Rule::Stuck), self.still.as_mut()) else { return };
         let is_stuck = still.see(at_us, value, spec.deadband);
         let since_us = still.since_us;
         let condition = if is_stuck { Condition::Violated } else { Condition::Clear };
-        if let Some(transition) = self.alarms.step(spec, condition, at_us) {
-            self.alarms.tell(Rule::Stuck, at_us);
-            if S::WANTED {
-                sink.event(self.stuck_event(spec, transition, at_us, value, since_us, around));
-            }
+        let transition = self.step_news(spec, condition, at_us, value, around, sink);
+        if let (Some(transition), true) = (transition, S::WANTED) {
+            sink.event(self.stuck_event(spec, transition, at_us, value, since_us, around));
         }
-        if is_stuck && self.alarms.get(Rule::Stuck).active {
+        if is_stuck && self.alarms.stands(Rule::Stuck) {
             self.stuck_was_told(at_us, around, sink);
         }
     }
@@ -359,6 +358,9 @@ impl Sensor {
     fn stuck_was_told<S: Sink>(&mut self, at_us: i64, around: &Surroundings<'_>, sink: &mut S) {
         const REASON: &str = "it stands still, and that is told";
         let Some(transition) = self.alarms.end(Rule::Anomaly, at_us) else { return };
+        if let Some(untold) = self.alarms.find(Rule::Anomaly).and_then(|each| each.course.untold.take()) {
+            return self.tell_past_news(Rule::Anomaly, &untold, at_us, around, sink);
+        }
         self.alarms.tell(Rule::Anomaly, at_us);
         if S::WANTED {
             let explanation = serde_json::json!({"rule": Rule::Anomaly.name(), "reason": REASON});
@@ -392,16 +394,14 @@ impl Sensor {
         if condition != Condition::Violated && self.alarms.is_empty() {
             return; // as nearly always
         }
-        let Some(spec) = self.rules.spec(Rule::Anomaly) else { return };
-        let transition = self.alarms.step(spec, condition, at_us);
+        let rules = Arc::clone(&self.rules);
+        let Some(spec) = rules.spec(Rule::Anomaly) else { return };
+        let transition = self.step_news(spec, condition, at_us, value, around, sink);
         if self.alarms.get(Rule::Anomaly).active {
             judged.flags |= flag::ANOMALY;
         }
-        if let Some(transition) = transition {
-            self.alarms.tell(Rule::Anomaly, at_us);
-            if S::WANTED {
-                sink.event(self.anomaly_event(transition, at_us, value, &score, around));
-            }
+        if let (Some(transition), true) = (transition, S::WANTED) {
+            sink.event(self.anomaly_event(transition, at_us, value, &score, around));
         }
     }
 

@@ -117,7 +117,7 @@ impl Sensor {
         around: &Surroundings<'_>,
         sink: &mut S,
     ) {
-        self.tick_limits(around, sink);
+        self.tick_untold(around, sink);
         if !self.is_expected() || !self.is_silent(around) || self.is_lively(around) {
             return;
         }

@@ -31,8 +31,8 @@ pub trait Sink {
     fn stored(&mut self, row: &StoredRow<'_>, is_news: bool);
     fn unknown(&mut self, sensor_id: &str, tracked_at_us: i64, datum: Datum<'_>);
     fn event(&mut self, event: Event);
-    /// An excursion that began and ended in the past, with its end.
-    fn past_excursion(&mut self, _: Side, _: Event, _until_us: i64) {}
+    /// An excursion that began and ended in the past, with its end; by a rule that is no limit it has no side.
+    fn past_excursion(&mut self, _: Option<Side>, _: Event, _until_us: i64) {}
     /// A reading of the past that is judged by itself; `event` is of a violation.
     fn past_reading(&mut self, _: (i32, Rule), _: Side, _: Delays, _: PastReading, _event: impl FnOnce() -> Event) {}
     /// What the facility as a whole says of a tick.

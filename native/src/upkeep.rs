@@ -25,7 +25,7 @@ impl Sensor {
             let is_otherwise = each.alarm.active != active;
             each.alarm.recall(active, acknowledged, since_us);
             each.told_us = since_us;
-            if let Some(untold) = each.course.untold.take() {
+            if let Some(untold) = each.course.untold.take().filter(|_| rule.side().is_some()) {
                 each.course.told_to_people(untold.since_us);
             }
             is_otherwise

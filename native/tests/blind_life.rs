@@ -268,3 +268,73 @@ fn an_alert_of_an_excursion_that_is_over_is_to_be_acknowledged_too_unless_it_is_
         assert_eq!(core.sensors[1].alarms.get(Rule::High).acknowledged, kept_back);
     }
 }
+
+/// `g` with only these rules, which has said nothing but 11 until 160.
+fn with_rule(rule: serde_json::Value) -> Core {
+    let mut core = core();
+    let off = ["anomaly", "high", "low"].map(|rule| json!({"rule": rule, "enabled": false}));
+    set(&mut core, off.into_iter().chain([rule]).collect());
+    wait(&mut core, 0..=2_000);
+    read(&mut core, &[("g", 100, "11"), ("g", 130, "12"), ("g", 160, "11")], 2_000);
+    core
+}
+
+#[test]
+fn a_change_that_is_past_is_a_summary_and_one_that_stands_is_told() {
+    let begun = || with_rule(json!({"rule": "rate_of_change", "limit": 5, "window_s": 60, "latched": true}));
+    let mut over = begun();
+    let rows: Vec<_> = (0..10).map(|step| ("g", 220 + 60 * step, if step % 4 < 2 { "18" } else { "25" })).collect();
+    assert_eq!(read(&mut over, &rows, 2_001), [("rate_of_change", "past_excursion", 220)], "five times, in one line");
+    assert_eq!(shown(&over, Rule::RateOfChange), "normal", "and nothing to reset");
+    let mut stands = begun();
+    assert_eq!(read(&mut stands, &[("g", 220, "18")], 2_001), []);
+    assert_eq!(wait(&mut stands.clone(), 2_010..=2_050).first(), Some(&("rate_of_change", "activated", 220)));
+    let mut shelved = stands.clone();
+    ask(&mut shelved, 2_002, "shelve", "2:rate_of_change");
+    assert_eq!(wait(&mut shelved, 2_010..=2_050).first(), Some(&("rate_of_change", "activated_silently", 220)));
+    let of_rule = |told: [(&'static str, i64); 2]| told.map(|(transition, at_s)| ("rate_of_change", transition, at_s));
+    assert_eq!(
+        read(&mut stands.clone(), &[("g", 1_990, "25")], 2_001),
+        of_rule([("activated", 220), ("returned", 1_990)]),
+        "it had not ended when the present was reached"
+    );
+    assert_eq!(
+        read(&mut stands, &[("g", 230, "18"), ("g", 1_990, "25"), ("g", 2_000, "33")], 2_001),
+        of_rule([("activated", 2_000), ("past_excursion", 220)]),
+        "what began and ended before the present, and a change of now"
+    );
+    assert_eq!(shown(&stands, Rule::RateOfChange), "unacknowledged");
+    // old and of the present to the second
+    for (at_s, told) in [(1_701, Some("activated")), (1_700, None)] {
+        let mut core = begun();
+        read(&mut core, &[("g", at_s - 10, "11")], 2_000);
+        let told_now = read(&mut core, &[("g", at_s, "18")], 2_000);
+        assert_eq!(told_now.first().map(|(_, transition, _)| *transition), told, "{at_s}");
+    }
+}
+
+#[test]
+fn a_value_that_stood_still_in_the_past_is_a_summary_and_ends_no_anomaly() {
+    let begun = || with_rule(json!({"rule": "stuck", "window_s": 60}));
+    let mut over = begun();
+    let rows = [("g", 190, "12"), ("g", 220, "12"), ("g", 250, "12"), ("g", 280, "11")];
+    assert_eq!(read(&mut over, &rows, 2_001), [("stuck", "past_excursion", 250)]);
+    let mut stands = begun();
+    assert_eq!(read(&mut stands, &rows[..3], 2_001), []);
+    let off = json!([{"rule": "stuck", "enabled": false}]);
+    assert_eq!(set(&mut stands.clone(), off), [("stuck", "past_excursion", 250)], "nobody wants to know any more");
+    assert_eq!(wait(&mut stands, 2_010..=2_050).first(), Some(&("stuck", "activated", 250)));
+}
+
+#[test]
+fn what_was_outside_of_its_range_in_the_past_is_a_summary_too() {
+    let mut core = core();
+    let mut gas = sensor("g", 2, "GasDetection", "Active");
+    gas["detection"] = json!({"physical_low": 0.0, "physical_high": 100.0});
+    act(&mut core, EntryKind::Config, &config(2, &[gas]));
+    read(&mut core, &[("g", 90, "15")], 2_000);
+    let rows = [("g", 100, "15"), ("g", 110, "101"), ("g", 120, "15"), ("g", 130, "-1"), ("g", 140, "15")];
+    assert_eq!(read(&mut core, &rows, 2_001), [("out_of_physical_range", "past_excursion", 110)]);
+    assert_eq!(read(&mut core, &[("g", 150, "101")], 2_002), []);
+    assert_eq!(wait(&mut core, 2_000..=2_050).first(), Some(&("out_of_physical_range", "activated", 150)));
+}

@@ -29,7 +29,8 @@ fn anomalies(count: i64, mut signal: impl FnMut(i64) -> f64) -> Vec<i64> {
         let rows: Vec<(&str, i64, String)> = (chunk * 480..(chunk + 1) * 480)
             .map(|step| ("s", step * INTERVAL_S, format!("{:.2}", signal(step))))
             .collect();
-        let effects = core.apply(EntryKind::Batch, &small_facility::batch(&rows, count * INTERVAL_S)).unwrap();
+        // of the present: what began and ended in the past is no alert
+        let effects = core.apply(EntryKind::Batch, &small_facility::batch(&rows, chunk * 480 * INTERVAL_S)).unwrap();
         let activations = effects.events.iter().filter(|event| event.transition == "activated");
         told.extend(activations.map(|event| (event.event_time_us - START_US) / S / INTERVAL_S));
     }
@@ -109,6 +110,34 @@ fn the_score_warms_up_before_it_speaks() {
     core.apply(EntryKind::Batch, &small_facility::batch(&rows[200..], 0)).unwrap();
     let newest = core.sensors[0].newest.clone().unwrap();
     assert_eq!((newest.score, newest.flags & 64), (Some(0.0), 0));
+}
+
+#[test]
+fn what_was_unusual_in_a_day_that_is_delivered_late_is_one_line_and_what_is_still_is_told() {
+    let rows = |stands: bool| {
+        let mut chance = Chance(4);
+        let value = move |step: i64| match step {
+            4_000..4_020 => 40.0,
+            DAY.. if stands => 40.0,
+            _ => 5.0 + 0.2 * chance.normal(),
+        };
+        (0..DAY + 40).map(|step| ("s", step * INTERVAL_S)).zip((0..DAY + 40).map(value)).collect::<Vec<_>>()
+    };
+    for stands in [false, true] {
+        let rows: Vec<_> = rows(stands).into_iter().map(|((id, at_s), value)| (id, at_s, value.to_string())).collect();
+        let mut core = one_sensor("CompressorStatus");
+        let received_s = 2 * DAY * INTERVAL_S;
+        let day = core.apply(EntryKind::Batch, &small_facility::batch(&rows, received_s)).unwrap();
+        let told = small_facility::told(&day);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!((told[0].0, told[0].1, told[0].2 / INTERVAL_S), ("anomaly", "past_excursion", 4_000));
+        let ticks = (0..=60).step_by(10).flat_map(|wait_s| {
+            let effects = core.apply(EntryKind::Tick, &small_facility::tick(received_s + wait_s)).unwrap();
+            small_facility::told(&effects)
+        });
+        let told: Vec<_> = ticks.filter(|told| told.0 == "anomaly").map(|told| (told.1, told.2 / INTERVAL_S)).collect();
+        assert_eq!(told, if stands { vec![("activated", DAY)] } else { vec![] });
+    }
 }
 
 #[test]
