@@ -40,6 +40,8 @@ class Action(StrEnum):
     DETECTION_UPDATED = "detection.updated"
     ALARM_COMMANDED = "alarm.commanded"
     RULES_UPDATED = "rules.updated"
+    RULES_PLANNED = "rules.planned"
+    RULES_WITHDRAWN = "rules.withdrawn"
     SHIFT_NOTED = "shift.noted"
     GROUPS_UPDATED = "groups.updated"
     KEY_CREATED = "key.created"

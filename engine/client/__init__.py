@@ -76,6 +76,7 @@ from engine.client.reports import Reports
 from engine.client.rule_shapes import (
     FacilityRules,
     GroupsThen,
+    PlannedRules,
     RuleChange,
     RuleInForce,
     RuleSettings,
@@ -182,6 +183,7 @@ __all__ = [
     "Offender",
     "Part",
     "Permission",
+    "PlannedRules",
     "Problem",
     "Reading",
     "Record",

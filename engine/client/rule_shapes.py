@@ -91,6 +91,22 @@ class FacilityRules(Shape):
     types: list[TypeRules]
 
 
+class PlannedRules(Shape):
+    """For a sensor or a type, whichever is named. `refusal`: why they did not hold when their moment had come."""
+
+    id: int
+    facility_id: str
+    sensor_id: str | None
+    sensor_type: str | None
+    settings: RuleSettings
+    effective_from: Time
+    filed_at: Time
+    set_by: str
+    set_by_name: str
+    reason: str | None
+    refusal: str | None
+
+
 class VersionThen(Shape):
     """What held from when to when; no `valid_to`: it holds."""
 

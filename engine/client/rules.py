@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.client.asking import Asking, Part, quoted
 from engine.client.history import spelled
-from engine.client.rule_shapes import FacilityRules, RulesThen, SensorRules
+from engine.client.rule_shapes import FacilityRules, PlannedRules, RulesThen, SensorRules
 
 VERSIONS = 100
 
@@ -52,6 +52,43 @@ class Rules:
         """Versions of the rules of types of the facility's sensors, the newest first."""
         path = f"/rule-history/facility/{quoted(facility_id)}"
         return await self._client.part(RulesThen, path, skip=skip, limit=limit)
+
+    async def plan(
+        self, sensor_id: str, settings: Mapping[str, Any], effective_from: datetime, *, reason: str | None = None
+    ) -> PlannedRules:
+        """They replace what is set for the sensor at that moment. Refused when too many are planned."""
+        body = {**settings, "effective_from": spelled(effective_from), **because(reason)}
+        return await self._client.send(PlannedRules, "POST", f"/planned-rules/sensor/{quoted(sensor_id)}", body)
+
+    async def plan_for_facility(
+        self,
+        facility_id: str,
+        sensor_type: str,
+        settings: Mapping[str, Any],
+        effective_from: datetime,
+        *,
+        reason: str | None = None,
+    ) -> PlannedRules:
+        """The same for the facility's sensors of that type."""
+        body = {**settings, "sensor_type": sensor_type, "effective_from": spelled(effective_from), **because(reason)}
+        return await self._client.send(PlannedRules, "POST", f"/planned-rules/facility/{quoted(facility_id)}", body)
+
+    async def planned(self, sensor_id: str, *, skip: int = 0, limit: int = VERSIONS) -> Part[PlannedRules]:
+        """For the sensor and its type, in the order in which they will hold."""
+        path = f"/planned-rules/sensor/{quoted(sensor_id)}"
+        return await self._client.part(PlannedRules, path, skip=skip, limit=limit)
+
+    async def planned_of_facility(
+        self, facility_id: str, *, skip: int = 0, limit: int = VERSIONS
+    ) -> Part[PlannedRules]:
+        """For all of the facility's sensors and types, in the order in which they will hold."""
+        path = f"/planned-rules/facility/{quoted(facility_id)}"
+        return await self._client.part(PlannedRules, path, skip=skip, limit=limit)
+
+    async def withdraw(self, facility_id: str, planned_id: int) -> PlannedRules:
+        """They will not hold. NotFound where they hold already."""
+        path = f"/planned-rules/{planned_id}?facility_id={quoted(facility_id)}"
+        return await self._client.send(PlannedRules, "DELETE", path)
 
 
 def of_moment(at: datetime | None) -> dict[str, str]:

@@ -253,6 +253,8 @@ ADDITIVE = {
     "POST /acknowledge",
     *(f"{method} /rules/{what}" for method in ("GET", "PUT", "DELETE") for what in DETECTION),
     *(f"GET /rule-history/{what}" for what in DETECTION),
+    *(f"{method} /planned-rules/{what}" for method in ("GET", "POST") for what in DETECTION),
+    "DELETE /planned-rules/{planned_id}",
     "GET /groups/facility/{facility_id}",
     "GET /group-history/facility/{facility_id}",
     "PUT /groups/facility/{facility_id}",

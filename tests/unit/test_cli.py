@@ -121,6 +121,7 @@ BESIDE |= {"alarms assign": ["12:high", "Ada"]}
 BESIDE |= {"alarms verdict": ["12:high", "true"]}
 BESIDE |= {"rules show": ["PT-1"], "rules history": ["PT-1"], "rules set": ["PT-1", "rules.json"]}
 BESIDE |= {"replay": ["--facility", "f", "--from", "2026-01-01", "--to", "2026-01-02"]}
+BESIDE |= {"rules planned": ["PT-1"], "rules withdraw": ["PT-1", "12"]}
 BESIDE |= {"groups show": ["ridge-1"], "groups set": ["ridge-1", "rules.json"]}
 BEFORE = {"rules set": ["PT-1"], "groups set": ["ridge-1"]}
 PATHS = list(paths_in(typer.main.get_command(cli.app)))

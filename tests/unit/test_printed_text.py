@@ -33,6 +33,7 @@ from engine.client import (
     LiveAlert,
     Notification,
     Part,
+    PlannedRules,
     Reading,
     RuleInForce,
     RulesThen,
@@ -50,6 +51,7 @@ from engine.commands import (
     groups,
     notify,
     out_of_use,
+    planned_rules,
     rule_history,
     rules,
     score,
@@ -83,6 +85,7 @@ PRINTERS = {
     "engine/commands/login.py",
     "engine/commands/notify.py",
     "engine/commands/out_of_use.py",
+    "engine/commands/planned_rules.py",
     "engine/commands/rule_history.py",
     "engine/commands/rules.py",
     "engine/commands/settings.py",
@@ -214,7 +217,15 @@ def said_of_rules(text: str, monkeypatch: pytest.MonkeyPatch, folder: Path, as_j
     then |= {"version": 1, "valid_from": NOW, "valid_to": None, "effective_from": NOW, "settings": {"unit": text}}
     versions = Part([RulesThen.model_validate(then)], 2)
     monkeypatch.setattr(rule_history, "asked", lambda *_: versions)
-    rule_history.run_history({}, nobody, rule_history.Versions(text, False, 0, 1), as_json)
+    wanted = rule_history.Versions(text, False, 0, 1)
+    rule_history.run_history({}, nobody, wanted, as_json)
+    plan = PlannedRules.model_validate(then | {"id": 1, "facility_id": text, "filed_at": NOW, "refusal": text})
+    monkeypatch.setattr(planned_rules, "asked", lambda *_: Part([plan], 2))
+    planned_rules.run_planned({}, nobody, wanted, as_json)
+    monkeypatch.setattr(planned_rules, "asked", lambda *_: plan)
+    planned_rules.run_withdraw({}, nobody, (text, True), 1, as_json)
+    change = rules.Change(rules.Subject(text, text), folder / "rules.json", False)
+    planned_rules.run_plan({}, nobody, change, "2026-12-01", as_json)
 
 
 def said_of_groups(text: str, monkeypatch: pytest.MonkeyPatch, folder: Path, as_json: bool) -> None:

@@ -42,6 +42,7 @@ from web.contract.alarm_shapes import NewAlarmCommand
 from web.contract.declare import Endpoint
 from web.contract.export_shapes import ExportQuery, NewExport
 from web.contract.replay_shapes import NewReplay
+from web.contract.rule_shapes import NewPlannedRules, NewPlannedTypeRules
 from web.wire.times import from_us, to_us
 
 LATER_US = 253_402_300_800_000_000  # the year 10000
@@ -68,6 +69,8 @@ TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
     *((path, shape, name) for path, shape in WITH_RANGES.items() for name in RANGE),
     ("/sensor-readings/{sensor_id}", ReadingsQuery, "after"),
     ("/alarm-commands/{facility_id}", NewAlarmCommand, "until"),
+    ("/planned-rules/sensor/{sensor_id}", NewPlannedRules, "effective_from"),
+    ("/planned-rules/facility/{facility_id}", NewPlannedTypeRules, "effective_from"),
     *((f"/{what}", AtQuery, "at") for what in OF_A_MOMENT),
 ]
 ALSO_NEEDED: dict[type[BaseModel], dict[str, Any]] = {
@@ -109,9 +112,16 @@ def query(shape: type[BaseModel], name: str) -> Callable[[str], int]:
     def read(text: str) -> int:
         try:
             more = ALSO_NEEDED.get(shape, {})
-            said = {"alarm_id": "1:high", "command": "acknowledge"}
+            said = {"alarm_id": "1:high", "command": "acknowledge", "sensor_type": "Flow"}
             asked = shape.model_validate(
-                {"dataset": "records", "start_date": "2026-11-22T10:15:00", **said, **more, name: text}
+                {
+                    "dataset": "records",
+                    "start_date": "2026-11-22T10:15:00",
+                    "sensor_type": "Flow",
+                    **said,
+                    **more,
+                    name: text,
+                }
             )
         except ValidationError as error:
             raise Refused(None, str(error)) from error

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StrictBool, StrictFloat, StringConstraints, model_validator
 
 from engine.model import SensorType
+from web.contract.alarm_shapes import Moment
 from web.contract.shapes import Readable
 from web.wire.alarms import Priority
 from web.wire.times import ContractTime
@@ -88,6 +89,33 @@ class NewRules(RuleSettings):
 
 class NewTypeRules(NewRules):
     sensor_type: SensorType
+
+
+class NewPlannedRules(RuleSettings):
+    """Replaces what is set here at that moment."""
+
+    effective_from: Moment
+    reason: RuleText | None = Field(None, description="why; kept with the version")
+
+
+class NewPlannedTypeRules(NewPlannedRules):
+    sensor_type: SensorType
+
+
+class PlannedRules(BaseModel):
+    """For a sensor, or for a type of the facility's sensors: the other of the two is null."""
+
+    id: int
+    facility_id: str
+    sensor_id: str | None
+    sensor_type: SensorType | None
+    settings: RuleSettings
+    effective_from: ContractTime
+    filed_at: ContractTime
+    set_by: str
+    set_by_name: str
+    reason: str | None
+    refusal: str | None = Field(description="why they did not hold when their moment had come, and never will")
 
 
 class RuleInForce(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -124,6 +124,41 @@ async def test_the_terminal_lists_versions_and_says_what_held(web: Web, tmp_path
     assert json.loads(nobody.output) == {"versions": [], "total": 0}
     assert isinstance((await gasinsight(web, "show", "s", "--at", "noon")).exception, SettingsError)
     assert isinstance((await gasinsight(web, "history", "absent")).exception, NotDone)
+
+
+async def test_rules_are_planned_and_withdrawn(web: Web, gis: GasInSight, tmp_path: Path) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    limit = {"rules": [{"rule": "high", "limit": 33}]}
+    of_type = await gis.rules.plan_for_facility("f", "GasDetection", limit, tomorrow, reason="survey")
+    of_sensor = await gis.rules.plan("s", limit, tomorrow - timedelta(hours=1))
+    assert (await gis.rules.planned("s")).rows == [of_sensor, of_type]
+    assert (await gis.rules.planned_of_facility("f", skip=1)).rows == [of_type]
+    assert of_type.effective_from == tomorrow and of_type.reason == "survey"
+    assert await gis.rules.withdraw("f", of_type.id) == of_type
+    with pytest.raises(NotFound):
+        await gis.rules.withdraw("f", of_type.id)
+    with pytest.raises(Unusable, match="not to come"):
+        await gis.rules.plan("s", limit, tomorrow - timedelta(days=2))
+    assert (await gis.rules.of("s")).versions == []
+
+    file, at = tmp_path / "rules.json", tomorrow.isoformat()
+    file.write_text(json.dumps(limit))
+    would = await gasinsight(web, "set", "s", str(file), "--from", at, "--dry-run", "--json")
+    assert held(would)["high"] == 33 and (await gis.rules.planned("s")).total == 1
+    filed = await gasinsight(web, "set", "f", str(file), "--from", at, "--facility", "--type", "GasDetection")
+    assert "GasDetection of facility f: planned as" in filed.output
+    said = json.loads((await gasinsight(web, "set", "s", str(file), "--from", at, "--reason", "why", "--json")).output)
+    number = str(said["planned"]["id"])
+    shown = (await gasinsight(web, "planned", "s", "--limit", "2")).output
+    assert "high limit=33" in shown and "3 are planned; --skip 2 has the next" in shown
+    assert json.loads((await gasinsight(web, "planned", "f", "--facility", "--json")).output)["total"] == 3
+    assert f"s: {number} is withdrawn" in (await gasinsight(web, "withdraw", "s", number)).output
+    assert isinstance((await gasinsight(web, "withdraw", "s", number)).exception, NotDone)
+    assert isinstance((await gasinsight(web, "set", "s", str(file), "--from", "soon")).exception, SettingsError)
+    assert isinstance((await gasinsight(web, "set", "s", str(file), "--from", "2020-01-01")).exception, NotDone)
+    for one in (await gis.rules.planned("s")).rows:
+        assert (await gasinsight(web, "withdraw", "f", str(one.id), "--facility", "--json")).exit_code == 0
+    assert "Nothing is planned" in (await gasinsight(web, "planned", "s")).output
 
 
 REFUSED = [

@@ -8,6 +8,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -230,6 +231,8 @@ class Walker:
                 return ALARM, True
             case "incident_id":
                 return str(INCIDENTS.get(place, 2_000_000)), True
+            case "planned_id":
+                return str(await self.new_planned(place)), True
             case name if name in makers:
                 return "2000000" if place == "absent" else str(await makers[name]()), True
         return "2000000" if parameter["schema"]["type"] == "integer" else "absent", False
@@ -261,6 +264,15 @@ class Walker:
             f"channel{next(_numbers)}",
         )
         return channel_id
+
+    async def new_planned(self, place: str) -> int:
+        planned_id: int | None = await self.web.database.fetchval(
+            """INSERT INTO planned_rules (facility_id, sensor_type, settings, effective_from, set_by, set_by_name)
+               SELECT id, 'Temperature', '{}', now() + interval '1 day', 'user:1', 'admin' FROM facilities WHERE id = $1
+               RETURNING id""",
+            place,
+        )
+        return planned_id or 2_000_000
 
     async def new_subscription(self) -> int:
         subscription_id: int = await self.web.database.fetchval(
@@ -299,6 +311,7 @@ class Walker:
             "alarm_id": ALARM,
             "command_id": f"c{next(_numbers)}",
             "until": "2026-11-22 18:00:00",
+            "effective_from": (datetime.now(UTC) + timedelta(days=1)).isoformat(),
             "facility_ids": [],
             "sensor_ids": [],
             "columns": [],

@@ -48,6 +48,9 @@ AUDITED = {
         for method in ("PUT", "DELETE")
         for what in ("sensor/{sensor_id}", "facility/{facility_id}")
     },
+    "POST /planned-rules/sensor/{sensor_id}": Action.RULES_PLANNED,
+    "POST /planned-rules/facility/{facility_id}": Action.RULES_PLANNED,
+    "DELETE /planned-rules/{planned_id}": Action.RULES_WITHDRAWN,
     "PUT /groups/facility/{facility_id}": Action.GROUPS_UPDATED,
     "POST /alarm-commands/{facility_id}": Action.ALARM_COMMANDED,
     "POST /shift-notes/{facility_id}": Action.SHIFT_NOTED,

@@ -117,6 +117,9 @@ GROUPS = {
     ],
 }
 STRICTER = {"rules": [{"rule": "high", "limit": 24, "priority": "high", "source": "operating handbook 3.2"}]}
+# Whenever the examples are recorded, it is to come; what is shown is one moment, so that they stay as they are.
+LATER = {"effective_from": (datetime.now(UTC) + timedelta(days=30)).isoformat(), "reason": "order 4711"}
+SHOWN_LATER = "2026-12-01T06:00:00Z"
 RANGE = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "freq": "15S", "aggregation": "mean"}
 PART = {"start_date": "2026-11-22 10:15:00", "end_date": "2026-11-22T10:16", "order": "asc", "limit": 2}
 HANDOVER = {"start_date": "2026-11-22", "end_date": "2026-11-22"}
@@ -168,6 +171,16 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("GET /rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, None),
     ("GET /rule-history/sensor/{sensor_id}", {"sensor_id": SENSOR}, {"skip": 0, "limit": 100}, None),
     ("GET /rule-history/facility/{facility_id}", {"facility_id": FACILITY}, {"page": 1, "page_size": 10}, None),
+    ("POST /planned-rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, STRICTER | LATER),
+    ("GET /planned-rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {"skip": 0, "limit": 100}, None),
+    (
+        "POST /planned-rules/facility/{facility_id}",
+        {"facility_id": FACILITY},
+        {},
+        {"sensor_type": "Temperature", **STRICTER, **LATER},
+    ),
+    ("GET /planned-rules/facility/{facility_id}", {"facility_id": FACILITY}, {"page": 1, "page_size": 10}, None),
+    ("DELETE /planned-rules/{planned_id}", {"planned_id": 1}, {"facility_id": FACILITY}, None),
     ("DELETE /rules/sensor/{sensor_id}", {"sensor_id": SENSOR}, {}, None),
     ("DELETE /rules/facility/{facility_id}", {"facility_id": FACILITY}, {"sensor_type": "Temperature"}, None),
     ("GET /sensor-records/{sensor_id}", {"sensor_id": SENSOR}, RANGE, None),
@@ -330,7 +343,8 @@ async def answers(web: Web, requests: list[Any], headers: dict[str, str]) -> dic
         method, _, template = route.partition(" ")
         answer = await web.client.request(method, template.format(**path), params=query, json=body, headers=headers)
         assert answer.status_code == 200, (route, answer.text)
-        parts = {"path": path, "query": query, "body": body, "answer": answer.json()}
+        shown = body | {"effective_from": SHOWN_LATER} if body is not None and "effective_from" in body else body
+        parts = {"path": path, "query": query, "body": shown, "answer": answer.json()}
         found[route] = {name: part for name, part in parts.items() if name == "answer" or part}
     return found
 

@@ -159,6 +159,9 @@ class Burglar(Walker):
         key_id: int = await self.web.database.fetchval("SELECT id FROM api_keys WHERE name = $1", MARK)
         return key_id
 
+    async def new_planned(self, place: str) -> int:
+        return int(await self.web.database.fetchval("SELECT min(id) FROM planned_rules WHERE facility_id = 'foreign'"))
+
     async def new_user(self) -> int:
         user_id: int = await self.web.database.fetchval("SELECT id FROM users WHERE username = $1", MARK)
         return user_id
