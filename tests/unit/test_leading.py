@@ -18,6 +18,7 @@ from engine.cluster import process as cluster_process
 from engine.cluster import supervisor as cluster_supervisor
 from engine.cluster.supervisor import Supervisor
 from engine.errors import StoreUnavailable
+from engine.historian.port import CameDue
 from engine.settings import Settings
 
 
@@ -84,8 +85,15 @@ class Led:
 
     outbox = replays = None
 
+    def __init__(self) -> None:
+        self.passes = 0
+
     async def try_lead(self) -> Lead:
         return Lead()
+
+    async def apply_planned_rules(self) -> list[CameDue]:
+        self.passes += 1
+        return [CameDue(1, "f", "s", None), CameDue(2, "f", "s", "high_high needs a limit")]
 
     async def facility_ids(self) -> list[str]:
         return ["f", "g"]
@@ -104,7 +112,8 @@ async def test_no_change_of_a_configuration_falls_between_loading_and_listening(
     settings = Settings(_env_file=None, database_url="postgresql://h/d", ray_address="10.0.0.1:6379")
     monkeypatch.setattr(cluster_supervisor, "own_node", lambda: "a")
     monkeypatch.setattr(cluster_supervisor, "kill_leftovers", lambda: None)
-    engine = Supervisor(settings, Led(), ManualClock(0), "10.0.0.1:6379", stopping)  # type: ignore[arg-type]
+    store = Led()
+    engine = Supervisor(settings, store, ManualClock(0), "10.0.0.1:6379", stopping)  # type: ignore[arg-type]
 
     async def open_news(channel: str) -> News:
         if first == "away" and len(opened) == 2 and not services_had_news:
@@ -126,6 +135,7 @@ async def test_no_change_of_a_configuration_falls_between_loading_and_listening(
     with pytest.raises(EndsHere):
         await engine.run()
     assert services_had_news == [first == "heard"]
+    assert store.passes == (first == "heard"), "what came due while nobody led holds before any facility loads"
     engine._services._handles[INTAKE_NAME] = intake = Reloading()
     for _ in range(2):  # the second time after the connection was lost
         with pytest.raises(StoreUnavailable):
