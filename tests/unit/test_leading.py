@@ -98,9 +98,6 @@ class Led:
     async def facility_ids(self) -> list[str]:
         return ["f", "g"]
 
-    async def apply_planned_rules(self) -> list[object]:
-        return []
-
 
 @pytest.mark.parametrize("first", ["heard", "away"])
 async def test_no_change_of_a_configuration_falls_between_loading_and_listening(
