@@ -67,7 +67,6 @@ def test_the_faults_bit(request: pytest.FixtureRequest) -> None:
         "told",
         "told_again",
         "escalated",
-        "seen_in_time",
         "receiver_away",
         "receiver_hung_up",
     ):
