@@ -1913,6 +1913,76 @@ export interface components {
             permission_type: "View" | "Edit";
         };
         /**
+         * NewPlannedRules
+         * @description Replaces what is set here at that moment.
+         */
+        NewPlannedRules: {
+            /**
+             * Profile
+             * @default null
+             */
+            profile: ("hub" | "ambient_safety" | "gas_quality") | null;
+            /**
+             * Unit
+             * @description of the readings, where it is not the type's; it may then stand behind the number
+             * @default null
+             */
+            unit: string | null;
+            /**
+             * Number Format
+             * @description `comma`: then `35,0` is a number
+             * @default null
+             */
+            number_format: ("point" | "comma") | null;
+            /** Rules */
+            rules?: components["schemas"]["RuleChange"][];
+            /**
+             * Effective From
+             * @example 2026-11-22 18:00:00
+             */
+            effective_from: string;
+            /**
+             * Reason
+             * @description why; kept with the version
+             * @default null
+             */
+            reason: string | null;
+        };
+        /** NewPlannedTypeRules */
+        NewPlannedTypeRules: {
+            /**
+             * Profile
+             * @default null
+             */
+            profile: ("hub" | "ambient_safety" | "gas_quality") | null;
+            /**
+             * Unit
+             * @description of the readings, where it is not the type's; it may then stand behind the number
+             * @default null
+             */
+            unit: string | null;
+            /**
+             * Number Format
+             * @description `comma`: then `35,0` is a number
+             * @default null
+             */
+            number_format: ("point" | "comma") | null;
+            /** Rules */
+            rules?: components["schemas"]["RuleChange"][];
+            /**
+             * Effective From
+             * @example 2026-11-22 18:00:00
+             */
+            effective_from: string;
+            /**
+             * Reason
+             * @description why; kept with the version
+             * @default null
+             */
+            reason: string | null;
+            sensor_type: components["schemas"]["SensorType"];
+        };
+        /**
          * NewReplay
          * @description What arrived from `start_date` on and before `end_date`; times without a zone are UTC, a bare day as an end is
          *     meant whole.
@@ -2324,6 +2394,41 @@ export interface components {
              */
             granted_at: string;
         };
+        /**
+         * PlannedRules
+         * @description For a sensor, or for a type of the facility's sensors: the other of the two is null.
+         */
+        PlannedRules: {
+            /** Id */
+            id: number;
+            /** Facility Id */
+            facility_id: string;
+            /** Sensor Id */
+            sensor_id: string | null;
+            sensor_type: components["schemas"]["SensorType"] | null;
+            settings: components["schemas"]["RuleSettings"];
+            /**
+             * Effective From
+             * @description UTC without suffix
+             */
+            effective_from: string;
+            /**
+             * Filed At
+             * @description UTC without suffix
+             */
+            filed_at: string;
+            /** Set By */
+            set_by: string;
+            /** Set By Name */
+            set_by_name: string;
+            /** Reason */
+            reason: string | null;
+            /**
+             * Refusal
+             * @description why they did not hold when their moment had come, and never will
+             */
+            refusal: string | null;
+        };
         /** Problem */
         Problem: {
             /** Loc */
@@ -2643,7 +2748,8 @@ export interface components {
         };
         /**
          * ReplayProposal
-         * @description Either for a sensor, or for the sensors of a type in a facility; `rules` replace what is set there today.
+         * @description For a sensor, or for the sensors of a type in a facility: `rules` replace what is set there today. Or `groups`
+         *     for a facility, by themselves, as they are PUT to /groups/facility/…
          */
         ReplayProposal: {
             /**
@@ -2660,6 +2766,8 @@ export interface components {
             rules: components["schemas"]["ProposedRules"] | null;
             /** @default null */
             detection: components["schemas"]["ProposedDetection"] | null;
+            /** @default null */
+            groups: components["schemas"]["NewGroups"] | null;
         };
         /**
          * ReplayResult
