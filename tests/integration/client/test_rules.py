@@ -109,21 +109,21 @@ async def test_the_terminal_says_what_would_hold_and_sets_it(web: Web, gis: GasI
 
 async def test_the_terminal_lists_versions_and_says_what_held(web: Web, tmp_path: Path) -> None:
     file = tmp_path / "rules.json"
-    assert "Nothing was ever set" in (await gasinsight(web, "history", "s")).output
+    assert "Nothing was ever set" in (await gasinsight(web, "rules", "history", "s")).output
     for limit, reason in ((30, "survey"), (31, "order 4711")):
         file.write_text(json.dumps({"rules": [{"rule": "high", "limit": limit}]}))
-        assert (await gasinsight(web, "set", "s", str(file), "--reason", reason)).exit_code == 0
-    shown = (await gasinsight(web, "history", "s", "--limit", "1")).output
+        assert (await gasinsight(web, "rules", "set", "s", str(file), "--reason", reason)).exit_code == 0
+    shown = (await gasinsight(web, "rules", "history", "s", "--limit", "1")).output
     assert "order 4711" in shown and "high limit=31" in shown and "survey" not in shown
     assert "2 versions; --skip 1 has the next" in shown
-    said = json.loads((await gasinsight(web, "history", "s", "--json")).output)
+    said = json.loads((await gasinsight(web, "rules", "history", "s", "--json")).output)
     newest, first = said["versions"]
     assert said["total"] == 2 and first["valid_to"] == newest["valid_from"]
-    assert held(await gasinsight(web, "show", "s", "--at", first["valid_from"], "--json"))["high"] == 30
-    nobody = await gasinsight(web, "history", "f", "--facility", "--json")
+    assert held(await gasinsight(web, "rules", "show", "s", "--at", first["valid_from"], "--json"))["high"] == 30
+    nobody = await gasinsight(web, "rules", "history", "f", "--facility", "--json")
     assert json.loads(nobody.output) == {"versions": [], "total": 0}
-    assert isinstance((await gasinsight(web, "show", "s", "--at", "noon")).exception, SettingsError)
-    assert isinstance((await gasinsight(web, "history", "absent")).exception, NotDone)
+    assert isinstance((await gasinsight(web, "rules", "show", "s", "--at", "noon")).exception, SettingsError)
+    assert isinstance((await gasinsight(web, "rules", "history", "absent")).exception, NotDone)
 
 
 async def test_rules_are_planned_and_withdrawn(web: Web, gis: GasInSight, tmp_path: Path) -> None:
@@ -143,22 +143,28 @@ async def test_rules_are_planned_and_withdrawn(web: Web, gis: GasInSight, tmp_pa
 
     file, at = tmp_path / "rules.json", tomorrow.isoformat()
     file.write_text(json.dumps(limit))
-    would = await gasinsight(web, "set", "s", str(file), "--from", at, "--dry-run", "--json")
+    would = await gasinsight(web, "rules", "set", "s", str(file), "--from", at, "--dry-run", "--json")
     assert held(would)["high"] == 33 and (await gis.rules.planned("s")).total == 1
-    filed = await gasinsight(web, "set", "f", str(file), "--from", at, "--facility", "--type", "GasDetection")
+    filed = await gasinsight(web, "rules", "set", "f", str(file), "--from", at, "--facility", "--type", "GasDetection")
     assert "GasDetection of facility f: planned as" in filed.output
-    said = json.loads((await gasinsight(web, "set", "s", str(file), "--from", at, "--reason", "why", "--json")).output)
+    said = json.loads(
+        (await gasinsight(web, "rules", "set", "s", str(file), "--from", at, "--reason", "why", "--json")).output
+    )
     number = str(said["planned"]["id"])
-    shown = (await gasinsight(web, "planned", "s", "--limit", "2")).output
+    shown = (await gasinsight(web, "rules", "planned", "s", "--limit", "2")).output
     assert "high limit=33" in shown and "3 are planned; --skip 2 has the next" in shown
-    assert json.loads((await gasinsight(web, "planned", "f", "--facility", "--json")).output)["total"] == 3
-    assert f"s: {number} is withdrawn" in (await gasinsight(web, "withdraw", "s", number)).output
-    assert isinstance((await gasinsight(web, "withdraw", "s", number)).exception, NotDone)
-    assert isinstance((await gasinsight(web, "set", "s", str(file), "--from", "soon")).exception, SettingsError)
-    assert isinstance((await gasinsight(web, "set", "s", str(file), "--from", "2020-01-01")).exception, NotDone)
+    assert json.loads((await gasinsight(web, "rules", "planned", "f", "--facility", "--json")).output)["total"] == 3
+    assert f"s: {number} is withdrawn" in (await gasinsight(web, "rules", "withdraw", "s", number)).output
+    assert isinstance((await gasinsight(web, "rules", "withdraw", "s", number)).exception, NotDone)
+    assert isinstance(
+        (await gasinsight(web, "rules", "set", "s", str(file), "--from", "soon")).exception, SettingsError
+    )
+    assert isinstance(
+        (await gasinsight(web, "rules", "set", "s", str(file), "--from", "2020-01-01")).exception, NotDone
+    )
     for one in (await gis.rules.planned("s")).rows:
-        assert (await gasinsight(web, "withdraw", "f", str(one.id), "--facility", "--json")).exit_code == 0
-    assert "Nothing is planned" in (await gasinsight(web, "planned", "s")).output
+        assert (await gasinsight(web, "rules", "withdraw", "f", str(one.id), "--facility", "--json")).exit_code == 0
+    assert "Nothing is planned" in (await gasinsight(web, "rules", "planned", "s")).output
 
 
 REFUSED = [
