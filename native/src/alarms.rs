@@ -109,10 +109,10 @@ pub struct Alarms {
 }
 
 impl Alarms {
-    /// Whether nothing is remembered of any.
+    /// Whether a condition leaves a rule's alarm as it is: what is normal and not violated has nothing to remember.
     #[inline]
-    pub fn is_empty(&self) -> bool {
-        self.remembered.is_empty()
+    pub fn is_at_rest(&self, rule: Rule, condition: Condition) -> bool {
+        condition != Condition::Violated && self.remembered.iter().all(|each| each.rule != rule)
     }
 
     /// Whether anything is remembered of a limit; limits stand first among the rules.
@@ -267,5 +267,23 @@ impl Alarms {
             alarms.put(rule, Alarm::load(reader)?, Course::load(reader)?);
         }
         Ok(alarms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_normal_is_at_rest_until_it_is_violated_and_what_is_remembered_never() {
+        let mut alarms = Alarms::default();
+        let at_rest = |alarms: &Alarms, rule| {
+            [Condition::Clear, Condition::Between, Condition::Violated]
+                .map(|condition| alarms.is_at_rest(rule, condition))
+        };
+        assert_eq!(at_rest(&alarms, Rule::Stuck), [true, true, false]);
+        alarms.change(Rule::Stuck, |each| each.alarm.active = true);
+        assert_eq!(at_rest(&alarms, Rule::Stuck), [false; 3]);
+        assert_eq!(at_rest(&alarms, Rule::Anomaly), [true, true, false], "what another rule remembers is its own");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use foldhash::fast::RandomState;
 
-use crate::alarm::Delays;
+use crate::alarm::{Condition, Delays};
 use crate::instant::US_PER_S;
 use crate::limits::{DELAY_S_MAX, RE_ALARM_S_MAX, RULE_TEXT_BYTES_MAX, VALUE_MAX, WINDOW_S_MAX};
 use crate::printable::lines_escaped;
@@ -201,6 +201,10 @@ pub struct RuleSet {
     /// The innermost limits: between them none is violated.
     innermost: (f64, f64),
     tells_range: bool,
+    /// A change of more than the first violates `rate_of_change`, one of at most the second is clear of it.
+    rate: Option<(f64, f64)>,
+    /// Within this much a value has not moved for `stuck`.
+    still_band: Option<f64>,
     /// Of the readings; what messages show behind a value.
     pub unit: Cow<'static, str>,
     /// How texts write numbers.
@@ -257,8 +261,17 @@ impl RuleSet {
         let low = limits(Side::Below).fold(f64::NEG_INFINITY, f64::max);
         let high = limits(Side::Above).fold(f64::INFINITY, f64::min);
         let spelling = Spelling::of(wanted.number_format, wanted.unit.as_deref())?;
-        let tells_range = specs.iter().any(|spec| spec.rule == Rule::OutOfPhysicalRange);
-        Ok(Self { innermost: (low, high), tells_range, specs: specs.into(), unit, spelling, wanted: wanted.clone() })
+        let find = |rule| specs.iter().find(|spec| spec.rule == rule);
+        Ok(Self {
+            innermost: (low, high),
+            tells_range: find(Rule::OutOfPhysicalRange).is_some(),
+            rate: find(Rule::RateOfChange).and_then(|spec| Some((spec.limit?, spec.limit? - spec.deadband))),
+            still_band: find(Rule::Stuck).map(|spec| spec.deadband),
+            specs: specs.into(),
+            unit,
+            spelling,
+            wanted: wanted.clone(),
+        })
     }
 
     /// What holds where nothing is set, by place in `rules::TYPES`.
@@ -293,6 +306,23 @@ impl RuleSet {
     pub fn judges_as(&self, other: &Self) -> bool {
         let judged = |(spec, _): (&Spec, Side)| (spec.rule, spec.limit, spec.deadband, spec.delays);
         self.limits().map(judged).eq(other.limits().map(judged))
+    }
+
+    /// What a change makes of `rate_of_change`; none: nothing asks for it.
+    #[inline]
+    pub fn condition_of_change(&self, change: f64) -> Option<Condition> {
+        let (beyond, clear) = self.rate?;
+        Some(match change.abs() {
+            size if size > beyond => Condition::Violated,
+            size if size <= clear => Condition::Clear,
+            _ => Condition::Between,
+        })
+    }
+
+    /// Within how much a value has not moved; none: nothing asks for it.
+    #[inline]
+    pub fn still_band(&self) -> Option<f64> {
+        self.still_band
     }
 
     /// Flags of the sides on which a value violates a limit.
@@ -334,6 +364,8 @@ fn defaults(of_type: &TypeRules) -> Arc<RuleSet> {
         specs: Box::default(),
         innermost: (f64::NEG_INFINITY, f64::INFINITY),
         tells_range: false,
+        rate: None,
+        still_band: None,
         unit: of_type.unit.into(),
         spelling: Spelling::default(),
         wanted: Wanted::default(),
@@ -503,6 +535,25 @@ mod tests {
                 assert_eq!(set.flags_of(value), flags, "{} {value}", rules::get(index as u8).name);
             }
         }
+    }
+
+    #[test]
+    fn a_change_is_beyond_its_limit_or_clear_of_it_or_between() {
+        let rules = serde_json::json!([
+            {"rule": "rate_of_change", "limit": 5, "deadband": 1}, {"rule": "stuck", "window_s": 60, "deadband": 0.5},
+        ]);
+        let set = set_of("Temperature", serde_json::json!({"rules": rules})).unwrap();
+        for (change, condition) in
+            [(5.1, Condition::Violated), (5.0, Condition::Between), (4.1, Condition::Between), (4.0, Condition::Clear)]
+        {
+            assert_eq!(
+                (set.condition_of_change(change), set.condition_of_change(-change)),
+                (Some(condition), Some(condition))
+            );
+        }
+        assert_eq!(set.still_band(), Some(0.5));
+        let of_type = RuleSet::of_type(0);
+        assert_eq!((of_type.condition_of_change(9.0), of_type.still_band()), (None, None));
     }
 
     #[test]

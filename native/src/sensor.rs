@@ -72,6 +72,9 @@ pub(crate) struct Judged {
     pub(crate) score: Option<Score>,
     pub(crate) decades: Option<f64>,
     pub(crate) flags: u16,
+    /// How far it has moved, and whether it has stood still, where a rule asks and the reading is a measurement.
+    change: Option<f64>,
+    is_stuck: Option<bool>,
 }
 
 impl Judged {
@@ -228,7 +231,7 @@ impl Sensor {
     }
 
     fn judge_datum(&self, datum: &Datum<'_>) -> Judged {
-        let mut judged = Judged { value: None, score: None, decades: None, flags: 0 };
+        let mut judged = Judged { value: None, score: None, decades: None, flags: 0, change: None, is_stuck: None };
         match self.rules.spelling.meaning(datum) {
             Meaning::Words => judged.flags = flag::TEXT,
             Meaning::NonFinite => judged.flags = flag::TEXT | flag::NON_FINITE,
@@ -269,6 +272,7 @@ impl Sensor {
         if self.status == Status::Inactive {
             self.forget_excursions(at_us);
         } else if let Some(value) = judged.value {
+            self.see_movement(at_us, value, judged);
             if S::SCORED {
                 self.score(at_us, value, judged);
             }
@@ -278,11 +282,11 @@ impl Sensor {
             if judged.is_outside() {
                 self.range_was_told(at_us, around, sink);
             }
-            if self.moves.is_some() {
-                self.step_rate(at_us, value, judged, around, sink);
+            if let Some(change) = judged.change {
+                self.step_rate(at_us, value, change, around, sink);
             }
-            if self.still.is_some() {
-                self.step_stuck(at_us, value, judged, around, sink);
+            if let Some(is_stuck) = judged.is_stuck {
+                self.step_stuck(at_us, value, is_stuck, around, sink);
             }
             self.step_anomaly(at_us, value, judged, around, sink);
         }
@@ -310,41 +314,37 @@ impl Sensor {
         judged.score = Some(score);
     }
 
-    fn step_rate<S: Sink>(&mut self, at_us: i64, value: f64, judged: &Judged, around: &Surroundings<'_>, sink: &mut S) {
+    /// Before anything else is made of a reading: what this waits for in memory comes while the score is made.
+    fn see_movement(&mut self, at_us: i64, value: f64, judged: &mut Judged) {
         if judged.is_outside() || value.abs() > VALUE_MAX {
             return;
         }
-        let Some(change) = self.moves.as_mut().map(|moves| moves.see(at_us, value)) else { return };
+        judged.change = self.moves.as_mut().map(|moves| moves.see(at_us, value));
+        judged.is_stuck =
+            self.still.as_mut().zip(self.rules.still_band()).map(|(still, band)| still.see(at_us, value, band));
+    }
+
+    fn step_rate<S: Sink>(&mut self, at_us: i64, value: f64, change: f64, around: &Surroundings<'_>, sink: &mut S) {
+        let Some(condition) = self.rules.condition_of_change(change) else { return };
+        if self.alarms.is_at_rest(Rule::RateOfChange, condition) {
+            return; // as nearly always
+        }
         let rules = Arc::clone(&self.rules);
-        let rate = rules.spec(Rule::RateOfChange).and_then(|spec| Some((spec, spec.limit?)));
-        let Some((spec, limit)) = rate else { return };
-        let condition = match change.abs() {
-            size if size > limit => Condition::Violated,
-            size if size <= limit - spec.deadband => Condition::Clear,
-            _ => Condition::Between,
-        };
+        let Some(spec) = rules.spec(Rule::RateOfChange) else { return };
         let transition = self.step_news(spec, condition, at_us, value, around, sink);
         if let (Some(transition), true) = (transition, S::WANTED) {
             sink.event(self.rate_event(spec, transition, at_us, value, change, around));
         }
     }
 
-    fn step_stuck<S: Sink>(
-        &mut self,
-        at_us: i64,
-        value: f64,
-        judged: &Judged,
-        around: &Surroundings<'_>,
-        sink: &mut S,
-    ) {
-        if judged.is_outside() || value.abs() > VALUE_MAX {
-            return;
+    fn step_stuck<S: Sink>(&mut self, at_us: i64, value: f64, is_stuck: bool, around: &Surroundings<'_>, sink: &mut S) {
+        let condition = if is_stuck { Condition::Violated } else { Condition::Clear };
+        if self.alarms.is_at_rest(Rule::Stuck, condition) {
+            return; // as nearly always
         }
         let rules = Arc::clone(&self.rules);
-        let (Some(spec), Some(still)) = (rules.spec(Rule::Stuck), self.still.as_mut()) else { return };
-        let is_stuck = still.see(at_us, value, spec.deadband);
+        let (Some(spec), Some(still)) = (rules.spec(Rule::Stuck), &self.still) else { return };
         let since_us = still.since_us;
-        let condition = if is_stuck { Condition::Violated } else { Condition::Clear };
         let transition = self.step_news(spec, condition, at_us, value, around, sink);
         if let (Some(transition), true) = (transition, S::WANTED) {
             sink.event(self.stuck_event(spec, transition, at_us, value, since_us, around));
@@ -391,7 +391,7 @@ impl Sensor {
             Score { calm: true, .. } => Condition::Clear,
             _ => Condition::Between,
         };
-        if condition != Condition::Violated && self.alarms.is_empty() {
+        if self.alarms.is_at_rest(Rule::Anomaly, condition) {
             return; // as nearly always
         }
         let rules = Arc::clone(&self.rules);
@@ -421,7 +421,7 @@ impl Sensor {
         }
         self.late_limits(at_us, judged.value, judged, around, sink);
         if let (Some(still), Some(value), false) = (self.still.as_mut(), judged.value, judged.is_outside()) {
-            still.see_late(at_us, value, self.rules.spec(Rule::Stuck).map_or(0.0, |spec| spec.deadband));
+            still.see_late(at_us, value, self.rules.still_band().unwrap_or(0.0));
         }
         if let Some(newest) = self.newest.as_ref().filter(|_| self.recent.is_too_long()) {
             self.settle(newest.tracked_at_us, around);
