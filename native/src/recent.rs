@@ -9,6 +9,10 @@ use crate::wire::{put_bool, put_f64, put_option_i64, put_signed, put_varint, Rea
 
 /// A sensor that measures faster than this many times in `late_alarm_s_max` has a shorter memory.
 pub const READINGS_MAX: usize = 512;
+/// Memory that is full grows by one of so many readings, and by so many at the least: doubled, nearly half of it would
+/// be room that stays empty for good.
+const ROOM_OF: usize = 8;
+const ROOM_MIN: usize = 4;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Point {
@@ -34,6 +38,7 @@ impl Recent {
     /// The newest reading, later than all before it.
     #[inline]
     pub fn push(&mut self, at_us: i64, value: Option<f64>) {
+        self.make_room();
         self.points.push_back(Point { at_us, value: value.unwrap_or(f64::NAN) });
     }
 
@@ -61,8 +66,17 @@ impl Recent {
         if self.points.get(place).is_some_and(|point| point.at_us == at_us) {
             return false;
         }
+        self.make_room();
         self.points.insert(place, Point { at_us, value: value.unwrap_or(f64::NAN) });
         true
+    }
+
+    #[inline]
+    fn make_room(&mut self) {
+        let count = self.points.len();
+        if count == self.points.capacity() {
+            self.points.reserve_exact((count / ROOM_OF).max(ROOM_MIN));
+        }
     }
 
     /// Whether a reading for this moment was taken in, as far as memory goes.
@@ -125,6 +139,7 @@ impl Recent {
         if count > READINGS_MAX + 1 {
             return Err(WireError::new(format!("{count} readings in memory, {READINGS_MAX} are the most")));
         }
+        recent.points.reserve_exact(count);
         let mut at_us = 0i64;
         for _ in 0..count {
             let step_us = reader.signed()?;
@@ -181,6 +196,21 @@ mod tests {
         recent.push(READINGS_MAX as i64, None);
         assert_eq!(recent.settle(0).map(|point| point.at_us), Some(0));
         assert_eq!(recent.settle(0), None);
+    }
+
+    #[test]
+    fn the_room_that_stays_empty_is_small() {
+        let mut recent = Recent::default();
+        for count in 1..=READINGS_MAX {
+            let before = recent.heap_bytes();
+            if count % 2 == 0 {
+                recent.push(10 * count as i64, None);
+            } else {
+                assert!(recent.put(10 * count as i64, None));
+            }
+            let most = size_of::<Point>() * (count - 1 + (count / ROOM_OF).max(ROOM_MIN));
+            assert!(recent.heap_bytes() == before || recent.heap_bytes() <= most, "{count}");
+        }
     }
 
     #[test]
