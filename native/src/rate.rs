@@ -79,6 +79,9 @@ impl Moves {
             self.slots.pop_front();
         }
         self.before = extremes(self.slots.iter());
+        if self.slots.len() == self.slots.capacity() {
+            self.slots.reserve_exact(1); // there are never more than the window has, and mostly they are as many
+        }
         self.slots.push_back(Slot { no, least: value, most: value });
     }
 
@@ -126,6 +129,16 @@ mod tests {
             [0.0, 2.0, -3.0, -2.5]
         );
         assert_eq!(moves.see(500, 99.0), 0.0, "nothing is left to compare with");
+    }
+
+    #[test]
+    fn it_takes_no_more_room_than_the_window_has_slots() {
+        let mut moves = Moves::within(160);
+        for at in 0..500 {
+            moves.see(at * 10, 5.0);
+            let slots = (at as usize + 1).min(SLOTS as usize + 1);
+            assert_eq!(moves.bytes(), size_of::<Moves>() + slots * size_of::<Slot>());
+        }
     }
 
     #[test]
