@@ -39,14 +39,15 @@ _STATES: Final[dict[tuple[bool, bool], IncidentState]] = {
 """By whether one of its alarms is active, and one unacknowledged."""
 
 # An alarm that begins twice in an incident is one member, from its first beginning on. What ended it is the first
-# return after its last beginning here, and so with what was acknowledged.
+# return after its last beginning here, and so with what was acknowledged. The mark of a group's first alarm is none of
+# its own: with it two would look like three.
 _GROUPED = f"""
 WITH begun AS (
     SELECT e.id, e.facility_id, e.alarm_key, e.sensor_no, e.rule, e.priority, e.event_time, e.message, e.transition,
            CASE WHEN e.event_time - lag(e.event_time) OVER each_of <= interval '{TOGETHER_S} s' THEN 0 ELSE 1 END
                AS is_apart
       FROM alarm_events e
-     WHERE e.transition IN ('activated', 'activated_silently')
+     WHERE e.transition IN ('activated', 'activated_silently') AND e.rule <> 'first_out'
        AND ($1 OR e.facility_id IN (SELECT facility_id FROM facility_rights WHERE principal = $2))
        AND ($3::text IS NULL OR e.facility_id = $3)
        AND e.event_time >= $4::timestamptz - interval '1 hour'

@@ -18,7 +18,7 @@ BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 PUT = """
 INSERT INTO alarm_events (id, facility_id, alarm_key, sensor_no, rule, rule_version, transition, event_time,
                           recorded_at, priority, alert_type, message, explanation, late, actor, reason)
-VALUES (nextval('alarm_events_id_seq'), $1, $2, $3, 'high', 1, $4, $5, now(), $6, 'Anomaly', $7, '{}', false,
+VALUES (nextval('alarm_events_id_seq'), $1, $2, $3, $8, 1, $4, $5, now(), $6, 'Anomaly', $7, '{}', false,
         'system', '')
 RETURNING id
 """
@@ -37,11 +37,26 @@ class Plant:
             self.numbers[facility] = [await self.web.sensor(f"{facility}{place}", facility) for place in range(5)]
 
     async def put(
-        self, at_s: float, place: int, transition: str = "activated", facility: str = "n", priority: str = "medium"
+        self,
+        at_s: float,
+        place: int,
+        transition: str = "activated",
+        facility: str = "n",
+        priority: str = "medium",
+        rule: str = "high",
     ) -> int:
         number = self.numbers[facility][place]
         at = BEGAN + timedelta(seconds=at_s)
-        row: tuple[Any, ...] = (facility, f"{number}:high", number, transition, at, priority, f"{place} is too high")
+        row: tuple[Any, ...] = (
+            facility,
+            f"{number}:{rule}",
+            number,
+            transition,
+            at,
+            priority,
+            f"{place} is too high",
+            rule,
+        )
         found: int = await self.web.database.fetchval(PUT, *row)
         return found
 
@@ -110,6 +125,23 @@ async def test_what_is_further_apart_or_elsewhere_is_not_of_it(database_url: str
         since = (BEGAN + timedelta(seconds=1001)).strftime("%Y-%m-%d %H:%M:%S")
         assert [each["facility_id"] for each in await site.incidents(start_date=since)] == ["n"]
         assert [each["facility_id"] for each in await site.incidents(end_date=since)] == ["s"]
+
+
+async def test_the_mark_of_who_was_first_is_no_alarm_of_its_own(database_url: str, tmp_path: Path) -> None:
+    async with plant(database_url, tmp_path) as site:
+        for place in range(MEMBERS_MIN - 1):
+            await site.put(TOGETHER_S * 2 * place, place)
+        for at_s in (0.1, TOGETHER_S):  # nor does it join what began apart
+            await site.put(at_s, 4, "activated_silently", rule="first_out", priority="critical")
+        assert await site.incidents() == []
+        for place in range(MEMBERS_MIN):
+            await site.put(1000 + place, place)
+        await site.put(1000, 4, "activated_silently", rule="first_out", priority="critical")
+        (one,) = await site.incidents()
+        assert (one["alarms"], one["active"], one["unacknowledged"], one["priority"]) == (3, 3, 3, "medium")
+        query = {"facility_id": "n"}
+        whole = await site.web.client.get(f"/incidents/{one['id']}", headers=await site.web.admin(), params=query)
+        assert [member["sensor_id"] for member in whole.json()["members"]] == ["n0", "n1", "n2"]
 
 
 async def test_who_may_not_view_a_facility_sees_none_of_it(database_url: str, tmp_path: Path) -> None:
