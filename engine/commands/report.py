@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -78,11 +79,11 @@ def _lines(report: BaseModel) -> list[str]:
             return _figure_lines(report)
         case MonthlyReport():
             head = f"{report.month}: {len(report.entries)} lines"
-            return [head, *(_entry_line(entry) for entry in report.entries), *report.remarks]
+            return [head, *chain.from_iterable(map(_entry_lines, report.entries)), *report.remarks]
         case Handover():
             counts = report.counts.model_dump().items()
             head = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts)
-            return [f"now: {head}", *(_entry_line(entry) for entry in report.entries)]
+            return [f"now: {head}", *chain.from_iterable(map(_entry_lines, report.entries))]
     raise TypeError(type(report).__name__)
 
 
@@ -99,10 +100,15 @@ def _figure_lines(report: FiguresReport) -> list[str]:
     return lines
 
 
-def _entry_line(entry: ReportEntry) -> str:
+def _entry_lines(entry: ReportEntry) -> list[str]:
+    """Further lines of a note are marked, so that none looks like an entry."""
     who = entry.sensor_name or entry.alarm_id or ""
     until = "" if entry.until is None else f" to {entry.until:%Y-%m-%d %H:%M:%S}"
     by = f", by {entry.by}" if entry.by else ""
     why = f": {entry.why}" if entry.why else ""
     place = " ".join(part for part in (entry.facility_name or entry.facility_id, who) if part)
-    return f"{entry.kind:14}{entry.since:%Y-%m-%d %H:%M:%S}{until}  {place}  {entry.what}{by}{why}"
+    what, *more = entry.what.split("\n")
+    return [
+        f"{entry.kind:14}{entry.since:%Y-%m-%d %H:%M:%S}{until}  {place}  {what}{by}{why}",
+        *(f"{'':14}| {line}" for line in more),
+    ]

@@ -52,6 +52,8 @@ ENTRY_COLUMNS: Final = (
     "by", "why",
 )  # fmt: skip
 ENTRIES = Table(ENTRY_COLUMNS)
+LINES_APART: Final = " / "
+"""Between the lines of a note where there is one line a row."""
 MEASURES = Table(("name", "value", "unit", "target", "met"))
 REMARKS: Final = (
     "Forced values: this server takes no forced or manual values, so it lists none; the control system knows its own.",
@@ -152,7 +154,7 @@ async def read_handover(call: Call, query: HandoverQuery) -> Response:
     report = Handover(start=within.start, end=within.end, counts=counts, entries=entries)
     said = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.model_dump().items())
     text = page("Shift hand-over", [_range_text(within), f"Now: {said}."], sections)
-    return _answer(call, Made(report, ENTRIES, entries, text))
+    return _answer(call, Made(report, ENTRIES, [_in_one_line(entry) for entry in entries], text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,12 @@ def _seconds(row: Any, within: Range, call: Call) -> float:
     """How much of it is in the range and has been."""
     now = from_us(call.services.clock.now_us())
     return within.part(row["since"], min(row["until"] or now, now)).total_seconds()
+
+
+def _in_one_line(entry: HandoverEntry) -> HandoverEntry:
+    """A spreadsheet that is told another separator than ours takes what follows a line break for a row of its own."""
+    lines = (line.strip() for line in entry.what.split("\n"))
+    return entry.model_copy(update={"what": LINES_APART.join(filter(None, lines))})
 
 
 def _noted(note: Any) -> HandoverEntry:

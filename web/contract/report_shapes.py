@@ -8,17 +8,17 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from web.contract.alarm_shapes import AlarmCounts
 from web.contract.figure_shapes import Figures
-from web.contract.shapes import Readable
+from web.contract.shapes import ReadableLines
 from web.wire.times import ContractTime
 
 NOTE_MAX = 4000
-Note = Annotated[str, StringConstraints(min_length=1, max_length=NOTE_MAX, strip_whitespace=True), Readable]
+Note = Annotated[str, StringConstraints(min_length=1, max_length=NOTE_MAX, strip_whitespace=True), ReadableLines]
 MonthlyKind = Literal["off_scan", "not_reporting", "inhibited", "false_alarm", "forced"]
 HandoverKind = Literal["stands", "kept_back", "happened", "note"]
 
 
 class NewShiftNote(BaseModel):
-    note: Note
+    note: Note = Field(description="may have line breaks, and no other control characters")
 
 
 class ShiftNote(BaseModel):

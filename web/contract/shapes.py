@@ -20,8 +20,17 @@ def _readable(text: str) -> str:
     return text
 
 
+def _readable_lines(text: str) -> str:
+    text = text.replace("\r\n", "\n")
+    for line in text.split("\n"):
+        _readable(line)
+    return text
+
+
 Readable = AfterValidator(_readable)
 """Of every text that is stored and shown to others."""
+ReadableLines = AfterValidator(_readable_lines)
+"""The same of a text that has lines, which end with `\\n`; whoever shows it sees to where they are."""
 Role = Literal["Admin", "User"]
 PermissionType = Literal["View", "Edit"]
 Username = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), Readable]

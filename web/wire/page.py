@@ -30,9 +30,12 @@ POLICY: Final = (
 """Of the answer that has a page: its own style and nothing else."""
 
 
+LINE_BREAK: Final = "\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A table under a heading; `none` is what stands there without rows."""
+    """A table under a heading; `none` is what stands there without rows. The text of a cell may have lines."""
 
     heading: str
     columns: Sequence[str]
@@ -61,7 +64,7 @@ def _section(section: Section) -> str:
 
 def _cell(text: str) -> str:
     marked = f' class="{text}"' if text in {"yes", "no"} else ""
-    return f"<td{marked}>{_shown(text)}</td>"
+    return f"<td{marked}>{'<br>'.join(map(_shown, text.split(LINE_BREAK)))}</td>"
 
 
 def _shown(text: str) -> str:

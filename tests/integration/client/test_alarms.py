@@ -263,16 +263,17 @@ async def test_a_verdict_is_given_to_an_alert(web: Web, gis: GasInSight) -> None
 
 async def test_reports_are_read_written_and_told(web: Web, gis: GasInSight, tmp_path: Path) -> None:
     await web.alarm("f", "facility:silent", since=datetime.now(UTC) - timedelta(minutes=5))
-    written = await gasinsight(web, "note", "f", "valve 3 sticks", chapter="report")
+    written = await gasinsight(web, "note", "f", "valve 3 sticks\norder 4711", chapter="report")
     assert written.exit_code == 0 and "is written" in written.output, written.output
-    assert [note.note for note in await gis.reports.notes(facility_ids=["f"])] == ["valve 3 sticks"]
+    assert [note.note for note in await gis.reports.notes(facility_ids=["f"])] == ["valve 3 sticks\norder 4711"]
     told = await gis.reports.handover(facility_ids=["f"])
     assert [entry.kind for entry in told.entries] == ["stands", "happened", "note"]
     assert (await gis.reports.handover(facility_ids=["g"])).entries == []
     month = f"{datetime.now(UTC):%Y-%m}"
     assert [entry.what for entry in (await gis.reports.monthly(month)).entries] == ["silent"]
     assert (await gis.reports.figures(month)).figures.tally.activations == 1
-    assert "valve 3 sticks" in (await gasinsight(web, "handover", chapter="report")).output
+    handover = (await gasinsight(web, "handover", chapter="report")).output
+    assert "valve 3 sticks, by admin" in handover and "\n              | order 4711\n" in handover
     assert "most_in_10_min" in (await gasinsight(web, "figures", "--month", month, chapter="report")).output
     line = (await gasinsight(web, "monthly", "--month", month, "--json", chapter="report")).output
     assert json.loads(line)["month"] == month

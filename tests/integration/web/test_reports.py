@@ -192,6 +192,29 @@ async def test_a_report_is_a_table_or_a_page_that_does_nothing(database_url: str
         assert json.loads((await site.report("handover", "*/*")).text)["entries"]
 
 
+async def test_a_note_has_lines(database_url: str, tmp_path: Path) -> None:
+    async with plant(database_url, tmp_path) as site:
+        headers = await site.web.admin()
+        for note, status in (
+            ("one\r\n\n<b>two</b>\n=2+2\n", 200),
+            ("one\rtwo", 422),
+            ("one\n\ttwo", 422),
+            ("one\u2028two", 422),
+            ("one\n\x1b[2J", 422),
+            ("\n \n", 422),
+        ):
+            answer = await site.web.client.post("/shift-notes/n", headers=headers, json={"note": note})
+            assert answer.status_code == status, (note, answer.text)
+        told = "one\n\n<b>two</b>\n=2+2"
+        assert [
+            one["note"] for one in (await site.web.client.get("/shift-notes", headers=headers)).json()["notes"]
+        ] == [told]
+        assert [line[0] for line in lines((await site.report("handover")).json(), "note")] == [told]
+        table = (await site.report("handover", "text/csv")).text.splitlines()
+        assert len(table) == 2 and '"one / <b>two</b> / =2+2"' in table[1]
+        assert "<td>one<br><br>&lt;b&gt;two&lt;/b&gt;<br>=2+2</td>" in (await site.report("handover", "text/html")).text
+
+
 async def test_a_report_of_more_lines_than_it_may_have_is_refused(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +241,8 @@ async def test_who_may_and_what_is_refused(database_url: str, tmp_path: Path) ->
         client = site.web.client
         assert (await client.post("/shift-notes/n", headers=viewer, json={"note": "x"})).status_code == 403
         for note, status in (
+            ("x" * (NOTE_MAX - 2) + "\ny", 200),
+            ("x" * (NOTE_MAX - 1) + "\ny", 422),
             ("x" * NOTE_MAX, 200),
             ("x" * (NOTE_MAX + 1), 422),
             (" ", 422),
@@ -225,7 +250,7 @@ async def test_who_may_and_what_is_refused(database_url: str, tmp_path: Path) ->
         ):
             assert (await client.post("/shift-notes/s", headers=viewer, json={"note": note})).status_code == status
         notes = (await client.get("/shift-notes", headers=viewer)).json()["notes"]
-        assert [note["author"] for note in notes] == [f"user:{user_id}"] * 2 and notes[0]["note"].startswith("\u4e2d")
+        assert [note["author"] for note in notes] == [f"user:{user_id}"] * 3 and notes[0]["note"].startswith("\u4e2d")
         assert (await client.get("/shift-notes", headers=viewer, params={"facility_id": "n"})).json() == {"notes": []}
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             async with site.web.database.transaction():
