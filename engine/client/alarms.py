@@ -140,14 +140,30 @@ class Alarms:
         alarm_id: str | None = None,
         start: datetime | None = None,
         end: datetime | None = None,
+        rules: Sequence[str] = (),
+        transitions: Sequence[str] = (),
+        priorities: Sequence[str] = (),
+        verdicts: Sequence[str] = (),
+        actor: str | None = None,
+        text: str | None = None,
     ) -> AsyncGenerator[JournalEntry, None]:
-        """Every row after that id, in order, up to now; `start` and `end` are of the events, with a zone."""
+        """Every row after that id, in order, up to now; `start` and `end` are of the events, with a zone.
+
+        Of those, any of the `rules`, of the `transitions` and so on; with a part of who did it as `actor`, and every
+        word of `text` in what was said.
+        """
         wanted = {
             "facility_id": facility_id,
             "sensor_id": sensor_id,
             "alarm_id": alarm_id,
             "start_date": None if start is None else spelled(start),
             "end_date": None if end is None else spelled(end),
+            "rule": list(rules),
+            "transition": list(transitions),
+            "priority": list(priorities),
+            "verdict": list(verdicts),
+            "actor": actor,
+            "text": text,
         }
         query = {name: value for name, value in wanted.items() if value is not None}
         cursor: int | None = after

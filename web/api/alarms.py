@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
 from web.api.histories import Beginning, End
+from web.api.journal_search import SearchQuery, is_last_looked_at, search_of
 from web.auth.guard import Need
 from web.contract.alarm_shapes import AlarmCounts, AlarmWithHistory, Journal
 from web.contract.declare import Noun
@@ -31,6 +32,7 @@ from web.wire.alarms import (
     journal_entry,
 )
 from web.wire.csv import Table
+from web.wire.times import contract_text
 
 noun = Noun("alarms", "What is wrong now, and what was done about it")
 
@@ -100,8 +102,7 @@ READ_ALARM = f"SELECT {ALARM_COLUMNS} {OF_ALARMS} WHERE a.facility_id = $1 AND a
 READ_HISTORY = (
     f"SELECT {EVENT_COLUMNS} {OF_EVENTS} WHERE e.facility_id = $1 AND e.alarm_key = $2 ORDER BY e.id DESC LIMIT $3"
 )
-READ_JOURNAL = f"""
-SELECT {EVENT_COLUMNS} {OF_EVENTS}
+_OF_JOURNAL = f"""
  WHERE {_MAY_VIEW.format("e")}
    AND ($3::text IS NULL OR e.facility_id = $3)
    AND ($4::text IS NULL OR s.id = $4)
@@ -109,9 +110,8 @@ SELECT {EVENT_COLUMNS} {OF_EVENTS}
    AND ($6::timestamptz IS NULL OR e.event_time >= $6)
    AND ($7::timestamptz IS NULL OR e.event_time <= $7)
    AND e.id {{beyond}} $8
- ORDER BY e.id {{order}}
- LIMIT $9
 """
+READ_JOURNAL = f"SELECT {EVENT_COLUMNS} {OF_EVENTS} {_OF_JOURNAL} ORDER BY e.id {{order}} LIMIT $9"
 
 
 class AlarmsQuery(Paging):
@@ -131,7 +131,7 @@ class AlarmQuery(BaseModel):
     limit: int = Field(HISTORY_ROWS, ge=0, le=SLICE_ROWS, description="of the history; `/journal` has all of it")
 
 
-class JournalQuery(BaseModel):
+class JournalQuery(SearchQuery):
     """By event time from `start_date` to `end_date`; without a zone they are UTC, and a bare day is meant whole."""
 
     facility_id: str | None = None
@@ -189,10 +189,7 @@ async def read_journal(call: Call, query: JournalQuery) -> Rows:
     the last id they have seen misses nothing.
     """
     is_back = query.order == "desc"
-    after = query.after if query.after is not None else AFTER_ALL_IDS if is_back else 0
-    statement = READ_JOURNAL.format(order=query.order.upper(), beyond="<" if is_back else ">")
-    found = await call.database.rows(
-        statement,
+    chosen = (
         call.caller.is_admin,
         call.caller.principal,
         query.facility_id,
@@ -200,16 +197,33 @@ async def read_journal(call: Call, query: JournalQuery) -> Rows:
         query.alarm_id,
         query.start_date,
         query.end_date,
-        after,
-        query.limit + 1,
+        query.after if query.after is not None else AFTER_ALL_IDS if is_back else 0,
     )
+    order, beyond = query.order.upper(), "<" if is_back else ">"
+    if query.is_search:
+        statement = search_of(_OF_JOURNAL.format(beyond=beyond), order)
+        found = await call.database.rows(statement, *chosen, *query.searched, query.limit + 1)
+    else:
+        statement = READ_JOURNAL.format(order=order, beyond=beyond)
+        found = await call.database.rows(statement, *chosen, query.limit + 1)
+    return _journal(found, query)
+
+
+def _journal(found: list[Any], query: JournalQuery) -> Rows:
+    """One row more than is asked for says that there is more; of a search so does one that it ended with."""
     rows = found[: query.limit]
     following = rows[-1]["id"] if len(found) > len(rows) else None
+    tail = b'],"next":%b}' % to_json(following)
+    if query.is_search and following is None and rows and is_last_looked_at(rows[-1]):
+        last = rows[-1]
+        rows = [row for row in rows if row["is_found"]]
+        following = last["id"]
+        tail = b'],"next":%b,"looked_to":"%b"}' % (to_json(following), contract_text(last["event_time"]).encode())
     return Rows(
         weight=len(rows),
         pieces=_pieces(rows),
         head=b'{"journal":[',
-        tail=lambda: b'],"next":%b}' % to_json(following),
+        tail=lambda: tail,
         headers={} if following is None else {"Link": next_link(frozenset({"after"}), [("after", following)])},
     )
 

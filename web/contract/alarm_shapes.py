@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, StringConstraints, WithJ
 
 from web.contract.shapes import Readable
 from web.wire.alarms import AlarmNow, JournalEntry
-from web.wire.times import TIME_IN_PATTERN, first_moment
+from web.wire.times import TIME_IN_PATTERN, ContractTime, first_moment
 
 WAIT_S_MAX = 30.0
 WAIT_S = 5.0
@@ -118,8 +118,13 @@ class AlarmCounts(BaseModel):
 
 
 class Journal(BaseModel):
+    """A search looks through a bounded part of the journal at once and may give fewer rows than are asked for, or none,
+    and a `next`; `looked_to` is there then, the event time of the last row that it looked at.
+    """
+
     journal: list[JournalEntry]
     next: int | None = Field(description="what `after` the next part is; null: there is nothing more now")
+    looked_to: ContractTime | None = Field(None, exclude_if=lambda at: at is None)
 
 
 class AlarmFrame(BaseModel):

@@ -22,6 +22,25 @@ State = Literal[
     "by_design",
     "out_of_service",
 ]
+Transition = Literal[
+    "activated",
+    "activated_silently",
+    "returned",
+    "late_exceedance",
+    "past_excursion",
+    "re_alarmed",
+    "acknowledged",
+    "commented",
+    "verdict",
+    "assigned",
+    "shelved",
+    "unshelved",
+    "suppressed",
+    "unsuppressed",
+    "out_of_service",
+    "in_service",
+    "reset",
+]
 
 # The three memories of an alarm as one word; see docs/alarms.md.
 STATE = """

@@ -79,6 +79,12 @@ async def test_alarms_are_read_as_they_are(web: Web, gis: GasInSight) -> None:
         await gis.alarms.alarm("f", "facility:stuck")
     assert [entry.id async for entry in gis.alarms.journal(after=1)] == [2]
     assert [entry.id async for entry in gis.alarms.journal(facility_id="f", start=since, end=since)] == [1]
+    assert [entry.id async for entry in gis.alarms.journal(rules=["silent", "high"], text="TOO High")] == [1, 2]
+    assert [entry.id async for entry in gis.alarms.journal(text="north")] == [1]
+    for nothing in ({"transitions": ["returned"]}, {"priorities": ["low"]}, {"verdicts": ["false"]}, {"actor": "ann"}):
+        assert [entry async for entry in gis.alarms.journal(**nothing)] == []
+    with pytest.raises(Unusable, match="transition"):
+        await anext(gis.alarms.journal(transitions=["began"]))
 
 
 async def test_commands_say_what_they_are_about(web: Web, gis: GasInSight) -> None:

@@ -86,6 +86,7 @@ NEW_CHANNEL = {
     "acknowledge": True,
     "webhook": {"url": "https://hooks.plant.example/gas", "secret": "at least sixteen characters"},
 }
+SEARCHED = {"facility_id": FACILITY, "after": 1, "transition": ["activated"], "text": "too high", "limit": 1}
 NIGHTLY = {
     "channel_id": 1,
     "name": "urgent, at night",
@@ -221,7 +222,7 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("GET /notifications", {}, {"page": 1, "page_size": 10}, None),
     ("DELETE /notification-subscriptions/{subscription_id}", {"subscription_id": 1}, {}, None),
     ("DELETE /notification-channels/{channel_id}", {"channel_id": 1}, {}, None),
-    ("GET /journal", {}, {"facility_id": FACILITY, "after": 1, "limit": 1}, None),
+    ("GET /journal", {}, SEARCHED, None),
     ("GET /dashboard", {}, {}, None),
     ("GET /dashboard/facility/{facility_id}", {"facility_id": FACILITY}, {}, None),
     ("GET /dashboard/colors", {}, {}, None),
