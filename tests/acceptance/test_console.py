@@ -252,7 +252,8 @@ async def test_a_hand_over(database_url: str, tmp_path: Path) -> None:
             await page.wait_for_selector("[aria-label='What stands now'] >> text=too high")
             await page.locator("textarea").fill("valve 3 sticks,\norder 4711 is open")
             await page.locator(".note-form button").click()
-            await page.wait_for_selector("[aria-label=Notes] >> text=valve 3 sticks, · order 4711 is open")
+            await page.wait_for_selector("[aria-label=Notes] .note")
+            assert await page.locator("[aria-label=Notes] .note").inner_text() == "valve 3 sticks,\norder 4711 is open"
             assert "valve 3 sticks" in await downloaded(page, page.get_by_role("button", name="CSV"))
             await page.emulate_media(media="print")
             assert not await page.locator(".bar, .desk-bar, .note-form").filter(visible=True).count()

@@ -1500,7 +1500,11 @@ export interface components {
              */
             incidents: components["schemas"]["Incident"][];
         };
-        /** Journal */
+        /**
+         * Journal
+         * @description A search looks through a bounded part of the journal at once and may give fewer rows than are asked for, or none,
+         *     and a `next`; `looked_to` is there then, the event time of the last row that it looked at.
+         */
         Journal: {
             /** Journal */
             journal: components["schemas"]["JournalEntry"][];
@@ -1509,6 +1513,11 @@ export interface components {
              * @description what `after` the next part is; null: there is nothing more now
              */
             next: number | null;
+            /**
+             * Looked To
+             * @default null
+             */
+            looked_to: string | null;
         };
         /**
          * JournalEntry
@@ -2038,7 +2047,10 @@ export interface components {
         };
         /** NewShiftNote */
         NewShiftNote: {
-            /** Note */
+            /**
+             * Note
+             * @description may have line breaks, and no other control characters
+             */
             note: string;
         };
         /**

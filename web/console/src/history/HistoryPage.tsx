@@ -5,7 +5,6 @@ import { Time } from "../components/Time";
 import { t } from "../i18n";
 import { query, setQuery } from "../query";
 import { sentenceOf } from "../store/asked";
-import { facilities } from "../store/plant";
 import { HistoryFilters } from "./HistoryFilters";
 import { HistoryRow } from "./HistoryRow";
 import { goneOn, NOTHING, rowOf, searchIn, type Found } from "./search";
@@ -20,7 +19,6 @@ export function HistoryPage() {
   const [times, setTimes] = useState(0);
   const asked = query.value.toString();
   const event = Number(query.value.get("event") ?? "");
-  const isNamed = facilities.value.size > 0; // a search by text needs the names of places
   const looking = useRef(new AbortController());
   /** Whatever was looked for before is given up. */
   const look = async (from: Found): Promise<void> => {
@@ -42,7 +40,7 @@ export function HistoryPage() {
       window.clearTimeout(timer);
       looking.current.abort();
     };
-  }, [asked, times, isNamed]);
+  }, [asked, times]);
   return (
     <main class="desk">
       <PageHead title={t("history")} />

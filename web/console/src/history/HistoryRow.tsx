@@ -7,7 +7,8 @@ import { transitionName } from "../i18n/transitions";
 import { addressOf } from "../route";
 import { names } from "../store/plant";
 import { labelOf } from "./search";
-import { judging, verdictName } from "./VerdictDialog";
+import { judging } from "./VerdictDialog";
+import { verdictName } from "./verdicts";
 
 export function HistoryRow({ event, verdict }: { event: JournalEntry; verdict: string | null }) {
   const isBeginning = event.transition.startsWith("activated");

@@ -5,23 +5,13 @@ import { get, path } from "../api/http";
 import type { AlarmWithHistory, JournalEntry, NewAlarmCommand } from "../api/types";
 import { Dialog } from "../components/Dialog";
 import { Time } from "../components/Time";
-import { t, type Word } from "../i18n";
+import { t } from "../i18n";
 import { act } from "../store/actions";
 import { useAsked } from "../store/asked";
+import { VERDICTS, verdictName } from "./verdicts";
 
 const HISTORY_ROWS = 1_000;
-const VERDICTS: [NonNullable<NewAlarmCommand["verdict"]>, Word][] = [
-  ["true", "verdictTrue"],
-  ["false", "verdictFalse"],
-  ["expected", "verdictExpected"],
-];
-
 export const judging = signal<JournalEntry | null>(null);
-
-export function verdictName(verdict: string): string {
-  const word = VERDICTS.find(([name]) => name === verdict)?.[1];
-  return word === undefined ? verdict : t(word);
-}
 
 export function VerdictDialog({ judged }: { judged: () => void }) {
   const event = judging.value;
@@ -54,10 +44,10 @@ function Judging({ event, judged }: { event: JournalEntry; judged: () => void })
         ))}
         <fieldset>
           <legend>{t("verdict")}</legend>
-          {VERDICTS.map(([name, word]) => (
+          {VERDICTS.map((name) => (
             <label key={name} class="chip">
               <input type="radio" name="verdict" required checked={name === verdict} onChange={() => setVerdict(name)} />
-              <span>{t(word)}</span>
+              <span>{verdictName(name)}</span>
             </label>
           ))}
         </fieldset>

@@ -1,13 +1,15 @@
-// The journal backwards. The server chooses by place and time; rule, what happened, person and text are chosen here, so
-// a search looks through a bounded part of the journal at a time and says how far back it got.
+// The journal backwards. The server searches a bounded part of it at a time and says how far back it got.
 import { get, type Query } from "../api/http";
 import type { Journal, JournalEntry } from "../api/types";
 import { sensorLabel } from "../labels";
 import { names } from "../store/plant";
+import { VERDICTS } from "./verdicts";
 
 const ROWS_A_PART = 100;
-const ROWS_A_PIECE = 1_000;
+const VERDICTS_A_PIECE = 1_000;
 const PIECES_A_PART = 10;
+/** Of what is written into a field; the server takes no more. */
+export const TEXT_MAX = 200;
 
 export interface Search {
   facility: string;
@@ -22,15 +24,16 @@ export interface Search {
 
 export interface Found {
   rows: JournalEntry[];
-  /** The last verdict on each activation, as far as it was seen. */
+  /** The last verdict on each activation; all that were given after the row `judgedTo` are known. */
   verdicts: ReadonlyMap<number, string>;
+  judgedTo: number;
   /** Where to go on; null: this was all. */
   next: number | null;
   /** The oldest moment that was looked at; null: nothing was there. */
   lookedBackTo: string | null;
 }
 
-export const NOTHING: Found = { rows: [], verdicts: new Map(), next: null, lookedBackTo: null };
+export const NOTHING: Found = { rows: [], verdicts: new Map(), judgedTo: Infinity, next: null, lookedBackTo: null };
 
 export function searchIn(query: URLSearchParams): Search {
   const of = (name: keyof Search) => query.get(name) ?? "";
@@ -39,21 +42,24 @@ export function searchIn(query: URLSearchParams): Search {
 
 /** Another part of what is searched for, after what was found before. */
 export async function goneOn(search: Search, before: Found, signal?: AbortSignal): Promise<Found> {
-  const matches = matcher(search);
-  const limit = isNarrow(search) ? ROWS_A_PIECE : ROWS_A_PART;
-  const rows: JournalEntry[] = [];
-  const verdicts = new Map(before.verdicts);
-  let { next, lookedBackTo } = before;
-  for (let piece = 0; piece < PIECES_A_PART && rows.length < ROWS_A_PART; piece += 1) {
-    const asked: Query = { ...placeAndTime(search), order: "desc", limit, ...(next !== null && { after: next }) };
-    const { journal, next: following } = await get<Journal>("/journal", asked, signal);
+  const asked: Query = { ...asQuery(search), order: "desc", limit: ROWS_A_PART, ...(before.next !== null && { after: before.next }) };
+  const { journal, next, looked_to: lookedTo } = await get<Journal>("/journal", asked, signal);
+  const found: Found = { ...before, rows: [...before.rows, ...journal], next, lookedBackTo: lookedTo ?? journal.at(-1)?.event_time ?? before.lookedBackTo };
+  return withVerdicts(search, found, signal);
+}
+
+/** They come after what they are about, so those down to the oldest row are all that there are on the rows shown. */
+async function withVerdicts({ facility, sensor }: Search, found: Found, signal?: AbortSignal): Promise<Found> {
+  const oldest = found.rows.at(-1)?.id ?? Infinity;
+  const verdicts = new Map(found.verdicts);
+  let { judgedTo } = found;
+  for (let piece = 0; piece < PIECES_A_PART && judgedTo > oldest; piece += 1) {
+    const asked: Query = { ...placeQuery(facility, sensor), verdict: VERDICTS, order: "desc", limit: VERDICTS_A_PIECE, ...(judgedTo !== Infinity && { after: judgedTo }) };
+    const { journal, next } = await get<Journal>("/journal", asked, signal);
     for (const { about_event_id: about, verdict } of journal) if (about != null && verdict != null && !verdicts.has(about)) verdicts.set(about, verdict);
-    rows.push(...journal.filter(matches));
-    lookedBackTo = journal.at(-1)?.event_time ?? lookedBackTo;
-    next = journal.length < limit ? null : following;
-    if (next === null) break;
+    judgedTo = next ?? 0;
   }
-  return { rows: [...before.rows, ...rows], verdicts, next, lookedBackTo };
+  return { ...found, verdicts, judgedTo };
 }
 
 /** One row by its id, as a link names it. */
@@ -62,28 +68,13 @@ export async function rowOf(id: number, signal?: AbortSignal): Promise<Found> {
   return { ...NOTHING, rows: journal.filter((event) => event.id === id) };
 }
 
-function isNarrow({ rule, transition, by, text }: Search): boolean {
-  return [rule, transition, by, text].some((wanted) => wanted !== "");
+function placeQuery(facility: string, sensor: string): Query {
+  return { ...(facility !== "" && { facility_id: facility }), ...(sensor !== "" && { sensor_id: sensor }) };
 }
 
-function placeAndTime({ facility, sensor, from, to }: Search): Query {
-  return { ...(facility !== "" && { facility_id: facility }), ...(sensor !== "" && { sensor_id: sensor }), ...(from !== "" && { start_date: from }), ...(to !== "" && { end_date: to }) };
-}
-
-function matcher({ rule, transition, by, text }: Search): (event: JournalEntry) => boolean {
-  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  const person = by.toLowerCase();
-  return (event) =>
-    (rule === "" || event.rule === rule) &&
-    (transition === "" || event.transition === transition) &&
-    (person === "" || `${event.actor_name ?? ""} ${event.actor}`.toLowerCase().includes(person)) &&
-    (words.length === 0 || hasAll(event, words));
-}
-
-function hasAll(event: JournalEntry, words: readonly string[]): boolean {
-  const said = [names.facility(event.facility_id), labelOf(event), event.rule, event.message, event.reason, event.assignee, event.work_order];
-  const text = said.join(" ").toLowerCase();
-  return words.every((word) => text.includes(word));
+function asQuery({ facility, sensor, from, to, rule, transition, by, text }: Search): Query {
+  const wanted = { start_date: from, end_date: to, rule, transition, actor: by.trim(), text: text.trim() };
+  return { ...placeQuery(facility, sensor), ...Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== "")) };
 }
 
 export function labelOf(event: JournalEntry): string | null {

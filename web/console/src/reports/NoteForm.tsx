@@ -8,11 +8,6 @@ import { say } from "../store/toasts";
 
 const NOTE_MAX = 4_000;
 
-/** The contract admits no line breaks in a note. */
-function inOneLine(note: string): string {
-  return note.trim().replace(/\s*\n\s*/g, " · ");
-}
-
 export function NoteForm({ facilityIds, written }: { facilityIds: readonly string[]; written: () => void }) {
   const [note, setNote] = useState("");
   const [chosen, setChosen] = useState("");
@@ -22,7 +17,7 @@ export function NoteForm({ facilityIds, written }: { facilityIds: readonly strin
   const send = async (event: Event) => {
     event.preventDefault();
     setBusy(true);
-    const isWritten = await tried(() => post(path("shift-notes", facilityId), { note: inOneLine(note) }));
+    const isWritten = await tried(() => post(path("shift-notes", facilityId), { note }));
     setBusy(false);
     if (!isWritten) return;
     setNote("");
