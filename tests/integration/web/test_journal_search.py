@@ -146,7 +146,7 @@ async def test_a_search_ends_when_it_is_full_or_has_looked_far_enough(
         first = await site.asked(**query, limit=1)
         assert [one["id"] for one in first["journal"]] == low[:1]
         found: list[int] = []
-        after: dict[str, int] = {}
+        after: dict[str, Any] = {}
         parts, looked_to = 0, []
         while True:
             part = await site.asked(**query, **after)
