@@ -120,6 +120,7 @@ class Alarms:
         self,
         *,
         facility_ids: Sequence[str] = (),
+        sensor_ids: Sequence[str] = (),
         start: datetime | None = None,
         end: datetime | None = None,
         skip: int = 0,
@@ -128,7 +129,7 @@ class Alarms:
         """What would bring the worst alarms to their targets, the worst first; of a range of at most 31 days, or of the
         last seven. Each takes up to some seconds, so ask for few at once; `skip` those that are known.
         """
-        query = {**of_range(facility_ids, start, end), "skip": skip, "limit": limit}
+        query = {**of_range(facility_ids, start, end), "sensor_id": list(sensor_ids), "skip": skip, "limit": limit}
         return await self._client.get(AlarmProposals, "/alarm-proposals", **query)
 
     async def journal(

@@ -74,6 +74,7 @@ class ReplayDifference(Shape):
     kind: str
     is_alarm: bool
     alarm_id: str
+    sensor_id: str | None
     rule: str
     transition: str
     priority: str

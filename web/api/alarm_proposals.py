@@ -43,6 +43,8 @@ READINGS_MAX: Final = 1_000_000
 """Of one sensor in the range and the day before: some seconds of work for all that is tried."""
 SCORED_READINGS_MAX: Final = 200_000
 """The same where detectors are asked, which takes ten times as long: a month of one each 15 s."""
+SENSORS_MAX: Final = 20
+"""That one may ask for by name."""
 UNTOLD_MAX: Final = 20
 WARM_UP: Final = timedelta(days=1)
 """So much of the time before the range leads the detectors and delays into it."""
@@ -83,6 +85,7 @@ class ProposalsQuery(BaseModel):
     """By event time. Without `start_date` the last seven days, without `end_date` up to now."""
 
     facility_id: list[str] = Field([], description="none: all one may view")
+    sensor_id: list[str] = Field([], max_length=SENSORS_MAX, description="alarms of these only; none: of all")
     start_date: Beginning | None = None
     end_date: End | None = None
     skip: int = Field(0, ge=0, description="so many of the worst")
@@ -105,6 +108,8 @@ async def read_proposals(call: Call, query: ProposalsQuery) -> AlarmProposals:
     within = checked_range(query.start_date or end - USUAL_RANGE, end, RANGE_MAX)
     lives = await read_lives(call, query.facility_id, within)
     found = await asyncio.to_thread(bad_actors, lives, within)
+    if query.sensor_id:
+        found = [one for one in await named(call, found) if one.sensor_id in query.sensor_id]
     actors = await named(call, found[query.skip : query.skip + query.limit])
     proposals = [await _proposal(call, actor, within) for actor in actors]
     return AlarmProposals(start=within.start, end=within.end, bad_actors=len(found), proposals=proposals)

@@ -71,6 +71,7 @@ READ = f"{REPLAY} WHERE {SEEN} AND id = $3"
 PARTS = """
 SELECT facility_id, state, progress, readings, problem, result FROM replay_parts WHERE replay_id = $1 ORDER BY place
 """
+SENSORS = "SELECT sensor_no, id FROM sensors WHERE sensor_no = ANY($1::int[])"
 INSERT = """
 INSERT INTO replays (id, asked_by, asked_by_name, facility_ids, wanted, expires_at)
 VALUES ($1, $2, $3, $4, $5, now() + $6)
@@ -127,8 +128,9 @@ async def read_replay(call: Call, replay_id: str) -> ReplayWithResults:
     async with call.database.transaction() as connection:
         row = await _seen(call, connection, replay_id)
         rows = await connection.fetch(PARTS, replay_id)
+        sensors = {each["sensor_no"]: each["id"] for each in await connection.fetch(SENSORS, _numbers(rows))}
     replay = _replay(row)
-    parts = [_part(one, is_cancelled=replay.state == "cancelled") for one in rows]
+    parts = [_part(one, sensors, is_cancelled=replay.state == "cancelled") for one in rows]
     results = [part.result for part in parts if part.result is not None]
     is_whole = len(results) == len(replay.facility_ids)
     return ReplayWithResults(
@@ -203,7 +205,14 @@ def _replay(row: Any) -> Replay:
     )
 
 
-def _part(row: Any, *, is_cancelled: bool) -> ReplayPart:
+def _numbers(parts: Sequence[Any]) -> list[int]:
+    """Of the sensors and groups that differences are of: an alarm's key begins with it."""
+    kept = [json.loads(part["result"])["differences"] for part in parts if part["result"] is not None]
+    numbers = {one["alarm_key"].partition(":")[0] for differences in kept for one in differences}
+    return [int(number) for number in numbers if number.isdecimal()]
+
+
+def _part(row: Any, sensors: Mapping[int, str], *, is_cancelled: bool) -> ReplayPart:
     is_open = row["state"] in {"queued", "running"}
     return ReplayPart(
         facility_id=row["facility_id"],
@@ -211,13 +220,13 @@ def _part(row: Any, *, is_cancelled: bool) -> ReplayPart:
         progress=row["progress"],
         readings=row["readings"],
         problem=row["problem"] or None,
-        result=None if row["result"] is None else _result(json.loads(row["result"])),
+        result=None if row["result"] is None else _result(json.loads(row["result"]), sensors),
     )
 
 
-def _result(kept: Mapping[str, Any]) -> ReplayResult:
+def _result(kept: Mapping[str, Any], sensors: Mapping[int, str]) -> ReplayResult:
     figures = {name: _figures(kept[name]) for name in ("before", "after")}
-    differences = [_difference(one) for one in kept["differences"]]
+    differences = [_difference(one, sensors) for one in kept["differences"]]
     return ReplayResult.model_validate({**kept, **figures, "differences": differences})
 
 
@@ -226,8 +235,10 @@ def _figures(kept: Mapping[str, Any]) -> ReplayFigures:
     return ReplayFigures(alarms=kept["alarms"], by_priority=kept["by_priority"], most_frequent=frequent)
 
 
-def _difference(kept: Mapping[str, Any]) -> ReplayDifference:
-    named = {"alarm_id": kept["alarm_key"], "stored_at": kept["stored"], "replayed_at": kept["replayed"]}
+def _difference(kept: Mapping[str, Any], sensors: Mapping[int, str]) -> ReplayDifference:
+    number = kept["alarm_key"].partition(":")[0]
+    sensor_id = sensors.get(int(number)) if number.isdecimal() else None
+    named = {"sensor_id": sensor_id, "alarm_id": kept["alarm_key"], "stored_at": kept["stored"], "replayed_at": kept["replayed"]}
     return ReplayDifference.model_validate({**kept, **named})
 
 

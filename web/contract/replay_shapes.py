@@ -132,6 +132,7 @@ class ReplayDifference(BaseModel):
     kind: Literal["added", "removed", "earlier", "later", "changed"]
     is_alarm: bool = Field(description="a beginning of an alarm; else what follows one")
     alarm_id: str
+    sensor_id: str | None = Field(description="null: of a group or of the facility")
     rule: str
     transition: str
     priority: str

@@ -243,7 +243,7 @@ async def test_proposals_are_made_one_by_one_and_can_be_set(web: Web, gis: GasIn
     file.write_text(json.dumps(said["rules"]))
     done = await gasinsight(web, "set", "PT-2", str(file), chapter="rules")
     assert done.exit_code == 0, done.output
-    part = await gis.alarms.proposals(facility_ids=["f"], start=START, end=START + timedelta(hours=1))
+    part = await gis.alarms.proposals(sensor_ids=["PT-1"], start=START, end=START + timedelta(hours=1))
     (one,) = part.proposals
     assert part.bad_actors == 1 and one.rules is not None and one.proposed is not None
     assert (await gis.rules.set("PT-1", one.rules.model_dump())).of_sensor == one.rules

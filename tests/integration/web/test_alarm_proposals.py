@@ -17,7 +17,7 @@ from tests.fakes.messages import T0_US
 from tests.integration.web.harness import Web, web_server
 from tests.integration.web.planted import EVENTS, RULES, RUPTURE, START, STEP_S, STEPS, live, planted, told
 from web.api import alarm_proposals
-from web.api.alarm_proposals import ALARMS_MAX, RANGE_MAX, READ_SUBJECT, UNTOLD_MAX
+from web.api.alarm_proposals import ALARMS_MAX, RANGE_MAX, READ_SUBJECT, SENSORS_MAX, UNTOLD_MAX
 from web.proposals import living
 from web.wire.times import from_us
 
@@ -146,6 +146,11 @@ async def test_limits_hold_on_both_sides_and_one_sees_what_one_may_view(
         assert [one["facility_id"] for one in await proposals(web, skip=1)] == ["s"]
         assert [one["facility_id"] for one in await proposals(web, limit=1)] == ["n"]
         assert await proposals(web, skip=2) == []
+        assert [one["sensor_id"] for one in await proposals(web, sensor_id=["s2"])] == ["s2"]
+        assert await proposals(web, viewer, sensor_id=["s1"], skip=1) == []
+        many = ["s1"] * SENSORS_MAX
+        for sensor_ids, status in ((["s2"], 403), (["absent"], 404), (many, 200), ([*many, "s1"], 422)):
+            assert (await asked(web, viewer, sensor_id=sensor_ids)).status_code == status, len(sensor_ids)
         for facility_ids, status in ((["s"], 403), (["n", "s"], 403), (["absent"], 404), (["n"], 200)):
             assert (await asked(web, viewer, facility_id=facility_ids)).status_code == status, facility_ids
         over = START + RANGE_MAX + timedelta(microseconds=1)
