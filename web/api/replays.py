@@ -238,7 +238,12 @@ def _figures(kept: Mapping[str, Any]) -> ReplayFigures:
 def _difference(kept: Mapping[str, Any], sensors: Mapping[int, str]) -> ReplayDifference:
     number = kept["alarm_key"].partition(":")[0]
     sensor_id = sensors.get(int(number)) if number.isdecimal() else None
-    named = {"sensor_id": sensor_id, "alarm_id": kept["alarm_key"], "stored_at": kept["stored"], "replayed_at": kept["replayed"]}
+    named = {
+        "sensor_id": sensor_id,
+        "alarm_id": kept["alarm_key"],
+        "stored_at": kept["stored"],
+        "replayed_at": kept["replayed"],
+    }
     return ReplayDifference.model_validate({**kept, **named})
 
 

@@ -121,9 +121,9 @@ async def test_a_replay_is_told_of_from_its_asking_to_its_result(web: Web, engin
     assert (north["is_same"], north["differences_total"], north["alarms"]["added"]) == (False, 1, 1)
     assert north["after"]["most_frequent"] == [{"alarm_id": "1:high", "alarms": 1}]
     assert north["differences"][0] == {
-        "kind": "added", "is_alarm": True, "alarm_id": "1:high", "sensor_id": "north t", "rule": "high", "transition": "activated",
-        "priority": "high", "message": "too high", "stored_at": None, "replayed_at": "1970-01-01T00:00:01.500000",
-        "seconds": None, "fields": [],
+        "kind": "added", "is_alarm": True, "alarm_id": "1:high", "sensor_id": "north t", "rule": "high",
+        "transition": "activated", "priority": "high", "message": "too high", "stored_at": None,
+        "replayed_at": "1970-01-01T00:00:01.500000", "seconds": None, "fields": [],
     }  # fmt: skip
 
 
