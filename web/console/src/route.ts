@@ -30,6 +30,11 @@ export function addressOf(wanted: Route): string {
   return "id" in wanted ? `#/${wanted.page}/${encodeURIComponent(wanted.id)}` : `#/${wanted.page}`;
 }
 
+/** A sensor's chart around a moment. */
+export function chartAt(sensorId: string, at: string): string {
+  return `${addressOf({ page: "sensor", id: sensorId })}?at=${encodeURIComponent(at)}`;
+}
+
 export function go(wanted: Route): void {
   location.hash = addressOf(wanted);
 }

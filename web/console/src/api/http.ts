@@ -48,7 +48,8 @@ export function withQuery(address: string, query: Query): string {
   const pairs = Object.entries(query).flatMap(([name, value]) =>
     (typeof value === "object" ? value : [String(value)]).map((one) => [name, one]),
   );
-  return pairs.length === 0 ? address : `${address}?${new URLSearchParams(pairs).toString()}`;
+  const separator = address.includes("?") ? "&" : "?";
+  return pairs.length === 0 ? address : `${address}${separator}${new URLSearchParams(pairs).toString()}`;
 }
 
 export function get<T>(address: string, query: Query = {}, signal?: AbortSignal): Promise<T> {

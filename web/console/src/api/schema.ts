@@ -2698,6 +2698,11 @@ export interface components {
             is_alarm: boolean;
             /** Alarm Id */
             alarm_id: string;
+            /**
+             * Sensor Id
+             * @description null: of a group or of the facility
+             */
+            sensor_id: string | null;
             /** Rule */
             rule: string;
             /** Transition */

@@ -32,6 +32,12 @@ export function zoomed(range: Range, factor: number, nowMs: number): Range {
   return { spanMs, endMs: endMs >= nowMs ? null : endMs };
 }
 
+/** With the moment in the middle; up to now where that is nearer. */
+export function around(atMs: number, spanMs: number, nowMs: number): Range {
+  const endMs = atMs + spanMs / 2;
+  return { spanMs, endMs: endMs >= nowMs ? null : endMs };
+}
+
 export function between(fromMs: number, toMs: number): Range {
   const spanMs = Math.max(SPAN_MS_MIN, toMs - fromMs);
   return { spanMs, endMs: (fromMs + toMs + spanMs) / 2 };

@@ -6,7 +6,7 @@ import { canHave, changed, heldOf, NUMBER_FIELDS, ownOf, RULES, TEXT_FIELDS, typ
 
 const PROFILES = ["hub", "ambient_safety", "gas_quality"] as const;
 const FORMATS = ["point", "comma"] as const;
-const TEXT_MAX = 200;
+export const TEXT_MAX = 200;
 
 interface Props {
   rules: SensorRules;

@@ -35,6 +35,19 @@ export function changed(rules: SensorRules, settings: RuleSettings, rule: RuleNa
   return { ...settings, rules: isSaid ? [...others, next] : others };
 }
 
+/** With this change of a rule in the place of what was set of it. */
+export function withRule(settings: RuleSettings, change: RuleChange): RuleSettings {
+  return { ...settings, rules: [...(settings.rules ?? []).filter((other) => other.rule !== change.rule), change] };
+}
+
+/** Each thing that is said, by rule; null: of the whole sensor. */
+export function outline(settings: RuleSettings): [RuleName | null, string, string][] {
+  const { rules = [], ...whole } = said(settings);
+  const ofAll = Object.entries(whole).map(([field, value]): [null, string, string] => [null, field, String(value)]);
+  const ofRules = rules.flatMap(({ rule, ...change }) => Object.entries(change).map(([field, value]): [RuleName, string, string] => [rule as RuleName, field, String(value)]));
+  return [...ofAll, ...ofRules];
+}
+
 /** What is sent: without what is not said. */
 export function said(settings: RuleSettings): RuleSettings {
   const spoken = <T extends object>(all: T) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && value !== "")) as T;

@@ -1,10 +1,10 @@
 // A sensor: its value now, the chart with all that explains it, its alarms with what can be done, and what happened.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get, path } from "../api/http";
 import type { Journal, JournalEntry, Sensor, SensorRules } from "../api/types";
 import { Chart } from "../chart/Chart";
 import { limitsOf, spansOf, type Limit } from "../chart/marks";
-import { between, moved, zoomed, type Range } from "../chart/range";
+import { around, between, moved, zoomed, type Range } from "../chart/range";
 import { useLine } from "../chart/useLine";
 import { AlarmRowView } from "../components/AlarmRowView";
 import { askFor } from "../components/CommandDialog";
@@ -14,6 +14,7 @@ import { Age } from "../components/Time";
 import { DetectionSection } from "../detection/DetectionSection";
 import { named, t } from "../i18n";
 import { sensorLabel } from "../labels";
+import { query } from "../query";
 import { addressOf } from "../route";
 import { RulesSection } from "../rules/RulesSection";
 import { present } from "../store/alarms";
@@ -21,6 +22,7 @@ import { now } from "../store/clock";
 import { bandOf } from "../store/limits";
 import { facilities, sensors } from "../store/plant";
 import { keyOf } from "../store/reducer";
+import { moment } from "../times";
 
 const HOUR_MS = 3_600_000;
 const TOLD_MAX = 30;
@@ -39,6 +41,11 @@ function Found({ sensor }: { sensor: Sensor }) {
   const alarms = [...present.value.values()].filter((alarm) => alarm.sensor_id === sensor.id);
   const { rules, setRules, journal } = useStory(sensor.id, range, alarms.map((alarm) => alarm.last_event_id).join());
   useChartKeys(range, setRange);
+  const frame = useRef<HTMLElement>(null);
+  useMomentOfAddress((atMs) => {
+    setRange(around(atMs, HOUR_MS, Date.now()));
+    frame.current?.scrollIntoView({ block: "nearest" });
+  });
   const toMs = range.endMs ?? now.value;
   const inForce = rules?.in_force ?? NO_RULES;
   const [proposed, propose] = useState<Limit[]>([]);
@@ -51,7 +58,7 @@ function Found({ sensor }: { sensor: Sensor }) {
         <p>{sensor.name}</p>
         <Value data={newest?.data ?? sensor.latest?.data} at={newest?.tracked_at ?? sensor.latest?.tracked_at} unit={bandOf(inForce).unit} />
       </header>
-      <section class="chart-frame" aria-busy={isLoading}>
+      <section class="chart-frame" ref={frame} aria-busy={isLoading}>
         <RangeControls range={range} change={setRange} />
         <Chart line={line} marks={marks} fromMs={toMs - range.spanMs} toMs={toMs} label={t("chartLabel", { name: sensor.name })} onZoom={(from, to) => setRange(between(from, to))} />
         {!isLoading && line.seconds.length === 0 && <p class="empty">{t("noReadings")}</p>}
@@ -73,7 +80,7 @@ function Found({ sensor }: { sensor: Sensor }) {
           ))}
         </section>
       )}
-      {rules !== null && <RulesSection rules={rules} line={line} held={setRules} propose={propose} />}
+      {rules !== null && <RulesSection sensor={sensor} rules={rules} line={line} held={setRules} propose={propose} />}
       <DetectionSection sensorId={sensor.id} journal={journal} />
       <section class="story" aria-label={t("whatHappened")}>
         <h2>{t("whatHappened")}</h2>
@@ -114,6 +121,15 @@ function useStory(sensorId: string, range: Range, moves: string) {
     return () => asking.abort();
   }, [sensorId, range.endMs, moves]);
   return { rules, setRules, journal };
+}
+
+/** `?at=` of a link to a moment, also while the page stands. */
+function useMomentOfAddress(show: (atMs: number) => void): void {
+  const at = query.value.get("at");
+  useEffect(() => {
+    const atMs = at === null ? Number.NaN : moment(at);
+    if (!Number.isNaN(atMs)) show(atMs);
+  }, [at]);
 }
 
 function useChartKeys(range: Range, change: (range: Range) => void): void {
