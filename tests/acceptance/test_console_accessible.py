@@ -25,6 +25,7 @@ PAGES: Final = {
     "history": ("history", "main h1"),
     "exports": ("exports", "main h1"),
     **{part: (f"admin/{part}", "main h1") for part in ("users", "keys", "audit", "system")},
+    "notifications": ("admin/notifications", "section[aria-label='What was sent'] .nothing"),
 }
 
 
@@ -60,4 +61,8 @@ async def test_axe_finds_nothing_serious(theme: Literal["light", "dark"], databa
             await page.locator("section.rules header button").first.click()
             if serious := await found_by_axe(page):
                 found["changing rules"] = serious
+            await page.evaluate("location.hash = '#/admin/notifications'")
+            await page.locator("text=New channel").click()
+            if serious := await found_by_axe(page):
+                found["a channel"] = serious
     assert not found

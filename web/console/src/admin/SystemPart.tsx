@@ -23,7 +23,6 @@ const COMMANDS: [string, Word][] = [
   ["gasinsight db maintain --dry-run", "commandMaintain"],
   ["gasinsight settings", "commandSettings"],
   ["gasinsight backup", "commandBackup"],
-  ["gasinsight notify", "commandNotify"],
   ["gasinsight doctor", "commandDoctor"],
 ];
 

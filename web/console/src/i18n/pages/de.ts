@@ -193,6 +193,5 @@ export const pagesDe: Record<PageWord, string> = {
   commandMaintain: "wie lange Daten bleiben und was nun geht; eingestellt mit RETENTION_DAYS",
   commandSettings: "was eingestellt ist und woher es kommt",
   commandBackup: "die Datenbank in eine Datei, während alles läuft",
-  commandNotify: "wem Alarme außerhalb gemeldet werden und was gesendet wurde",
   commandDoctor: "was dieser Installation fehlt und was zu tun ist",
 };

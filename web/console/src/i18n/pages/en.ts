@@ -192,7 +192,6 @@ export const pagesEn = {
   commandMaintain: "how long data are kept, and what is due to go; RETENTION_DAYS sets it",
   commandSettings: "what is set, and where each setting comes from",
   commandBackup: "the database into a file, while everything works",
-  commandNotify: "whom alarms are told outside of the system, and what was sent",
   commandDoctor: "what is wrong with this installation, and what to do",
 };
 

@@ -193,6 +193,5 @@ export const pagesUk: Record<PageWord, string> = {
   commandMaintain: "скільки зберігаються дані й що має зникнути; задає RETENTION_DAYS",
   commandSettings: "що налаштовано й звідки воно",
   commandBackup: "база даних у файл, поки все працює",
-  commandNotify: "кого сповіщають поза системою й що надіслано",
   commandDoctor: "що не так із цією установкою й що робити",
 };
