@@ -109,7 +109,8 @@ async def alarms_stand(browser: Browser, url: str, password: str) -> None:
     await page.close()
 
 
-async def take(browser: Browser, url: str, password: str, picture: Picture) -> bytes:
+async def shown(browser: Browser, url: str, password: str, picture: Picture) -> Page:
+    """What the picture is of, ready to be looked at."""
     page = await open_console(browser, url, password, picture)
     if picture.link.startswith("#"):
         await page.goto(f"{url}/console{picture.link}")
@@ -119,6 +120,11 @@ async def take(browser: Browser, url: str, password: str, picture: Picture) -> b
     if picture.then:
         await page.locator(picture.then).first.click()
     await page.wait_for_timeout(SETTLE_MS)
+    return page
+
+
+async def take(browser: Browser, url: str, password: str, picture: Picture) -> bytes:
+    page = await shown(browser, url, password, picture)
     shot = await page.screenshot()
     await page.close()
     return smaller(shot)

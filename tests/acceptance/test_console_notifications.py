@@ -69,7 +69,7 @@ async def test_a_channel_is_made_tested_and_told_of_what_somebody_chose(database
         for day in ("Sat", "Sun"):
             await page.locator(f"dialog .chip >> text={day}").click()
         await save(page)
-        hours = page.locator(f"{SUBSCRIPTIONS} td >> text=Mon, Tue, Wed, Thu, Fri, 22:00–06:00 (Europe/Berlin)")
+        hours = page.locator(f"{SUBSCRIPTIONS} td >> text=/^Mon, Tue, Wed, Thu, Fri, 22:00.06:00 .Europe.Berlin.$/")
         await hours.wait_for()
         about = await page.locator(f"{SUBSCRIPTIONS} td.is-wide").first.inner_text()
         assert about == "All facilities · All rules · ≥ High · unacknowledged after 10 min"

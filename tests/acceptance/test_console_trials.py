@@ -1,4 +1,4 @@
-"""A change of rules is proved at the console before it holds, by a replay and by what would calm an alarm; or planned."""
+"""A change of rules is proved at the console before it holds: by a replay, by what would calm an alarm; or planned."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ function wayOf(kind: Kind, of: (name: string) => string): object {
   if (kind === "teams") return { url: of("url") };
   if (kind === "webhook") return { url: of("url"), secret: of("secret") };
   const to = of("to").split(/[\s,;]+/).filter(Boolean);
-  const login = of("user") === "" && of("password") === "" ? {} : { user: of("user"), password: of("password") };
+  const login = Object.fromEntries(["user", "password"].flatMap((name) => (of(name) === "" ? [] : [[name, of(name)]])));
   return { host: of("host"), port: Number(of("port")), security: of("security"), sender: of("sender"), to, ...login };
 }
 
