@@ -3,6 +3,11 @@ import type uPlot from "uplot";
 import type { Line } from "./readings";
 import type { Limit, Marks } from "./marks";
 
+/** The worse, the higher: priorities are told apart by whoever sees their colours alike. */
+const STRIP_PX: Record<string, number> = { critical: 9, high: 7, medium: 5, low: 3 };
+const HELD_DASH = [6, 4];
+const PROPOSED_DASH = [2, 3];
+
 export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
@@ -24,7 +29,7 @@ export function paintBehind(plot: uPlot, marks: Marks, line: Line): void {
     ctx.fillStyle = colour(priority);
     ctx.fillRect(x(fromS), bbox.top, Math.max(2, x(toS) - x(fromS)), bbox.height);
     ctx.globalAlpha = 1;
-    ctx.fillRect(x(fromS), bbox.top, Math.max(2, x(toS) - x(fromS)), 3 * devicePixelRatio);
+    ctx.fillRect(x(fromS), bbox.top, Math.max(2, x(toS) - x(fromS)), (STRIP_PX[priority] ?? 3) * devicePixelRatio);
   }
   for (const { fromS, toS, low, high } of marks.expected) {
     ctx.fillStyle = colour("expected");
@@ -33,7 +38,7 @@ export function paintBehind(plot: uPlot, marks: Marks, line: Line): void {
   ctx.restore();
 }
 
-/** The limits that hold, dashed; those that somebody is about to set, in the colour of what is chosen. */
+/** The limits that hold, dashed; those that somebody is about to set, dotted and in the colour of what is chosen. */
 export function paintLimits(plot: uPlot, marks: Marks, named: (rule: string) => string): void {
   const { ctx, bbox } = plot;
   const isSame = (limit: Limit) => marks.limits.some(({ rule, at }) => rule === limit.rule && at === limit.at);
@@ -42,17 +47,20 @@ export function paintLimits(plot: uPlot, marks: Marks, named: (rule: string) => 
   ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
   ctx.textAlign = "left";
   ctx.textBaseline = "bottom";
-  ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
-  for (const { rule, at, priority } of [...marks.limits, ...proposed.map((limit) => ({ ...limit, priority: "accent" }))]) {
+  const held = marks.limits.map((limit) => ({ ...limit, dash: HELD_DASH, width: 1, word: named(limit.rule) }));
+  const wanted = proposed.map((limit) => ({ ...limit, priority: "accent", dash: PROPOSED_DASH, width: 2, word: `→ ${named(limit.rule)}` }));
+  for (const { word, at, priority, dash, width } of [...held, ...wanted]) {
     const top = plot.valToPos(at, "y", true);
     if (top < bbox.top || top > bbox.top + bbox.height) continue;
-    ctx.strokeStyle = ctx.fillStyle = colour(priority);
+    ctx.strokeStyle = colour(priority);
+    ctx.lineWidth = width * devicePixelRatio;
+    ctx.setLineDash(dash.map((length) => length * devicePixelRatio));
     ctx.beginPath();
     ctx.moveTo(bbox.left, top);
     ctx.lineTo(bbox.left + bbox.width, top);
     ctx.stroke();
     ctx.fillStyle = colour("soft");
-    ctx.fillText(`${named(rule)} ${at}`, bbox.left + 6 * devicePixelRatio, top - 4 * devicePixelRatio);
+    ctx.fillText(`${word} ${at}`, bbox.left + 6 * devicePixelRatio, top - 4 * devicePixelRatio);
   }
   ctx.restore();
 }
