@@ -3,8 +3,9 @@ import type uPlot from "uplot";
 import type { Line } from "./readings";
 import type { Limit, Marks } from "./marks";
 
-/** The worse, the higher: priorities are told apart by whoever sees their colours alike. */
+/** The worse, the higher, so that nobody needs the colour; of several at once each is seen, since the highest is drawn first. */
 const STRIP_PX: Record<string, number> = { critical: 9, high: 7, medium: 5, low: 3 };
+const strip = ({ priority }: { priority: string }) => STRIP_PX[priority] ?? 3;
 const HELD_DASH = [6, 4];
 const PROPOSED_DASH = [2, 3];
 
@@ -24,12 +25,12 @@ export function paintBehind(plot: uPlot, marks: Marks, line: Line): void {
     ctx.fillStyle = colour("hole");
     ctx.fillRect(x(from), bbox.top, x(to) - x(from), bbox.height);
   }
-  for (const { fromS, toS, priority } of marks.spans) {
+  for (const { fromS, toS, priority } of [...marks.spans].sort((one, other) => strip(other) - strip(one))) {
     ctx.globalAlpha = 0.16;
     ctx.fillStyle = colour(priority);
     ctx.fillRect(x(fromS), bbox.top, Math.max(2, x(toS) - x(fromS)), bbox.height);
     ctx.globalAlpha = 1;
-    ctx.fillRect(x(fromS), bbox.top, Math.max(2, x(toS) - x(fromS)), (STRIP_PX[priority] ?? 3) * devicePixelRatio);
+    ctx.fillRect(x(fromS), bbox.top, Math.max(2, x(toS) - x(fromS)), strip({ priority }) * devicePixelRatio);
   }
   for (const { fromS, toS, low, high } of marks.expected) {
     ctx.fillStyle = colour("expected");
