@@ -263,6 +263,7 @@ class DeadLetter:
               refused (good, and there is no place for it: `reason` is a setting or says what is over)
     body      an excerpt of the offending text
     identity  what it is told apart by: the same again, after a redelivery, is kept once
+    raw       the whole message, where `body` is not that and it is small enough to be kept
     """
 
     source: str
@@ -273,10 +274,35 @@ class DeadLetter:
     facility_id: str
     sensor_id: str
     identity: tuple[str, ...]
+    raw: bytes | None = None
 
 
 REFUSED: Final = "refused"
 """`DeadLetter.source` of what is good and finds no place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive:
+    """What was set aside and shall go through the engine again, as a message of the queue of its `kind`.
+
+    facility_id, sensor_id  of one row; empty where they are not known, or the body holds many
+    body                    as it goes in
+    """
+
+    id: int
+    facility_id: str
+    sensor_id: str
+    body: bytes
+    asked_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What one row is about: a facility, and a sensor and a moment if it has them."""
+
+    facility_id: str
+    sensor_id: str
+    tracked_at_us: int
 
 
 @dataclass(frozen=True, slots=True)

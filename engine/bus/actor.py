@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ray
 import structlog
 
-from engine import faultpoints, messages
+from engine import faultpoints
 from engine.bus.message_handlers import EntityHandler, MessageHandler, ReadingHandler
 from engine.bus.reader import BusReader
+from engine.bus.redriven import PARSERS, redriving_reader
 from engine.bus.service_bus import ServiceBusSource, tame_sdk_logging
 from engine.clock import SystemClock
 from engine.errors import StoreUnavailable
@@ -24,7 +25,7 @@ from engine.facility.port import Answer
 from engine.historian.actor import RemoteHistorian
 from engine.logs import configure_logging, open_actor_log
 from engine.metrics import Metrics
-from engine.model import AlarmCommand, EntityMessage
+from engine.model import AlarmCommand
 from engine.placement.departure import Departure
 from engine.placement.nodes import Node
 from engine.placement.ray_nodes import own_node, placed
@@ -58,6 +59,7 @@ class IntakeActor:
         self._incarnation = uuid.uuid4().hex
         self._node_id = own_node()
         self._readers: dict[str, BusReader] = {}
+        self._redriving: list[BusReader] = []
         self._running: list[asyncio.Task[None]] = []
         self._ticks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
@@ -72,7 +74,8 @@ class IntakeActor:
             await self._learn_facilities()
             for kind, queue in self._settings.queues.items():
                 self._readers[kind] = self._reader(kind, queue)
-            work = [reader.run() for reader in self._readers.values()]
+                self._redriving.append(self._redriving_reader(kind))
+            work = [reader.run() for reader in (*self._readers.values(), *self._redriving)]
             self._running = [asyncio.create_task(each) for each in (*work, self._tell_time())]
             for task in self._running:
                 task.add_done_callback(_crash_on_error)
@@ -126,7 +129,7 @@ class IntakeActor:
         """Finish what is under way and give the rest back, so that the next reader has it at once."""
         if not self._running:
             return
-        for reader in self._readers.values():
+        for reader in (*self._readers.values(), *self._redriving):
             reader.stop()
         *reading, telling = self._running
         telling.cancel()
@@ -150,16 +153,15 @@ class IntakeActor:
             wait_s=self._settings.receive_wait_s_max,
         )
 
+    def _redriving_reader(self, kind: str) -> BusReader:
+        handler, historian = self._handler(kind), self._historian
+        return redriving_reader(kind, handler, self._directory, historian, clock=self._clock, metrics=self._metrics)
+
     def _handler(self, kind: str) -> MessageHandler:
         if kind == "data":
             decoding = ThreadPoolExecutor(1, "decode")
             return ReadingHandler(self._directory, future_s_max=self._settings.future_s_max, executor=decoding)
-        parsers: dict[str, Callable[[bytes], EntityMessage]] = {
-            "setup": messages.setup_of,
-            "activation": messages.activation_of,
-            "deactivation": messages.deactivation_of,
-        }
-        return EntityHandler(self._directory, parsers[kind], future_s_max=self._settings.future_s_max)
+        return EntityHandler(self._directory, PARSERS[kind], future_s_max=self._settings.future_s_max)
 
     def _watermark_us(self) -> int | None:
         reader = self._readers.get("data")

@@ -26,6 +26,8 @@ RENEW_CHECK_S: Final = 2.0
 REASON_CHARS_MAX: Final = 128
 DESCRIPTION_CHARS_MAX: Final = 1024
 EXCERPT_BYTES_MAX: Final = 4096
+RAW_BYTES_MAX: Final = 65_536
+"""The largest message that is kept whole with its dead letter, so that it can be redriven."""
 RECORD_S_MAX: Final = 10.0
 RECORD_AGAIN_S: Final = 1.0
 
@@ -218,4 +220,10 @@ def _letter(queue: str, held: Held) -> DeadLetter:
     excerpt = message.body[:EXCERPT_BYTES_MAX].decode(errors="replace")
     digest = hashlib.sha256(message.body).hexdigest()
     identity = ("bus", queue, str(message.sequence_number), str(message.enqueued_at_us), digest)
-    return DeadLetter("bus", queue, reason, description, excerpt, "", "", identity)
+    return DeadLetter("bus", queue, reason, description, excerpt, "", "", identity, _raw(message.body, excerpt))
+
+
+def _raw(body: bytes, excerpt: str) -> bytes | None:
+    """The whole body, where the excerpt does not say it by itself: it is long, or no text that is kept as it is."""
+    says_it = len(body) < EXCERPT_BYTES_MAX and not {"\0", "\N{REPLACEMENT CHARACTER}"} & set(excerpt)
+    return None if says_it or len(body) > RAW_BYTES_MAX else body

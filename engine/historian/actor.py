@@ -23,6 +23,8 @@ from engine.model import (
     FacilityState,
     Outcome,
     ParkedItem,
+    Redrive,
+    Subject,
     Verdict,
 )
 from engine.placement.departure import Departure
@@ -55,7 +57,7 @@ class HistorianActor:
         return own_node()
 
     async def call(self, method: str, *arguments: Any) -> Any:
-        """A method of HistorianPort by its name."""
+        """A method of HistorianPort or RedrivesPort by its name."""
         if self._closed:
             raise StoreUnavailable("this historian is ending; another one follows")
         return await getattr(await self._opened(), method)(*arguments)
@@ -87,7 +89,10 @@ def start_historian(settings: Settings, namespace: str, number: int, node_id: st
 
 
 class RemoteHistorian:
-    """HistorianPort over the historian actors. A facility always uses the same one, so that neighbours group."""
+    """HistorianPort and RedrivesPort over the historian actors.
+
+    A facility always uses the same one, so that neighbours group.
+    """
 
     def __init__(self, actors: int, namespace: str) -> None:
         self._namespace = namespace
@@ -167,6 +172,19 @@ class RemoteHistorian:
     async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
         """See HistorianPort."""
         await self._call("", "write_engine_status", component, state)
+
+    async def waiting_redrives(self, kind: str, under_way: Sequence[int], at_most: int) -> list[Redrive]:
+        """See RedrivesPort."""
+        found: list[Redrive] = await self._call("", "waiting_redrives", kind, under_way, at_most)
+        return found
+
+    async def end_redrive(self, row_id: int, subject: Subject | None) -> None:
+        """See RedrivesPort."""
+        await self._call("", "end_redrive", row_id, subject)
+
+    async def refuse_redrive(self, row_id: int, reason: str, detail: str) -> None:
+        """See RedrivesPort."""
+        await self._call("", "refuse_redrive", row_id, reason, detail)
 
     async def _call(self, facility_id: str, method: str, *arguments: Any) -> Any:
         number = self._number(facility_id)

@@ -214,7 +214,8 @@ async def keep_letters(connection: Any, letters: Sequence[DeadLetter], now_us: i
         for name in ("source", "queue", "reason", "detail", "body", "facility_id", "sensor_id")
     ]
     digests = [_digest(letter.identity) for letter in letters]
-    await connection.execute(SQL["dead_letters_add"], *columns, digests, now_us)
+    raw = [letter.raw for letter in letters]
+    await connection.execute(SQL["dead_letters_add"], *columns, digests, raw, now_us)
 
 
 def _digest(parts: Sequence[str]) -> bytes:

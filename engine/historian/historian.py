@@ -35,6 +35,7 @@ from engine.historian.port import (
     Usage,
 )
 from engine.historian.queries import SQL
+from engine.historian.redrives import Redrives
 from engine.historian.replays import Replays
 from engine.historian.standing import letter_of_gone, read_standing
 from engine.model import (
@@ -46,6 +47,8 @@ from engine.model import (
     FacilityState,
     Outcome,
     ParkedItem,
+    Redrive,
+    Subject,
 )
 from engine.settings import Settings
 
@@ -57,7 +60,7 @@ _COMMANDS_AT_ONCE = 1_000
 
 
 class Historian:
-    """HistorianPort and HousekeepingPort (see there for what each method promises)."""
+    """HistorianPort, RedrivesPort and HousekeepingPort (see there for what each method promises)."""
 
     def __init__(self, database_url: str, settings: Settings, clock: Clock, pool: Any) -> None:
         self._database_url = database_url
@@ -72,6 +75,7 @@ class Historian:
         """What is told outside of this system."""
         self.replays = Replays(self._transaction)
         """What people want lived again."""
+        self._redrives = Redrives(self._transaction)
 
     @classmethod
     async def open(cls, database_url: str, settings: Settings, clock: Clock) -> Historian:
@@ -193,6 +197,17 @@ class Historian:
     async def write_engine_status(self, component: str, state: Mapping[str, Any]) -> None:
         async with self._connection("writing the engine's status") as connection:
             await connection.execute(SQL["engine_status_set"], component, json.dumps(state), self._clock.now_us())
+
+    # --- RedrivesPort -------------------------------------------------------------------------------------------------
+
+    async def waiting_redrives(self, kind: str, under_way: Sequence[int], at_most: int) -> list[Redrive]:
+        return await self._redrives.waiting(kind, list(under_way), at_most)
+
+    async def end_redrive(self, row_id: int, subject: Subject | None) -> None:
+        await self._redrives.end(row_id, subject, self._clock.now_us())
+
+    async def refuse_redrive(self, row_id: int, reason: str, detail: str) -> None:
+        await self._redrives.refuse(row_id, reason, detail, self._clock.now_us())
 
     # --- HousekeepingPort ---------------------------------------------------------------------------------------------
 

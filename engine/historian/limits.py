@@ -167,6 +167,8 @@ async def bound_letters(connection: Any, settings: Settings, now_us: int) -> dic
     oldest_us = now_us - round(settings.dead_letters_days_max * _DAY_US)
     while piece := _deleted(await connection.execute(SQL["dead_letters_expire"], oldest_us, LETTERS_AT_ONCE)):
         gone["dead_letters_days_max"] += piece
+    while _deleted(await connection.execute(SQL["redrives_expire"], oldest_us, LETTERS_AT_ONCE)):
+        pass
     while (beyond := await connection.fetchval(SQL["dead_letters_count"]) - settings.dead_letters_max) > 0:
         gone[DEAD_LETTERS] += _deleted(await connection.execute(SQL["dead_letters_trim"], min(beyond, LETTERS_AT_ONCE)))
     if gone[DEAD_LETTERS]:

@@ -13,7 +13,17 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from engine.historian.maintenance import Told
-from engine.model import AlarmCommand, CommitAnswer, DeadLetter, FacilitySetup, FacilityState, Outcome, ParkedItem
+from engine.model import (
+    AlarmCommand,
+    CommitAnswer,
+    DeadLetter,
+    FacilitySetup,
+    FacilityState,
+    Outcome,
+    ParkedItem,
+    Redrive,
+    Subject,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +180,21 @@ class HistorianPort(Protocol):
         """Replace the JSON state of one component in `engine_status`."""
 
 
+class RedrivesPort(Protocol):
+    """What was set aside and Admins sent through the engine again. Each method may raise StoreUnavailable."""
+
+    async def waiting_redrives(self, kind: str, under_way: Sequence[int], at_most: int) -> list[Redrive]:
+        """Those of a kind of queue, oldest first, without the ids that are under way."""
+
+    async def end_redrive(self, row_id: int, subject: Subject | None) -> None:
+        """It was taken in. What of one row (`subject`) is neither stored nor parked nor a dead letter again is put
+        back, so that nothing is lost; what was ended already stays so.
+        """
+
+    async def refuse_redrive(self, row_id: int, reason: str, detail: str) -> None:
+        """Its cause still stands: it is the one dead letter again that it was, with what is said of it now."""
+
+
 class LeadershipPort(Protocol):
     """The right to supervise, held as long as its own database connection lives."""
 
@@ -204,7 +229,9 @@ class HousekeepingPort(Protocol):
         """Turn the refused rows that earlier versions parked into dead letters; how many."""
 
     async def bound_dead_letters(self) -> Mapping[str, int]:
-        """Remove the oldest of too many, and those that are too old; how many, by setting."""
+        """Remove the oldest of too many, and those that are too old; how many, by setting. What became of redrives is
+        forgotten at the same age.
+        """
 
     async def review_limits(self) -> list[Usage]:
         """How much there is of what is bounded; ends the alarms of limits that have room again."""

@@ -43,10 +43,10 @@ ON CONFLICT (digest) DO NOTHING;
 
 -- name: dead_letters_add
 -- A redelivery finds its digest and adds nothing. In one order for everybody, so that no two wait for each other.
-INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, digest, recorded_at)
-SELECT source, queue, reason, detail, body, facility_id, sensor_id, digest, $9
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])
-    letter (source, queue, reason, detail, body, facility_id, sensor_id, digest)
+INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, digest, raw, recorded_at)
+SELECT source, queue, reason, detail, body, facility_id, sensor_id, digest, raw, $10
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
+    $9::bytea[]) letter (source, queue, reason, detail, body, facility_id, sensor_id, digest, raw)
 ORDER BY digest
 ON CONFLICT (digest) DO NOTHING;
 
@@ -428,6 +428,50 @@ WITH moved AS (
     ON CONFLICT (digest) DO NOTHING
 )
 SELECT count(*) FROM moved;
+
+-- name: redrives_waiting
+-- $2: those that are under way.
+SELECT id, facility_id, sensor_id, body, raw, asked_at FROM redrives
+WHERE state = 'waiting' AND kind = $1 AND id <> ALL($2::int8[]) ORDER BY id LIMIT $3;
+
+-- name: redrive_hold
+SELECT kind, digest, asked_at FROM redrives WHERE id = $1 AND state = 'waiting' FOR UPDATE;
+
+-- name: redrive_told
+-- The dead letter that the row has become again: by what it is told apart by ($2), or of the same sensor and moment
+-- ($5, as all bodies of ours say it).
+SELECT reason, detail FROM dead_letters
+WHERE digest = $1 OR (recorded_at >= $2 AND facility_id = $3 AND sensor_id = $4 AND position($5::text IN body) > 0)
+ORDER BY id DESC LIMIT 1;
+
+-- name: redrive_parked
+-- By its digest ($1), or as a row of the same sensor and moment.
+SELECT reason FROM parked
+WHERE digest = $1 OR (md5(facility_id) = md5($2::text) AND md5(sensor_id) = md5($3::text) AND facility_id = $2
+    AND sensor_id = $3 AND tracked_at = $4)
+LIMIT 1;
+
+-- name: redrive_in_effect
+-- What a row of this kind ($1) brings is there, whoever brought it. $4: the moment of a reading.
+SELECT CASE $1::text
+    WHEN 'setup' THEN EXISTS (SELECT FROM facilities WHERE id = $2 AND retired_at IS NULL)
+    WHEN 'data' THEN EXISTS (
+        SELECT FROM sensors JOIN sensor_records USING (sensor_no)
+        WHERE sensors.id = $3 AND facility_id = $2 AND tracked_at = $4)
+    ELSE EXISTS (SELECT FROM sensors WHERE id = $3 AND facility_id = $2 AND retired_at IS NULL) END;
+
+-- name: redrive_put_back
+-- As one dead letter, with what is said of it now; one that is there already is the same one.
+INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, digest, raw, recorded_at)
+SELECT source, queue, $2, $3, body, facility_id, sensor_id, digest, raw, $4 FROM redrives WHERE id = $1
+ON CONFLICT (digest) DO NOTHING;
+
+-- name: redrive_end
+-- What is decided is a record; the body is where it belongs by now.
+UPDATE redrives SET state = $2, outcome = $3, ended_at = $4, body = '', raw = NULL WHERE id = $1;
+
+-- name: redrives_expire
+DELETE FROM redrives WHERE id = ANY (ARRAY(SELECT id FROM redrives WHERE ended_at < $1 LIMIT $2));
 
 -- name: parked_strays
 -- An activation waits for its facility; a reading or a deactivation for its sensor in that facility.

@@ -444,7 +444,46 @@ dead_letters = Table(
     Column("sensor_id", Text, nullable=False),
     Column("recorded_at", Time, nullable=False, index=True),
     Column("digest", LargeBinary),  # of what it is told apart by: a redelivery adds nothing; none in older rows
+    Column("raw", LargeBinary),  # the whole message, where `body` is not that
     Index("dead_letters_digest_idx", "digest", unique=True),
+)
+
+# What shall go through the engine again; until it has, it is here and in neither of the two above.
+redrives = Table(
+    "redrives",
+    metadata,
+    _identity(BigInteger),
+    Column("redrive_id", Text, nullable=False),
+    Column("origin", Text, CheckConstraint("origin IN ('dead_letters', 'parked')", name="origin"), nullable=False),
+    Column(
+        "kind",
+        Text,
+        CheckConstraint("kind IN ('setup', 'activation', 'deactivation', 'data')", name="kind"),
+        nullable=False,
+    ),
+    Column("source", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("facility_id", Text, nullable=False),
+    Column("sensor_id", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("raw", LargeBinary),
+    Column("digest", LargeBinary),
+    Column("asked_at", Time, nullable=False, server_default=sa.func.now()),
+    Column("asked_by", Text, nullable=False),
+    Column("asked_by_name", Text, nullable=False),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('waiting', 'done', 'parked', 'refused')", name="state"),
+        nullable=False,
+        server_default="waiting",
+    ),
+    Column("outcome", Text, nullable=False, server_default=""),
+    Column("ended_at", Time, index=True),
+    Index("redrives_waiting_idx", "kind", "id", postgresql_where=sa.text("state = 'waiting'")),
+    Index("redrives_redrive_id_idx", "redrive_id", "id"),
 )
 
 # --- recovery ---------------------------------------------------------------------------------------------------------

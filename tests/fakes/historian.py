@@ -486,9 +486,10 @@ def _told_by(item: ParkedItem) -> tuple[str, ...]:
 
 def _shown(letter: DeadLetter) -> DeadLetter:
     """As it is kept: a NUL is made visible. The identity is a digest there, of whatever texts."""
-    texts = {each.name: getattr(letter, each.name) for each in fields(letter) if each.name != "identity"}
+    texts = {each.name: getattr(letter, each.name) for each in fields(letter) if each.name not in {"identity", "raw"}}
     visible = {name: text.replace("\0", "\N{REPLACEMENT CHARACTER}") for name, text in texts.items()}
-    return DeadLetter(**visible, identity=tuple(part.encode(errors="surrogatepass").hex() for part in letter.identity))
+    identity = tuple(part.encode(errors="surrogatepass").hex() for part in letter.identity)
+    return DeadLetter(**visible, identity=identity, raw=letter.raw)
 
 
 def _new_sensor(change: EntityChange) -> SensorConfig:
