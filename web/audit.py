@@ -55,6 +55,8 @@ class Action(StrEnum):
     SUBSCRIPTION_DELETED = "notification_subscription.deleted"
     EXPORT_CREATED = "export.created"
     REPLAY_CREATED = "replay.created"
+    INPUT_REDRIVEN = "input.redriven"
+    INPUT_DELETED = "input.deleted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from web.contract.set_aside_shapes import (
     RedriveQuery,
     SetAsideFilter,
 )
-from web.errors import NotUsable
+from web.errors import NotFound, NotUsable
 from web.serving.call import Call
 from web.serving.lists import AFTER_ALL_IDS, Part, Source, each, listed
 from web.serving.rows import Rows
@@ -71,7 +71,7 @@ REDRIVES = Source(
 )
 
 
-@noun.post("/redrives", Need.ADMIN, Redriven, statuses=(401, 403, 422), body_bytes_max=BODY_BYTES_MAX)
+@noun.post("/redrives", Need.ADMIN, Redriven, statuses=(401, 403, 404, 422), body_bytes_max=BODY_BYTES_MAX)
 async def create_redrive(call: Call, query: SetAsideFilter, body: Chosen) -> Redriven:
     """It goes through the engine as a message that comes now. While its cause stands it becomes the one dead letter
     again that it was; what was stored meanwhile is not stored twice. `GET /redrives` tells of each row.
@@ -86,6 +86,8 @@ async def create_redrive(call: Call, query: SetAsideFilter, body: Chosen) -> Red
             moved = await connection.fetch(MOVE_PARKED, ids, *who)
         taken = sorted(row["id"] for row in moved)
         left = await _left(connection, body.origin, sorted(set(ids) - set(taken)))
+        if not taken and all(one.why == "gone" for one in left):
+            raise NotFound("Set-aside input")
         after = {"origin": body.origin, "ids": taken, "left": len(left)}
         await audit(connection, call.actor, Action.INPUT_REDRIVEN, f"redrive:{redrive_id}", after=after)
     return Redriven(redrive_id=redrive_id, taken=len(taken), left=left)
@@ -100,7 +102,7 @@ async def list_redrives(call: Call, query: RedriveQuery) -> Rows:
     )
 
 
-@noun.post("/discards", Need.ADMIN, Discarded, statuses=(401, 403, 422), body_bytes_max=BODY_BYTES_MAX)
+@noun.post("/discards", Need.ADMIN, Discarded, statuses=(401, 403, 404, 422), body_bytes_max=BODY_BYTES_MAX)
 async def create_discard(call: Call, query: SetAsideFilter, body: NewDiscard) -> Discarded:
     """Deleted for good; the audit log keeps who did it, why, and which they were."""
     async with call.database.transaction() as connection:
@@ -110,6 +112,8 @@ async def create_discard(call: Call, query: SetAsideFilter, body: NewDiscard) ->
             ids,
         )
         gone = sorted(row["id"] for row in rows)
+        if not gone:
+            raise NotFound("Set-aside input")
         before = {"origin": body.origin, "ids": gone}
         await audit(
             connection, call.actor, Action.INPUT_DELETED, f"input:{body.origin}", before=before,

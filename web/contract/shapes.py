@@ -351,43 +351,6 @@ class Colors(BaseModel):
     facilityTypes: dict[str, Color]  # noqa: N815
 
 
-class Parked(BaseModel):
-    """Input that waits for its parent."""
-
-    id: int
-    kind: str
-    facility_id: str | None
-    sensor_id: str | None
-    tracked_at: ContractTime | None
-    body: str
-    reason: str
-    parked_at: ContractTime
-
-
-class ParkedPage(BaseModel):
-    parked: list[Parked]
-    total: int
-
-
-class DeadLetter(BaseModel):
-    """Input that will never take effect, with its reason. `queue` is that of a message."""
-
-    id: int
-    source: str
-    queue: str | None
-    reason: str
-    detail: str
-    body: str
-    facility_id: str | None
-    sensor_id: str | None
-    recorded_at: ContractTime
-
-
-class DeadLetterPage(BaseModel):
-    dead_letters: list[DeadLetter]
-    total: int
-
-
 class Alive(BaseModel):
     status: Literal["alive", "failing"]
 

@@ -49,7 +49,7 @@ LAST = (
 ALARM = "facility:silent"
 INCIDENTS: dict[str, int] = {}
 """By facility the id of what began together."""
-INSTEAD_OF_OTHERS = {"expires_at", "mail", "teams"}  # a body says this or something else, not both
+INSTEAD_OF_OTHERS = {"expires_at", "mail", "teams", "ids"}  # a body says this or something else, not both
 
 _numbers = itertools.count(1)
 
@@ -172,6 +172,8 @@ class Walker:
         token = self.tokens[case.caller]
         if token and case.method != "GET" and case.need == "person" and case.caller not in WITHOUT_TOKEN:
             token = await self.new_token(case.caller)  # it may sign its caller out
+        if case.path in {"/redrives", "/discards"} and case.place != "absent":
+            await self.new_letter(case.place)
         path = case.path
         is_known = True
         for parameter in operation["parameters"]:
@@ -244,6 +246,13 @@ class Walker:
             f"target{next(_numbers)}",
         )
         return user_id
+
+    async def new_letter(self, place: str) -> None:
+        await self.web.database.execute(
+            """INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
+               VALUES ('row', '', 'future', '', '{}', $1, '', now())""",
+            place,
+        )
 
     async def new_permission(self) -> int:
         permission_id: int = await self.web.database.fetchval(

@@ -66,6 +66,8 @@ AUDITED = {
     "POST /auth/password": Action.PASSWORD_CHANGED,
     "POST /export-jobs": Action.EXPORT_CREATED,
     "POST /replays": Action.REPLAY_CREATED,
+    "POST /redrives": Action.INPUT_REDRIVEN,
+    "POST /discards": Action.INPUT_DELETED,
 }
 NOT_AUDITED = {
     "POST /auth/token": "signing in changes nothing that others see; it is counted and logged",

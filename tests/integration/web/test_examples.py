@@ -232,7 +232,12 @@ REQUESTS: list[tuple[str, Example, Example, Example | None]] = [
     ("DELETE /api-keys/{key_id}", {"key_id": 1}, {}, None),
     ("GET /audit", {}, {"page": 1, "page_size": 10}, None),
     ("GET /parked", {}, {}, None),
-    ("GET /dead-letters", {}, {}, None),
+    ("GET /parked/{parked_id}", {"parked_id": 1}, {}, None),
+    ("GET /dead-letters", {}, {"facility_id": FACILITY, "reason": "future"}, None),
+    ("GET /dead-letters/{letter_id}", {"letter_id": 1}, {}, None),
+    ("POST /redrives", {}, {}, {"origin": "dead_letters", "ids": [2, 3]}),
+    ("GET /redrives", {}, {"page": 1, "page_size": 10}, None),
+    ("POST /discards", {}, {"reason": "not_json"}, {"origin": "dead_letters", "reason": "sent by a test rig"}),
     ("GET /livez", {}, {}, None),
     ("DELETE /permissions/{permission_id}", {"permission_id": 1}, {}, None),
     ("DELETE /users/{user_id}", {"user_id": 2}, {}, None),
@@ -312,8 +317,14 @@ async def fill(web: Web) -> None:
     )
     await web.database.execute(
         """INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
-           VALUES ('bus', 'sensor-data-queue', 'not_json', 'expected value at line 1 column 1', 'hello', '', '', $1)""",
+           VALUES ('bus', 'sensor-data-queue', 'not_json', 'expected value at line 1 column 1', 'hello', '', '', $1),
+                  ('row', '', 'future', 'tracked_at is 3600 s ahead', $2, $3, $4, $1)""",
         T0,
+        json.dumps(
+            {"sensor_id": SENSOR, "facility_id": FACILITY, "tracked_at": "2026-11-22T11:15:00", "data": "24.61"}
+        ),
+        FACILITY,
+        SENSOR,
     )
 
 

@@ -65,6 +65,7 @@ SEEN: dict[str, Any] = {
     "replay_parts": 0,
     "parked": 0,
     "dead_letters": 0,
+    "redrives": 0,
     "audit_log": 0,
     "permissions": 1,
     "sign_in_names": 0,
@@ -107,6 +108,10 @@ INSERT INTO parked (kind, facility_id, sensor_id, body, reason, digest, parked_a
 SELECT 'reading', id, '', '{mark}', '{mark}', id::bytea, now() FROM facilities;
 INSERT INTO dead_letters (source, queue, reason, detail, body, facility_id, sensor_id, recorded_at)
 SELECT 'q', 'q', '{mark}', '{mark}', '{mark}', id, '', now() FROM facilities;
+INSERT INTO redrives (redrive_id, origin, kind, source, queue, reason, detail, facility_id, sensor_id, body, asked_by,
+    asked_by_name)
+SELECT '{mark}', 'parked', 'data', 'parked', '', '{mark}', '{mark}', id, '', '{mark}', 'user:1', 'admin'
+  FROM facilities;
 INSERT INTO users (username, email, hashed_password, role) VALUES ('{mark}', '{mark}@x', '{mark}', 'User');
 INSERT INTO permissions (user_id, facility_id, permission_type)
 SELECT id, 'foreign', 'Edit' FROM users WHERE username = '{mark}'
@@ -192,6 +197,7 @@ STORED = (
     "sensors",
     "locations",
     "parked",
+    "redrives",
     "alarms",
     "detection_settings",
     "sensor_rules",
@@ -203,6 +209,7 @@ async def stored(web: Web) -> dict[str, set[str]]:
     """Every row that a request could change and that is not one of the walker's own, as text."""
     queries = {
         **{name: f"SELECT * FROM {name}" for name in STORED},
+        "dead_letters": f"SELECT * FROM dead_letters WHERE reason = '{MARK}'",  # beside those that the walker plants
         "permissions": "SELECT * FROM permissions WHERE facility_id = 'foreign' OR user_id = 1",
         "api_keys": f"SELECT name, expires_at, revoked_at FROM api_keys WHERE name = '{MARK}'",
         "api_key_grants": "SELECT * FROM api_key_grants WHERE facility_id = 'foreign'",
