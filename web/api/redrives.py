@@ -96,7 +96,7 @@ async def create_redrive(call: Call, query: SetAsideFilter, body: Chosen) -> Red
 @noun.get("/redrives", Need.ADMIN, RedrivePage, statuses=(401, 403, 422), is_list=True)
 async def list_redrives(call: Call, query: RedriveQuery) -> Rows:
     """Each row that was redriven, and what became of it; newest first. Forgotten after DEAD_LETTERS_DAYS_MAX."""
-    scope = query.redrive_id, query.state
+    scope = query.redrive_id, query.redrive_state
     return await listed(
         call, REDRIVES, scope, Part.of(call, query), each(lambda row: Redrive(**row)), rows_in="redrives"
     )

@@ -119,7 +119,7 @@ class Discarded(BaseModel):
 
 class RedriveQuery(Paging):
     redrive_id: Wanted | None = None
-    state: RedriveState | None = None
+    redrive_state: RedriveState | None = Field(None, description="only those; `state` is a word of single sign-on")
 
 
 class Redrive(BaseModel):
