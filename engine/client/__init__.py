@@ -86,6 +86,8 @@ from engine.client.rule_shapes import (
     TypeRules,
 )
 from engine.client.rules import Rules
+from engine.client.set_aside import SetAside
+from engine.client.set_aside_shapes import DeadLetter, DeadLetterWhole, Discarded, Left, Parked, Redrive, Redriven
 from engine.client.shapes import (
     Alert,
     AlertWithDetails,
@@ -141,9 +143,12 @@ __all__ = [
     "Commanded",
     "Contributor",
     "Dashboard",
+    "DeadLetter",
+    "DeadLetterWhole",
     "Detection",
     "DetectionInForce",
     "DetectionSettings",
+    "Discarded",
     "Explanation",
     "Facility",
     "FacilityDetection",
@@ -167,6 +172,7 @@ __all__ = [
     "IncidentWithMembers",
     "JournalEntry",
     "KeyGrant",
+    "Left",
     "LiveAlert",
     "Load",
     "Location",
@@ -181,6 +187,7 @@ __all__ = [
     "Notification",
     "Notifications",
     "Offender",
+    "Parked",
     "Part",
     "Permission",
     "PlannedRules",
@@ -188,6 +195,8 @@ __all__ = [
     "Reading",
     "Record",
     "Records",
+    "Redrive",
+    "Redriven",
     "Refused",
     "Replay",
     "ReplayDifference",
@@ -210,6 +219,7 @@ __all__ = [
     "ServerAway",
     "ServerError",
     "ServerFailed",
+    "SetAside",
     "ShiftNote",
     "Spread",
     "StoredReading",

@@ -21,6 +21,7 @@ from engine.client.replays import Replays
 from engine.client.reports import Reports
 from engine.client.rules import Rules
 from engine.client.session import ApiKey, Caller, Login, Session, TellTokens
+from engine.client.set_aside import SetAside
 from engine.client.shapes import (
     Alert,
     AlertWithDetails,
@@ -85,6 +86,7 @@ class GasInSight(Asking):
         self.reports = Reports(self)
         self.replays = Replays(self)
         self.notifications = Notifications(self)
+        self.set_aside = SetAside(self)
         self.rules = Rules(self)
 
     async def __aenter__(self) -> GasInSight:

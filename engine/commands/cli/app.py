@@ -14,6 +14,7 @@ import typer
 from engine.commands.cli import alarms as cli_alarms
 from engine.commands.cli import api_key as cli_api_key
 from engine.commands.cli import audit as cli_audit
+from engine.commands.cli import dead_letters as cli_dead_letters
 from engine.commands.cli import export as cli_export
 from engine.commands.cli import groups as cli_groups
 from engine.commands.cli import importing as cli_importing
@@ -63,6 +64,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(cli_audit.app, name="audit")
 app.add_typer(cli_alarms.app, name="alarms")
 app.add_typer(cli_notify.app, name="notify")
+app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.add_typer(cli_rules.app, name="rules")
 app.add_typer(cli_groups.app, name="groups")
 app.add_typer(cli_report.app, name="report")
