@@ -1,10 +1,11 @@
 // What hubs sent and had no effect: it waits for its facility or sensor, or was given up with a reason.
 import type { DeadLetter, DeadLetterPage, Parked, ParkedPage } from "../api/pageTypes";
-import { Table, type Column } from "../components/Table";
+import type { Column } from "../components/Table";
 import { Time } from "../components/Time";
 import { t } from "../i18n";
 import { names } from "../store/plant";
 import { Pager, usePages } from "./pages";
+import { SetAsideTable } from "./SetAsideTable";
 
 export function IntakePart() {
   const parked = usePages<ParkedPage>("/parked");
@@ -16,7 +17,9 @@ export function IntakePart() {
           {t("parkedRows")} <small>{parked.found?.total}</small>
         </h2>
         <p class="remark">{t("parkedHint")}</p>
-        {parked.found !== null && <Table label={t("parkedRows")} columns={PARKED()} rows={parked.found.parked} keyOf={(row) => row.id} empty={t("nothingWaits")} />}
+        {parked.found !== null && (
+          <SetAsideTable origin="parked" label={t("parkedRows")} columns={PARKED()} rows={parked.found.parked} empty={t("nothingWaits")} again={parked.again} />
+        )}
         <Pager of={parked} />
       </section>
       <section class="desk-part">
@@ -24,7 +27,9 @@ export function IntakePart() {
           {t("deadLetters")} <small>{dead.found?.total}</small>
         </h2>
         <p class="remark">{t("deadLettersHint")}</p>
-        {dead.found !== null && <Table label={t("deadLetters")} columns={DEAD()} rows={dead.found.dead_letters} keyOf={(row) => row.id} empty={t("none")} />}
+        {dead.found !== null && (
+          <SetAsideTable origin="dead_letters" label={t("deadLetters")} columns={DEAD()} rows={dead.found.dead_letters} empty={t("none")} again={dead.again} />
+        )}
         <Pager of={dead} />
       </section>
     </>

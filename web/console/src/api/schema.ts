@@ -621,6 +621,22 @@ export interface components {
             /** Detail */
             detail: string;
         };
+        /**
+         * Chosen
+         * @description Rows of one table: these, or without `ids` all that fit the query, which then says something.
+         */
+        Chosen: {
+            /**
+             * Origin
+             * @enum {string}
+             */
+            origin: "dead_letters" | "parked";
+            /**
+             * Ids
+             * @default null
+             */
+            ids: number[] | null;
+        };
         /** Colors */
         Colors: {
             /** Sensortypes */
@@ -712,6 +728,50 @@ export interface components {
             /** Total */
             total: number;
         };
+        /**
+         * DeadLetterWhole
+         * @description With all that is kept of it. `content` is text, or base64 where it is no UTF-8.
+         */
+        DeadLetterWhole: {
+            /** Id */
+            id: number;
+            /** Source */
+            source: string;
+            /** Queue */
+            queue: string | null;
+            /** Reason */
+            reason: string;
+            /** Detail */
+            detail: string;
+            /** Body */
+            body: string;
+            /** Facility Id */
+            facility_id: string | null;
+            /** Sensor Id */
+            sensor_id: string | null;
+            /**
+             * Recorded At
+             * @description UTC without suffix
+             */
+            recorded_at: string;
+            /** Content */
+            content: string;
+            /**
+             * Encoding
+             * @enum {string}
+             */
+            encoding: "text" | "base64";
+            /**
+             * Is Whole
+             * @description false: more came than is kept; the queue's own dead letters have it whole
+             */
+            is_whole: boolean;
+            /**
+             * Redriven As
+             * @description the queue it goes through when it is redriven; null: it cannot be
+             */
+            redriven_as: ("setup" | "activation" | "deactivation" | "data") | null;
+        };
         /** Detail */
         Detail: {
             /** Detail */
@@ -794,6 +854,11 @@ export interface components {
              * @default null
              */
             is_on: boolean | null;
+        };
+        /** Discarded */
+        Discarded: {
+            /** Deleted */
+            deleted: number;
         };
         /**
          * Explanation
@@ -1606,6 +1671,16 @@ export interface components {
              */
             permission_type: "View" | "Edit";
         };
+        /** Left */
+        Left: {
+            /** Id */
+            id: number;
+            /**
+             * Why
+             * @enum {string}
+             */
+            why: "gone" | "not whole" | "unknown queue";
+        };
         /**
          * Load
          * @description What an alarm is to people.
@@ -1850,6 +1925,24 @@ export interface components {
             mail: components["schemas"]["Mail"] | null;
             /** @default null */
             teams: components["schemas"]["Teams"] | null;
+        };
+        /** NewDiscard */
+        NewDiscard: {
+            /**
+             * Origin
+             * @enum {string}
+             */
+            origin: "dead_letters" | "parked";
+            /**
+             * Ids
+             * @default null
+             */
+            ids: number[] | null;
+            /**
+             * Reason
+             * @description why nobody wants it; kept in the audit log
+             */
+            reason: string;
         };
         /**
          * NewExport
@@ -2617,6 +2710,77 @@ export interface components {
             code: string;
             /** Code Verifier */
             code_verifier: string;
+        };
+        /**
+         * Redrive
+         * @description One row that was redriven. `done`: it is in effect; `parked`: it waits, for `outcome`; `refused`: it is a dead
+         *     letter again, for `outcome`. `reason` is of before.
+         */
+        Redrive: {
+            /** Id */
+            id: number;
+            /** Redrive Id */
+            redrive_id: string;
+            /**
+             * Origin
+             * @enum {string}
+             */
+            origin: "dead_letters" | "parked";
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "setup" | "activation" | "deactivation" | "data";
+            /** Source */
+            source: string;
+            /** Queue */
+            queue: string | null;
+            /** Reason */
+            reason: string;
+            /** Facility Id */
+            facility_id: string | null;
+            /** Sensor Id */
+            sensor_id: string | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "done" | "parked" | "refused";
+            /** Outcome */
+            outcome: string;
+            /** Asked By */
+            asked_by: string;
+            /** Asked By Name */
+            asked_by_name: string;
+            /**
+             * Asked At
+             * @description UTC without suffix
+             */
+            asked_at: string;
+            /** Ended At */
+            ended_at: string | null;
+        };
+        /** RedrivePage */
+        RedrivePage: {
+            /** Redrives */
+            redrives: components["schemas"]["Redrive"][];
+            /** Total */
+            total: number;
+        };
+        /**
+         * Redriven
+         * @description What goes through the engine now; `GET /redrives` says what becomes of it.
+         */
+        Redriven: {
+            /** Redrive Id */
+            redrive_id: string;
+            /** Taken */
+            taken: number;
+            /**
+             * Left
+             * @description those of the ids that are not redriven, and why
+             */
+            left: components["schemas"]["Left"][];
         };
         /** Refresh */
         Refresh: {
