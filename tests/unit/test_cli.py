@@ -123,6 +123,8 @@ BESIDE |= {"rules show": ["PT-1"], "rules history": ["PT-1"], "rules set": ["PT-
 BESIDE |= {"replay": ["--facility", "f", "--from", "2026-01-01", "--to", "2026-01-02"]}
 BESIDE |= {"rules planned": ["PT-1"], "rules withdraw": ["PT-1", "12"]}
 BESIDE |= {"groups show": ["ridge-1"], "groups set": ["ridge-1", "rules.json"]}
+BESIDE |= {"dead-letters show": ["17"], "dead-letters redrive": ["17"]}
+BESIDE |= {"dead-letters delete": ["17", "--because", "a test rig"]}
 BEFORE = {"rules set": ["PT-1"], "groups set": ["ridge-1"]}
 PATHS = list(paths_in(typer.main.get_command(cli.app)))
 

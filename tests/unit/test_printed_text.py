@@ -78,6 +78,7 @@ PRINTERS = {
     "engine/commands/alarms.py",
     "engine/commands/api_keys.py",
     "engine/commands/cli/app.py",
+    "engine/commands/dead_letters.py",
     "engine/commands/doctor.py",
     "engine/commands/drain.py",
     "engine/commands/groups.py",

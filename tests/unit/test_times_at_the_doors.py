@@ -43,6 +43,7 @@ from web.contract.declare import Endpoint
 from web.contract.export_shapes import ExportQuery, NewExport
 from web.contract.replay_shapes import NewReplay
 from web.contract.rule_shapes import NewPlannedRules, NewPlannedTypeRules
+from web.contract.set_aside_shapes import SetAsideFilter, SetAsideQuery
 from web.wire.times import from_us, to_us
 
 LATER_US = 253_402_300_800_000_000  # the year 10000
@@ -63,6 +64,10 @@ WITH_RANGES: dict[str, type[BaseModel]] = {
     "/alarm-proposals": ProposalsQuery,
     "/shift-notes": NotesQuery,
     "/reports/handover": HandoverQuery,
+    "/parked": SetAsideQuery,
+    "/dead-letters": SetAsideQuery,
+    "/redrives": SetAsideFilter,
+    "/discards": SetAsideFilter,
 }
 OF_A_MOMENT = ("rules/sensor/{sensor_id}", "rules/facility/{facility_id}", "groups/facility/{facility_id}")
 TIMES_OF_REST: list[tuple[str, type[BaseModel], str]] = [
