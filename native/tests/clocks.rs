@@ -151,6 +151,33 @@ fn what_is_delivered_of_the_past_keeps_nobody_alive_and_convicts_no_clock() {
     }
 }
 
+/// A hub that sends what it had last, or something older, again and again measures nothing: its clock is not to blame.
+#[test]
+fn the_same_reading_again_and_again_is_silence_and_a_clock_that_stands_still_is_not() {
+    for behind_s in [0, 1, 40 * INTERVAL_S] {
+        let mut detector = Detector::right(60);
+        let stamp_s = detector.at_s - behind_s;
+        (0..60).for_each(|_| {
+            detector.at_s += INTERVAL_S;
+            detector.stamped(stamp_s, "15");
+        });
+        let told = detector.told();
+        assert_eq!(
+            told.iter().map(|told| (told.0, told.1)).collect::<Vec<_>>(),
+            [("stale", "activated")],
+            "{behind_s}"
+        );
+    }
+    let mut detector = Detector::right(60);
+    let stamp_s = detector.at_s;
+    (0..60).for_each(|number| {
+        detector.at_s += INTERVAL_S;
+        detector.stamped(stamp_s, &format!("15.{}", number % 7));
+    });
+    let told = detector.told();
+    assert_eq!(told.iter().map(|told| (told.0, told.1)).collect::<Vec<_>>(), [("clock", "activated")]);
+}
+
 #[test]
 fn a_hub_whose_clock_is_irregular_is_not_silent() {
     let mut core = Core::new(FACILITY, Settings::default());
@@ -210,7 +237,8 @@ proptest! {
                     Claim::Fixed => begun_s,
                 };
                 detector.at_s += early_s;
-                detector.stamped(stamp_s, text);
+                // the very same once more would be no reading
+                detector.stamped(stamp_s, &format!("{text}.{}", detector.at_s / INTERVAL_S % 7));
                 detector.at_s -= early_s;
             }
         }
