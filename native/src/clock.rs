@@ -11,7 +11,6 @@
 
 use crate::erratic::Erratic;
 use crate::instant::US_PER_S;
-use crate::number::Datum;
 use crate::strange::{Intervals, Stamped, Strange};
 use crate::wire::{put_bool, put_signed, put_varint, Reader, Wire, WireError};
 
@@ -31,10 +30,9 @@ const AHEAD_MAX: usize = 8;
 
 /// What the clock knows of a reading when it comes.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrival<'a> {
+pub struct Arrival {
     pub stamp_us: i64,
     pub received_us: i64,
-    pub datum: Datum<'a>,
     /// The judged moment of the newest reading.
     pub newest_us: Option<i64>,
     /// And of the one before it.
@@ -51,10 +49,10 @@ pub struct Arrival<'a> {
     pub old_us: i64,
 }
 
-impl Arrival<'_> {
+impl Arrival {
     fn stamped(&self, late_us: Option<i64>) -> Stamped {
         let Self { stamp_us, received_us, listened_us, .. } = *self;
-        Stamped { stamp_us, received_us, datum: self.datum.checksum(), late_us, listened_us }
+        Stamped { stamp_us, received_us, late_us, listened_us }
     }
 }
 
@@ -121,7 +119,7 @@ impl Clock {
 
     /// A reading arrives. What this says holds if the reading is taken in.
     #[inline]
-    pub fn arrive(&mut self, arrival: &Arrival<'_>) -> Verdict {
+    pub fn arrive(&mut self, arrival: &Arrival) -> Verdict {
         if self.erratic.is_some() {
             return self.as_it_arrives(arrival);
         }
@@ -146,9 +144,10 @@ impl Clock {
     }
 
     #[cold]
-    fn doubt(&mut self, at_us: i64, is_next: bool, arrival: &Arrival<'_>) -> Verdict {
+    fn doubt(&mut self, at_us: i64, is_next: bool, arrival: &Arrival) -> Verdict {
+        // the newest once more, as a hub sends it that measures nothing any more: no reading, and nothing of its clock
         if arrival.is_newest_again && arrival.newest_us == Some(at_us) {
-            return self.behind(at_us, true, arrival);
+            return Verdict::Of(at_us);
         }
         if let Some(verdict) = self.right_again(at_us, arrival).or_else(|| self.newest_ahead(arrival)) {
             return verdict;
@@ -161,7 +160,7 @@ impl Clock {
     }
 
     /// While it is behind: a stamp after the last right one, and of the time of its arrival as it stands.
-    fn right_again(&mut self, at_us: i64, arrival: &Arrival<'_>) -> Option<Verdict> {
+    fn right_again(&mut self, at_us: i64, arrival: &Arrival) -> Option<Verdict> {
         let stamp_us = arrival.stamp_us;
         let is_corrected = at_us != stamp_us && self.offset_us > 0;
         let lag_us = arrival.received_us.saturating_sub(stamp_us);
@@ -179,7 +178,7 @@ impl Clock {
     }
 
     /// The newest was stamped later than it came, and this one is stamped right and came after it.
-    fn newest_ahead(&mut self, arrival: &Arrival<'_>) -> Option<Verdict> {
+    fn newest_ahead(&mut self, arrival: &Arrival) -> Option<Verdict> {
         let claimed_us = arrival.newest_us.filter(|_| self.offset_us == 0)?;
         let is_right = arrival.stamp_us <= arrival.received_us.saturating_add(AHEAD_US);
         let was_ahead = self.newest_received_us > 0 && claimed_us > self.newest_received_us.saturating_add(LEAD_US);
@@ -199,16 +198,12 @@ impl Clock {
     }
 
     /// A strange stamp: one more after others. A redelivery alone convicts nobody.
-    fn behind(&mut self, at_us: i64, is_known: bool, arrival: &Arrival<'_>) -> Verdict {
+    fn behind(&mut self, at_us: i64, is_known: bool, arrival: &Arrival) -> Verdict {
         let received_us = arrival.received_us;
         let is_late = arrival.newest_us.is_some_and(|newest_us| at_us < newest_us);
         let is_young = received_us.saturating_sub(at_us) < arrival.old_us;
         let late_us = Some(at_us).filter(|_| is_late && is_young);
         let reading = arrival.stamped(late_us);
-        // the very reading of before once more: a hub that repeats itself, which measures nothing any more
-        if self.strange.is_some_and(|strange| strange.is_once_more(&reading)) {
-            return Verdict::Of(at_us);
-        }
         if let Some(strange) = self.strange.as_mut().filter(|strange| strange.last_received_us == received_us) {
             strange.join(&reading);
             return Verdict::Of(at_us);
@@ -238,7 +233,7 @@ impl Clock {
         self.convict(&strange, arrival)
     }
 
-    fn convict(&mut self, strange: &Strange, arrival: &Arrival<'_>) -> Verdict {
+    fn convict(&mut self, strange: &Strange, arrival: &Arrival) -> Verdict {
         let (stamp_us, received_us, first_us) = (arrival.stamp_us, arrival.received_us, strange.late_us);
         self.strange = None;
         self.newest_received_us = received_us;
@@ -261,7 +256,7 @@ impl Clock {
 
     /// A reading of an erratic clock.
     #[cold]
-    fn as_it_arrives(&mut self, arrival: &Arrival<'_>) -> Verdict {
+    fn as_it_arrives(&mut self, arrival: &Arrival) -> Verdict {
         let (stamp_us, received_us) = (arrival.stamp_us, arrival.received_us);
         let Some(erratic) = &mut self.erratic else { return Verdict::Of(stamp_us) };
         if received_us <= self.newest_received_us {
@@ -381,7 +376,6 @@ mod tests {
             let verdict = self.clock.arrive(&Arrival {
                 stamp_us: START + stamp_us,
                 received_us: START + received_us,
-                datum: Datum::Decimal { mantissa: received_us, scale: 0 },
                 newest_us: self.newest_us,
                 before_newest_us: self.before_us,
                 is_newest_again: false,

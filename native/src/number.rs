@@ -35,15 +35,6 @@ pub enum Meaning {
 }
 
 impl<'a> Datum<'a> {
-    /// To know what was said before, not kept beyond a few arrivals.
-    pub fn checksum(&self) -> u32 {
-        match *self {
-            Self::Decimal { mantissa, scale } => crc32fast::hash(&[&mantissa.to_le_bytes()[..], &[scale]].concat()),
-            Self::Text(text) => crc32fast::hash(text.as_bytes()),
-            Self::Bits(bits) => crc32fast::hash(&bits.to_le_bytes()),
-        }
-    }
-
     #[inline]
     pub fn of(text: &'a str) -> Self {
         match plain_decimal(text.as_bytes()) {

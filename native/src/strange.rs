@@ -26,8 +26,6 @@ pub struct Intervals {
 pub struct Stamped {
     pub stamp_us: i64,
     pub received_us: i64,
-    /// A checksum of what it says.
-    pub datum: u32,
     /// The moment for which people may be told of it as of a late one.
     pub late_us: Option<i64>,
     pub listened_us: i64,
@@ -44,8 +42,6 @@ pub struct Strange {
     pub last_received_us: i64,
     /// Least and most of the stamps of the last arrival: one within is delivered again.
     stamps_us: (i64, i64),
-    /// What the first of the last arrival said.
-    datum: u32,
     /// The first moment for which people may have been told of one as of a late reading.
     pub late_us: Option<i64>,
     /// Where the facility's listening clock stood at the last arrival.
@@ -64,7 +60,6 @@ impl Strange {
             first_received_us: reading.received_us,
             last_received_us: reading.received_us,
             stamps_us: (reading.stamp_us, reading.stamp_us),
-            datum: reading.datum,
             late_us: reading.late_us,
             listened_us: reading.listened_us,
             is_regular: true,
@@ -87,7 +82,7 @@ impl Strange {
     pub fn go_on(&mut self, reading: &Stamped, intervals: Intervals) -> bool {
         self.count = self.count.saturating_add(1);
         self.last_received_us = reading.received_us;
-        (self.stamps_us, self.datum) = ((reading.stamp_us, reading.stamp_us), reading.datum);
+        self.stamps_us = (reading.stamp_us, reading.stamp_us);
         self.listened_us = reading.listened_us;
         self.be_late(reading);
         let stamped_us = reading.stamp_us.saturating_sub(self.first_stamp_us);
@@ -107,15 +102,10 @@ impl Strange {
         } else {
             self.readings = self.readings.saturating_add(1);
             self.last_received_us = reading.received_us;
-            (self.stamps_us, self.datum) = ((reading.stamp_us, reading.stamp_us), reading.datum);
+            self.stamps_us = (reading.stamp_us, reading.stamp_us);
             self.listened_us = reading.listened_us;
         }
         (self.readings <= self.count.saturating_mul(STRANGE_OF)).then_some(self)
-    }
-
-    /// Whether nothing but this very reading arrived last.
-    pub fn is_once_more(&self, reading: &Stamped) -> bool {
-        self.stamps_us == (reading.stamp_us, reading.stamp_us) && self.datum == reading.datum
     }
 
     fn be_late(&mut self, reading: &Stamped) {
@@ -149,7 +139,6 @@ impl Strange {
         for number in [self.first_stamp_us, self.first_received_us, self.last_received_us, least_us, most_us] {
             put_signed(out, number);
         }
-        put_varint(out, u64::from(self.datum));
         put_option_i64(out, self.late_us);
         put_signed(out, self.listened_us);
         put_bool(out, self.is_regular);
@@ -164,7 +153,6 @@ impl Strange {
             first_received_us: reader.signed()?,
             last_received_us: reader.signed()?,
             stamps_us: (reader.signed()?, reader.signed()?),
-            datum: load_count(reader)?,
             late_us: reader.option_i64()?,
             listened_us: reader.signed()?,
             is_regular: reader.bool()?,
@@ -178,8 +166,7 @@ impl Strange {
         let (first_us, first_stamp_us) = (reader.signed()?, reader.signed()?);
         let (first_received_us, last_received_us) = (reader.signed()?, reader.signed()?);
         let late_us = Some(first_us);
-        let reading =
-            Stamped { stamp_us: first_stamp_us, received_us: first_received_us, datum: 0, late_us, listened_us: 0 };
+        let reading = Stamped { stamp_us: first_stamp_us, received_us: first_received_us, late_us, listened_us: 0 };
         Ok(Self { count, readings: count, last_received_us, ..Self::begin(&reading) })
     }
 }
@@ -190,7 +177,7 @@ pub fn is_steady(stamped_us: i64, span_us: i64) -> bool {
 }
 
 fn load_count(reader: &mut Reader<'_>) -> Wire<u32> {
-    u32::try_from(reader.varint()?).map_err(|_| WireError::new("a count does not fit"))
+    u32::try_from(reader.varint()?).map_err(|_| WireError::new("arrivals do not fit"))
 }
 
 #[cfg(test)]
@@ -204,7 +191,6 @@ mod tests {
         let reading = |arrival: i64, number: i64| Stamped {
             stamp_us: -(arrival * 100 + number) * US_PER_S,
             received_us: (arrival as f64 * every_s * US_PER_S as f64) as i64,
-            datum: 0,
             late_us: None,
             listened_us: 7,
         };

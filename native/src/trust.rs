@@ -28,7 +28,6 @@ impl Sensor {
         let arrival = Arrival {
             stamp_us,
             received_us: around.received_at_us,
-            datum: *datum,
             newest_us,
             before_newest_us: self.recent.before_newest_us(),
             is_newest_again: self.newest.as_ref().is_some_and(|newest| newest.data.datum() == *datum),

@@ -67,7 +67,19 @@ def way(name: str, play: Play, *told_by: str, **other: Any) -> Way:
     return Way(name, play, frozenset(told_by), **other)
 
 
-def _same_again(place: Place, _: int) -> Sequence[Sent]:
+def newest_again() -> Play:
+    """Its last good reading over and over, as it was sent."""
+    sent: list[Sent] = []
+
+    def play(place: Place, second: int) -> Sequence[Sent]:
+        if second < WELL_S or not sent:
+            sent[:] = [place.reading(NORMAL)]
+        return tuple(sent)
+
+    return play
+
+
+def _stands_still(place: Place, _: int) -> Sequence[Sent]:
     queue, body = place.reading(NORMAL)
     assert isinstance(body, dict)
     return [(queue, body | {"tracked_at": FIRST})]
@@ -152,7 +164,8 @@ WAYS: Final = [
     way("is ahead once, then there is gas", _ahead_once("80"), "high", never=frozenset({"stale"})),
     way("is ahead by minutes, with gas", stamped(timedelta(minutes=4), "80"), "high", never=frozenset({"stale"})),
     way("is ahead by hours", stamped(6 * HOUR), "stale"),
-    way("says the same reading again and again", well_until_then(_same_again), "stale"),
+    way("says the same reading again and again", newest_again(), "stale"),
+    way("has a clock that stands still", well_until_then(_stands_still), "clock", "stale"),
     way("says the good ones under another facility", well_until_then(lambda place, _: [stranger(place)]), "stale"),
     way("sends no JSON", well_until_then(lambda *_: [(DATA, b"{")]), "stale"),
     way("sends no time", well_until_then(lambda place, _: [place.reading(NORMAL, tracked_at=None)]), "stale"),
