@@ -136,18 +136,22 @@ fn what_arrives_together_is_judged_in_the_order_of_its_stamps() {
 /// A sensor that is dead, and what comes of its past: in any order, ten times as fast as it was measured or one by one.
 #[test]
 fn what_is_delivered_of_the_past_keeps_nobody_alive_and_convicts_no_clock() {
-    for every_s in [1, 60] {
+    for (every_s, at_once) in [(1, 1), (60, 1), (60, 40)] {
         let mut detector = Detector::right(60);
         for number in 0..(300 / every_s) {
             detector.at_s += every_s;
-            let batch = (0..every_s).map(|row| ("g", 5 * HOUR + anyhow(number * 17 + row), "15"));
-            let rows: Vec<_> = if every_s == 1 { batch.collect() } else { batch.take(1).collect() };
+            let begun_s = 5 * HOUR + anyhow(number * 57); // a delivery is in its own order, and they are in none
+            let rows: Vec<_> = (0..at_once).map(|row| ("g", begun_s + INTERVAL_S * row, "15")).collect();
             let payload = small_facility::batch(&rows, detector.at_s);
             detector.apply(EntryKind::Batch, &payload);
             detector.apply(EntryKind::Tick, &tick(detector.at_s));
         }
         let told = detector.told();
-        assert_eq!(told.iter().map(|told| (told.0, told.1)).collect::<Vec<_>>(), [("stale", "activated")], "{every_s}");
+        assert_eq!(
+            told.iter().map(|told| (told.0, told.1)).collect::<Vec<_>>(),
+            [("stale", "activated")],
+            "{every_s} {at_once}"
+        );
     }
 }
 

@@ -30,16 +30,18 @@ impl Journal {
     /// What is otherwise in the core.
     fn differences(&self, core: &Core) -> Vec<String> {
         let sensors = core.sensors.iter();
-        let alarms =
-            sensors.flat_map(|sensor| sensor.alarms.iter_told().map(|(rule, alarm)| ((sensor.no, rule), alarm)));
-        alarms
-            .filter_map(|(key, alarm)| {
-                let says = (alarm.active, alarm.since_us);
-                // what the journal has no row of is normal, since whenever
-                let told = self.0.get(&key).copied().unwrap_or((false, alarm.since_us));
-                (says != told).then(|| format!("{key:?} is {says:?}, the journal has {told:?}"))
-            })
-            .collect()
+        let alarms: BTreeMap<_, _> = sensors
+            .flat_map(|sensor| sensor.alarms.iter_told().map(|(rule, alarm)| ((sensor.no, rule), alarm)))
+            .map(|(key, alarm)| (key, (alarm.active, alarm.since_us)))
+            .collect();
+        let otherwise = alarms.iter().filter_map(|(key, says)| {
+            // what the journal has no row of is normal, since whenever
+            let told = self.0.get(key).copied().unwrap_or((false, says.1));
+            (*says != told).then(|| format!("{key:?} is {says:?}, the journal has {told:?}"))
+        });
+        let is_forgotten = |(key, told): &(&_, &(bool, i64))| told.0 && !alarms.contains_key(*key);
+        let forgotten = self.0.iter().filter(is_forgotten);
+        otherwise.chain(forgotten.map(|(key, told)| format!("{key:?} is unknown, the journal has {told:?}"))).collect()
     }
 }
 
