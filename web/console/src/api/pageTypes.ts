@@ -33,7 +33,6 @@ export type ParkedPage = Shapes["ParkedPage"];
 export type Permission = Shapes["Permission"];
 export type RedrivePage = Shapes["RedrivePage"];
 export type Redriven = Shapes["Redriven"];
-export type ShiftNote = Shapes["ShiftNote"];
 export type ShownApiKey = Shapes["ShownApiKey"];
 export type Subscription = Shapes["Subscription"];
 export type UserPage = Shapes["UserPage"];

@@ -33,7 +33,16 @@ effect(() => {
 });
 
 export function t(word: Word, values: Record<string, string | number> = {}): string {
-  return DICTIONARIES[language.value][word].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return withValues(DICTIONARIES[language.value][word], values);
+}
+
+/** Of words that stand beside what they are about: in the viewer's language. */
+export function filled(word: Record<Language, string>, values: Record<string, string | number> = {}): string {
+  return withValues(word[language.value], values);
+}
+
+function withValues(text: string, values: Record<string, string | number>): string {
+  return text.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
 const RULES: Record<string, Word> = { high: "rule_high", low: "rule_low" };

@@ -1,5 +1,5 @@
 // The words about whom alarms are told outside of the system.
-import { language, type Language } from ".";
+import { filled, language, type Language } from ".";
 
 const WORDS = {
   notifications: { en: "Notifications", de: "Benachrichtigungen", uk: "Сповіщення" },
@@ -82,7 +82,7 @@ const WORDS = {
 export type NotificationWord = keyof typeof WORDS;
 
 export function noteWord(word: NotificationWord, values: Record<string, string | number> = {}): string {
-  return WORDS[word][language.value].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return filled(WORDS[word], values);
 }
 
 /** 1 is Monday, as in the contract. */

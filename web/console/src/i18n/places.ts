@@ -1,5 +1,5 @@
 // The places of a facility's flow, as people say them.
-import { language, type Language } from ".";
+import { filled, language, type Language } from ".";
 import type { Place } from "../schematic/places";
 
 const PLACES: Record<Place, Record<Language, string>> = {
@@ -24,5 +24,5 @@ export function placeName(place: Place): string {
 }
 
 export function placeWord(word: keyof typeof WORDS, values: Record<string, string | number> = {}): string {
-  return WORDS[word][language.value].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return filled(WORDS[word], values);
 }

@@ -1,5 +1,5 @@
 // The words about alarm rules: what can be set, and what a change would do.
-import { language, type Language } from ".";
+import { filled, type Language } from ".";
 
 const WORDS = {
   rules: { en: "Alarm rules", de: "Alarmregeln", uk: "Правила тривог" },
@@ -58,5 +58,5 @@ const WORDS = {
 export type RuleWord = keyof typeof WORDS;
 
 export function ruleWord(word: RuleWord, values: Record<string, string | number> = {}): string {
-  return WORDS[word][language.value].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return filled(WORDS[word], values);
 }

@@ -1,5 +1,5 @@
 // The words about trying rules on what was: a replay, and what would calm an alarm.
-import { language, type Language } from ".";
+import { filled, type Language } from ".";
 
 const WORDS = {
   tryDay: { en: "Try on the last day", de: "Am letzten Tag erproben", uk: "Випробувати на останній добі" },
@@ -58,5 +58,5 @@ const WORDS = {
 export type TrialWord = keyof typeof WORDS;
 
 export function trialWord(word: TrialWord, values: Record<string, string | number> = {}): string {
-  return WORDS[word][language.value].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return filled(WORDS[word], values);
 }

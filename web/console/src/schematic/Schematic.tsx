@@ -61,7 +61,7 @@ function urgency(a: Seen, b: Seen): number {
 
 function Station({ place, sensors }: { place: Place; sensors: Seen[] }) {
   const order = [...sensors].sort(urgency);
-  const shown = order.filter((_, index) => index < SHOWN_MAX);
+  const shown = order.slice(0, SHOWN_MAX);
   const priority = shown[0]?.alarm?.priority;
   return (
     <li class="station">

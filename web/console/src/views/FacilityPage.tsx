@@ -12,7 +12,7 @@ import { sensorLabel } from "../labels";
 import { addressOf } from "../route";
 import { Schematic } from "../schematic/Schematic";
 import { present } from "../store/alarms";
-import { bands, deviation, wantBands } from "../store/limits";
+import { bands, deviation, numberOf, wantBands } from "../store/limits";
 import { useLive } from "../store/live";
 import { facilities, sensorsOf } from "../store/plant";
 import { keyOf } from "../store/reducer";
@@ -61,9 +61,9 @@ function SensorTile({ sensor, frame, alarm }: { sensor: Sensor; frame: ReadingFr
   const data = frame?.data ?? sensor.latest?.data;
   const at = frame?.tracked_at ?? sensor.latest?.tracked_at;
   const band = bands.value.get(sensor.facility_id)?.get(sensor.type);
-  const value = data === undefined || data.trim() === "" ? NaN : Number(data);
-  const by = band && Number.isFinite(value) ? deviation(value, band) : null;
-  const isDoubtful = data !== undefined && (!Number.isFinite(value) || ((sensor.latest?.flags ?? 0) & DOUBTFUL) !== 0);
+  const value = numberOf(data);
+  const by = band && value !== null ? deviation(value, band) : null;
+  const isDoubtful = data !== undefined && (value === null || ((sensor.latest?.flags ?? 0) & DOUBTFUL) !== 0);
   return (
     <a class={`sensor-tile ${alarm ? `priority-${alarm.priority} state-${alarm.state}` : "is-calm"}`} href={addressOf({ page: "sensor", id: sensor.id })}>
       <span class="sensor-name">
@@ -73,7 +73,7 @@ function SensorTile({ sensor, frame, alarm }: { sensor: Sensor; frame: ReadingFr
       <span class="sensor-value">
         <b>{data ?? "—"}</b> <small>{band?.unit}</small>
       </span>
-      {by !== null && band && <Deviation by={by} value={value} band={band} />}
+      {by !== null && value !== null && band && <Deviation by={by} value={value} band={band} />}
       <small class="sensor-foot">
         {data === undefined ? t("noReading") : isDoubtful ? t("flagged") : t("good")}
         {at !== undefined && (
