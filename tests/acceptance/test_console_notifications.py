@@ -35,7 +35,10 @@ async def save(page: Any) -> None:
 
 
 async def test_a_channel_is_made_tested_and_told_of_what_somebody_chose(database_url: str, tmp_path: Path) -> None:
-    async with web_server(database_url, tmp_path) as web, console(web, timezone_id="Europe/Berlin") as page:
+    async with (
+        web_server(database_url, tmp_path) as web,
+        console(web, refused=True, timezone_id="Europe/Berlin") as page,
+    ):
         await plant(web)
         await sign_in(page)
         await page.evaluate("location.hash = '#/admin/notifications'")
@@ -65,6 +68,7 @@ async def test_a_channel_is_made_tested_and_told_of_what_somebody_chose(database
 
         await page.locator(f"{SUBSCRIPTIONS} >> text=New subscription").click()
         await fill(page, name="nights", from_time="22:00", to_time="06:00", after_minutes="10")
+        assert await page.locator("dialog [name=least_priority]").input_value() == "low", "all are told unless one says"
         await page.locator("dialog [name=least_priority]").select_option("high")
         for day in ("Sat", "Sun"):
             await page.locator(f"dialog .chip >> text={day}").click()

@@ -71,7 +71,7 @@ async def open_form(page: Any, high: str) -> None:
 async def test_a_change_is_tried_on_the_last_week_and_says_what_it_would_have_done(
     database_url: str, tmp_path: Path
 ) -> None:
-    async with web_server(database_url, tmp_path) as web, engine(web) as historian, console(web) as page:
+    async with web_server(database_url, tmp_path) as web, engine(web) as historian, console(web, refused=True) as page:
         number = await plant(web)
         await web.sensor("t", "f")
         await open_form(page, "24")
@@ -118,7 +118,10 @@ async def test_a_change_is_tried_on_the_last_week_and_says_what_it_would_have_do
 
 
 async def test_a_change_is_planned_with_its_reason_and_withdrawn(database_url: str, tmp_path: Path) -> None:
-    async with web_server(database_url, tmp_path) as web, console(web, timezone_id="Europe/Berlin") as page:
+    async with (
+        web_server(database_url, tmp_path) as web,
+        console(web, refused=True, timezone_id="Europe/Berlin") as page,
+    ):
         await plant(web)
         await open_form(page, "24")
         await page.locator("input[name=reason]").fill("order 4711")
@@ -146,7 +149,7 @@ async def test_a_change_is_planned_with_its_reason_and_withdrawn(database_url: s
 
 
 async def test_what_would_calm_an_alarm_is_filled_into_the_form(database_url: str, tmp_path: Path) -> None:
-    async with web_server(database_url, tmp_path) as web, console(web) as page:
+    async with web_server(database_url, tmp_path) as web, console(web, refused=True) as page:
         number = await plant(web)
         await planted_nuisance(web, number)
         await sign_in(page)

@@ -17,6 +17,7 @@ export function KeyDialog({ close, made }: { close: () => void; made: () => void
   const [edited, setEdited] = useState<string[]>([]);
   const [key, setKey] = useState<string | null>(null);
   const [problem, setProblem] = useState("");
+  const [isSending, setSending] = useState(false);
   const places = [...facilities.value.values()];
   const send = async (event: Event) => {
     event.preventDefault();
@@ -24,10 +25,12 @@ export function KeyDialog({ close, made }: { close: () => void; made: () => void
       ...edited.map((id) => ({ facility_id: id, permission_type: "Edit" as const })),
       ...viewed.filter((id) => !edited.includes(id)).map((id) => ({ facility_id: id, permission_type: "View" as const })),
     ];
+    setSending(true);
     try {
       setKey((await post<ShownApiKey>("/api-keys", { name, days, facilities: grants })).key);
     } catch (error) {
       setProblem(sentenceOf(error));
+      setSending(false);
       return;
     }
     made();
@@ -65,7 +68,7 @@ export function KeyDialog({ close, made }: { close: () => void; made: () => void
           <button type="button" onClick={close}>
             {t("cancel")}
           </button>
-          <button type="submit" class="primary" disabled={viewed.length + edited.length === 0}>
+          <button type="submit" class="primary" disabled={isSending || viewed.length + edited.length === 0}>
             {t("makeKey")}
           </button>
         </div>

@@ -49,9 +49,11 @@ export function UserDialog({ user, close, changed }: Props) {
         </label>
         <label class="field">
           {t("role")}
-          <select name="role" defaultValue={user?.role ?? "User"}>
+          <select name="role">
             <option value="User">{t("roleUser")}</option>
-            <option value="Admin">{t("roleAdmin")}</option>
+            <option value="Admin" selected={user?.role === "Admin"}>
+              {t("roleAdmin")}
+            </option>
           </select>
         </label>
         <p class="problem" role="alert">

@@ -18,8 +18,16 @@ export function usePages<T extends { total: number }>(address: string): Paged<T>
 }
 
 export function Pager<T extends { total: number }>({ of }: { of: Paged<T> }) {
-  const { found, skip, go, problem, isLoading } = of;
-  if (problem !== "") return <p class="problem">{problem}</p>;
+  const { found, skip, go, problem, isLoading, again } = of;
+  if (problem !== "")
+    return (
+      <p class="problem">
+        {problem}{" "}
+        <button type="button" onClick={again}>
+          {t("refresh")}
+        </button>
+      </p>
+    );
   if (found === null || (found.total <= PAGE_ROWS && skip === 0)) return null;
   return (
     <p class="pager">

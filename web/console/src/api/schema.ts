@@ -1671,7 +1671,10 @@ export interface components {
              */
             permission_type: "View" | "Edit";
         };
-        /** Left */
+        /**
+         * Left
+         * @description `does not fit`: the filter in the query leaves it out.
+         */
         Left: {
             /** Id */
             id: number;
@@ -1679,7 +1682,7 @@ export interface components {
              * Why
              * @enum {string}
              */
-            why: "gone" | "not whole" | "unknown queue";
+            why: "does not fit" | "gone" | "not whole" | "unknown queue";
         };
         /**
          * Load

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, path, put, Refused, remove } from "../api/http";
 import type { JournalEntry, SensorDetection } from "../api/types";
+import { NumberField } from "../components/NumberField";
 import { t } from "../i18n";
 import { detectionWord } from "../i18n/detection";
 import { ruleWord } from "../i18n/ruleWords";
@@ -64,13 +65,7 @@ export function DetectionSection({ sensorId, journal }: { sensorId: string; jour
             {FIELDS.map((field) => (
               <label key={field} class="field">
                 {detectionWord(field)}
-                <input
-                  type="number"
-                  step="any"
-                  required
-                  value={changes[field] ?? found.in_force[field]}
-                  onInput={(event) => setChanges(withNumber(changes, found, field, event.currentTarget.valueAsNumber))}
-                />
+                <NumberField required value={changes[field] ?? found.in_force[field]} change={(value) => value !== null && setChanges(withNumber(changes, found, field, value))} />
               </label>
             ))}
           </div>

@@ -35,6 +35,8 @@ export interface Found {
 
 export const NOTHING: Found = { rows: [], verdicts: new Map(), judgedTo: Infinity, next: null, lookedBackTo: null };
 
+const NO_SEARCH: Search = { facility: "", sensor: "", from: "", to: "", rule: "", transition: "", by: "", text: "" };
+
 export function searchIn(query: URLSearchParams): Search {
   const of = (name: keyof Search) => query.get(name) ?? "";
   return { facility: of("facility"), sensor: of("sensor"), from: of("from"), to: of("to"), rule: of("rule"), transition: of("transition"), by: of("by"), text: of("text") };
@@ -65,7 +67,9 @@ async function withVerdicts({ facility, sensor }: Search, found: Found, signal?:
 /** One row by its id, as a link names it. */
 export async function rowOf(id: number, signal?: AbortSignal): Promise<Found> {
   const { journal } = await get<Journal>("/journal", { after: id - 1, limit: 1 }, signal);
-  return { ...NOTHING, rows: journal.filter((event) => event.id === id) };
+  const rows = journal.filter((event) => event.id === id);
+  const place = { ...NO_SEARCH, facility: rows[0]?.facility_id ?? "", sensor: rows[0]?.sensor_id ?? "" };
+  return withVerdicts(place, { ...NOTHING, rows }, signal);
 }
 
 function placeQuery(facility: string, sensor: string): Query {

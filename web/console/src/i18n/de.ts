@@ -136,6 +136,7 @@ export const de: Record<Word, string> = {
   limit: "Grenze",
   consequence: "Folge",
   response: "Was zu tun ist",
+  noNumber: "Das ist keine Zahl",
   notFound: "Das gibt es nicht, oder Sie dürfen es nicht sehen",
   back: "Zurück",
   now: "jetzt",

@@ -1,5 +1,5 @@
 // The words about how anomalies are looked for.
-import { language, type Language } from ".";
+import { filled, type Language } from ".";
 
 const WORDS = {
   detection: { en: "Detection of anomalies", de: "Erkennung von Anomalien", uk: "Виявлення аномалій" },
@@ -15,12 +15,12 @@ const WORDS = {
     uk: "Прийнятна одна хибна тривога за {budget_days} днів; судить після {warming_readings} показів; прилад вимірює від {physical_low} до {physical_high}.",
   },
   effect: {
-    en: "Anomalies in what happened below: {count}; judged false by people: {wrong}.",
-    de: "Anomalien im Verlauf unten: {count}; von Menschen als falsch beurteilt: {wrong}.",
-    uk: "Аномалій у подіях нижче: {count}; визнано людьми хибними: {wrong}.",
+    en: "Anomalies in the last 500 things that happened: {count}; judged false by people: {wrong}.",
+    de: "Anomalien in den letzten 500 Ereignissen: {count}; von Menschen als falsch beurteilt: {wrong}.",
+    uk: "Аномалій в останніх 500 подіях: {count}; визнано людьми хибними: {wrong}.",
   },
 } satisfies Record<string, Record<Language, string>>;
 
 export function detectionWord(word: keyof typeof WORDS, values: Record<string, string | number> = {}): string {
-  return WORDS[word][language.value].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
+  return filled(WORDS[word], values);
 }

@@ -135,6 +135,7 @@ export const en = {
   limit: "limit",
   consequence: "Consequence",
   response: "What to do",
+  noNumber: "This is no number",
   notFound: "There is no such thing, or you may not see it",
   back: "Back",
   now: "now",

@@ -136,6 +136,7 @@ export const uk: Record<Word, string> = {
   limit: "межа",
   consequence: "Наслідок",
   response: "Що робити",
+  noNumber: "Це не число",
   notFound: "Такого немає, або ви не маєте права це бачити",
   back: "Назад",
   now: "зараз",

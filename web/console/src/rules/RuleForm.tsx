@@ -1,8 +1,9 @@
 // The form in which a sensor's rules are changed; what holds by itself stands behind each empty field.
 import { PRIORITIES, type Priority, type RuleSettings, type SensorRules } from "../api/types";
+import { NumberField } from "../components/NumberField";
 import { named, t } from "../i18n";
 import { ruleWord } from "../i18n/ruleWords";
-import { canHave, changed, heldOf, NUMBER_FIELDS, ownOf, RULES, TEXT_FIELDS, type RuleName } from "./form";
+import { canHave, changed, heldOf, heldWithoutOwn, NUMBER_FIELDS, ownOf, RULES, TEXT_FIELDS, type RuleName } from "./form";
 
 const PROFILES = ["hub", "ambient_safety", "gas_quality"] as const;
 const FORMATS = ["point", "comma"] as const;
@@ -99,14 +100,12 @@ function RuleRow({ rule, rules, settings, change, refused }: Props & { rule: Rul
         {NUMBER_FIELDS.map((field) => (
           <td key={field}>
             {canHave(rule, field) && (
-              <input
-                type="number"
-                step="any"
-                aria-label={`${name}: ${ruleWord(field)}`}
-                value={own?.[field] ?? ""}
-                placeholder={held?.[field] == null ? "—" : String(held[field])}
+              <NumberField
+                label={`${name}: ${ruleWord(field)}`}
+                value={own?.[field] ?? null}
+                placeholder={String(heldWithoutOwn(rules, rule, field) ?? "—")}
                 disabled={!isOn}
-                onInput={(event) => set({ [field]: event.currentTarget.value === "" ? null : event.currentTarget.valueAsNumber })}
+                change={(value) => set({ [field]: value })}
               />
             )}
           </td>

@@ -1,9 +1,11 @@
 // The rules of a sensor: what holds and where it comes from, what is planned, what held before, and changing it.
 import { useState } from "preact/hooks";
+import { get, path } from "../api/http";
 import type { AlarmProposal, RuleSettings, Sensor, SensorRules } from "../api/types";
 import type { Limit } from "../chart/marks";
 import type { Line } from "../chart/readings";
 import { Time } from "../components/Time";
+import { tried } from "../store/asked";
 import { ruleWord } from "../i18n/ruleWords";
 import { trialWord } from "../i18n/trialWords";
 import { Calming } from "./Calming";
@@ -25,14 +27,23 @@ export function RulesSection({ sensor, rules, line, held, propose }: Props) {
   const [settings, setSettings] = useState<RuleSettings | null>(null);
   const [isCalming, setCalming] = useState(false);
   const [timesPlanned, setTimesPlanned] = useState(0);
-  const change = (next: RuleSettings | null) => {
+  const change = (next: RuleSettings | null, beside: SensorRules = rules) => {
     setSettings(next);
-    propose(next === null ? [] : proposedLimits(rules, next));
+    propose(next === null ? [] : proposedLimits(beside, next));
   };
   const fill = ({ rule, rules: proposed }: AlarmProposal) => {
     const name = RULES.find((known) => known === rule);
     const own = proposed === null || name === undefined ? undefined : ownOf(proposed, name);
     if (own !== undefined) change(withRule(settings ?? rules.of_sensor, own));
+  };
+  /** What is sent replaces all that is set, so it begins with what is set by now. */
+  const begin = async () => {
+    const isRead = await tried(async () => {
+      const found = await get<SensorRules>(path("rules", "sensor", sensor.id));
+      held(found);
+      change(found.of_sensor, found);
+    });
+    if (isRead) setTimesPlanned(timesPlanned + 1);
   };
   const newest = rules.versions[0];
   return (
@@ -45,7 +56,7 @@ export function RulesSection({ sensor, rules, line, held, propose }: Props) {
           </small>
         )}
         {settings === null && (
-          <button type="button" onClick={() => change(rules.of_sensor)}>
+          <button type="button" onClick={() => void begin()}>
             {ruleWord("edit")}
           </button>
         )}
@@ -65,7 +76,7 @@ export function RulesSection({ sensor, rules, line, held, propose }: Props) {
           rules={rules}
           settings={settings}
           line={line}
-          change={change}
+          change={(next) => change(next)}
           held={(found) => {
             change(null);
             held(found);

@@ -10,7 +10,7 @@ import { isUnderWay, useReplay, type Followed } from "./useReplay";
 const DAY_MS = 86_400_000;
 
 export function Trial({ sensor, wanted }: { sensor: Sensor; wanted: RuleSettings }) {
-  const { replay, problem, start, cancel } = useReplay();
+  const { replay, problem, isStarting, start, cancel } = useReplay();
   const [asked, setAsked] = useState("");
   const proposed = JSON.stringify(wanted);
   const isBusy = replay !== null && isUnderWay(replay);
@@ -24,10 +24,10 @@ export function Trial({ sensor, wanted }: { sensor: Sensor; wanted: RuleSettings
   return (
     <section class="trial" aria-label={trialWord("trial")}>
       <p class="desk-bar">
-        <button type="button" disabled={isBusy} onClick={() => tryOn(1)}>
+        <button type="button" disabled={isBusy || isStarting} onClick={() => tryOn(1)}>
           {trialWord("tryDay")}
         </button>
-        <button type="button" disabled={isBusy} onClick={() => tryOn(7)}>
+        <button type="button" disabled={isBusy || isStarting} onClick={() => tryOn(7)}>
           {trialWord("tryWeek")}
         </button>
         {isBusy && (

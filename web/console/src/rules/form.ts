@@ -82,6 +82,11 @@ export function differences(rules: SensorRules, settings: RuleSettings): Differe
   return found;
 }
 
+/** What holds by itself, where that is known: of what is set of the sensor now it is not. */
+export function heldWithoutOwn(rules: SensorRules, rule: RuleName, field: NumberField): number | null {
+  return ownOf(rules.of_sensor, rule)?.[field] == null ? (heldOf(rules.in_force, rule)?.[field] ?? null) : null;
+}
+
 export function heldOf(inForce: readonly RuleInForce[], rule: RuleName): RuleInForce | undefined {
   return inForce.find((held) => held.rule === rule);
 }
@@ -99,7 +104,7 @@ export function proposedLimits(rules: SensorRules, settings: RuleSettings): { ru
   return LIMITS.flatMap((rule) => {
     const own = ownOf(settings, rule);
     const held = heldOf(rules.in_force, rule);
-    const at = own?.limit ?? held?.limit ?? null;
+    const at = own?.limit ?? heldWithoutOwn(rules, rule, "limit");
     return at === null || own?.enabled === false ? [] : [{ rule, at, priority: own?.priority ?? held?.priority ?? "high" }];
   });
 }

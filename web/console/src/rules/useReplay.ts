@@ -15,16 +15,26 @@ export function isUnderWay(replay: Replay): boolean {
 export interface Replaying {
   replay: Followed | null;
   problem: string;
-  start: (facilityId: string, body: NewReplay) => Promise<boolean>;
+  /** Asked for, and not answered yet. */
+  isStarting: boolean;
+  start: (facilityId: string, body: NewReplay) => Promise<void>;
   cancel: () => void;
 }
 
 export function useReplay(): Replaying {
   const [replay, setReplay] = useState<Followed | null>(null);
   const [problem, setProblem] = useState("");
+  const [isStarting, setStarting] = useState(false);
   const newest = useRef<Followed | null>(null);
   newest.current = replay;
-  useEffect(() => () => void forgotten(newest.current), []);
+  const isLeft = useRef(false);
+  useEffect(
+    () => () => {
+      isLeft.current = true;
+      void forgotten(newest.current);
+    },
+    [],
+  );
   useEffect(() => {
     if (replay === null || !isUnderWay(replay)) return;
     const looking = new AbortController();
@@ -37,7 +47,7 @@ export function useReplay(): Replaying {
         .catch((error: unknown) => {
           if (looking.signal.aborted) return;
           setProblem(sentenceOf(error));
-          setReplay(error instanceof Refused ? null : { ...replay }); // away: looked for again
+          setReplay(isGone(error) ? null : { ...replay }); // away or busy: looked for again
         });
     }, LOOK_MS);
     return () => {
@@ -47,15 +57,17 @@ export function useReplay(): Replaying {
   }, [replay]);
   const start = async (facilityId: string, body: NewReplay) => {
     setProblem("");
+    setStarting(true);
+    setReplay(null);
     try {
       await forgotten(replay);
-      setReplay(await post<Replay>(withQuery("/replays", { facility_id: facilityId }), body));
-      return true;
+      const begun = await post<Replay>(withQuery("/replays", { facility_id: facilityId }), body);
+      if (isLeft.current) void forgotten(begun);
+      else setReplay(begun);
     } catch (error) {
-      setReplay(null);
       setProblem(sentenceOf(error));
-      return false;
     }
+    setStarting(false);
   };
   const cancel = () => {
     if (replay === null) return;
@@ -63,7 +75,11 @@ export function useReplay(): Replaying {
       .then(setReplay)
       .catch((error: unknown) => setProblem(sentenceOf(error)));
   };
-  return { replay, problem, start, cancel };
+  return { replay, problem, isStarting, start, cancel };
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Refused && (error.status === 404 || error.status === 403);
 }
 
 /** What is under way is cancelled first, and then forgotten like what has ended. */

@@ -9,11 +9,14 @@ const SHOW_MS = 500;
 export const lately = signal<readonly JournalEntry[]>([]);
 let incoming: JournalEntry[] = [];
 let showing: number | undefined;
+let reading = new AbortController();
 
 export async function readLately(): Promise<void> {
-  await get<Journal>("/journal", { order: "desc", limit: KEPT })
+  reading.abort();
+  const { signal } = (reading = new AbortController());
+  await get<Journal>("/journal", { order: "desc", limit: KEPT }, signal)
     .then(({ journal }) => put(journal))
-    .catch(() => undefined); // away: the line's return asks again
+    .catch(() => undefined); // signed out, or away: the line's return asks again
 }
 
 /** However fast the journal grows, the screen changes twice a second. */
@@ -27,6 +30,7 @@ export function happened(event: JournalEntry): void {
 }
 
 export function forgetLately(): void {
+  reading.abort();
   incoming = [];
   lately.value = [];
 }

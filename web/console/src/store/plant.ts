@@ -27,8 +27,8 @@ export async function loadPlant(): Promise<void> {
 }
 
 export const names = {
-  facility: (id: string) => facilities.peek().get(id)?.name ?? null,
-  sensor: (id: string) => sensors.peek().get(id) ?? null,
+  facility: (id: string) => facilities.value.get(id)?.name ?? null,
+  sensor: (id: string) => sensors.value.get(id) ?? null,
 };
 
 const AGAIN_MS = 5_000;

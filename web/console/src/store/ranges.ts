@@ -6,8 +6,13 @@ const MINUTE_MS = 60_000;
 /** As a field for a local moment wants it; empty for nothing. */
 export function localText(utcText: string): string {
   if (utcText === "") return "";
-  const at = new Date(utcText);
+  const at = new Date(hasZone(utcText) ? utcText : `${utcText}Z`);
+  if (Number.isNaN(at.getTime())) return "";
   return new Date(at.getTime() - at.getTimezoneOffset() * MINUTE_MS).toISOString().slice(0, 16);
+}
+
+function hasZone(text: string): boolean {
+  return /(Z|[+-]\d\d:?\d\d)$/.test(text) || !text.includes("T");
 }
 
 export function utcText(local: string): string {

@@ -12,6 +12,9 @@ const SECURITY = ["starttls", "tls", "none"] as const;
 const MAIL_PORT = 587;
 type Kind = (typeof KINDS)[number];
 
+/** Blanks belong to what is secret. */
+const SECRETS = ["password", "secret"];
+
 interface Props {
   channel: Channel | null;
   close: () => void;
@@ -25,7 +28,10 @@ export function ChannelDialog({ channel, close, changed }: Props) {
   const send = async (event: SubmitEvent) => {
     event.preventDefault();
     const fields = new FormData(event.currentTarget as HTMLFormElement);
-    const of = (name: string) => String(fields.get(name) ?? "").trim();
+    const of = (name: string) => {
+      const text = String(fields.get(name) ?? "");
+      return SECRETS.includes(name) ? text : text.trim();
+    };
     const whole = { name: of("name"), enabled: fields.has("enabled"), acknowledge: fields.has("acknowledge") };
     const body = isNewWay ? { ...whole, [kind]: wayOf(kind, of) } : whole;
     try {
@@ -124,9 +130,9 @@ function MailFields({ channel }: { channel: Channel | null }) {
         </label>
         <label class="field">
           {noteWord("security")}
-          <select name="security" defaultValue={channel?.security ?? "starttls"}>
+          <select name="security">
             {SECURITY.map((one) => (
-              <option key={one} value={one}>
+              <option key={one} value={one} selected={one === (channel?.security ?? "starttls")}>
                 {noteWord(one)}
               </option>
             ))}

@@ -12,8 +12,7 @@ export function NotificationsPart() {
   const subscriptions = useAsked((signal) => get<Subscription[]>("/notification-subscriptions", {}, signal), []);
   const [timesTold, setTimesTold] = useState(0);
   const problem = channels.problem || subscriptions.problem;
-  if (problem !== "") return <p class="problem">{problem}</p>;
-  if (channels.found === null || subscriptions.found === null) return null;
+  if (channels.found === null || subscriptions.found === null) return problem === "" ? null : <p class="problem">{problem}</p>;
   const changed = () => {
     channels.again();
     subscriptions.again();
@@ -21,6 +20,7 @@ export function NotificationsPart() {
   };
   return (
     <>
+      {problem !== "" && <p class="problem">{problem}</p>}
       <Channels channels={channels.found} changed={changed} />
       <Subscriptions channels={channels.found} subscriptions={subscriptions.found} changed={changed} />
       <Sent channels={channels.found} by={timesTold} />

@@ -62,9 +62,9 @@ export function SubscriptionDialog({ channels, subscription, close, changed }: P
         <div class="side-by-side">
           <label class="field">
             {noteWord("channel")}
-            <select name="channel_id" defaultValue={String(subscription?.channel_id ?? channels[0]?.id ?? "")}>
+            <select name="channel_id">
               {channels.map((one) => (
-                <option key={one.id} value={one.id}>
+                <option key={one.id} value={one.id} selected={one.id === subscription?.channel_id}>
                   {one.name}
                 </option>
               ))}
@@ -72,9 +72,9 @@ export function SubscriptionDialog({ channels, subscription, close, changed }: P
           </label>
           <label class="field">
             {noteWord("leastPriority")}
-            <select name="least_priority" defaultValue={subscription?.least_priority ?? "low"}>
+            <select name="least_priority">
               {PRIORITIES.map((priority) => (
-                <option key={priority} value={priority}>
+                <option key={priority} value={priority} selected={priority === (subscription?.least_priority ?? "low")}>
                   {t(priority)}
                 </option>
               ))}
