@@ -56,7 +56,7 @@ class ParkedPage(Shape):
 
 
 class Left(Shape):
-    """`why`: gone, not whole or unknown queue."""
+    """`why`: does not fit (the filter), gone, not whole or unknown queue."""
 
     id: int
     why: str

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
 
-from engine.client import DeadLetter, GasInSight, Parked, Redrive
+from engine.client import DeadLetter, GasInSight, NotFound, Parked, Redrive
 from engine.client.set_aside import AT_ONCE_MAX, Fits
 from engine.client.set_aside_shapes import Origin
 from engine.commands.login import LoginOptions, NotDone, asked
@@ -88,7 +89,12 @@ def run_redrive(overrides: dict[str, object], options: LoginOptions, chosen: Cho
         rows: list[Redrive] = []
         left: Counter[str] = Counter()
         for start in range(0, len(ids), AT_ONCE_MAX):
-            part = await gis.set_aside.redrive(chosen.origin, ids[start : start + AT_ONCE_MAX])
+            piece = ids[start : start + AT_ONCE_MAX]
+            try:
+                part = await gis.set_aside.redrive(chosen.origin, piece)
+            except NotFound:  # none of them is there any more; what went before is done
+                left["gone"] += len(piece)
+                continue
             left.update(one.why for one in part.left)
             rows += await gis.set_aside.wait(part.redrive_id) if part.taken else []
             if len(ids) > AT_ONCE_MAX and not as_json:
@@ -118,8 +124,11 @@ def run_delete(
 
     async def delete(gis: GasInSight) -> int:
         ids = await _ids(gis, chosen)
-        pieces = [ids[start : start + AT_ONCE_MAX] for start in range(0, len(ids), AT_ONCE_MAX)]
-        return sum([await gis.set_aside.delete(chosen.origin, piece, because=because) for piece in pieces])
+        deleted = 0
+        for start in range(0, len(ids), AT_ONCE_MAX):
+            with suppress(NotFound):  # none of them is there any more; what went before is done
+                deleted += await gis.set_aside.delete(chosen.origin, ids[start : start + AT_ONCE_MAX], because=because)
+        return deleted
 
     deleted = asked(overrides, options, delete)
     print_line(json.dumps({"deleted": deleted}) if as_json else f"{deleted} deleted")

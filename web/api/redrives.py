@@ -26,6 +26,7 @@ from web.contract.set_aside_shapes import (
     RedrivePage,
     RedriveQuery,
     SetAsideFilter,
+    WhyLeft,
 )
 from web.errors import NotFound, NotUsable
 from web.serving.call import Call
@@ -85,7 +86,7 @@ async def create_redrive(call: Call, query: SetAsideFilter, body: Chosen) -> Red
         else:
             moved = await connection.fetch(MOVE_PARKED, ids, *who)
         taken = sorted(row["id"] for row in moved)
-        left = await _left(connection, body.origin, sorted(set(ids) - set(taken)))
+        left = await _left(connection, body.origin, sorted({*(body.ids or ids)} - set(taken)), set(ids))
         if not taken and all(one.why == "gone" for one in left):
             raise NotFound("Set-aside input")
         after = {"origin": body.origin, "ids": taken, "left": len(left)}
@@ -138,13 +139,16 @@ async def _chosen(connection: Any, query: SetAsideFilter, body: Chosen) -> list[
     return [row["id"] for row in rows]
 
 
-async def _left(connection: Any, origin: str, ids: Sequence[int]) -> list[Left]:
+async def _left(connection: Any, origin: str, ids: Sequence[int], fitting: set[int]) -> list[Left]:
     if not ids:
         return []
     found = {}
     if origin == "dead_letters":
         found = {row["id"]: row["is_whole"] for row in await connection.fetch(WHY_LEFT, ids)}
-    return [
-        Left(id=each_id, why="gone" if each_id not in found else "unknown queue" if found[each_id] else "not whole")
-        for each_id in ids
-    ]
+
+    def why(one: int) -> WhyLeft:
+        if one not in fitting:
+            return "does not fit"
+        return "gone" if one not in found else "unknown queue" if found[one] else "not whole"
+
+    return [Left(id=one, why=why(one)) for one in ids]

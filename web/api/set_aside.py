@@ -11,7 +11,6 @@ from typing import Any, Final
 from web.auth.guard import Need
 from web.contract.declare import Noun
 from web.contract.set_aside_shapes import (
-    ID_MAX,
     DeadLetter,
     DeadLetterPage,
     DeadLetterWhole,
@@ -77,7 +76,7 @@ async def list_parked(call: Call, query: SetAsideQuery) -> Rows:
 @noun.get("/parked/{parked_id}", Need.ADMIN, Parked, statuses=(401, 403, 404))
 async def read_parked(call: Call, parked_id: int) -> Parked:
     """One of them; its body is whole."""
-    row = await call.database.row(READ_PARKED, parked_id) if parked_id <= ID_MAX else None
+    row = await call.database.row(READ_PARKED, parked_id)
     if row is None:
         raise NotFound("Parked row")
     return Parked(**row)
@@ -96,7 +95,7 @@ async def list_dead_letters(call: Call, query: SetAsideQuery) -> Rows:
 async def read_dead_letter(call: Call, letter_id: int) -> DeadLetterWhole:
     """One of them, with all that is kept of what came."""
     queues = queue_kinds(call)
-    row = await call.database.row(READ_LETTER, letter_id, *queues) if letter_id <= ID_MAX else None
+    row = await call.database.row(READ_LETTER, letter_id, *queues)
     if row is None:
         raise NotFound("Dead letter")
     shown = {name: row[name] for name in DeadLetter.model_fields}

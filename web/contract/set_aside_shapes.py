@@ -100,9 +100,14 @@ class NewDiscard(Chosen):
     reason: Why = Field(description="why nobody wants it; kept in the audit log")
 
 
+WhyLeft = Literal["does not fit", "gone", "not whole", "unknown queue"]
+
+
 class Left(BaseModel):
+    """`does not fit`: the filter in the query leaves it out."""
+
     id: int
-    why: Literal["gone", "not whole", "unknown queue"]
+    why: WhyLeft
 
 
 class Redriven(BaseModel):
