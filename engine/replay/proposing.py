@@ -88,9 +88,9 @@ def _proposal(place: int, said: object) -> Proposal:
     sensor_id, facility_id = said.get("sensor_id"), said.get("facility_id")
     if (sensor_id is None) == (facility_id is None) or not isinstance(sensor_id or facility_id, str):
         raise ReplayRefused(f"proposal {place} names not exactly one sensor_id or facility_id")
-    bodies = {name: said[name] for name in ("rules", "detection") if said.get(name) is not None}
+    bodies = {name: _without_reason(said[name]) for name in ("rules", "detection") if said.get(name) is not None}
     if said.get("groups") is not None:
-        return _of_groups(place, facility_id, said["groups"], is_alone=not bodies)
+        return _of_groups(place, facility_id, _without_reason(said["groups"]), is_alone=not bodies)
     if not bodies or not all(isinstance(body, dict) for body in bodies.values()):
         raise ReplayRefused(f"proposal {place} has neither rules nor detection as objects")
     types = {body.get("sensor_type") for body in bodies.values()}
@@ -100,6 +100,11 @@ def _proposal(place: int, said: object) -> Proposal:
     cleaned = {name: {key: body[key] for key in body if key != "sensor_type"} for name, body in bodies.items()}
     _check_names(place, cleaned)
     return Proposal(facility_id, sensor_id, kind, cleaned.get("rules"), cleaned.get("detection"))
+
+
+def _without_reason(body: Any) -> Any:
+    """Why it is set says nothing of what it does."""
+    return {key: body[key] for key in body if key != "reason"} if isinstance(body, dict) else body
 
 
 def _of_groups(place: int, facility_id: str | None, groups: object, *, is_alone: bool) -> Proposal:

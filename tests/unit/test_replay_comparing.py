@@ -74,6 +74,8 @@ def test_proposals_are_read_as_they_are_put() -> None:
         [{"sensor_id": "s", "rules": rules}, {"facility_id": "f", "detection": {"sensor_type": "Flow", "is_on": False}}]
     )
     assert found == (Proposal(sensor_id="s", rules=rules), Proposal("f", None, "Flow", None, {"is_on": False}))
+    said = {"facility_id": "f", "groups": {"rests": [], "reason": "order 4711"}}
+    assert read_proposals([said]) == (Proposal("f", groups={"rests": []}),), "why says nothing of what it does"
     assert read_proposals([{"facility_id": "f", "groups": {"rests": []}}]) == (Proposal("f", groups={"rests": []}),)
 
 

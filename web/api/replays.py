@@ -49,6 +49,7 @@ UNDER_WAY_MAX: Final = 20
 KEPT_PER_CALLER_MAX: Final = 100
 KEPT: Final = timedelta(days=7)
 RETRY_AFTER_S: Final = "10"
+UNDER_WAY: Final = ("queued", "running")
 AFTER_ALL: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtext('gasinsight replays'))"
@@ -83,7 +84,6 @@ SELECT $1, place, facility_id FROM unnest($2::text[]) WITH ORDINALITY AS wanted 
 """
 CANCEL = """
 UPDATE replays SET state = 'cancelled', ended_at = now() WHERE id = $1 AND state IN ('queued', 'running')
-RETURNING id, asked_by, asked_by_name, facility_ids, wanted, asked_at, expires_at, state, progress, readings, ended_at
 """
 DELETE = "DELETE FROM replays WHERE id = $1"
 
@@ -99,6 +99,7 @@ async def create_replay(call: Call, query: ReplayQuery, body: NewReplay) -> Repl
     async with call.database.transaction() as connection:
         try:
             wanted = Wanted(period, Basis.TODAY if proposals else Basis(body.settings), read_proposals(proposals))
+            _check_room(await connection.fetchrow(COUNT, call.caller.principal))  # before what takes a while
             await look(connection, facility_ids, wanted)
         except ReplayRefused as error:
             raise NotUsable.of("body", "proposals", str(error)) from error
@@ -147,10 +148,12 @@ async def delete_replay(call: Call, replay_id: str) -> Replay:
     """Cancelled if it has not ended, and then it is kept with what came of it so far; else it is forgotten."""
     async with call.database.transaction() as connection:
         row = await _seen(call, connection, replay_id)
-        cancelled = await connection.fetchrow(CANCEL, replay_id)
-        if cancelled is None:
+        if row["state"] in UNDER_WAY:  # one that ends meanwhile is kept: nobody has seen what came of it
+            await connection.execute(CANCEL, replay_id)
+            row = await _seen(call, connection, replay_id)
+        else:
             await connection.execute(DELETE, replay_id)
-    return _replay(cancelled or row)
+    return _replay(row)
 
 
 def _check_period(body: NewReplay) -> None:

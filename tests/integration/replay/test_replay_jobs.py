@@ -66,7 +66,7 @@ async def test_a_day_of_three_facilities_is_replayed_by_a_running_engine(tmp_pat
                 await ended(again)
                 assert (await gis.replays.replay(again.id)).checksum == found.checksum is not None
 
-                arm(points, "replay_begun", "pause 2")
+                arm(points, "replay_begun", "pause 10")
                 proposals = [{"sensor_id": "s0", "rules": RULES}]
                 long = await gis.replays.start(["f"], *DAY, proposals=proposals)
 
@@ -81,7 +81,7 @@ async def test_a_day_of_three_facilities_is_replayed_by_a_running_engine(tmp_pat
                 async def has_ended() -> bool:
                     return not is_running(pid)
 
-                await eventually(has_ended, 15, engine.log_text)
+                await eventually(has_ended, 30, engine.log_text)
                 assert (await gis.replays.replay(long.id)).parts[0].result is None
         finally:
             await engine.stop()
