@@ -88,7 +88,9 @@ async def stand(database: asyncpg.Connection) -> list[int]:
     return numbers
 
 
-async def pour(database: asyncpg.Connection, numbers: list[int], minutes: float) -> dict[str, float]:
+async def pour(
+    database: asyncpg.Connection, numbers: list[int], minutes: float, label: str = "new"
+) -> dict[str, float]:
     """Commit alarms one by one; when each was, in seconds since 1970."""
     committed: dict[str, float] = {}
     begun = time.monotonic()
@@ -97,7 +99,7 @@ async def pour(database: asyncpg.Connection, numbers: list[int], minutes: float)
         number = numbers[place % len(numbers)]
         async with database.transaction():
             now = await database.fetchval("SELECT now()")
-            await database.execute(INSERT, number, number, f"new{place // len(numbers)}", now, "flood ", False)
+            await database.execute(INSERT, number, number, f"{label}{place // len(numbers)}", now, "flood ", False)
             await database.execute(RETURN, f"{number}:{place // len(numbers)}")
             await database.execute("SELECT pg_notify('alarm_events', '')")
         committed.setdefault(str(number), time.time())
@@ -125,7 +127,7 @@ async def held_still(page: Page, database: asyncpg.Connection, numbers: list[int
     await row.hover()
     before = await row.bounding_box()
     text = await row.inner_text()
-    await pour(database, numbers, 20 / A_MINUTE)
+    await pour(database, numbers, 20 / A_MINUTE, "later")
     await asyncio.sleep(SETTLE_S)
     after = await page.locator(".alarm").nth(3).bounding_box()
     assert before is not None and after is not None

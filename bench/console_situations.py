@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -231,6 +231,8 @@ async def main() -> None:
         watching = asyncio.create_task(watch(page, url, token, hub, found))
         await hub.play()
         watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching  # or what went wrong there would be told as nothing
         for each in SITUATIONS:
             if found[each.name].actions is None:
                 await two_actions(page, url, each, found[each.name])

@@ -65,12 +65,20 @@ async def replays(runs: int, say: Say) -> list[Figure]:
 async def _replayed(url: str, settings: Settings, runs: int, say: Say) -> list[float]:
     """Seconds of each run."""
     from engine.cluster.private_ray import leave_ray, start_private_ray
+
+    start_private_ray(settings)
+    try:
+        return await _on_ray(url, settings, runs, say)
+    finally:
+        leave_ray(settings)
+
+
+async def _on_ray(url: str, settings: Settings, runs: int, say: Say) -> list[float]:
     from engine.cluster.replay_task import run_on_ray
     from engine.cluster.replays import ReplayTasks
     from engine.placement.ray_nodes import Watchtower
 
     clock = SystemClock()
-    start_private_ray(settings)
     historian = await Historian.open(url, settings, clock)
     connection = await asyncpg.connect(url)
     try:
@@ -92,7 +100,6 @@ async def _replayed(url: str, settings: Settings, runs: int, say: Say) -> list[f
     finally:
         await connection.close()
         await historian.close()
-        leave_ray(settings)
 
 
 def _wanted() -> str:

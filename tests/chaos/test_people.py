@@ -54,6 +54,7 @@ def test_what_is_as_it_was_answered_is_not_told_of() -> None:
         ({"decided": {name: FOUND.decided[name] for name in "bcdef"}, "logged": FOUND.logged - {"a"}}, "is unknown"),
         ({"logged": FOUND.logged - {"c"}}, "is done, and not in the commit log"),
         ({"logged": FOUND.logged | {"f"}}, "is refused, and in the commit log"),
+        ({"told": {**FOUND.told, "a": [*FOUND.told["a"], *FOUND.told["a"]]}}, "was told as"),
         ({"told": {**FOUND.told, "b": [*FOUND.told["b"], *FOUND.told["b"]]}}, "was told as"),
         ({"told": {**FOUND.told, "b": []}}, "is done and was told as"),
         ({"told": {**FOUND.told, "a": [(11, LOW, "acknowledged")]}}, "was told as"),

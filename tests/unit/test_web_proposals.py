@@ -89,6 +89,9 @@ def test_what_is_true_is_told_by_what_begins_near_it(
 
 def test_nobody_is_told_of_what_nothing_stands_in() -> None:
     before = of((0, 10), (20, 25), (40, 50), (60, None))
-    assert [one.since_us // S for one in untold(before, of((10, 15), (45, 46)))] == [20, 60]
+    assert [one.since_us // S for one in untold(before, of((10, 15), (45, 46)))] == [60, 20], (
+        "what stands is the longest"
+    )
+    assert [one.since_us // S for one in untold(of((0, 10), (20, None), (30, 50)), of())] == [20, 30, 0]
     assert untold(before, before) == [] and len(untold(before, of())) == 4
     assert [one.since_us // S for one in untold(of((0, 1), (2, 9), (10, 12)), of())] == [2, 10, 0]

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from engine.alarm_rules import merged
 from engine.model import SensorType
@@ -24,6 +24,7 @@ from web.contract.declare import Noun
 from web.contract.figure_shapes import Load, Offender
 from web.contract.proposal_shapes import AlarmProposal, AlarmProposals, Outcome, Tuning, Untold
 from web.contract.rule_shapes import RuleInForce, RuleSettings
+from web.errors import NotUsable
 from web.figures.measuring import Range, bad_actors, spread
 from web.history.grid_readings import PLAN_ONCE, about_sensor
 from web.proposals.candidates import BY_READINGS, OF_INSTRUMENTS, WITH_DEADBAND
@@ -82,7 +83,7 @@ SELECT DISTINCT ON (c.about_event_id) e.event_time, c.verdict
 
 
 class ProposalsQuery(BaseModel):
-    """By event time. Without `start_date` the last seven days, without `end_date` up to now."""
+    """By event time. Without `start_date` the seven days before `end_date`, without that up to now."""
 
     facility_id: list[str] = Field([], description="none: all one may view")
     sensor_id: list[str] = Field([], max_length=SENSORS_MAX, description="alarms of these only; none: of all")
@@ -90,12 +91,6 @@ class ProposalsQuery(BaseModel):
     end_date: End | None = None
     skip: int = Field(0, ge=0, description="so many of the worst")
     limit: int = Field(ALARMS_MAX, ge=1, le=ALARMS_MAX)
-
-    @model_validator(mode="after")
-    def _has_a_beginning(self) -> ProposalsQuery:
-        if self.end_date is not None and self.start_date is None:
-            raise ValueError("an end_date needs a start_date")
-        return self
 
 
 @noun.get("/alarm-proposals", Need.VIEW, AlarmProposals, statuses=(401, 403, 404, 422))
@@ -110,7 +105,9 @@ async def read_proposals(call: Call, query: ProposalsQuery) -> AlarmProposals:
     found = await asyncio.to_thread(bad_actors, lives, within)
     if query.sensor_id:
         found = [one for one in await named(call, found) if one.sensor_id in query.sensor_id]
-    actors = await named(call, found[query.skip : query.skip + query.limit])
+    actors = found[query.skip : query.skip + query.limit]
+    if not query.sensor_id:
+        actors = await named(call, actors)
     proposals = [await _proposal(call, actor, within) for actor in actors]
     return AlarmProposals(start=within.start, end=within.end, bad_actors=len(found), proposals=proposals)
 
@@ -145,7 +142,10 @@ async def _known(call: Call, sensor_id: str | None) -> _Known | None:
     if row is None:
         return None
     own, of_type = (json.loads(row[name]) if row[name] else {} for name in ("rules_of_sensor", "rules_of_type"))
-    held = in_force(SensorType(row["type"]), RuleSettings(**of_type), RuleSettings(**own))
+    try:
+        held = in_force(SensorType(row["type"]), RuleSettings(**of_type), RuleSettings(**own))
+    except NotUsable:  # set before the core refused it: nothing of this sensor can be lived again
+        return None
     return _Known(row, own, merged(of_type, own), {one.rule: one for one in held})
 
 

@@ -19,5 +19,5 @@ class AtQuery(BaseModel):
 def past(call: Call, query: AtQuery) -> datetime | None:
     """The moment that is asked for; NotUsable for one that has not been yet."""
     if query.at is not None and to_us(query.at) > call.services.clock.now_us():
-        raise NotUsable.of("query", "at", "is still to come; what is planned is in /planned-rules/…")
+        raise NotUsable.of("query", "at", "is still to come")
     return query.at

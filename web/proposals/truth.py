@@ -93,4 +93,4 @@ def untold(before: Excursions, after: Excursions) -> list[Excursion]:
         for one in before.found
         if next(after.within(one.since_us, inf if one.until_us is None else one.until_us), None) is None
     ]
-    return sorted(left, key=lambda one: one.since_us - (one.until_us or one.since_us))
+    return sorted(left, key=lambda one: one.since_us - (inf if one.until_us is None else one.until_us))

@@ -125,7 +125,7 @@ async def test_what_is_set_stays_and_what_nobody_can_mend_is_said(database_url: 
         await web.database.execute(VERDICT, "c2", f"{plain}:high", END, "false", first)
         found = {one["alarm_id"]: one for one in await proposals(web, **hour)}
         assert (found[f"{plain}:high"]["outcome"], found[f"{plain}:high"]["true_events"]) == ("proposed", 0)
-        assert {one["verdict"] for one in found[f"{plain}:high"]["untold"]} <= {None, "false"}
+        assert found[f"{plain}:high"]["untold"][0]["verdict"] == "false"
         assert await web.database.fetchrow(READ_SUBJECT, "s2")
         await web.database.execute("UPDATE sensors SET retired_at = now() WHERE id = 's2'")
         found = {one["alarm_id"]: one for one in await proposals(web, **hour)}
@@ -158,7 +158,7 @@ async def test_limits_hold_on_both_sides_and_one_sees_what_one_may_view(
             ({"start_date": START.isoformat(), "end_date": (START + RANGE_MAX).isoformat()}, 200),
             ({"start_date": START.isoformat(), "end_date": over.isoformat()}, 422),
             ({"start_date": "2026-10-02", "end_date": "2026-10-01"}, 422),
-            ({"end_date": "2026-10-01"}, 422),
+            ({"end_date": "2026-10-01"}, 200),
             ({"limit": ALARMS_MAX}, 200),
             ({"limit": ALARMS_MAX + 1}, 422),
             ({"limit": 0}, 422),
